@@ -1,0 +1,89 @@
+"""Forced alignment of real speech whose words are known, by PocketSphinx (optional; an English acoustic model).
+
+Other languages are aligned with the English phone nearest to each of their phones: the names stay those of the
+language, only the times come from the aligner.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.data.speech.corpus import PhoneSpan
+from auteur.errors import InputError, UsageError
+from auteur.speech.phones import arpabet_of_ipa, phones_of_ipa
+
+_FRAMES_PER_SEC = 100
+
+
+class Aligner:
+    """Finds when each phoneme of known words is spoken.
+
+    Raises:
+        UsageError: PocketSphinx is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import pocketsphinx
+        except ImportError as error:
+            raise UsageError("PocketSphinx is not installed; run: pip install pocketsphinx") from error
+        self._decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", bestpath=False, beam=1e-80, wbeam=1e-60)
+        self._known: set[str] = set()
+
+    def align(self, samples: NDArray[np.int16], words: Sequence[Sequence[str]]) -> tuple[PhoneSpan, ...]:
+        """Returns the spans of all phonemes and pauses, in order.
+
+        Args:
+            samples: int16 [S] at 16 kHz.
+            words: For each word its IPA phoneme symbols.
+
+        Raises:
+            InputError: The words cannot be laid over the sound.
+        """
+        symbols = [[symbol for symbol in word if phones_of_ipa(symbol)] for word in words]
+        names = [self._name(word) for word in symbols]
+        try:
+            self._decoder.set_align_text(" ".join(names))
+            self._decode(samples)
+            self._decoder.set_alignment()
+            self._decode(samples)
+        except RuntimeError as error:
+            raise InputError(f"the words could not be aligned with the speech: {error}") from error
+        alignment = self._decoder.get_alignment()
+        if alignment is None:
+            raise InputError("the words could not be aligned with the speech")
+        return _spans([[(p.name, p.start, p.duration) for p in word] for word in alignment], symbols)
+
+    def _decode(self, samples: NDArray[np.int16]) -> None:
+        self._decoder.start_utt()
+        self._decoder.process_raw(samples.tobytes(), full_utt=True)
+        self._decoder.end_utt()
+
+    def _name(self, word: Sequence[str]) -> str:
+        phones = [arpabet for symbol in word for arpabet in arpabet_of_ipa(symbol)]
+        name = "x" + "".join(phones).lower()
+        if name not in self._known:
+            self._decoder.add_word(name, " ".join(phones), True)
+            self._known.add(name)
+        return name
+
+
+def _spans(aligned: list[list[tuple[str, int, int]]], words: list[list[str]]) -> tuple[PhoneSpan, ...]:
+    spans: list[PhoneSpan] = []
+    waiting = iter(words)
+    for phones in aligned:
+        if phones[0][0] == "SIL" or phones[0][0].startswith("+"):
+            _, start, duration = phones[0]
+            spans.append(_span(start, start + duration, ("sil",)))
+            continue
+        times = iter(phones)
+        for symbol in next(waiting):
+            pieces = [next(times) for _ in arpabet_of_ipa(symbol)]
+            stop = pieces[-1][1] + pieces[-1][2]
+            spans.append(_span(pieces[0][1], stop, phones_of_ipa(symbol)))
+    return tuple(spans)
+
+
+def _span(start: int, stop: int, phones: tuple[str, ...]) -> PhoneSpan:
+    return PhoneSpan(start_sec=start / _FRAMES_PER_SEC, stop_sec=stop / _FRAMES_PER_SEC, phones=phones)

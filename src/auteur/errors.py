@@ -1,0 +1,44 @@
+"""The errors a user can meet; each knows the exit code that `auteur` ends with.
+
+A message names the value, the allowed range and what to do about it, on one line.
+"""
+
+
+class AuteurError(Exception):
+    """Base of every error that Auteur raises on purpose. Exit code 5 (internal) unless a subclass says otherwise."""
+
+    exit_code = 5
+
+
+class UsageError(AuteurError, ValueError):
+    """A parameter is outside its range or of the wrong kind. Exit code 2."""
+
+    exit_code = 2
+
+
+class InputError(AuteurError, ValueError):
+    """A file or an array that was handed in cannot be used. Exit code 3."""
+
+    exit_code = 3
+
+
+class MediaError(InputError):
+    """A media file is missing, corrupt, too large, of a refused kind, or cannot be written."""
+
+
+class FormatError(InputError):
+    """A table or track file does not follow its format."""
+
+
+class FaceError(InputError):
+    """A picture or video holds no usable face."""
+
+
+class WeightsError(InputError):
+    """A weights file is missing, truncated, of the wrong shape or does not match its recorded hash."""
+
+
+class PartialError(AuteurError):
+    """Some of the work was done and some was not. Exit code 4."""
+
+    exit_code = 4

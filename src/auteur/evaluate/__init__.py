@@ -1,0 +1,1 @@
+"""Measures: pure functions with units, and the protocols that apply them."""

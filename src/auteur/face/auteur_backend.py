@@ -1,0 +1,105 @@
+"""The default backend: this project's own detector and landmarker, shipped with the package."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from auteur import weights
+from auteur.face import crops
+from auteur.face.backend import FaceReading, Picture
+from auteur.face.crops import CropFrame
+from auteur.face.detector import INPUT_SIZES_PX, FaceDetector, detect, without_repeats
+from auteur.face.landmarker import CROP_SIZE_PX, LANDMARKS, PROBES, Landmarker
+
+PRESENT = 0.5
+"""Presence probability from which a crop counts as a face."""
+
+_SMALLEST_FACE_PX = 12.0
+
+
+class AuteurBackend:
+    """Reads faces with the shipped networks, or with others of the same shape.
+
+    Raises:
+        WeightsError: The shipped weights are missing or damaged.
+    """
+
+    name = "auteur"
+
+    def __init__(self, detector: FaceDetector | None = None, landmarker: Landmarker | None = None) -> None:
+        detector = weights.load_shipped(FaceDetector(), "detector") if detector is None else detector
+        landmarker = weights.load_shipped(blank_landmarker(), "landmarker") if landmarker is None else landmarker
+        self._detector = for_inference(detector)
+        self._landmarker = for_inference(landmarker)
+
+    @torch.inference_mode()
+    def find(self, picture: Picture) -> list[FaceReading]:
+        """Returns every face in a picture [H, W, 3], the largest first.
+
+        The picture is searched at two sizes; a candidate counts if the landmarker, too, sees a face there.
+        """
+        pixels = torch.from_numpy(picture)
+        candidates = [found for size in INPUT_SIZES_PX for found in detect(self._detector, pixels, size)]
+        readings: list[FaceReading] = []
+        for candidate in without_repeats(sorted(candidates, key=lambda d: -d.confidence)):
+            box = candidate.frame
+            if box.side_px < _SMALLEST_FACE_PX:
+                continue
+            frame = CropFrame(box.center_px, box.side_px * crops.CROP_TO_FACE, box.roll_rad)
+            reading = self._read(pixels, frame)
+            if reading.confidence > 0.5 * PRESENT:  # look again, now framed by the landmarks
+                reading = self._read(pixels, crops.frame_of_landmarks(reading.landmarks))
+            if reading.confidence > PRESENT and not _repeats(reading, readings):
+                readings.append(reading)
+        return sorted(readings, key=lambda reading: -reading.size_px)
+
+    @torch.inference_mode()
+    def follow(self, picture: Picture, last: FaceReading) -> FaceReading | None:
+        """Returns the face that was at `last` in the frame before, or None when it is lost."""
+        reading = self._read(torch.from_numpy(picture), crops.frame_of_landmarks(last.landmarks))
+        return reading if reading.confidence > PRESENT else None
+
+    def _read(self, picture: Tensor, frame: CropFrame) -> FaceReading:
+        crop = crops.cut(picture, frame, CROP_SIZE_PX)[None]
+        output = self._landmarker(crop)
+        landmarks = output.landmarks[0].numpy() * CROP_SIZE_PX - _HALF_PIXEL
+        return FaceReading(
+            landmarks=crops.apply(crops.invert(frame.matrix(CROP_SIZE_PX)), landmarks).astype("float32"),
+            blendshapes=output.blendshapes[0].numpy(),
+            confidence=float(torch.sigmoid(output.presence_logit[0])),
+        )
+
+
+_HALF_PIXEL = torch.tensor([0.5, 0.5, 0.0]).numpy()
+"""The network measures from the crop's edge, `crops` from the centre of its first pixel."""
+
+
+def blank_landmarker() -> Landmarker:
+    """Returns a landmarker of the shipped shape, to be filled with weights."""
+    return Landmarker(
+        mean=torch.zeros(LANDMARKS, 3), basis=torch.zeros(128, LANDMARKS, 3), probes=torch.tensor(PROBES)
+    )
+
+
+def for_inference(model: nn.Module) -> nn.Module:
+    """Returns `model` in evaluation mode with every batch normalisation folded into the convolution before it."""
+    model.eval()
+    for module in model.modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        for i in range(len(module) - 1):
+            convolution, normalisation = module[i], module[i + 1]
+            if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d):
+                module[i] = fuse_conv_bn_eval(convolution, normalisation)
+                module[i + 1] = nn.Identity()
+    return model.to(memory_format=torch.channels_last).requires_grad_(False)
+
+
+def _repeats(reading: FaceReading, others: list[FaceReading]) -> bool:
+    return any(
+        torch.dist(torch.tensor(reading.center_px), torch.tensor(other.center_px))
+        < 0.3 * max(reading.size_px, other.size_px)
+        for other in others
+    )
+
+

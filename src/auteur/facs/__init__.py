@@ -1,0 +1,59 @@
+"""One truth about Action Units: what they are, what they are called, how each convention writes them."""
+
+from auteur.facs.action_units import ACTION_UNITS, CONTROLS, UPPER_REGIONS, ActionUnit
+from auteur.facs.controls import Control, resolve
+from auteur.facs.conventions import (
+    CONVENTIONS,
+    MEDIAPIPE_BLENDSHAPES,
+    Channel,
+    Convention,
+    au_track,
+    find_convention,
+)
+from auteur.facs.conversion import (
+    SUBSTITUTES,
+    Lossiness,
+    convert,
+    dropped_channels,
+    encode_controls,
+    lossiness,
+    mirror,
+    mirrored_name,
+)
+from auteur.facs.prototypes import (
+    EMOTION_ALIASES,
+    EMOTIONS,
+    PROTOTYPE_SOURCES,
+    PROTOTYPES,
+    find_emotion,
+    prototype,
+)
+
+__all__ = [
+    "ACTION_UNITS",
+    "CONTROLS",
+    "CONVENTIONS",
+    "EMOTIONS",
+    "EMOTION_ALIASES",
+    "MEDIAPIPE_BLENDSHAPES",
+    "PROTOTYPES",
+    "PROTOTYPE_SOURCES",
+    "SUBSTITUTES",
+    "UPPER_REGIONS",
+    "ActionUnit",
+    "Channel",
+    "Control",
+    "Convention",
+    "Lossiness",
+    "au_track",
+    "convert",
+    "dropped_channels",
+    "encode_controls",
+    "find_convention",
+    "find_emotion",
+    "lossiness",
+    "mirror",
+    "mirrored_name",
+    "prototype",
+    "resolve",
+]

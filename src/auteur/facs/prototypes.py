@@ -1,0 +1,113 @@
+"""Emotion to Action Units: the textbook combinations, with where they come from.
+
+Sources name the units only (EMFACS also some levels), so the apex levels below are ours: the intensity each
+unit reaches when the emotion is at 1.
+"""
+
+import difflib
+from typing import Literal
+
+from auteur.errors import UsageError
+from auteur.facs.controls import resolve
+from auteur.facs.conversion import encode_controls
+
+PrototypeTable = Literal["chang2025", "emfacs"]
+
+EMOTIONS: tuple[str, ...] = ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "contempt")
+"""The eight emotion labels, MEAD's."""
+
+EMOTION_ALIASES: dict[str, str] = {
+    "calm": "neutral",
+    "none": "neutral",
+    "happiness": "happy",
+    "joy": "happy",
+    "joyful": "happy",
+    "sadness": "sad",
+    "anger": "angry",
+    "mad": "angry",
+    "fearful": "fear",
+    "afraid": "fear",
+    "scared": "fear",
+    "disgust": "disgusted",
+    "surprise": "surprised",
+    "contemptuous": "contempt",
+}
+"""Other words for them."""
+
+PROTOTYPE_SOURCES: dict[PrototypeTable, str] = {
+    "chang2025": "Chang, Xu, Le & Samaras, Talking Head Generation via AU-Guided Landmark Prediction, "
+    "arXiv 2509.19749",
+    "emfacs": "Friesen & Ekman, EMFACS-7: Emotional Facial Action Coding System, "
+    "University of California, 1983",
+}
+"""Citation of each table."""
+
+PROTOTYPES: dict[PrototypeTable, dict[str, dict[str, float]]] = {
+    "chang2025": {
+        "neutral": {},
+        "happy": {"AU6": 0.7, "AU12": 0.8},
+        "sad": {"AU4": 0.7, "AU7": 0.4, "AU15": 0.8},
+        "angry": {"AU4": 0.9, "AU7": 0.7, "AU10": 0.5, "AU23": 0.7},
+        "fear": {"AU2": 0.7, "AU4": 0.6, "AU5": 0.8, "AU7": 0.4, "AU26": 0.4},
+        "disgusted": {"AU7": 0.6, "AU14": 0.5, "AU17": 0.7},
+        "surprised": {"AU1": 0.8, "AU2": 0.8, "AU5": 0.7, "AU26": 0.5},
+        "contempt": {"AU12": 0.4, "AU14": 0.7},
+    },
+    "emfacs": {
+        "neutral": {},
+        "happy": {"AU6": 0.7, "AU12": 0.8},
+        "sad": {"AU1": 0.8, "AU4": 0.6, "AU15": 0.8},
+        "angry": {"AU4": 0.9, "AU5": 0.6, "AU7": 0.7, "AU23": 0.7},
+        "fear": {"AU1": 0.8, "AU2": 0.7, "AU4": 0.6, "AU5": 0.8, "AU7": 0.4, "AU20": 0.6, "AU26": 0.4},
+        "disgusted": {"AU9": 0.8, "AU15": 0.5, "AU16": 0.5},
+        "surprised": {"AU1": 0.8, "AU2": 0.8, "AU5": 0.4, "AU26": 0.5},
+        "contempt": {"AU12R": 0.4, "AU14R": 0.7},
+    },
+}
+"""Intensity in [0, 1] of each control at the height of each emotion."""
+
+
+def find_emotion(name: str) -> str:
+    """The one of `EMOTIONS` that `name` means, whatever its case.
+
+    Raises:
+        UsageError: None does; the message suggests the nearest.
+    """
+    key = name.strip().lower()
+    emotion = EMOTION_ALIASES.get(key, key)
+    if emotion not in EMOTIONS:
+        near = difflib.get_close_matches(key, [*EMOTIONS, *EMOTION_ALIASES], n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(f"unknown emotion {name!r}; {hint}choose one of {', '.join(EMOTIONS)}")
+    return emotion
+
+
+def prototype(
+    emotion: str,
+    intensity: float = 1.0,
+    *,
+    convention: str = "openface18",
+    table: PrototypeTable = "chang2025",
+) -> dict[str, float]:
+    """Value of every channel of `convention` for an emotion; 0 where it plays no part.
+
+    Intensities scale linearly. Units that the convention cannot express are lost: `lossiness("facs",
+    convention)`.
+
+    Args:
+        emotion: One of `EMOTIONS` or an alias.
+        intensity: From 0 (neutral) to 1 (apex).
+        convention: Convention of the result.
+        table: "chang2025" (paper C) or "emfacs".
+
+    Raises:
+        UsageError: The emotion, convention or table is unknown, or the intensity is outside [0, 1].
+    """
+    if not 0 <= intensity <= 1:
+        raise UsageError(f"intensity is {intensity}; it must be between 0 and 1")
+    if table not in PROTOTYPES:
+        raise UsageError(f"unknown prototype table {table!r}; choose one of {', '.join(PROTOTYPES)}")
+    controls: dict[str, float] = {}
+    for code, apex in PROTOTYPES[table][find_emotion(emotion)].items():
+        controls |= dict.fromkeys(resolve(code).channels, apex * intensity)
+    return encode_controls(controls, convention)

@@ -1,0 +1,40 @@
+"""Readers and writers of other people's tables: text to objects and back. Numbers are never rescaled here."""
+
+from auteur.formats.au_table import read_au_table
+from auteur.formats.fex import FexTable, fex_text, read_fex
+from auteur.formats.live_link import LiveLinkTake, live_link_text, read_live_link
+from auteur.formats.openface import (
+    DENSE_COLUMNS,
+    OPENFACE_COLUMNS,
+    PRESENCE_COLUMNS,
+    OpenFaceRow,
+    OpenFaceWriter,
+    pose_from_openface,
+    pose_to_openface,
+    read_openface,
+)
+from auteur.formats.openface_tracks import OpenFaceTracks, openface_tracks
+from auteur.formats.sniff import read_au_track
+from auteur.formats.table import open_table
+
+__all__ = [
+    "DENSE_COLUMNS",
+    "OPENFACE_COLUMNS",
+    "PRESENCE_COLUMNS",
+    "FexTable",
+    "LiveLinkTake",
+    "OpenFaceRow",
+    "OpenFaceTracks",
+    "OpenFaceWriter",
+    "fex_text",
+    "live_link_text",
+    "open_table",
+    "openface_tracks",
+    "pose_from_openface",
+    "pose_to_openface",
+    "read_au_table",
+    "read_au_track",
+    "read_fex",
+    "read_live_link",
+    "read_openface",
+]

@@ -1,0 +1,102 @@
+"""Tracks out of OpenFace rows: rows become frames by their timestamps."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.errors import FormatError, UsageError
+from auteur.facs import au_track
+from auteur.formats.openface import PRESENCE_COLUMNS, OpenFaceRow, pose_from_openface
+from auteur.formats.timing import even_frames
+from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
+
+
+@dataclass(frozen=True)
+class OpenFaceTracks:
+    """One face of an OpenFace table; frames without success are NaN."""
+
+    action_units: AUTrack
+    """Convention "openface18", or "openface17" where the table has no AU28 presence."""
+    landmarks: LandmarkTrack
+    """Convention "ibug68"."""
+    pose: PoseTrack
+    """Signs are the subject's; translation in OpenFace's millimetres, convention "openface_mm"."""
+    mesh: LandmarkTrack | None
+    """Convention "mediapipe478", where the rows have our dense block."""
+    blendshapes: AUTrack | None
+    """Convention "arkit52", where the rows have our dense block."""
+
+
+def openface_tracks(
+    rows: Iterable[OpenFaceRow], *, face_id: int | None = None, image_size_px: tuple[int, int] = (1, 1)
+) -> OpenFaceTracks:
+    """Tracks of one face: that of most successful rows unless `face_id` names another.
+
+    Timestamps decide the rate and where each row lies; frames that are missing in between are linear in time.
+
+    Args:
+        rows: Rows of one table.
+        face_id: The face to take.
+        image_size_px: Size of the picture, which the table does not say.
+
+    Raises:
+        UsageError: There is no such face.
+        FormatError: There is no row, or timestamps do not increase.
+    """
+    by_face: dict[int, list[OpenFaceRow]] = {}
+    for row in rows:
+        by_face.setdefault(row.face_id, []).append(row)
+    if not by_face:
+        raise FormatError("the OpenFace table has no rows; nothing was tracked")
+    chosen = _largest(by_face) if face_id is None else face_id
+    if chosen not in by_face:
+        raise UsageError(f"the table has no face {chosen}; it has {', '.join(map(str, sorted(by_face)))}")
+    return _tracks(by_face[chosen], image_size_px)
+
+
+def _largest(by_face: dict[int, list[OpenFaceRow]]) -> int:
+    return max(by_face, key=lambda face: (sum(row.is_success for row in by_face[face]), -face))
+
+
+def _tracks(rows: Sequence[OpenFaceRow], image_size_px: tuple[int, int]) -> OpenFaceTracks:
+    times_sec = np.array([row.timestamp_sec for row in rows])
+    even = even_frames(times_sec, times_sec[:, None])
+    timing: dict[str, Any] = {"rate": even.rate, "start_sec": even.start_sec}
+
+    def frames(values: Callable[[OpenFaceRow], NDArray[np.float64]]) -> NDArray[np.float32]:
+        array = np.stack([np.where(row.is_success, values(row), np.nan) for row in rows])
+        return even_frames(times_sec, array).values
+
+    def points(values: Callable[[OpenFaceRow], NDArray[np.float64]], convention: str) -> LandmarkTrack:
+        return LandmarkTrack(
+            values=frames(values), convention=convention, image_size_px=image_size_px, **timing
+        )
+
+    units, convention = _action_units(rows)
+    pose = frames(lambda row: pose_from_openface(row.pose))
+    is_dense = any(row.mesh_px is not None for row in rows)
+    return OpenFaceTracks(
+        action_units=au_track(frames(units), convention=convention, **timing),
+        landmarks=points(lambda row: row.landmarks_px, "ibug68"),
+        pose=PoseTrack(values=pose, convention="openface_mm", **timing),
+        mesh=points(lambda row: _or_nan(row.mesh_px, (478, 3)), "mediapipe478") if is_dense else None,
+        blendshapes=au_track(
+            frames(lambda row: _or_nan(row.blendshapes, (52,))), convention="arkit52", **timing
+        )
+        if is_dense
+        else None,
+    )
+
+
+def _or_nan(values: NDArray[np.float64] | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    return np.full(shape, np.nan) if values is None else values
+
+
+def _action_units(rows: Sequence[OpenFaceRow]) -> tuple[Callable[[OpenFaceRow], NDArray[np.float64]], str]:
+    lip_suck = PRESENCE_COLUMNS.index("AU28_c")
+    if all(np.isnan(row.presences[lip_suck]) for row in rows):
+        return (lambda row: row.intensities), "openface17"
+    return (lambda row: np.append(row.intensities, row.presences[lip_suck])), "openface18"

@@ -1,0 +1,118 @@
+"""FFmpeg with its doors shut: no addresses, no playlists, no scripts, a short list of formats and codecs."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from fractions import Fraction
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from auteur.errors import MediaError
+from auteur.media.budget import Budget
+from auteur.media.source import Source
+
+_OPTIONS = {
+    # FFmpeg reads from our open file, so no protocol is ever needed: the list names none that exists.
+    "protocol_whitelist": "none",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mp3,aac",
+}
+_VIDEO_CODECS = frozenset(
+    ("h264", "hevc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v3", "mjpeg", "prores")
+)
+_AUDIO_CODECS = frozenset(("aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac"))
+
+
+@contextmanager
+def open_container(source: Source, budget: Budget) -> Generator[InputContainer]:
+    """Opens a video or compressed sound; errors of the decoder inside the block become `MediaError`.
+
+    Raises:
+        MediaError: The content is damaged, of a refused format, or over the budget.
+    """
+    size_bytes = source.file.seek(0, os.SEEK_END)
+    source.file.seek(0)
+    with (
+        decoder_errors(source.name),
+        av.open(source.file, "r", options=_OPTIONS, metadata_errors="replace") as container,
+    ):
+        budget.check_streams(source.name, len(container.streams))
+        for stream in (*container.streams.video, *container.streams.audio):
+            _check_whole(stream, size_bytes, source.name)
+        if container.duration is not None:
+            budget.check_duration(source.name, Fraction(container.duration, av.time_base))
+        yield container
+
+
+@contextmanager
+def decoder_errors(name: str) -> Generator[None]:
+    """Turns the errors that FFmpeg raises on damaged content into one `MediaError`."""
+    try:
+        yield
+    except FFmpegError as error:
+        raise MediaError(
+            f"{name} cannot be decoded ({error.strerror}); it is damaged or of a refused kind"
+        ) from error
+
+
+def video_stream(container: InputContainer, name: str) -> VideoStream | None:
+    """The first stream of moving pictures; cover pictures do not count.
+
+    Raises:
+        MediaError: Its codec is not one that is read.
+    """
+    for stream in _moving_pictures(container):
+        _check_codec(stream, _VIDEO_CODECS, name)
+        return stream
+    return None
+
+
+def audio_stream(container: InputContainer, name: str) -> AudioStream | None:
+    """The first stream of sound.
+
+    Raises:
+        MediaError: Its codec is not one that is read.
+    """
+    for stream in container.streams.audio:
+        _check_codec(stream, _AUDIO_CODECS, name)
+        return stream
+    return None
+
+
+def start_sec(container: InputContainer) -> Fraction:
+    """Time stamp of the earliest picture or sound: zero of the times that Auteur gives to both."""
+    streams = (*_moving_pictures(container), *container.streams.audio)
+    return min(
+        (stream_sec(stream, stream.start_time) or Fraction(0) for stream in streams), default=Fraction(0)
+    )
+
+
+def stream_sec(stream: VideoStream | AudioStream, ticks: int | None) -> Fraction | None:
+    """`ticks` of the stream's clock in seconds."""
+    return None if ticks is None or stream.time_base is None else ticks * stream.time_base
+
+
+def _check_whole(stream: VideoStream | AudioStream, size_bytes: int, name: str) -> None:
+    # MP4 and AVI list where every frame lies; FFmpeg ends quietly when the file ends before the list does.
+    entries = stream.index_entries
+    last = entries[len(entries) - 1] if len(entries) else None
+    if last is not None and last.pos + last.size > size_bytes:
+        raise MediaError(f"{name} is cut short: it ends before its last frame; copy it again")
+
+
+def _moving_pictures(container: InputContainer) -> list[VideoStream]:
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+
+
+def _check_codec(stream: VideoStream | AudioStream, allowed: frozenset[str], name: str) -> None:
+    # Streams that FFmpeg has no decoder for have no codec context, whatever the type stubs say.
+    codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
+    if codec not in allowed and not (stream.type == "audio" and codec.startswith("pcm_")):
+        raise MediaError(
+            f"{name} holds {stream.type} of codec {codec!r}; convert it to one of "
+            f"{', '.join(sorted(allowed))}"
+        )

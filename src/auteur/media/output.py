@@ -1,0 +1,38 @@
+"""The one door through which marked files leave: whole, marked and with their sidecar, or not at all."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from auteur.errors import FormatError, InputError
+from auteur.files import atomic_path
+from auteur.provenance.mark import Mark
+from auteur.provenance.sidecar import read_sidecar, sidecar_path, write_sidecar
+
+
+@contextmanager
+def marked_file(path: Path | str, *, mark: Mark, overwrite: bool = False) -> Generator[Path]:
+    """Yields a temporary name; when the block ends without an error, the sidecar and then the file appear.
+
+    The sidecar comes first, so that the final name never holds a file without one.
+
+    Raises:
+        InputError: The folder is missing or cannot be written to, or a file is in the way and `overwrite` is
+            false.
+    """
+    if not overwrite:
+        _check_sidecar_is_free(Path(path))
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        yield temporary
+        write_sidecar(path, mark=mark, finished=temporary)
+
+
+def _check_sidecar_is_free(path: Path) -> None:
+    # A run that was killed between sidecar and file leaves its own sidecar behind; that one may be replaced.
+    try:
+        read_sidecar(path)
+    except FormatError as error:
+        beside = str(sidecar_path(path))
+        raise InputError(
+            f"{beside!r} exists already and is no sidecar; choose another name or pass --overwrite"
+        ) from error

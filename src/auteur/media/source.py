@@ -1,0 +1,70 @@
+"""Opens input files by their content, never by a name that a decoder could take for an address."""
+
+import os
+import re
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from auteur.errors import MediaError
+from auteur.media.budget import Budget
+
+Family = Literal["image", "sound", "container"]
+"""Which decoder reads a file: Pillow, libsndfile or FFmpeg."""
+
+_SIGNATURES: tuple[tuple[Family, re.Pattern[bytes]], ...] = (
+    ("image", re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP", re.DOTALL)),
+    ("sound", re.compile(rb"(RIFF|RF64)....WAVE|fLaC|OggS", re.DOTALL)),
+    ("container", re.compile(rb"RIFF....AVI |\x1aE\xdf\xa3|\x00\x00\x01\xba|ID3|\xff[\xe2-\xff]", re.DOTALL)),
+    ("container", re.compile(rb"....(ftyp|moov|mdat|free|skip|wide)", re.DOTALL)),
+)
+_READABLE = "PNG JPEG WEBP, WAV FLAC OGG MP3 M4A AAC, MP4 MOV MKV WEBM AVI MPG"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open input file."""
+
+    file: BinaryIO
+    family: Family
+    name: str
+    """How messages call the file: its path, quoted, with control characters escaped."""
+
+
+@contextmanager
+def open_source(path: Path | str, budget: Budget) -> Generator[Source]:
+    """Opens a regular file whose first bytes are those of a picture, sound or video.
+
+    Raises:
+        MediaError: The file is missing, not a regular file, empty, too large or of another kind.
+    """
+    name = repr(str(path))
+    with _open(Path(path), name) as file:
+        budget.check_bytes(name, os.fstat(file.fileno()).st_size)
+        yield Source(file, _family(file, name), name)
+
+
+def _open(path: Path, name: str) -> BinaryIO:
+    try:
+        # Opening a pipe would wait for its writer.
+        if stat.S_ISREG(path.stat().st_mode):
+            return path.open("rb")
+    except OSError as error:
+        raise MediaError(f"cannot read {name}: {error.strerror}; name a file on this computer") from error
+    except ValueError as error:
+        raise MediaError(f"cannot read {name}: {error}; name a file on this computer") from error
+    raise MediaError(f"{name} is not a file; name a file on this computer")
+
+
+def _family(file: BinaryIO, name: str) -> Family:
+    head = file.read(16)
+    file.seek(0)
+    for family, pattern in _SIGNATURES:
+        if pattern.match(head):
+            return family
+    raise MediaError(
+        f"{name} is not a picture, sound or video of a known kind; convert it to one of {_READABLE}"
+    )

@@ -1,0 +1,230 @@
+"""Video out: frames stream to H.264, sound to AAC; memory does not grow with length."""
+
+# PyAV's stubs leave the kind of a packet open.
+# pyright: reportUnknownMemberType=false
+
+import math
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from auteur.errors import MediaError, UsageError
+from auteur.media.image import check_pixels
+from auteur.media.output import marked_file
+from auteur.provenance.mark import Mark
+from auteur.signals import Waveform
+
+_SIDE_RANGE_PX = (16, 8192)
+_MAX_RATE = 240
+_MAX_RATE_TERM = 1_000_000
+_AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_BT709 = 1
+_LIMITED_RANGE = 1
+
+
+class VideoWriter:
+    """Writes a marked MP4 (H.264 4:2:0, AAC) and its sidecar; both appear when the block ends well.
+
+    As many frames come out as went in, at exactly the rate given. An odd width or height is made even by
+    repeating the last column or row. Sound starts with the first frame and is not changed in time; what would
+    outlast the last frame by more than one frame is cut. A sample rate that AAC does not know becomes 48 kHz.
+
+    Example:
+        with VideoWriter("out.mp4", size_px=(512, 512), rate=25, mark=mark, audio=speech) as video:
+            for image in images:
+                video.write(image)
+    """
+
+    frames: int
+    """Frames written so far."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        size_px: tuple[int, int],
+        rate: Fraction | int,
+        mark: Mark,
+        audio: Waveform | None = None,
+        overwrite: bool = False,
+        quality_crf: int = 18,
+    ) -> None:
+        """Checks the settings; nothing is written before the block is entered.
+
+        Args:
+            path: Where to write, ending in .mp4; `<path>.json` is written beside it.
+            size_px: (width, height) of the frames, 16 to 8192 each.
+            rate: Frames per second, above 0 up to 240; 29.97 is `Fraction(30000, 1001)`.
+            mark: How the video was made.
+            audio: Its sound.
+            overwrite: Whether a file of that name may be replaced.
+            quality_crf: H.264 constant rate factor, 0 (lossless) to 51 (worst).
+
+        Raises:
+            UsageError: A setting is outside its range.
+        """
+        self._path, self._size_px, self._rate = Path(path), size_px, _exact_rate(rate)
+        low, high = _SIDE_RANGE_PX
+        if not all(low <= side <= high for side in size_px):
+            raise UsageError(
+                f"size_px is {size_px}; both sides must be {low} to {high} pixels; resize the frames"
+            )
+        if self._path.suffix.lower() != ".mp4":
+            raise UsageError(f"{self._path.name!r} does not end in .mp4; videos are written as MP4 only")
+        if not 0 <= quality_crf <= 51:
+            raise UsageError(f"quality_crf is {quality_crf}; it must be 0 (lossless) to 51 (worst)")
+        self._mark, self._overwrite, self._crf = mark, overwrite, quality_crf
+        self._audio = audio if audio is None or audio.rate_hz in _AAC_RATES_HZ else audio.resample(48_000)
+        self._stack = ExitStack()
+        self.frames = 0
+        self._samples = 0
+
+    def __enter__(self) -> Self:
+        """Opens the encoder.
+
+        Raises:
+            InputError: The folder is missing or cannot be written to, or a file is in the way.
+        """
+        with ExitStack() as stack:
+            temporary = stack.enter_context(
+                marked_file(self._path, mark=self._mark, overwrite=self._overwrite)
+            )
+            stack.enter_context(self._encoding(temporary))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(width, height) of the video: the frames' own, made even."""
+        width_px, height_px = self._size_px
+        return width_px + width_px % 2, height_px + height_px % 2
+
+    def write(self, image: NDArray[np.uint8]) -> None:
+        """Appends one frame, uint8 RGB [H, W, 3].
+
+        Raises:
+            UsageError: The array is no picture or not of the stated size.
+            MediaError: The encoder fails, for instance because the disk is full.
+        """
+        check_pixels(image)
+        if (image.shape[1], image.shape[0]) != self._size_px:
+            raise UsageError(
+                f"frame {self.frames} is {image.shape[1]}x{image.shape[0]} pixels, the video "
+                f"{self._size_px[0]}x{self._size_px[1]}; give every frame that size"
+            )
+        width_px, height_px = self.size_px
+        even = np.pad(
+            image, ((0, height_px - image.shape[0]), (0, width_px - image.shape[1]), (0, 0)), mode="edge"
+        )
+        frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        frame.pts, frame.time_base = self.frames, 1 / self._rate
+        with self._encoder_errors():
+            self._container.mux(self._video.encode(frame))
+            self.frames += 1
+            self._write_audio(Fraction(self.frames) / self._rate)
+
+    @contextmanager
+    def _encoding(self, temporary: Path) -> Generator[None]:
+        with self._encoder_errors():
+            options = {"movflags": "faststart", "movie_timescale": str(self._timescale())}
+            # An absolute path can never be read as an address.
+            self._container: OutputContainer = av.open(str(temporary.absolute()), "w", options=options)
+        try:
+            with self._encoder_errors():
+                self._container.metadata["comment"] = self._mark.container_text()
+                self._video = self._add_video()
+                self._sound = self._add_sound()
+            yield
+            self._finish()
+        finally:
+            # After a failure the trailer cannot be written either; the temporary file is thrown away.
+            with suppress(FFmpegError):
+                self._container.close()
+
+    def _finish(self) -> None:
+        if not self.frames:
+            raise MediaError(
+                f"cannot write {str(self._path)!r}: no frame was given; a video has at least one"
+            )
+        with self._encoder_errors():
+            self._write_audio(Fraction(self.frames + 1) / self._rate)
+            self._container.mux(self._video.encode(None))
+            if self._sound is not None:
+                self._container.mux(self._sound.encode(None))
+            self._container.close()
+
+    def _timescale(self) -> int:
+        # The clock in which MP4 states when a stream ends: fine enough for a single sample and for 1/1.001
+        # rates.
+        return self._audio.rate_hz if self._audio is not None else self._rate.numerator
+
+    def _add_video(self) -> VideoStream:
+        options = {"crf": str(self._crf), "preset": "veryfast"}
+        stream = self._container.add_stream("libx264", rate=self._rate, options=options)
+        stream.width, stream.height = self.size_px
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = 1 / self._rate
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED_RANGE
+        return stream
+
+    def _add_sound(self) -> AudioStream | None:
+        if self._audio is None:
+            return None
+        stream = self._container.add_stream("aac", rate=self._audio.rate_hz, layout="mono")
+        stream.bit_rate = min(128_000, 4 * self._audio.rate_hz)
+        return stream
+
+    def _write_audio(self, until_sec: Fraction) -> None:
+        if self._audio is None or self._sound is None:
+            return
+        stop = min(self._audio.samples.size, math.ceil(until_sec * self._audio.rate_hz))
+        if stop <= self._samples:
+            return
+        frame = av.AudioFrame.from_ndarray(self._audio.samples[None, self._samples : stop], "fltp", "mono")
+        frame.sample_rate = self._audio.rate_hz
+        frame.pts, frame.time_base = self._samples, Fraction(1, self._audio.rate_hz)
+        self._container.mux(self._sound.encode(frame))
+        self._samples = stop
+
+    @contextmanager
+    def _encoder_errors(self) -> Generator[None]:
+        try:
+            yield
+        except FFmpegError as error:
+            raise MediaError(f"cannot write {str(self._path)!r}: {error.strerror}") from error
+
+
+def _exact_rate(rate: Fraction | int) -> Fraction:
+    # A float is refused although the type says so already: int(29.97) and 29.97 are the classic way to lose
+    # sync.
+    if isinstance(rate, float):
+        raise UsageError(f"rate is {rate}, a rounded number; give a Fraction such as 30000/1001 for 29.97")
+    exact = Fraction(rate)
+    if not 0 < exact <= _MAX_RATE or max(exact.numerator, exact.denominator) > _MAX_RATE_TERM:
+        raise UsageError(
+            f"rate is {exact}; it must be above 0 and at most {_MAX_RATE} frames/s with terms "
+            f"up to {_MAX_RATE_TERM}"
+        )
+    return exact

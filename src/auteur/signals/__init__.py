@@ -1,0 +1,30 @@
+"""Immutable, typed time series: the words every other layer speaks. NumPy only; imports nothing heavy."""
+
+from auteur.signals.timebase import Seconds
+from auteur.signals.track import FloatArray, Track
+from auteur.signals.tracks import (
+    AU_TABLE_MARK,
+    POSE_CHANNELS,
+    TRACK_KINDS,
+    AUTrack,
+    ExpressionTrack,
+    LandmarkTrack,
+    PoseTrack,
+    load_track,
+)
+from auteur.signals.waveform import Waveform
+
+__all__ = [
+    "AU_TABLE_MARK",
+    "POSE_CHANNELS",
+    "TRACK_KINDS",
+    "AUTrack",
+    "ExpressionTrack",
+    "FloatArray",
+    "LandmarkTrack",
+    "PoseTrack",
+    "Seconds",
+    "Track",
+    "Waveform",
+    "load_track",
+]

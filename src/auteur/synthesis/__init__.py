@@ -1,0 +1,1 @@
+"""Stage 3, what the face looks like: a portrait and a landmark track become frames."""

@@ -1,0 +1,94 @@
+"""The warp of one frame as a map of origins: where in the portrait each pixel of the skin comes from."""
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from auteur.synthesis.warp.raster import Grid, draw_displacement
+from auteur.synthesis.warp.sampling import Box, Picture, blur
+
+
+def grid_over(area: Box, step_px: int) -> Grid:
+    """Returns the grid of the given step that covers all pixels of `area`."""
+    return Grid(
+        left_px=area.left,
+        top_px=area.top,
+        step_px=step_px,
+        columns=-(-(area.width - 1) // step_px) + 1,
+        rows=-(-(area.height - 1) // step_px) + 1,
+    )
+
+
+class SkinField:
+    """Evaluates warps over one part of the portrait, densely where it matters.
+
+    Args:
+        area: The pixels to evaluate.
+        step_px: Distance of the grid points; between them the warp is interpolated.
+        device: Where to compute.
+    """
+
+    def __init__(self, area: Box, step_px: int, device: torch.device) -> None:
+        self._area = area
+        self._grid = grid_over(area, step_px)
+        self._pixels = area.pixels(device)
+
+    def origins(self, source: Tensor, target: Tensor, corners: Tensor, details: list[Box]) -> tuple[Tensor, Tensor]:
+        """Returns where each pixel comes from, [h, w, 2], and how much the warp shrinks the portrait there.
+
+        Args:
+            source: Vertices in the portrait, pixels, [V, 3].
+            target: The same vertices in the frame, [V, 3].
+            corners: Triangles in the order to paint, [T, 3].
+            details: Boxes inside the area to evaluate at every pixel: there skin slides over skin.
+
+        Returns:
+            The origins, and on the coarse grid [rows, columns] how many pixels of the portrait meet in one.
+        """
+        coarse = draw_displacement(source, target, corners, self._grid)
+        origins = self._pixels + _upsample(coarse, self._grid, self._area)
+        if self._grid.step_px > 1:
+            for box in details:
+                grid = grid_over(box, 1)
+                within = box.within(self._area)
+                origins[within] = self._pixels[within] + draw_displacement(source, target, corners, grid)
+        return origins, self._shrinking(coarse)
+
+    def soften(self, frame: Tensor, skin: Picture, origins: Tensor, shrinking: Tensor) -> None:
+        """Averages colours where the warp shrinks the portrait, in place, so that fine detail does not flicker.
+
+        Args:
+            frame: The warped skin, values 0 to 255, [3, h, w].
+            skin: What it was read from.
+            origins: Where each pixel was read, [h, w, 2].
+            shrinking: As from `origins`.
+        """
+        softness = (shrinking - 1.2).clamp(0, 1)
+        where = torch.nonzero(softness)
+        if len(where) == 0:
+            return
+        step = self._grid.step_px
+        (top, left), (bottom, right) = (where.amin(0) - 1).clamp(min=0).tolist(), (where.amax(0) + 1).tolist()
+        rows, columns = slice(top * step, bottom * step + 1), slice(left * step, right * step + 1)
+        softness = _upsample(softness[..., None], self._grid, self._area)[rows, columns, 0]
+        part = torch.lerp(frame[:, rows, columns], skin.soft(origins[rows, columns]), softness)
+        # Where one part of the face hides another, shrinking has no bound and the edge itself needs smoothing.
+        edge = (softness - 0.8).clamp(min=0) / 0.2
+        frame[:, rows, columns] = torch.lerp(part, blur(part), edge)
+
+    def _shrinking(self, coarse: Tensor) -> Tensor:
+        step = self._grid.step_px
+        along_x = functional.pad(coarse.diff(dim=1) / step, (0, 0, 0, 1))
+        along_y = functional.pad(coarse.diff(dim=0) / step, (0, 0, 0, 0, 0, 1))
+        along_x = torch.hypot(along_x[..., 0] + 1, along_x[..., 1])
+        along_y = torch.hypot(along_y[..., 0], along_y[..., 1] + 1)
+        return torch.maximum(along_x, along_y)
+
+
+def _upsample(values: Tensor, grid: Grid, area: Box) -> Tensor:
+    """Returns grid values [rows, columns, C] at the pixels of `area`, [h, w, C]."""
+    if grid.step_px == 1:
+        return values
+    size = ((grid.rows - 1) * grid.step_px + 1, (grid.columns - 1) * grid.step_px + 1)
+    fine = functional.interpolate(values.permute(2, 0, 1)[None], size=size, mode="bilinear", align_corners=True)
+    return fine[0, :, : area.height, : area.width].permute(1, 2, 0)

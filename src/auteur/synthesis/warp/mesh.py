@@ -1,0 +1,55 @@
+"""The MediaPipe face mesh: its triangles and the vertices that mean something.
+
+The triangles are those of MediaPipe's canonical face model (Apache-2.0): 468 vertices, 898 faces, one border (the
+face oval), eyes and mouth filled in. The corners of each triangle run clockwise as seen in a picture (x right, y
+down), so a triangle whose signed area is positive faces the camera.
+"""
+
+from functools import cache
+from importlib import resources
+
+import torch
+from torch import Tensor
+
+LANDMARKS = 478
+MESH_VERTICES = 468
+
+FACE_OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+"""The mesh border, from the top of the forehead towards the subject's left (right in the picture) and around."""
+
+RIGID_VERTICES = (
+    *(6, 168, 197, 195, 8, 9, 151, 10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251),
+    *(33, 133, 362, 263, 127, 356, 162, 389, 234, 454, 48, 278),
+)
+"""Vertices that expressions hardly move: bridge of the nose, forehead, temples, corners of the eyes, nostril wings."""
+
+CHIN_VERTICES = (152, 148, 377, 176, 400, 175)
+"""Vertices that follow the jaw bone."""
+
+MOUTH_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+MOUTH_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+"""Inner contours of the lips, from the subject's right corner to the left one."""
+
+RIGHT_EYE_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
+RIGHT_EYE_LOWER = (33, 7, 163, 144, 145, 153, 154, 155, 133)
+LEFT_EYE_UPPER = (362, 398, 384, 385, 386, 387, 388, 466, 263)
+LEFT_EYE_LOWER = (362, 382, 381, 380, 374, 373, 390, 249, 263)
+"""Edges of the lids, from left to right in the picture."""
+
+RIGHT_IRIS = (468, 469, 470, 471, 472)
+LEFT_IRIS = (473, 474, 475, 476, 477)
+"""Centre of the iris, then four points on its rim."""
+
+CHEEK_VERTICES = (50, 280, 205, 425, 117, 346, 151, 9)
+LIP_VERTICES = (37, 267, 84, 314, 17, 0)
+FOREHEAD_TOP, CHIN_TIP = 10, 152
+
+
+@cache
+def face_triangles() -> Tensor:
+    """Returns the triangles of the face mesh, int64 [898, 3]."""
+    text = resources.files(__package__).joinpath("face_triangles.csv").read_text(encoding="ascii")
+    return torch.tensor([[int(vertex) for vertex in line.split(",")] for line in text.splitlines()])

@@ -1,0 +1,193 @@
+"""A portrait that moves: frames for new landmark positions, at the portrait's own resolution."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from auteur.errors import InputError
+from auteur.synthesis.warp.eyes import Eye, close_lids
+from auteur.synthesis.warp.field import SkinField
+from auteur.synthesis.warp.lashes import build_lash_band
+from auteur.synthesis.warp.mesh import FACE_OVAL, LANDMARKS, LEFT_IRIS, MESH_VERTICES, RIGHT_IRIS
+from auteur.synthesis.warp.mouth import Mouth
+from auteur.synthesis.warp.pose import HeadMotion, limit_motion
+from auteur.synthesis.warp.raster import back_to_front
+from auteur.synthesis.warp.sampling import Box, Picture, box_around, fill_in
+from auteur.synthesis.warp.shell import build_shell
+
+MAX_SIDE_PX = 1920
+MIN_EYE_DISTANCE_PX = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovedMesh:
+    """The triangles of one frame.
+
+    Attributes:
+        source: Vertices in the portrait, pixels and depth, [V, 3].
+        target: Vertices in the frame, [V, 3].
+        corners: Vertex indices of the triangles, in the order to paint them, int64 [T, 3].
+        landmarks: The landmarks of the frame after limits, [478, 3].
+        motion: The head's motion since the portrait.
+    """
+
+    source: Tensor
+    target: Tensor
+    corners: Tensor
+    landmarks: Tensor
+    motion: HeadMotion
+
+
+class PortraitWarper:
+    """Renders one portrait for new positions of its landmarks.
+
+    The skin is a backward warp, affine within each triangle of the face mesh and of rings of control points around it
+    that let hair, ears and neck follow the head and keep the background still. Eyeballs and the inside of the mouth
+    are layers of their own behind the openings that lids and lips leave.
+
+    Args:
+        portrait: The picture, uint8 RGB [3, H, W], long side at most 1920.
+        landmarks: The portrait's MediaPipe landmarks, pixels (x, y, z; smaller z is nearer), float32 [478, 3].
+        detail: Grid points of the warp per eye distance. More follows small motion more exactly and costs more time.
+
+    Raises:
+        InputError: The picture or the landmarks have the wrong shape or type, are not finite, or show no face that
+            can be warped.
+    """
+
+    def __init__(self, portrait: Tensor, landmarks: Tensor, *, detail: int = 36) -> None:
+        _check_portrait(portrait)
+        _check_landmarks(landmarks, "the portrait's landmarks", (LANDMARKS, 3))
+        self._portrait = portrait
+        self._landmarks = landmarks.float()
+        self._eye_distance_px = _eye_distance(self._landmarks, portrait)
+        _, height, width = portrait.shape
+        self._whole = Box(left=0, top=0, right=width, bottom=height)
+        self._shell = build_shell(self._landmarks, width, height)
+        first_lash = MESH_VERTICES + len(self._shell.points)
+        self._lashes = build_lash_band(self._landmarks, self._eye_distance_px, first_lash)
+        self._vertices = torch.cat([self._landmarks[:MESH_VERTICES], self._shell.points, self._lashes.points])
+        self._triangles = torch.cat([self._shell.triangles, self._lashes.triangles])
+        is_face = torch.arange(len(self._triangles), device=portrait.device) >= len(self._shell.triangles)
+        self._layers = is_face.long()
+        outline = torch.cat([self._landmarks[list(FACE_OVAL)], self._shell.points])[:, :2]
+        self._area = box_around(outline, 1.0, self._whole)
+        step_px = max(1, round(self._eye_distance_px / detail))
+        self._field = SkinField(self._area, step_px, portrait.device)
+        self._build_layers()
+
+    @property
+    def area(self) -> Box:
+        """The only part of the portrait that ever changes."""
+        return self._area
+
+    def render(self, landmarks: Tensor) -> Tensor:
+        """Returns one frame for each set of landmarks, uint8 [B, 3, H, W].
+
+        Each frame depends on its own landmarks only. Motion beyond what a warp can show (a head turned by more than
+        about 35 degrees, a face drawn out of shape) is limited; the portrait's own landmarks give the portrait.
+
+        Args:
+            landmarks: Pixels in the portrait, float32 [B, 478, 3].
+
+        Raises:
+            InputError: Wrong shape, or a value is not finite.
+        """
+        _check_landmarks(landmarks, "landmarks", (-1, LANDMARKS, 3))
+        frames = self._portrait.repeat(len(landmarks), 1, 1, 1)
+        rows, columns = self._area.within(self._whole)
+        with torch.inference_mode():
+            for frame, target in zip(frames, landmarks.float(), strict=True):
+                frame[:, rows, columns] = self._render_area(target).clamp_(0, 255).round_().to(torch.uint8)
+        return frames
+
+    def mesh(self, landmarks: Tensor) -> MovedMesh:
+        """Returns the triangles to draw for the landmarks [478, 3] of one frame, in pixels of the portrait."""
+        source = self._landmarks
+        target, motion = limit_motion(source, landmarks, self._eye_distance_px)
+        target = close_lids(source, target)
+        shell = self._shell.move(motion, source, target)
+        lashes = self._lashes.move(motion, source, target)
+        moved = torch.cat([target[:MESH_VERTICES], shell, lashes])
+        return MovedMesh(
+            source=self._vertices,
+            target=moved,
+            corners=self._triangles[back_to_front(moved, self._triangles, self._layers)],
+            landmarks=target,
+            motion=motion,
+        )
+
+    def _render_area(self, landmarks: Tensor) -> Tensor:
+        mesh = self.mesh(landmarks)
+        details = [layer.box(mesh.landmarks, self._area) for layer in (*self._eyes, self._mouth)]
+        details = [box for box in details if not box.is_empty]
+        origins, shrinking = self._field.origins(mesh.source, mesh.target, mesh.corners, details)
+        frame = self._skin.sharp(origins)
+        self._field.soften(frame, self._skin, origins, shrinking)
+        for eye in self._eyes:
+            eye.paint(frame, origins, mesh.landmarks, self._area)
+        self._mouth.paint(frame, origins, mesh.landmarks, mesh.motion, self._area)
+        return frame
+
+    def _build_layers(self) -> None:
+        picture = Picture(self._portrait.float())
+        distance = self._eye_distance_px
+        self._eyes = [
+            Eye(picture, self._landmarks, is_right=is_right, eye_distance_px=distance) for is_right in (True, False)
+        ]
+        self._mouth = Mouth(picture, self._landmarks, distance)
+        self._skin = self._close_openings(picture)
+
+    def _close_openings(self, picture: Picture) -> Picture:
+        """The portrait with skin and lips instead of what shows through them, darker as where lips or lids meet."""
+        face = box_around(self._landmarks[:, :2], 1.0, self._whole)
+        positions = face.pixels(picture.colour.device)
+        within = (slice(None), *face.within(self._whole))
+        inside = torch.stack([layer.mask(positions) for layer in (*self._eyes, self._mouth)]).amax(0)[None]
+        colour = picture.colour.clone()
+        colour[within] = torch.lerp(colour[within], 0.7 * fill_in(colour[within], 1 - inside), inside)
+        return Picture(colour)
+
+
+def _check_portrait(portrait: Tensor) -> None:
+    if portrait.dtype != torch.uint8 or portrait.ndim != 3 or portrait.shape[0] != 3:
+        raise InputError(
+            f"a portrait is uint8 of shape [3, H, W], this one is {portrait.dtype} of shape {list(portrait.shape)}; "
+            "convert it to RGB first"
+        )
+    if max(portrait.shape[1:]) > MAX_SIDE_PX or min(portrait.shape[1:]) < 16:
+        raise InputError(
+            f"the portrait has {portrait.shape[2]} x {portrait.shape[1]} pixels, allowed are 16 to {MAX_SIDE_PX} a side; "
+            "resize it first"
+        )
+
+
+def _check_landmarks(landmarks: Tensor, what: str, shape: tuple[int, ...]) -> None:
+    fits = landmarks.ndim == len(shape) and all(
+        want in (-1, have) for want, have in zip(shape, landmarks.shape, strict=True)
+    )
+    if not fits or not landmarks.is_floating_point():
+        wanted = str(list(shape)).replace("-1", "B")
+        raise InputError(
+            f"{what}: floats of shape {wanted} are needed, got {landmarks.dtype} of shape {list(landmarks.shape)}"
+        )
+    if not bool(torch.isfinite(landmarks).all()):
+        raise InputError(f"{what} must be finite, but some are NaN or infinite; leave out frames without a face")
+
+
+def _eye_distance(landmarks: Tensor, portrait: Tensor) -> float:
+    distance = float((landmarks[LEFT_IRIS[0], :2] - landmarks[RIGHT_IRIS[0], :2]).norm())
+    size = torch.tensor([portrait.shape[2], portrait.shape[1]], device=landmarks.device)
+    inside = ((landmarks[:, :2] >= 0) & (landmarks[:, :2] < size)).all(-1).float().mean()
+    if inside < 0.7:
+        raise InputError(
+            f"{float(inside):.0%} of the portrait's landmarks lie inside the picture, at least 70% are needed; "
+            "choose a picture that shows the whole face"
+        )
+    if not distance >= MIN_EYE_DISTANCE_PX:
+        raise InputError(
+            f"the eyes are {distance:.1f} pixels apart, at least {MIN_EYE_DISTANCE_PX:g} are needed; "
+            "choose a larger or less turned face"
+        )
+    return distance

@@ -1,0 +1,114 @@
+"""Recipe: train the face detector on mosaics of labelled scenes (`auteur.data.face_teacher` writes them).
+
+    python -m auteur.train.detector --labels LABELS --out detector.safetensors --schedule.minutes 25
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from auteur.data.face_scenes import CANVAS_SIZE_PX, LabelledScene, SceneMosaics, read_scenes
+from auteur.face.crops import CropFrame
+from auteur.face.detector import Detection, FaceDetector, decode_cells, detector_loss
+from auteur.train.loop import Batch, Schedule, train_for
+
+
+@dataclass(frozen=True)
+class DetectorRecipe:
+    """What you will most likely change: where the labels are, how long to train."""
+
+    labels: Path
+    """Folder that `python -m auteur.data.face_teacher` filled."""
+    out: Path
+    """The weights file to write (float16 safetensors)."""
+    batch_size: int = 32
+    schedule: Schedule = Schedule(minutes=25, learning_rate=2e-3)
+
+
+@dataclass(frozen=True)
+class DetectionErrors:
+    """How well held-out faces are found on held-out mosaics."""
+
+    found: float
+    """Share of the faces that a candidate covers: centre within a quarter of the size, size within a factor 1.6."""
+    found_small: float
+    """The same for faces under 24 px of a 256-px picture."""
+    false_per_picture: float
+    """Candidates per picture that cover no face."""
+
+    @property
+    def score(self) -> float:
+        """Smaller is better."""
+        return 2 - self.found - self.found_small + self.false_per_picture
+
+
+def covers(detection: Detection, face: CropFrame) -> bool:
+    """Returns whether a candidate is that face."""
+    distance = np.hypot(*np.subtract(detection.frame.center_px, face.center_px))
+    ratio = detection.frame.side_px / face.side_px
+    return bool(distance < 0.25 * face.side_px and 1 / 1.6 < ratio < 1.6)
+
+
+class DetectionTest:
+    """Held-out mosaics, drawn once."""
+
+    def __init__(self, scenes: list[LabelledScene], *, count: int = 400, seed: int = 1) -> None:
+        random = np.random.default_rng(seed)
+        mosaics = SceneMosaics(scenes, seed=seed)
+        drawn = [mosaics.mosaic(random) for _ in range(count)]
+        self.pictures = torch.from_numpy(np.stack([canvas for canvas, _ in drawn])).permute(0, 3, 1, 2)
+        self.faces = [faces for _, faces in drawn]
+
+    @torch.inference_mode()
+    def __call__(self, network: nn.Module) -> DetectionErrors:
+        """Runs the detector over every mosaic."""
+        hits: list[bool] = []
+        sizes: list[float] = []
+        false = 0
+        for start in range(0, len(self.faces), 16):
+            cells = network(self.pictures[start : start + 16].float() / 255)
+            for one, faces in zip(cells, self.faces[start : start + 16], strict=True):
+                inside = [f for f in faces if 0 <= min(f.center_px) and max(f.center_px) < CANVAS_SIZE_PX]
+                found = decode_cells(one, scale=1.0)
+                hits += [any(covers(d, face) for d in found) for face in inside]
+                sizes += [face.side_px for face in inside]
+                false += sum(not any(covers(d, face) for face in faces) for d in found)
+        small = np.array(sizes) < 24
+        return DetectionErrors(
+            found=float(np.mean(hits)),
+            found_small=float(np.mean(np.array(hits)[small])),
+            false_per_picture=false / len(self.faces),
+        )
+
+
+def train(recipe: DetectorRecipe) -> DetectionErrors:
+    """Trains, writes the best weights and a JSON-lines log beside them, and returns the best held-out errors."""
+    torch.manual_seed(recipe.schedule.seed)
+    torch.set_num_threads(recipe.schedule.threads)
+    training, held_out = read_scenes(recipe.labels)
+    model = FaceDetector().to(memory_format=torch.channels_last)
+
+    def loss_of(network: nn.Module, batch: Batch) -> Tensor:
+        pictures = (batch["picture"].float() / 255).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            cells = network(pictures)
+        return detector_loss(cells, batch["cells"], batch["counts"])
+
+    data = SceneMosaics(training, seed=recipe.schedule.seed)
+    return train_for(
+        model,
+        DataLoader(data, batch_size=recipe.batch_size, num_workers=1, prefetch_factor=4),
+        loss_of=loss_of,
+        evaluate=DetectionTest(held_out),
+        schedule=recipe.schedule,
+        out=recipe.out,
+    )
+
+
+if __name__ == "__main__":
+    train(tyro.cli(DetectorRecipe))

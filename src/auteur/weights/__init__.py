@@ -1,0 +1,77 @@
+"""The weights that ship with the package, and the one way to put tensors from a file into a model."""
+
+import hashlib
+import json
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from auteur.errors import WeightsError
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+@cache
+def shipped() -> dict[str, str]:
+    """Returns the name and SHA-256 of every weights file in the package."""
+    text = resources.files("auteur.weights").joinpath("index.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def version(name: str) -> str:
+    """Returns what is written into outputs as the version of a shipped model: the start of its hash."""
+    return shipped()[name][:12]
+
+
+def load_shipped(model: Model, name: str) -> Model:
+    """Fills `model` with the shipped weights `name` and returns it in evaluation mode.
+
+    Raises:
+        WeightsError: The file is missing, damaged or not of this model's shape.
+    """
+    path = Path(str(resources.files("auteur.weights").joinpath(f"{name}.safetensors")))
+    return load_file(model, path, sha256=shipped()[name])
+
+
+def load_file(model: Model, path: Path | str, *, sha256: str | None = None) -> Model:
+    """Fills `model` with the tensors of a safetensors file and returns it in evaluation mode, in float32.
+
+    Raises:
+        WeightsError: The file is missing, damaged, has another hash, or does not fit; every misfit is listed.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {str(path)!r}: {error.strerror}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise WeightsError(
+            f"the weights {str(path)!r} have SHA-256 {found[:12]}…, expected {sha256[:12]}…: reinstall the package"
+        )
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise WeightsError(f"{str(path)!r} is not a safetensors file: {error}") from error
+    _check(model, tensors, str(path))
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    return model.eval()
+
+
+def _check(model: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
+    wanted = model.state_dict()
+    problems = [f"{key} is missing" for key in wanted.keys() - tensors.keys()]
+    problems += [f"{key} is not part of {type(model).__name__}" for key in tensors.keys() - wanted.keys()]
+    problems += [
+        f"{key} has shape {tuple(tensors[key].shape)}, needs {tuple(wanted[key].shape)}"
+        for key in wanted.keys() & tensors.keys()
+        if tensors[key].shape != wanted[key].shape
+    ]
+    problems += [f"{key} holds NaN or infinity" for key, v in tensors.items() if not torch.isfinite(v).all()]
+    if problems:
+        raise WeightsError(f"{name!r} does not fit: " + "; ".join(sorted(problems)))

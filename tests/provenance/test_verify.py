@@ -1,0 +1,185 @@
+"""Marks: on every kind of file, in every layer, and what is said when a layer is missing or wrong."""
+
+import ast
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import auteur
+from auteur.cli.verify import verify as verify_command
+from auteur.errors import MediaError, UsageError
+from auteur.media import VideoWriter, write_audio, write_image
+from auteur.provenance import Mark, Verdict, hash_file, read_sidecar, sidecar_path, verify
+from auteur.provenance.mark import parse_container_text
+from auteur.signals import Waveform
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+SOUND = Waveform(samples=np.linspace(-0.5, 0.5, 8_000, dtype=np.float32), rate_hz=16_000)
+MARK = Mark(
+    models={f"model {index} “é”": "1.0" for index in range(12)},
+    inputs={"portrait": "12" * 32, "speech": "ab" * 32},
+    settings={"emotion": "happy", "au": {"AU12": 0.5}},
+    seed=11,
+)
+
+
+def write(path: Path) -> Path:
+    if path.suffix == ".mp4":
+        with VideoWriter(path, size_px=(32, 32), rate=25, mark=MARK, audio=SOUND) as video:
+            video.write(PIXELS)
+    elif path.suffix in (".wav", ".flac"):
+        write_audio(path, SOUND, mark=MARK)
+    else:
+        write_image(path, PIXELS, mark=MARK)
+    return path
+
+
+KINDS = [".png", ".jpg", ".webp", ".wav", ".flac", ".mp4"]
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_every_written_file_carries_both_marks(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a{suffix}")
+    report = verify(path)
+    assert report.verdict is Verdict.INTACT
+    assert report.metadata == Mark(models=MARK.models)
+    assert report.sidecar is not None
+    assert report.sidecar.mark == MARK
+    assert report.sidecar.output_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert b"AI-generated" in path.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_changed_bytes_are_reported(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a{suffix}")
+    path.write_bytes(path.read_bytes() + b"\0")
+    report = verify(path)
+    assert report.content_matches is False
+    assert report.verdict is Verdict.CHANGED
+
+
+def test_lost_sidecar(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4")
+    sidecar_path(path).unlink()
+    report = verify(path)
+    assert (report.verdict, report.sidecar, report.content_matches) == (Verdict.METADATA_ONLY, None, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"format": "auteur-sidecar/1"}', "[" * 100_000, "\udc00"]
+)
+def test_damaged_sidecar(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path / "a.png")
+    sidecar_path(path).write_bytes(text.encode("utf-8", "surrogatepass"))
+    report = verify(path)
+    assert report.verdict is Verdict.METADATA_ONLY
+    assert report.sidecar_problem is not None
+    assert "not an intact sidecar" in report.sidecar_problem
+    assert any("not an intact sidecar" in line for line in report.lines())
+
+
+@pytest.mark.parametrize("field", ["tool", "version", "models", "inputs", "settings", "seed"])
+def test_sidecar_fields_of_the_wrong_kind(tmp_path: Path, field: str) -> None:
+    path = write(tmp_path / "a.png")
+    record = json.loads(sidecar_path(path).read_text())
+    sidecar_path(path).write_text(json.dumps(record | {field: [1.5]}))
+    assert verify(path).sidecar_problem is not None
+
+
+def test_lost_metadata_is_a_change(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.png")
+    Image.open(path).copy().save(path)
+    report = verify(path)
+    assert report.metadata is None
+    assert report.verdict is Verdict.CHANGED
+
+
+def test_unmarked_pictures_are_not_called_real(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    report = verify(tmp_path / "a.png")
+    assert report.verdict is Verdict.UNMARKED
+    assert "does not show" in report.lines()[-1]
+
+
+def test_what_is_no_media_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("AI-generated {}")
+    for path in (tmp_path / "a.txt", tmp_path / "missing.png"):
+        with pytest.raises(MediaError):
+            verify(path)
+    with pytest.raises(MediaError, match="missing"):
+        hash_file(tmp_path / "missing.png")
+
+
+def test_command_prints_every_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "a.wav")
+    assert verify_command(path) == 0
+    text = capsys.readouterr().out
+    for word in (
+        "metadata",
+        "sidecar",
+        "content",
+        "verdict   intact",
+        "seed 11",
+        "portrait",
+        auteur.__version__,
+    ):
+        assert word in text
+    assert verify_command(path, json=True) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    assert json.loads(lines[0])["verdict"] == "intact"
+
+
+def test_sidecar_holds_what_is_needed_to_make_the_file_again(tmp_path: Path) -> None:
+    record = json.loads(sidecar_path(write(tmp_path / "a.png")).read_text())
+    assert record["ai_generated"] is True
+    assert record["digital_source_type"].endswith("trainedAlgorithmicMedia")
+    assert (record["seed"], record["settings"], record["inputs"]) == (
+        11,
+        dict(MARK.settings),
+        dict(MARK.inputs),
+    )
+    assert record["output"]["bytes"] == (tmp_path / "a.png").stat().st_size
+
+
+def test_no_sidecar_is_none(tmp_path: Path) -> None:
+    assert read_sidecar(tmp_path / "a.png") is None
+
+
+def test_marks_must_fit_into_json() -> None:
+    for settings in ({"x": object()}, {"x": float("nan")}, {"x": {1, 2}}):
+        with pytest.raises(UsageError, match="JSON"):
+            Mark(settings=settings)
+
+
+@given(models=st.dictionaries(st.text(), st.text(), max_size=4), version=st.text())
+def test_container_text_round_trip(models: dict[str, str], version: str) -> None:
+    mark = Mark(version=version, models=models)
+    assert mark.container_text().isascii()
+    assert "\n" not in mark.container_text()
+    assert parse_container_text(mark.container_text()) == mark
+
+
+@given(st.text())
+def test_other_texts_are_no_marks(text: str) -> None:
+    assert parse_container_text(text) is None
+    assert parse_container_text(f"AI-generated {text}") is None
+
+
+def test_only_media_imports_decoders_and_encoders() -> None:
+    root = Path(auteur.__file__).parent
+    doors = {"av", "PIL", "soundfile", "imageio", "torchvision", "torchaudio"}
+    for path in root.rglob("*.py"):
+        # Data preparation reads training sets; it writes no media that leaves the machine.
+        if path.is_relative_to(root / "media") or path.is_relative_to(root / "data"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            assert not doors & {name.split(".")[0] for name in names}, path
