@@ -1,13 +1,14 @@
 """Training samples for the face tracker: labelled crops, jittered, spoiled and mirrored.
 
-A shard is the pair `NAME.npz` + `NAME.crops.npy` that `auteur.data.face_teacher` writes: `landmarks` [N, 478, 3] in
-pixels of the picture, `blend` [N, 52], `affine` [N, 2, 3] picture → stored crop, and the crops themselves as
-uint8 [N, S, S, 3] (face box × 2.1, upright).
+A shard is the pair `NAME.npz` + `NAME.crops.npy` that `auteur.data.face_teacher` writes: `landmarks` [N, 478,
+3] in pixels of the picture, `blend` [N, 52], `affine` [N, 2, 3] picture → stored crop, and the crops
+themselves as uint8 [N, S, S, 3] (face box × 2.1, upright).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +22,8 @@ from auteur.face.landmarker import CROP_SIZE_PX
 from auteur.face.pose import MIRROR
 from auteur.facs import MEDIAPIPE_BLENDSHAPES, mirrored_name
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[Any]
+"""uint8 [H, W, 3]; OpenCV's stubs leave the type open."""
 Floats = NDArray[np.float32]
 
 
@@ -77,10 +79,11 @@ class FaceCrops(IterableDataset[dict[str, torch.Tensor]]):
         cv2.setNumThreads(0)
         while True:
             for pick in random.choice(len(self.rows), size=4096, p=self.weights):
-                yield self.sample(*self.rows[pick], random)
+                shard_index, row = self.rows[pick]
+                yield self.sample(shard_index, row, random)
 
     def sample(self, shard_index: int, row: int, random: Generator) -> dict[str, torch.Tensor]:
-        """Returns one sample: `picture` [3, 160, 160], `landmarks` [478, 3], `blendshapes` [52], `face` []."""
+        """Returns a sample: `picture` [3, 160, 160], `landmarks` [478, 3], `blendshapes` [52], `face` []."""
         shard = self.shards[shard_index]
         picture, landmarks = np.asarray(shard.pictures[row]), shard.landmarks[row]
         if random.random() > self.face_share:
@@ -105,7 +108,7 @@ _XY = np.array([1, 1, 0], dtype=np.float32)
 
 
 SOURCE_SHARES = {"photos": 0.35, "ict": 0.12}
-"""Share of the samples that photographs and renders get, by the beginning of a shard's name; clips get the rest."""
+"""Share of the samples for photographs and renders, by how a shard's name begins; clips get the rest."""
 
 
 def _source(shard: Shard) -> str:
@@ -141,7 +144,7 @@ def jittered_crop(picture: Picture, landmarks: Floats, random: Generator) -> tup
 
 
 def warp(picture: Picture, matrix: NDArray[np.floating], random: Generator) -> Picture:
-    """Returns the crop [160, 160, 3] that an affine map takes out of a picture, with a border of a random kind."""
+    """Returns the crop [160, 160, 3] that an affine map takes out of a picture; the border is random."""
     border = cv2.BORDER_REPLICATE if random.random() < 0.3 else cv2.BORDER_CONSTANT
     size = (CROP_SIZE_PX, CROP_SIZE_PX)
     return cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)
@@ -197,7 +200,8 @@ def spoil(crop: Picture, random: Generator) -> Picture:
     if random.random() < 0.75:
         crop = cv2.LUT(crop, _tone_curves(random))
     if random.random() < 0.15:  # a shadow or a lamp from one side
-        ramp = (1 + np.linspace(-1, 1, crop.shape[1], dtype=np.float32) * random.uniform(-0.4, 0.4)).clip(0, 2)
+        ramp = np.linspace(-1, 1, crop.shape[1], dtype=np.float32) * random.uniform(-0.4, 0.4)
+        ramp = (1 + ramp).clip(0, 2)
         field = np.repeat(np.tile(ramp, (len(crop), 1))[..., None], 3, axis=2)
         crop = cv2.multiply(crop, field if random.random() < 0.5 else field.swapaxes(0, 1), dtype=cv2.CV_8U)
     if random.random() < 0.25:
@@ -206,7 +210,8 @@ def spoil(crop: Picture, random: Generator) -> Picture:
         crop = cv2.add(crop, _noise(crop.shape, random), dtype=cv2.CV_8U)
     if random.random() < 0.2:
         quality = int(random.integers(15, 70))
-        crop = cv2.imdecode(cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        jpeg = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        crop = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR))
     return crop
 
 
@@ -244,7 +249,8 @@ def _cover(crop: Picture, random: Generator) -> Picture:
     center = (int(random.integers(width)), int(random.integers(height)))
     axes = (int(random.integers(8, width // 3)), int(random.integers(8, height // 3)))
     cv2.ellipse(mask, center, axes, float(random.uniform(0, 180)), 0, 360, 255, -1)
-    texture = np.broadcast_to(random.integers(0, 256, 3).astype(np.float32), crop.shape) + _noise(crop.shape, random)
+    colour = random.integers(0, 256, 3).astype(np.float32)
+    texture = np.broadcast_to(colour, crop.shape) + _noise(crop.shape, random)
     covered = crop.copy()
     covered[mask > 0] = texture[mask > 0].clip(0, 255).astype(np.uint8)
     return covered

@@ -1,4 +1,4 @@
-"""Training pictures for the face detector: labelled scenes, scaled, turned, spoiled and laid beside each other."""
+"""Training pictures for the face detector: labelled scenes, scaled, turned, spoiled, side by side."""
 
 import csv
 import math
@@ -13,13 +13,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
-from auteur.data.face_crops import spoil
+from auteur.data.face_crops import Picture, spoil
 from auteur.data.splits import is_held_out
+from auteur.errors import InputError
 from auteur.face import crops
 from auteur.face.crops import CropFrame
 from auteur.face.detector import target_cells
 
-Picture = NDArray[np.uint8]
 CANVAS_SIZE_PX = 256
 SMALLEST_FACE_PX = 9.0
 
@@ -44,13 +44,15 @@ def read_scenes(labels: Path) -> tuple[list[LabelledScene], list[LabelledScene]]
             if row["side"]:
                 center = (float(row["center_x"]), float(row["center_y"]))
                 found.append(CropFrame(center, float(row["side"]), float(row["roll"])))
-    scenes = [LabelledScene(labels / "scenes" / name, person[name], tuple(found)) for name, found in faces.items()]
+    scenes = [
+        LabelledScene(labels / "scenes" / name, person[name], tuple(found)) for name, found in faces.items()
+    ]
     held_out = [scene for scene in scenes if is_held_out(scene.identity)]
     return [scene for scene in scenes if not is_held_out(scene.identity)], held_out
 
 
 class SceneMosaics(IterableDataset[dict[str, torch.Tensor]]):
-    """An endless stream of 256 × 256 canvases: one to six scenes at any scale, some with every face erased."""
+    """An endless stream of 256 × 256 canvases: up to four scenes at any scale, some with all faces erased."""
 
     def __init__(self, scenes: list[LabelledScene], *, seed: int) -> None:
         self.scenes, self.seed = scenes, seed
@@ -87,7 +89,7 @@ class SceneMosaics(IterableDataset[dict[str, torch.Tensor]]):
     def face_free(self, random: Generator) -> Picture:
         """Returns a canvas cut from beside the faces of a scene: walls, rooms, clothes, hair."""
         scene = self.scenes[int(random.integers(len(self.scenes)))]
-        picture = cv2.imread(str(scene.path), cv2.IMREAD_REDUCED_COLOR_2)[..., ::-1]
+        picture = _read(scene.path, half=True)
         height, width = picture.shape[:2]
         for _ in range(8):
             side = int(random.uniform(0.15, 0.6) * min(height, width))
@@ -104,7 +106,7 @@ class SceneMosaics(IterableDataset[dict[str, torch.Tensor]]):
         largest = max((face.side_px for face in scene.faces), default=300.0)
         size = math.exp(random.uniform(math.log(SMALLEST_FACE_PX), math.log(0.9 * CANVAS_SIZE_PX)))
         half = size < 0.5 * largest
-        picture = cv2.imread(str(scene.path), cv2.IMREAD_REDUCED_COLOR_2 if half else cv2.IMREAD_COLOR)[..., ::-1]
+        picture = _read(scene.path, half=half)
         own = [_scaled(face, 0.5) for face in scene.faces] if half else list(scene.faces)
         if random.random() < 0.5:
             picture, own = mirrored(picture, own)
@@ -122,8 +124,18 @@ class SceneMosaics(IterableDataset[dict[str, torch.Tensor]]):
         return still_seen + [face for face in moved if face.side_px >= 0.8 * SMALLEST_FACE_PX]
 
 
+def _read(path: Path, *, half: bool) -> Picture:
+    """Returns a scene in RGB, at half its size if asked (JPEG does that while decoding, for less)."""
+    picture = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_2 if half else cv2.IMREAD_COLOR)
+    if picture is None:
+        raise InputError(f"cannot read the scene {str(path)!r}; label the pictures again")
+    return picture[..., ::-1]
+
+
 def _scaled(face: CropFrame, scale: float) -> CropFrame:
-    return CropFrame((face.center_px[0] * scale, face.center_px[1] * scale), face.side_px * scale, face.roll_rad)
+    return CropFrame(
+        (face.center_px[0] * scale, face.center_px[1] * scale), face.side_px * scale, face.roll_rad
+    )
 
 
 def _overlaps(face: CropFrame, x: float, y: float, side: float) -> bool:

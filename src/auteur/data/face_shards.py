@@ -21,8 +21,9 @@ def person_of_photo(file_name: str) -> str:
 def read_shards(labels: Path) -> tuple[list[Shard], list[Shard]]:
     """Returns (training, held-out) shards of a label folder, split by person.
 
-    The folder holds shards and `identities.csv` (columns shard, identity) for the clips; shards of photographs have
-    a text file with one picture name per line, `Person_Name_0001.jpg`. Portraits are never trained on.
+    The folder holds shards and `identities.csv` (columns shard, identity) for the clips; shards of
+    photographs have a text file with one picture name per line, `Person_Name_0001.jpg`. Portraits are never
+    trained on.
     """
     with (labels / "identities.csv").open(encoding="utf-8") as table:
         person = {row["shard"]: row["identity"] for row in csv.DictReader(table)}

@@ -1,9 +1,10 @@
-"""Labels pictures and videos with the teacher and stores what the tracker's recipes read.
+r"""Labels pictures and videos with the teacher and stores what the tracker's recipes read.
 
-    python -m auteur.data.face_teacher --teacher face_landmarker.task --clips clips/manifest.csv --photos PHOTOS --out LABELS
+    python -m auteur.data.face_teacher --teacher face_landmarker.task --clips clips/manifest.csv \
+        --photos PHOTOS --out LABELS
 
-`LABELS` receives, per clip or block of photographs, a shard (`auteur.data.face_crops`), `identities.csv`, and whole
-scenes for the detector (`scenes/*.jpg` + `scenes.csv`). Pictures stay with whoever has the footage.
+`LABELS` receives, per clip or block of photographs, a shard (`auteur.data.face_crops`), `identities.csv`, and
+whole scenes for the detector (`scenes/*.jpg` + `scenes.csv`). Pictures stay with whoever has the footage.
 """
 
 import csv
@@ -54,7 +55,7 @@ class Scene:
     faces: list[FaceReading]
 
 
-def stored_crop(picture: Picture, reading: FaceReading) -> tuple[Picture, NDArray[np.float64]]:
+def stored_crop(picture: Picture, reading: FaceReading) -> tuple[Picture, NDArray[np.floating]]:
     """Returns an upright crop uint8 [224, 224, 3] around a face and the [2, 3] map picture → crop."""
     box = crops.frame_of_landmarks(reading.landmarks)
     frame = crops.CropFrame(box.center_px, box.side_px * STORED_TO_FACE / crops.CROP_TO_FACE)
@@ -66,7 +67,7 @@ def write_shard(path: Path, pictures: Iterator[Picture], teacher: MediaPipeBacke
     """Labels every picture and writes `path`.npz + `path`.crops.npy; pictures without a face are left out."""
     index: list[int] = []
     readings: list[FaceReading] = []
-    stored: list[tuple[Picture, NDArray[np.float64]]] = []
+    stored: list[tuple[Picture, NDArray[np.floating]]] = []
     for number, picture in enumerate(pictures):
         found = teacher.find(picture)
         if found:
@@ -86,7 +87,7 @@ def write_shard(path: Path, pictures: Iterator[Picture], teacher: MediaPipeBacke
 
 
 class SceneWriter:
-    """Writes scenes as JPEG files and one row per face to `scenes.csv`; a face-free scene has one empty row."""
+    """Writes scenes as JPEG files and a row per face to `scenes.csv`; a face-free scene has one empty row."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "scenes"

@@ -1,4 +1,4 @@
-"""Who is held out: one rule for every model, decided by the person's name alone, before anything is trained."""
+"""Who is held out: one rule for every model, decided by the person's name alone, before any training."""
 
 import hashlib
 
@@ -7,6 +7,6 @@ _ONE_IN = 5
 
 
 def is_held_out(identity: str) -> bool:
-    """Returns whether a person belongs to the test set (one in five), the same in every run and on every machine."""
+    """Returns whether a person belongs to the test set (one in five), the same always and everywhere."""
     digest = hashlib.sha256((_SALT + identity).encode()).digest()
     return int.from_bytes(digest, "big") % _ONE_IN == 0

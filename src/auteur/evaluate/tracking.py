@@ -25,7 +25,7 @@ class TrackingErrors:
     """Errors against the reference on people never trained on."""
 
     clip_landmark_percent: float
-    """Mean over clips of the mean landmark distance (x, y), in % of the distance between the outer eye corners."""
+    """Mean over clips of the mean landmark distance (x, y), in % of that between the outer eye corners."""
     photo_landmark_percent: float
     """The same, mean over photographs."""
     blendshape_error: float
@@ -45,13 +45,13 @@ class TrackingErrors:
 
 
 def landmark_error(predicted: Floats, reference: Floats) -> Floats:
-    """Returns mean (x, y) distance over inter-ocular distance, in %, for landmarks [..., 478, 2 or 3]: [...]."""
+    """Returns mean distance in x, y of landmarks [..., 478, 2 or 3] in % of the inter-ocular one: [...]."""
     distance = np.linalg.norm(predicted[..., :2] - reference[..., :2], axis=-1).mean(axis=-1)
     return 100 * distance / crops.inter_ocular_px(reference)
 
 
 def channel_correlations(predicted: Floats, reference: Floats) -> Floats:
-    """Returns Pearson correlation per channel for values [T, N]: [N], NaN where the reference does not vary."""
+    """Returns each channel's Pearson correlation for values [T, N]: [N], NaN where the reference is still."""
     p, r = predicted - predicted.mean(0), reference - reference.mean(0)
     spread = np.sqrt((p**2).sum(0) * (r**2).sum(0))
     result = np.full(reference.shape[1], np.nan)
@@ -61,7 +61,9 @@ def channel_correlations(predicted: Floats, reference: Floats) -> Floats:
 
 
 @torch.inference_mode()
-def read_crops(model: torch.nn.Module, shard: Shard, *, batch_size: int = 32) -> tuple[Floats, Floats, Floats]:
+def read_crops(
+    model: torch.nn.Module, shard: Shard, *, batch_size: int = 32
+) -> tuple[Floats, Floats, Floats]:
     """Runs the landmarker on a shard's crops, framed as in steady tracking.
 
     Returns:
@@ -86,7 +88,9 @@ def read_crops(model: torch.nn.Module, shard: Shard, *, batch_size: int = 32) ->
     return np.stack(points), np.concatenate(values), np.concatenate(presence)
 
 
-def tracking_errors(model: Landmarker | torch.nn.Module, data: EvaluationSet, *, every: int = 3) -> TrackingErrors:
+def tracking_errors(
+    model: Landmarker | torch.nn.Module, data: EvaluationSet, *, every: int = 3
+) -> TrackingErrors:
     """Measures a landmarker in evaluation mode on held-out faces; `every` keeps one clip frame in so many."""
     clip_errors, predicted, reference, within = [], [], [], []
     for shard in data.clips:

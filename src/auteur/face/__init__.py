@@ -1,0 +1,1 @@
+"""Faces: find them, landmark them, read Action Units, pose and gaze."""

@@ -1,9 +1,9 @@
 """Action Units out of a tracked face: what the blendshapes say, corrected by what the geometry shows.
 
 MediaPipe's cheekSquint and noseSneer never move and mouthFrown hardly does, so those units are read from the
-pose-free geometry instead. Every unit is a clipped linear reading of changes from a neutral face: the person's own
-where it is known, the average neutral face otherwise. The weights are expert judgement, set on emotional footage of
-people of the training split; nobody has published intensities that could be fitted under a permissive licence.
+pose-free geometry instead. Every unit is a clipped linear reading of changes from a neutral face: the
+person's own where it is known, the average neutral face otherwise. The weights are expert judgement, set by
+eye on acted emotions; nobody has published intensities that could be fitted under a permissive licence.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,8 +40,8 @@ MEASURES: dict[str, tuple[tuple[float, int, int], ...]] = {
     "lower_lip_height": ((1, 2, Y), (-1, 17, Y)),
     "jaw_drop": ((1, 152, Y), (-1, 2, Y)),
 }
-"""Distances in millimetres of the canonical head, as sums of (factor, vertex, axis); those of the right side of the
-face, mirrored for the left. Axes: x to the picture's right, y down, z away."""
+"""Distances in millimetres of the canonical head, as sums of (factor, vertex, axis); those of the right side
+of the face, mirrored for the left. Axes: x to the picture's right, y down, z away."""
 
 SIDED_WEIGHTS: dict[int, Mapping[str, float]] = {
     1: {"browInnerUp": 0.6, "inner_brow_height": 0.07},
@@ -87,8 +87,8 @@ AVERAGE_NEUTRAL_MM: dict[str, float] = {
     "lower_lip_height": -35.0,
     "jaw_drop": 70.7,
 }
-"""Each measure on the average neutral face: the mean over 2,875 photographs labelled neutral, but for the two that a
-speaking mouth changes (they were photographed talking), which are set for closed lips."""
+"""Each measure on the average neutral face: the mean over 2,875 photographs labelled neutral, but for the two
+that a speaking mouth changes (they were photographed talking), which are set for closed lips."""
 
 AVERAGE_NEUTRAL_BLENDSHAPES: dict[str, float] = {
     "browDown": 0.07,
@@ -125,7 +125,7 @@ def average_neutral() -> Neutral:
 def action_units(
     landmarks: Floats, blendshapes: Floats, *, rate: Fraction, neutral: Neutral | None = None
 ) -> AUTrack:
-    """Returns the Action Units of T frames as a track in the hub convention "facs" (every unit and side, [0, 1]).
+    """Returns the Action Units of T frames in the hub convention "facs" (every unit and side, [0, 1]).
 
     Units that no weight is set for are converted from the blendshapes (`auteur.facs.convert`).
 
@@ -136,7 +136,7 @@ def action_units(
         neutral: The person at rest; the average face unless given.
     """
     neutral = average_neutral() if neutral is None else neutral
-    arkit = np.array(blendshapes, dtype=np.float64)
+    arkit = np.clip(_raised(blendshapes, neutral), 0, 1)
     arkit[:, 0] = 0.0  # MediaPipe's _neutral stands where ARKit has tongueOut
     track = convert(au_track(arkit, convention="arkit52", rate=rate), "facs")
     values = np.array(track.values)
@@ -153,15 +153,20 @@ def action_units(
 
 
 def _changes(landmarks: Floats, blendshapes: Floats, neutral: Neutral) -> Iterator[dict[str, Floats]]:
-    """Yields, for the right and then the left side, every measure's and blendshape's change from neutral: [T]."""
+    """Yields every measure's and blendshape's change from neutral [T], of the right side, then the left."""
     measures = _measure(landmarks) - neutral.measures_mm  # [T, 2, M]
-    raised = (blendshapes - neutral.blendshapes) / np.maximum(1 - neutral.blendshapes, 0.2)  # [T, 52]
+    raised = _raised(blendshapes, neutral)
     for side, (name, other) in enumerate((("Right", "Left"), ("Left", "Right"))):
-        changes = {measure: measures[:, side, m] for m, measure in enumerate(MEASURES)}
+        changes: dict[str, Floats] = {measure: measures[:, side, m] for m, measure in enumerate(MEASURES)}
         for column, blendshape in enumerate(MEDIAPIPE_BLENDSHAPES):
             if not blendshape.endswith(other):
                 changes[blendshape.removesuffix(name)] = raised[:, column]
         yield changes
+
+
+def _raised(blendshapes: Floats, neutral: Neutral) -> Floats:
+    """Returns blendshapes [T, 52] as shares of what is left of their range above the neutral face."""
+    return (blendshapes - neutral.blendshapes) / np.maximum(1 - neutral.blendshapes, 0.2)
 
 
 def _measure(landmarks: Floats) -> Floats:

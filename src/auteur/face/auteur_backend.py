@@ -1,5 +1,7 @@
 """The default backend: this project's own detector and landmarker, shipped with the package."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -10,6 +12,8 @@ from auteur.face.backend import FaceReading, Picture
 from auteur.face.crops import CropFrame
 from auteur.face.detector import INPUT_SIZES_PX, FaceDetector, detect, without_repeats
 from auteur.face.landmarker import CROP_SIZE_PX, LANDMARKS, PROBES, Landmarker
+
+Model = TypeVar("Model", bound=nn.Module)
 
 PRESENT = 0.5
 """Presence probability from which a crop counts as a face."""
@@ -28,8 +32,9 @@ class AuteurBackend:
 
     def __init__(self, detector: FaceDetector | None = None, landmarker: Landmarker | None = None) -> None:
         detector = weights.load_shipped(FaceDetector(), "detector") if detector is None else detector
-        landmarker = weights.load_shipped(blank_landmarker(), "landmarker") if landmarker is None else landmarker
         self._detector = for_inference(detector)
+        if landmarker is None:
+            landmarker = weights.load_shipped(blank_landmarker(), "landmarker")
         self._landmarker = for_inference(landmarker)
 
     @torch.inference_mode()
@@ -81,8 +86,8 @@ def blank_landmarker() -> Landmarker:
     )
 
 
-def for_inference(model: nn.Module) -> nn.Module:
-    """Returns `model` in evaluation mode with every batch normalisation folded into the convolution before it."""
+def for_inference(model: Model) -> Model:
+    """Returns `model` in evaluation mode, every batch normalisation folded into the convolution before it."""
     model.eval()
     for module in model.modules():
         if not isinstance(module, nn.Sequential):
@@ -92,7 +97,8 @@ def for_inference(model: nn.Module) -> nn.Module:
             if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d):
                 module[i] = fuse_conv_bn_eval(convolution, normalisation)
                 module[i + 1] = nn.Identity()
-    return model.to(memory_format=torch.channels_last).requires_grad_(False)
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in its stubs
+    return model.requires_grad_(False)
 
 
 def _repeats(reading: FaceReading, others: list[FaceReading]) -> bool:
@@ -101,5 +107,3 @@ def _repeats(reading: FaceReading, others: list[FaceReading]) -> bool:
         < 0.3 * max(reading.size_px, other.size_px)
         for other in others
     )
-
-

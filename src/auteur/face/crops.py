@@ -1,6 +1,7 @@
 """Where a network looks: an oriented square around a face, and the affine maps to and from it.
 
-Points are NumPy arrays [..., 2] in pixels; the picture's x runs right, y down, pixel centres at whole numbers.
+Points are NumPy arrays [..., 2] in pixels; the picture's x runs right, y down, pixel centres at whole
+numbers.
 """
 
 import math
@@ -53,7 +54,7 @@ def frame_of_landmarks(landmarks: Floats, *, crop_to_face: float = CROP_TO_FACE)
 
 
 def apply(matrix: Floats, points: Floats) -> Floats:
-    """Maps points [..., 2 or 3] by a [2, 3] affine map; a third coordinate is scaled by the map's own scale."""
+    """Maps points [..., 2 or 3] by a [2, 3] affine map; a third coordinate is scaled by the map's scale."""
     moved = points[..., :2] @ matrix[:, :2].T + matrix[:, 2]
     if points.shape[-1] == 2:
         return moved
@@ -68,12 +69,12 @@ def invert(matrix: Floats) -> Floats:
 
 
 def inter_ocular_px(landmarks: Floats) -> Floats:
-    """Returns the distance between the outer eye corners of landmarks [..., 478, 2 or 3], in pixels: [...]."""
+    """Returns the distance between the outer eye corners of landmarks [..., 478, 2 or 3] px: [...] px."""
     return np.linalg.norm(landmarks[..., LEFT_EYE_OUTER, :2] - landmarks[..., RIGHT_EYE_OUTER, :2], axis=-1)
 
 
 def cut(picture: Tensor, frame: CropFrame, size_px: int) -> Tensor:
-    """Returns the crop [3, size_px, size_px] in [0, 1] of a picture uint8 [H, W, 3]; black beyond its borders.
+    """Returns the crop [3, size_px, size_px] in [0, 1] of a picture uint8 [H, W, 3], black beyond its edges.
 
     Large faces are averaged down by a whole factor before they are sampled, so nothing aliases.
     """
@@ -90,10 +91,13 @@ def cut(picture: Tensor, frame: CropFrame, size_px: int) -> Tensor:
     if factor > 1:
         region = functional.avg_pool2d(region, factor, ceil_mode=True, count_include_pad=False)
     to_picture = torch.from_numpy(invert(frame.matrix(size_px)))
-    # align_corners=False measures from pixel edges: -1 is the left edge of the first pixel, 1 the right edge of the last.
+    # align_corners=False measures from edges: -1 is the left of the first pixel, 1 the right of the last.
     offset = torch.tensor([left, top]) - 0.5
     extent = torch.tensor([region.shape[3], region.shape[2]]) * factor
-    shift = (to_picture[:, 2] - offset) + to_picture[:, :2] @ torch.full((2,), (size_px - 1) / 2, dtype=torch.float64)
-    theta = torch.cat([to_picture[:, :2] * size_px / extent[:, None], (2 * shift / extent - 1)[:, None]], dim=1)
+    middle = torch.full((2,), (size_px - 1) / 2, dtype=torch.float64)
+    shift = to_picture[:, 2] - offset + to_picture[:, :2] @ middle
+    theta = torch.cat(
+        [to_picture[:, :2] * size_px / extent[:, None], (2 * shift / extent - 1)[:, None]], dim=1
+    )
     grid = functional.affine_grid(theta[None].float(), [1, 3, size_px, size_px], align_corners=False)
     return functional.grid_sample(region, grid, align_corners=False)[0]

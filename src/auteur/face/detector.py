@@ -24,14 +24,15 @@ THRESHOLD = 0.35
 class FaceDetector(nn.Module):
     """A small fully convolutional centre-point detector (after Zhou et al. 2019, Objects as Points).
 
-    Every 8 × 8 cell says whether a face is centred in it and, if so, the centre's offset, the log of the face's
-    size (larger side of the landmarks' box, upright along the eye line) and the direction of the eye line.
+    Every 8 × 8 cell says whether a face is centred in it and, if so, the centre's offset, the log of the
+    face's size (larger side of the landmarks' box, upright along the eye line) and the direction of the eye
+    line.
 
     Args:
         widths: Channels at strides 2, 4, 8, 16 and 32.
     """
 
-    def __init__(self, *, widths: tuple[int, int, int, int, int] = (12, 24, 32, 48, 64)) -> None:
+    def __init__(self, *, widths: tuple[int, int, int, int, int] = (16, 24, 32, 48, 64)) -> None:
         super().__init__()
         half, quarter, eighth, sixteenth, deep = widths
         self.stem = nn.Sequential(
@@ -45,11 +46,13 @@ class FaceDetector(nn.Module):
         self.down = nn.Sequential(
             ResidualBlock(eighth, sixteenth, stride=2), ResidualBlock(sixteenth, sixteenth, stride=1)
         )
-        self.deeper = nn.Sequential(ResidualBlock(sixteenth, deep, stride=2), ResidualBlock(deep, deep, stride=1))
+        self.deeper = nn.Sequential(
+            ResidualBlock(sixteenth, deep, stride=2), ResidualBlock(deep, deep, stride=1)
+        )
         self.deep_to_sixteenth = nn.Conv2d(deep, sixteenth, 1)
         self.sixteenth_to_eighth = nn.Conv2d(sixteenth, eighth, 1)
         self.head = nn.Sequential(ResidualBlock(eighth, eighth, stride=1), nn.Conv2d(eighth, 6, 1))
-        nn.init.constant_(self.head[1].bias[:1], -4.0)  # faces are rare: start from "none"
+        nn.init.constant_(self.get_parameter("head.1.bias")[:1], -4.0)  # faces are rare: start from "none"
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Maps pictures [B, 3, H, W] in [0, 1], H and W multiples of 32, to cells [B, 6, H / 8, W / 8].
@@ -74,8 +77,8 @@ class Detection:
     """Heat in [0, 1]."""
 
 
-def detect(detector: FaceDetector, picture: Tensor, long_side_px: int) -> list[Detection]:
-    """Returns the face candidates in a picture uint8 [H, W, 3], searched at one size, most confident first."""
+def detect(detector: nn.Module, picture: Tensor, long_side_px: int) -> list[Detection]:
+    """Returns the face candidates in a picture uint8 [H, W, 3], searched at one size, the surest first."""
     height, width = picture.shape[:2]
     scale = long_side_px / max(height, width)
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -87,7 +90,7 @@ def detect(detector: FaceDetector, picture: Tensor, long_side_px: int) -> list[D
 
 
 def decode_cells(cells: Tensor, *, scale: float) -> list[Detection]:
-    """Turns the detector's cells [6, h, w] into candidates, in pixels of the picture before it was scaled by `scale`."""
+    """Turns cells [6, h, w] into candidates, in pixels of the picture before it was scaled by `scale`."""
     heat = torch.sigmoid(cells[0])
     peaks = (heat == functional.max_pool2d(heat[None], 3, 1, 1)[0]) & (heat > THRESHOLD)
     found: list[Detection] = []
@@ -116,8 +119,8 @@ def without_repeats(detections: list[Detection]) -> list[Detection]:
 def target_cells(frames: list[CropFrame], size_px: int) -> tuple[Tensor, Tensor]:
     """Returns what the detector should say of a square picture: cells [6, h, w] and where they count [h, w].
 
-    The heat target is 1 at the face's own cell and falls off as a Gaussian a tenth of the face wide; offset, size
-    and direction count in the cells whose heat exceeds a half.
+    The heat target is 1 at the face's own cell and falls off as a Gaussian a tenth of the face wide; offset,
+    size and direction count in the cells whose heat exceeds a half.
     """
     count = size_px // STRIDE_PX
     cells, counts = torch.zeros(6, count, count), torch.zeros(count, count)

@@ -1,6 +1,7 @@
 """The dense landmarker: an aligned face crop → 478 landmarks, 52 blendshapes and a face-present score.
 
-Axis legend: B batch, C channels, H W picture, L landmarks (478), K shape coefficients, P probed landmarks, N blendshapes.
+Axis legend: B batch, C channels, H W picture, L landmarks (478), K shape coefficients, P probed landmarks, N
+blendshapes.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,12 @@ from auteur.signals import topology
 CROP_SIZE_PX = 160
 LANDMARKS = 478
 BLENDSHAPES = 52
+DETAIL_CHANNELS = 16
 PROBES = tuple(
-    vertex for name in topology.CONTOURS if name not in ("face_oval", "nose") for vertex in topology.CONTOURS[name]
+    vertex
+    for name in topology.CONTOURS
+    if name not in ("face_oval", "nose")
+    for vertex in topology.CONTOURS[name]
 )
 """Lips, eyes, brows and irises: the landmarks that are looked at again."""
 
@@ -40,12 +45,16 @@ class ResidualBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
         super().__init__()
         self.first = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
         )
         self.second = nn.Sequential(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs))
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [B, inputs, H, W] to [B, outputs, H / stride, W / stride]."""
@@ -53,12 +62,12 @@ class ResidualBlock(nn.Module):
 
 
 class Landmarker(nn.Module):
-    """Reads the whole crop once, then looks again, at higher resolution, where it believes eyes, brows and lips are.
+    """Reads the whole crop, then looks again, at higher resolution, where eyes, brows and lips should be.
 
-    The coarse estimate is a point in a linear shape space fitted to the teacher's landmarks (`mean`, `basis`); the
-    refinement samples a quarter-resolution feature map at `probes` landmarks and corrects the shape, and the
-    blendshapes are read from both views and the refined shape: small lid and lip movements are smaller than one
-    pixel of the deep feature map.
+    The coarse estimate is a point in a linear shape space fitted to the teacher's landmarks (`mean`,
+    `basis`); the refinement samples a quarter-resolution feature map at `probes` landmarks and corrects the
+    shape, and the blendshapes are read from both views and the refined shape: small lid and lip movements are
+    smaller than one pixel of the deep feature map.
 
     Args:
         mean: [478, 3] mean shape, in fractions of the crop's side.
@@ -103,17 +112,27 @@ class Landmarker(nn.Module):
         )
         cells = (CROP_SIZE_PX // 32) ** 2
         self.summary = nn.Sequential(
-            nn.Conv2d(deep, 48, 1), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(48 * cells, hidden), nn.ReLU(inplace=True)
+            nn.Conv2d(deep, 48, 1),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+            nn.Linear(48 * cells, hidden),
+            nn.ReLU(inplace=True),
         )
         self.coarse = nn.Linear(hidden, coefficients)
         self.presence = nn.Linear(hidden, 1)
-        self.detail = nn.Sequential(nn.Conv2d(quarter, 24, 3, 1, 1), nn.ReLU(inplace=True))
-        self.look_again = nn.Sequential(nn.Linear(24 * len(probes), hidden), nn.ReLU(inplace=True))
+        self.detail = nn.Sequential(nn.Conv2d(quarter, DETAIL_CHANNELS, 3, 1, 1), nn.ReLU(inplace=True))
+        self.look_again = nn.Sequential(
+            nn.Linear(DETAIL_CHANNELS * len(probes), hidden), nn.ReLU(inplace=True)
+        )
         self.refine = nn.Sequential(
-            nn.Linear(2 * hidden + coefficients, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, coefficients)
+            nn.Linear(2 * hidden + coefficients, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, coefficients),
         )
         self.blendshapes = nn.Sequential(
-            nn.Linear(2 * hidden + coefficients, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, BLENDSHAPES)
+            nn.Linear(2 * hidden + coefficients, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, BLENDSHAPES),
         )
 
     def shape(self, coefficients: Tensor) -> Tensor:
@@ -129,7 +148,7 @@ class Landmarker(nn.Module):
 
         probed = coarse_landmarks[:, self.probes, :2].detach() * 2 - 1  # [B, P, 2]
         detail = self.detail(fine).float()
-        seen = functional.grid_sample(detail, probed[:, :, None], align_corners=False)  # [B, 24, P, 1]
+        seen = functional.grid_sample(detail, probed[:, :, None], align_corners=False)  # [B, 16, P, 1]
         seen = self.look_again(seen.flatten(1))
 
         view = torch.cat([summary.float(), seen.float(), coarse.detach()], dim=1)

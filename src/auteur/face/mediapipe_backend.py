@@ -1,4 +1,4 @@
-"""The `mediapipe` backend: Google's Face Landmarker through the Tasks API, with a model file of the user's own."""
+"""The `mediapipe` backend: Google's Face Landmarker through the Tasks API, with the user's own model file."""
 
 import hashlib
 from pathlib import Path
@@ -36,7 +36,9 @@ class MediaPipeBackend:
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
-            raise UsageError("the mediapipe backend is not installed: pip install 'auteur-face[mediapipe]'") from error
+            raise UsageError(
+                "the mediapipe backend is not installed: pip install 'auteur-face[mediapipe]'"
+            ) from error
         path = Path(model)
         if not path.is_file():
             raise InputError(f"no model file at {str(path)!r}; give the path of a face_landmarker.task")
@@ -62,7 +64,7 @@ class MediaPipeBackend:
         self._landmarker.close()
 
     def find(self, picture: Picture) -> list[FaceReading]:
-        """Returns every face in a picture [H, W, 3], the largest first. MediaPipe gives no probability: it is 1."""
+        """Returns every face in a picture [H, W, 3], the largest first; confidence is 1: it gives none."""
         height, width = picture.shape[:2]
         image = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture)
@@ -91,4 +93,3 @@ class MediaPipeBackend:
 
 _HALF_PIXEL = np.array([0.5, 0.5, 0.0], dtype=np.float32)
 """MediaPipe measures from the picture's edge, this project from the centre of its first pixel."""
-

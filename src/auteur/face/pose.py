@@ -1,8 +1,8 @@
 """Head pose: the rigid motion between a canonical head and 478 landmarks, and the face with it taken out.
 
 The canonical head is MediaPipe's canonical face model (Apache-2.0, `canonical_face.csv`): 468 vertices in
-centimetres, x to the subject's left, y up, z towards the camera. Landmarks use x right, y down, z away; both frames
-are right-handed once y and z are negated, and the subject's left is the picture's right.
+centimetres, x to the subject's left, y up, z towards the camera. Landmarks use x right, y down, z away; both
+frames are right-handed once y and z are negated, and the subject's left is the picture's right.
 """
 
 import csv
@@ -19,7 +19,7 @@ RIGID_VERTICES = (
     *(6, 168, 197, 195, 8, 9, 151, 10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251),
     *(33, 133, 362, 263, 127, 356, 162, 389, 234, 454, 48, 278),
 )
-"""Vertices that expressions hardly move: bridge of the nose, forehead, temples, eye corners, nostril wings."""
+"""Vertices that expressions hardly move: nose bridge, forehead, temples, eye corners, nostril wings."""
 
 
 @cache
@@ -55,7 +55,7 @@ class HeadPose:
 
     @property
     def angles_rad(self) -> Floats:
-        """[..., 3]: pitch (+ nose up), yaw (+ head turned to the subject's left), roll (+ tilted to their left).
+        """[..., 3]: pitch (+ nose up), yaw (+ head turned to the subject's left), roll (+ to the left).
 
         Taken from `rotation = X(-pitch) Y(-yaw) Z(roll)` in picture axes.
         """
@@ -67,7 +67,7 @@ class HeadPose:
 
 
 def head_pose(landmarks: Floats) -> HeadPose:
-    """Returns the pose of landmarks [..., 478, 3] in pixels (Umeyama 1991 on the vertices that hardly move)."""
+    """Returns the pose of landmarks [..., 478, 3] px (Umeyama 1991 on the vertices that hardly move)."""
     rigid = list(RIGID_VERTICES)
     source, target = canonical_face()[rigid], np.asarray(landmarks, dtype=np.float64)[..., rigid, :]
     source_mean, target_mean = source.mean(0), target.mean(-2, keepdims=True)
@@ -83,14 +83,14 @@ def head_pose(landmarks: Floats) -> HeadPose:
 
 
 def without_pose(landmarks: Floats, pose: HeadPose | None = None) -> Floats:
-    """Returns landmarks [..., 478, 3] turned back to face the camera, in millimetres of the canonical head."""
+    """Returns landmarks [..., 478, 3] px turned back to the camera, in millimetres of the canonical head."""
     pose = head_pose(landmarks) if pose is None else pose
     centred = np.asarray(landmarks, dtype=np.float64) - pose.shift[..., None, :]
     return centred @ pose.rotation / pose.scale[..., None, None]
 
 
 def with_pose(face: Floats, pose: HeadPose) -> Floats:
-    """Returns a face [..., 478, 3] in canonical millimetres posed in the picture: the inverse of `without_pose`."""
+    """Returns a face [..., 478, 3] in canonical millimetres posed in the picture; inverts `without_pose`."""
     turned = np.asarray(face) @ np.swapaxes(pose.rotation, -1, -2)
     return turned * pose.scale[..., None, None] + pose.shift[..., None, :]
 

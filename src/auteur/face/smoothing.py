@@ -1,12 +1,14 @@
 """Less jitter without lag: a filter that averages over time only what stands still.
 
-A plain low-pass filter blunts blinks and lip closures, a causal one also delays them. Here every frame is averaged
-with two frames on either side, each weighted by how alike it is (bilateral, Tomasi & Manduchi 1998, over time): noise
-is alike and averages out, a moving lid is not and stays as it is. The weights are symmetric, so nothing is delayed.
+A plain low-pass filter blunts blinks and lip closures, a causal one also delays them. Here every frame is
+averaged with two frames on either side, each weighted by how alike it is (bilateral, Tomasi & Manduchi 1998,
+over time): noise is alike and averages out, a moving lid is not and stays as it is. The weights are
+symmetric, so nothing is delayed.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +28,12 @@ Floats = NDArray[np.floating]
 
 
 def smooth_readings(readings: Iterable[FaceReading | None]) -> Iterator[FaceReading | None]:
-    """Yields the readings smoothed, two frames behind the input; a lost face (None) separates what is averaged."""
-    window: deque[FaceReading | None] = deque([None] * REACH)
-    for reading in readings:
+    """Yields the readings smoothed, two frames behind the input; nothing is averaged across a lost face."""
+    window: deque[FaceReading | None] = deque([None] * REACH, maxlen=2 * REACH + 1)
+    for reading in chain(readings, repeat(None, REACH)):
         window.append(reading)
-        if len(window) == 2 * REACH + 1:
+        if len(window) == window.maxlen:
             yield _smoothed(window)
-            window.popleft()
-    for _ in range(min(REACH, len(window) - REACH)):
-        window.append(None)
-        if len(window) == 2 * REACH + 1:
-            yield _smoothed(window)
-            window.popleft()
 
 
 def _smoothed(window: deque[FaceReading | None]) -> FaceReading | None:
@@ -63,8 +59,8 @@ def _smoothed(window: deque[FaceReading | None]) -> FaceReading | None:
 def bilateral(values: Floats, noise: float) -> NDArray[np.float32]:
     """Returns the first of K values [K, points, axes], averaged with the others by their likeness to it.
 
-    The whole movement that all points share (the head's) is taken out before likeness is judged, and its own mean
-    over the window is not: a head that moves is left where it is.
+    The whole movement that all points share (the head's) is taken out before likeness is judged, and its own
+    mean over the window is not: a head that moves is left where it is.
     """
     drift = np.median(values[..., :2] - values[:1, :, :2], axis=1, keepdims=True)  # [K, 1, axes <= 2]
     still = values.astype(np.float64)

@@ -6,9 +6,24 @@ from dataclasses import dataclass
 
 from auteur.errors import FaceError
 from auteur.face.backend import FaceBackend, FaceReading, Picture
+from auteur.face.pose import head_pose
 
 MOST_TURNED_RAD = math.radians(60)
 """Yaw beyond which one eye is hidden and landmarks are guesses."""
+
+SMALLEST_FACE_PX = 24
+"""Size under which landmarks mean nothing."""
+
+
+def unusable(reading: FaceReading) -> str | None:
+    """Returns why a face cannot be measured, or None when it can."""
+    if reading.size_px < SMALLEST_FACE_PX:
+        return f"the face is {reading.size_px:.0f} px large; it must have at least {SMALLEST_FACE_PX} px"
+    yaw = abs(float(head_pose(reading.landmarks).angles_rad[1]))
+    if yaw > MOST_TURNED_RAD:
+        degrees, most = math.degrees(yaw), math.degrees(MOST_TURNED_RAD)
+        return f"the face is turned away by {degrees:.0f}°; up to {most:.0f}° can be measured"
+    return None
 
 
 @dataclass(frozen=True)
@@ -36,32 +51,50 @@ class FaceTracker:
         self._backend, self._face, self._on_sighting = backend, face, on_sighting
         self._last: FaceReading | None = None
         self._ever: FaceReading | None = None
+        self._problem: str | None = None
 
     def track(self, pictures: Iterable[Picture]) -> Iterator[FaceReading | None]:
-        """Yields one reading per picture [H, W, 3], or None where there is no face."""
+        """Yields one reading per picture [H, W, 3], or None where no face can be measured."""
         for picture in pictures:
             yield self.step(picture)
 
     def step(self, picture: Picture) -> FaceReading | None:
-        """Returns the reading of the next picture."""
+        """Returns the reading of the next picture, or None where no face can be measured."""
         followed = self._backend.follow(picture, self._last) if self._last else None
         self._last = followed or self._find(picture)
-        self._ever = self._last or self._ever
-        return self._last
+        if self._last is None:
+            return None
+        self._ever = self._last
+        problem = unusable(self._last)
+        self._problem = problem or self._problem
+        return None if problem else self._last
+
+    def problem(self, name: str) -> str:
+        """Returns why nothing was measured in a file called `name`, and what to do."""
+        if self._problem:
+            return f"{self._problem} (in {name!r}); use a larger picture of a face that looks at the camera"
+        return f"no face found in {name!r}; use a picture or video in which a face of at least 24 px is seen"
 
     def _find(self, picture: Picture) -> FaceReading | None:
         found = self._backend.find(picture)
         if not found:
             return None
-        chosen = min(self._face, len(found) - 1)
-        if self._ever is not None:  # the same person as before, if anybody is near where they were
-            chosen = min(range(len(found)), key=lambda i: math.dist(found[i].center_px, self._ever.center_px))
+        chosen = self._face
+        if self._ever is not None:  # the same person as before: whoever is nearest to where they were
+            center = self._ever.center_px
+            chosen = min(range(len(found)), key=lambda i: math.dist(found[i].center_px, center))
+        elif chosen >= len(found):
+            raise FaceError(
+                f"there are {len(found)} faces, so --face must be 0 to {len(found) - 1}, not {chosen}"
+            )
         if self._on_sighting:
             self._on_sighting(Sighting(len(found), chosen))
         return found[chosen]
 
 
-def find_face(backend: FaceBackend, picture: Picture, *, face: int = 0, name: str = "the picture") -> FaceReading:
+def find_face(
+    backend: FaceBackend, picture: Picture, *, face: int = 0, name: str = "the picture"
+) -> FaceReading:
     """Returns one face of a picture [H, W, 3].
 
     Args:
@@ -71,11 +104,10 @@ def find_face(backend: FaceBackend, picture: Picture, *, face: int = 0, name: st
         name: What to call the picture in errors.
 
     Raises:
-        FaceError: There is no face, or not that many.
+        FaceError: There is no face, not that many, or it cannot be measured.
     """
-    found = backend.find(picture)
-    if not found:
-        raise FaceError(f"no face found in {name}; use a picture in which a face of at least 24 px looks at the camera")
-    if face >= len(found):
-        raise FaceError(f"{name} has {len(found)} faces, so --face must be 0 to {len(found) - 1}, not {face}")
-    return found[face]
+    tracker = FaceTracker(backend, face=face)
+    reading = tracker.step(picture)
+    if reading is None:
+        raise FaceError(tracker.problem(name))
+    return reading

@@ -1,0 +1,1 @@
+"""One readable recipe per model over a shared loop."""

@@ -1,9 +1,9 @@
 """Recipe: train the face detector on mosaics of labelled scenes (`auteur.data.face_teacher` writes them).
 
-    python -m auteur.train.detector --labels LABELS --out detector.safetensors --schedule.minutes 25
+python -m auteur.train.detector --labels LABELS --out detector.safetensors --schedule.minutes 25
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ class DetectorRecipe:
     out: Path
     """The weights file to write (float16 safetensors)."""
     batch_size: int = 32
-    schedule: Schedule = Schedule(minutes=25, learning_rate=2e-3)
+    schedule: Schedule = field(default_factory=lambda: Schedule(minutes=25, learning_rate=2e-3))
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DetectionErrors:
     """How well held-out faces are found on held-out mosaics."""
 
     found: float
-    """Share of the faces that a candidate covers: centre within a quarter of the size, size within a factor 1.6."""
+    """Share of the faces that a candidate covers: centre to a quarter of the size, size to a factor 1.6."""
     found_small: float
     """The same for faces under 24 px of a 256-px picture."""
     false_per_picture: float
@@ -73,7 +73,7 @@ class DetectionTest:
         for start in range(0, len(self.faces), 16):
             cells = network(self.pictures[start : start + 16].float() / 255)
             for one, faces in zip(cells, self.faces[start : start + 16], strict=True):
-                inside = [f for f in faces if 0 <= min(f.center_px) and max(f.center_px) < CANVAS_SIZE_PX]
+                inside = [f for f in faces if min(f.center_px) >= 0 and max(f.center_px) < CANVAS_SIZE_PX]
                 found = decode_cells(one, scale=1.0)
                 hits += [any(covers(d, face) for d in found) for face in inside]
                 sizes += [face.side_px for face in inside]
@@ -87,11 +87,12 @@ class DetectionTest:
 
 
 def train(recipe: DetectorRecipe) -> DetectionErrors:
-    """Trains, writes the best weights and a JSON-lines log beside them, and returns the best held-out errors."""
+    """Trains, writes the best weights and a JSON-lines log beside them, returns the best held-out errors."""
     torch.manual_seed(recipe.schedule.seed)
     torch.set_num_threads(recipe.schedule.threads)
     training, held_out = read_scenes(recipe.labels)
-    model = FaceDetector().to(memory_format=torch.channels_last)
+    model = FaceDetector()
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in its stubs
 
     def loss_of(network: nn.Module, batch: Batch) -> Tensor:
         pictures = (batch["picture"].float() / 255).contiguous(memory_format=torch.channels_last)

@@ -2,12 +2,12 @@
 
     python -m auteur.train.landmarker --labels LABELS --out landmarker.safetensors --schedule.minutes 60
 
-Trains on everybody whom `auteur.data.splits` does not hold out; keeps the moving average of the weights that is
-best on held-out people. One CPU core is enough (bf16 convolutions, about 250 crops a second).
+Trains on everybody whom `auteur.data.splits` does not hold out; keeps the moving average of the weights that
+is best on held-out people. One CPU core is enough (bf16 convolutions, about 250 crops a second).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ class LandmarkerRecipe:
     """The weights file to write (float16 safetensors)."""
     batch_size: int = 48
     shape_coefficients: int = 128
-    schedule: Schedule = Schedule()
+    schedule: Schedule = field(default_factory=Schedule)
 
 
 def fit_shape_space(shards: list[Shard], count: int) -> tuple[Tensor, Tensor]:
@@ -69,8 +69,8 @@ def fit_shape_space(shards: list[Shard], count: int) -> tuple[Tensor, Tensor]:
 def landmarker_loss(output: LandmarkerOutput, batch: dict[str, Tensor], deviations: Tensor) -> Tensor:
     """Returns the training loss: landmarks (refined and coarse), blendshapes and presence.
 
-    Landmark errors are in units of 1 % of the crop's side under a smooth L1; blendshape errors in units of each
-    channel's standard deviation; faces only.
+    Landmark errors are in units of 1 % of the crop's side under a smooth L1; blendshape errors in units of
+    each channel's standard deviation; faces only.
     """
     face = batch["face"]
     weight = torch.ones(output.landmarks.shape[1])
@@ -78,7 +78,9 @@ def landmarker_loss(output: LandmarkerOutput, batch: dict[str, Tensor], deviatio
     weight = weight / weight.mean()
 
     def shape_loss(landmarks: Tensor) -> Tensor:
-        error = functional.smooth_l1_loss(landmarks * 100, batch["landmarks"] * 100, beta=0.5, reduction="none")
+        error = functional.smooth_l1_loss(
+            landmarks * 100, batch["landmarks"] * 100, beta=0.5, reduction="none"
+        )
         error = error * torch.tensor([1.0, 1.0, 0.5])
         return (error.mean(2) * weight).mean(1)
 
@@ -92,13 +94,14 @@ def landmarker_loss(output: LandmarkerOutput, batch: dict[str, Tensor], deviatio
 
 
 def train(recipe: LandmarkerRecipe) -> TrackingErrors:
-    """Trains, writes the best weights and a JSON-lines log beside them, and returns the best held-out errors."""
+    """Trains, writes the best weights and a JSON-lines log beside them, returns the best held-out errors."""
     torch.manual_seed(recipe.schedule.seed)
     torch.set_num_threads(recipe.schedule.threads)
     training, held_out = read_shards(recipe.labels)
     evaluation = EvaluationSet(held_out)
     mean, basis = fit_shape_space(training, recipe.shape_coefficients)
-    model = Landmarker(mean=mean, basis=basis, probes=torch.tensor(PROBES)).to(memory_format=torch.channels_last)
+    model = Landmarker(mean=mean, basis=basis, probes=torch.tensor(PROBES))
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in its stubs
     deviations = torch.from_numpy(np.concatenate([s.blendshapes for s in training]).std(0))
     data = FaceCrops(training, seed=recipe.schedule.seed)
 

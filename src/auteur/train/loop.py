@@ -1,4 +1,4 @@
-"""The loop every compact recipe shares: train for a given time, keep the best moving average, log every look."""
+"""The loop every compact recipe shares: train for a given time, keep the best moving average, log it."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -18,7 +18,7 @@ Batch = dict[str, Tensor]
 class Evaluation(Protocol):
     """What a recipe's evaluation returns: a dataclass with one number to choose checkpoints by."""
 
-    __dataclass_fields__: Any
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def score(self) -> float:
@@ -45,7 +45,9 @@ class Schedule:
     def learning_rate_at(self, progress: float) -> float:
         """Returns the learning rate at `progress` in [0, 1]."""
         warm_up = min(1.0, progress / 0.02)
-        return self.learning_rate * warm_up * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+        return (
+            self.learning_rate * warm_up * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+        )
 
 
 def train_for(

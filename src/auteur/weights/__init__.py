@@ -52,7 +52,8 @@ def load_file(model: Model, path: Path | str, *, sha256: str | None = None) -> M
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and found != sha256:
         raise WeightsError(
-            f"the weights {str(path)!r} have SHA-256 {found[:12]}…, expected {sha256[:12]}…: reinstall the package"
+            f"the weights {str(path)!r} have SHA-256 {found[:12]}…, expected {sha256[:12]}…; "
+            "reinstall the package"
         )
     try:
         tensors = load(content)

@@ -14,8 +14,8 @@ from auteur.synthesis.warp.mesh import (
 from auteur.synthesis.warp.openings import Opening, opening_between
 from auteur.synthesis.warp.sampling import Box, Picture, box_around, fill_in, smooth_step
 
-# Share of its openness in the portrait below which a lid starts to be pulled shut, and at which it is shut: landmark
-# models see lashes and report a gap of about a sixth for an eye that is closed.
+# Share of its openness in the portrait below which a lid starts to be pulled shut, and at which it is shut:
+# landmark models see lashes and report a gap of about a sixth for an eye that is closed.
 _PULL_FROM, _SHUT_AT = 0.42, 0.2
 _EDGE = 0.022
 """Softness of the lid edge, in eye distances."""
@@ -23,7 +23,7 @@ _IRIS_RINGS = 24
 
 
 def close_lids(source: Tensor, target: Tensor) -> Tensor:
-    """Returns target landmarks [478, 3] in which nearly closed eyes are shut: the upper lid meets the lower one."""
+    """Returns target landmarks [478, 3] in which eyes that are nearly closed are shut."""
     result = target.clone()
     for upper, lower in ((RIGHT_EYE_UPPER, RIGHT_EYE_LOWER), (LEFT_EYE_UPPER, LEFT_EYE_LOWER)):
         high, low = torch.tensor(upper[1:-1]), torch.tensor(lower[1:-1])
@@ -46,7 +46,9 @@ class Eye:
         eye_distance_px: Distance between the irises.
     """
 
-    def __init__(self, portrait: Picture, landmarks: Tensor, *, is_right: bool, eye_distance_px: float) -> None:
+    def __init__(
+        self, portrait: Picture, landmarks: Tensor, *, is_right: bool, eye_distance_px: float
+    ) -> None:
         self._portrait = portrait
         self._upper, self._lower, self._iris = (
             (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_IRIS)
@@ -69,7 +71,7 @@ class Eye:
         return opening_between(landmarks[list(self._upper), :2], landmarks[list(self._lower), :2])
 
     def box(self, landmarks: Tensor, area: Box) -> Box:
-        """Returns the pixels of `area` that the opening can touch in a frame with landmarks [478, 3]; may be empty."""
+        """Returns the pixels of `area` that the opening can touch for landmarks [478, 3]; may be empty."""
         return box_around(self._edges(landmarks), max(3.0, 0.05 * self._unit_px), area)
 
     def mask(self, positions: Tensor) -> Tensor:
@@ -121,7 +123,7 @@ class Eye:
         return landmarks[list(self._upper + self._lower), :2]
 
     def _head_turn(self, landmarks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Similarity that takes the portrait's eye corners to the frame's: real and imaginary factor, centre."""
+        """Takes the portrait's eye corners to the frame's: a complex factor (two scalars) and the centre."""
         corners = landmarks[[self._upper[0], self._upper[-1]], :2]
         before, after = self._corners[1] - self._corners[0], corners[1] - corners[0]
         length = before.square().sum().clamp(min=1.0)
@@ -142,7 +144,7 @@ class Eye:
         return turned + self._corners.mean(0)
 
     def _trace_back(self, positions: Tensor, landmarks: Tensor) -> Tensor:
-        """Where on the portrait's eyeball each position [h, w, 2] comes from; the iris moves without deforming."""
+        """Where on the portrait's eyeball each position [h, w, 2] comes from; the iris keeps its shape."""
         iris = landmarks[self._iris[0], :2]
         gaze = iris - self._from_portrait(self._centre, landmarks)
         limit = 2.0 * self._radius_px
@@ -159,7 +161,7 @@ class Eye:
         return 1 - smooth_step((change - 0.004) / 0.03)
 
     def _build_ball(self) -> Picture:
-        """The eyeball without lids: what the lids hide continues what shows, rings of the iris and white around."""
+        """The eyeball without lids: rings of the iris and the white around it go on under them."""
         height, width = self._portrait.colour.shape[1:]
         whole = Box(left=0, top=0, right=width, bottom=height)
         box = box_around(self._edges_and_rim(), 0.25 * self._unit_px, whole)

@@ -25,15 +25,18 @@ class SkinField:
     Args:
         area: The pixels to evaluate.
         step_px: Distance of the grid points; between them the warp is interpolated.
-        device: Where to compute.
+        hold: What share of the motion each pixel takes, [h, w].
     """
 
-    def __init__(self, area: Box, step_px: int, device: torch.device) -> None:
+    def __init__(self, area: Box, step_px: int, hold: Tensor) -> None:
         self._area = area
         self._grid = grid_over(area, step_px)
-        self._pixels = area.pixels(device)
+        self._pixels = area.pixels(hold.device)
+        self._hold = hold[..., None]
 
-    def origins(self, source: Tensor, target: Tensor, corners: Tensor, details: list[Box]) -> tuple[Tensor, Tensor]:
+    def origins(
+        self, source: Tensor, target: Tensor, corners: Tensor, details: list[Box]
+    ) -> tuple[Tensor, Tensor]:
         """Returns where each pixel comes from, [h, w, 2], and how much the warp shrinks the portrait there.
 
         Args:
@@ -46,16 +49,16 @@ class SkinField:
             The origins, and on the coarse grid [rows, columns] how many pixels of the portrait meet in one.
         """
         coarse = draw_displacement(source, target, corners, self._grid)
-        origins = self._pixels + _upsample(coarse, self._grid, self._area)
+        offset = _upsample(coarse, self._grid, self._area).contiguous()
         if self._grid.step_px > 1:
             for box in details:
                 grid = grid_over(box, 1)
                 within = box.within(self._area)
-                origins[within] = self._pixels[within] + draw_displacement(source, target, corners, grid)
-        return origins, self._shrinking(coarse)
+                offset[within] = draw_displacement(source, target, corners, grid)
+        return self._pixels + self._hold * offset, self._shrinking(coarse)
 
     def soften(self, frame: Tensor, skin: Picture, origins: Tensor, shrinking: Tensor) -> None:
-        """Averages colours where the warp shrinks the portrait, in place, so that fine detail does not flicker.
+        """Averages colours where the warp shrinks the portrait, in place: fine detail must not flicker.
 
         Args:
             frame: The warped skin, values 0 to 255, [3, h, w].
@@ -72,7 +75,8 @@ class SkinField:
         rows, columns = slice(top * step, bottom * step + 1), slice(left * step, right * step + 1)
         softness = _upsample(softness[..., None], self._grid, self._area)[rows, columns, 0]
         part = torch.lerp(frame[:, rows, columns], skin.soft(origins[rows, columns]), softness)
-        # Where one part of the face hides another, shrinking has no bound and the edge itself needs smoothing.
+        # Where one part of the face hides another, shrinking has no bound and the edge itself needs
+        # smoothing.
         edge = (softness - 0.8).clamp(min=0) / 0.2
         frame[:, rows, columns] = torch.lerp(part, blur(part), edge)
 
@@ -90,5 +94,7 @@ def _upsample(values: Tensor, grid: Grid, area: Box) -> Tensor:
     if grid.step_px == 1:
         return values
     size = ((grid.rows - 1) * grid.step_px + 1, (grid.columns - 1) * grid.step_px + 1)
-    fine = functional.interpolate(values.permute(2, 0, 1)[None], size=size, mode="bilinear", align_corners=True)
+    fine = functional.interpolate(
+        values.permute(2, 0, 1)[None], size=size, mode="bilinear", align_corners=True
+    )
     return fine[0, :, : area.height, : area.width].permute(1, 2, 0)

@@ -1,6 +1,7 @@
-"""A narrow band along the upper lids that moves with the lid edge, so that a blink does not stretch the lashes."""
+"""A narrow band along the upper lids that moves with their edge: a blink must not stretch the lashes."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ class LashBand:
     Attributes:
         points: In the portrait, pixels, [P, 3].
         owners: The vertex of the lid edge that each point follows, [P].
-        triangles: The face mesh with the band cut out, int64 [T, 3]; points have the numbers after the other vertices.
+        triangles: The face mesh with the band cut out, int64 [T, 3]; points have the numbers after the other
+            vertices.
     """
 
     points: Tensor
@@ -33,13 +35,13 @@ class LashBand:
     triangles: Tensor
 
     def move(self, motion: HeadMotion, source: Tensor, target: Tensor) -> Tensor:
-        """Returns the points [P, 3] for target landmarks [478, 3]: as far from the lid edge as in the portrait."""
+        """Returns the points [P, 3] for target landmarks [478, 3], as far from the lid edge as ever."""
         turned = motion.apply(self.points) - motion.apply(source[self.owners])
         return target[self.owners] + turned
 
 
 def build_lash_band(landmarks: Tensor, eye_distance_px: float, first_point: int) -> LashBand:
-    """Returns the band for landmarks [478, 3]; its points are numbered from `first_point` in the triangles."""
+    """Returns the band for landmarks [478, 3], its points numbered from `first_point` on."""
     split: dict[tuple[int, int], int] = {}
     triangles: list[list[int]] = []
     for triangle in face_triangles().tolist():
@@ -47,7 +49,9 @@ def build_lash_band(landmarks: Tensor, eye_distance_px: float, first_point: int)
     owners = torch.tensor([lid for lid, _ in split], device=landmarks.device)
     beyond = torch.tensor([other for _, other in split], device=landmarks.device)
     edges = landmarks[beyond] - landmarks[owners]
-    share = (_BAND_WIDTH * eye_distance_px / edges[:, :2].norm(dim=-1, keepdim=True).clamp(min=1e-3)).clamp(0.05, 0.6)
+    share = (_BAND_WIDTH * eye_distance_px / edges[:, :2].norm(dim=-1, keepdim=True).clamp(min=1e-3)).clamp(
+        0.05, 0.6
+    )
     return LashBand(
         points=landmarks[owners] + share * edges,
         owners=owners,
@@ -73,4 +77,4 @@ def _cut(triangle: list[int], split: dict[tuple[int, int], int], first_point: in
         return [triangle]
     at = outline.index(cuts[0])
     outline = outline[at:] + outline[:at]
-    return [[outline[0], second, third] for second, third in zip(outline[1:], outline[2:], strict=False)]
+    return [[outline[0], second, third] for second, third in pairwise(outline[1:])]

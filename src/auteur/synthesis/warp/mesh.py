@@ -1,8 +1,8 @@
 """The MediaPipe face mesh: its triangles and the vertices that mean something.
 
-The triangles are those of MediaPipe's canonical face model (Apache-2.0): 468 vertices, 898 faces, one border (the
-face oval), eyes and mouth filled in. The corners of each triangle run clockwise as seen in a picture (x right, y
-down), so a triangle whose signed area is positive faces the camera.
+The triangles are those of MediaPipe's canonical face model (Apache-2.0): 468 vertices, 898 faces, one border
+(the face oval), eyes and mouth filled in. The corners of each triangle run clockwise as seen in a picture (x
+right, y down), so a triangle whose signed area is positive faces the camera.
 """
 
 from functools import cache
@@ -18,13 +18,13 @@ FACE_OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
-"""The mesh border, from the top of the forehead towards the subject's left (right in the picture) and around."""
+"""The mesh border, from the top of the forehead over the subject's left (right in the picture) around."""
 
 RIGID_VERTICES = (
     *(6, 168, 197, 195, 8, 9, 151, 10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251),
     *(33, 133, 362, 263, 127, 356, 162, 389, 234, 454, 48, 278),
 )
-"""Vertices that expressions hardly move: bridge of the nose, forehead, temples, corners of the eyes, nostril wings."""
+"""Vertices that expressions hardly move: bridge of the nose, forehead, temples, eye corners, nostrils."""
 
 CHIN_VERTICES = (152, 148, 377, 176, 400, 175)
 """Vertices that follow the jaw bone."""
@@ -51,5 +51,25 @@ FOREHEAD_TOP, CHIN_TIP = 10, 152
 @cache
 def face_triangles() -> Tensor:
     """Returns the triangles of the face mesh, int64 [898, 3]."""
-    text = resources.files(__package__).joinpath("face_triangles.csv").read_text(encoding="ascii")
+    text = resources.files("auteur.synthesis.warp").joinpath("face_triangles.csv").read_text(encoding="ascii")
     return torch.tensor([[int(vertex) for vertex in line.split(",")] for line in text.splitlines()])
+
+
+@cache
+def generic_face() -> Tensor:
+    """Returns the landmarks of an average face at rest, in eye distances, float32 [478, 3].
+
+    The vertices of the canonical face model, seen from the front (x right, y down, smaller z nearer), around
+    a point between the eyes; irises are put in the middle of the eye openings.
+    """
+    text = resources.files("auteur.synthesis.warp").joinpath("face_vertices.csv").read_text(encoding="ascii")
+    vertices = torch.tensor([[float(value) for value in line.split(",")] for line in text.splitlines()])
+    irises = []
+    for edges in (RIGHT_EYE_UPPER + RIGHT_EYE_LOWER, LEFT_EYE_UPPER + LEFT_EYE_LOWER):
+        contour = vertices[list(edges)]
+        radius = 0.2 * (contour[:, 0].max() - contour[:, 0].min())
+        ring = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, -1, 0], [-1, 0, 0], [0, 1, 0]])
+        irises.append(contour.mean(0) + radius * ring)
+    landmarks = torch.cat([vertices, *irises])
+    right, left = landmarks[RIGHT_IRIS[0]], landmarks[LEFT_IRIS[0]]
+    return (landmarks - (right + left) / 2) / (left - right).norm()

@@ -1,6 +1,7 @@
-"""What is behind the lips: the portrait's own mouth where it shows one, a quiet painted one where it does not.
+"""What is behind the lips: the portrait's own mouth where it shows one, a quiet painted one elsewhere.
 
-All lengths here are in eye distances (about 63 mm in an adult), so the anatomy below reads as millimetres / 63.
+All lengths here are in eye distances (about 63 mm in an adult), so the anatomy below reads as millimetres /
+63.
 """
 
 import torch
@@ -68,7 +69,7 @@ class Mouth:
         return opening_between(landmarks[list(MOUTH_UPPER), :2], landmarks[list(MOUTH_LOWER), :2])
 
     def box(self, landmarks: Tensor, area: Box) -> Box:
-        """Returns the pixels of `area` that the opening can touch in a frame with landmarks [478, 3]; may be empty."""
+        """Returns the pixels of `area` that the opening can touch for landmarks [478, 3]; may be empty."""
         return box_around(self._edges(landmarks), max(3.0, 0.05 * self._unit_px), area)
 
     def mask(self, positions: Tensor) -> Tensor:
@@ -106,7 +107,7 @@ class Mouth:
         return landmarks[list(MOUTH_UPPER + MOUTH_LOWER), :2]
 
     def _places(self, positions: Tensor, landmarks: Tensor, motion: HeadMotion) -> tuple[Tensor, Tensor]:
-        """Where in the portrait each position [h, w, 2] would be, were it part of the skull and part of the jaw."""
+        """Where in the portrait each position [h, w, 2] lies if it is part of the skull, and of the jaw."""
         matrix, offset = motion.plane(self._depth)
         inverse = torch.linalg.inv(matrix)
         on_skull = (positions - offset) @ inverse.T
@@ -160,7 +161,7 @@ class Mouth:
         return teeth[:, None, None] * (round_off * gaps)
 
     def _add_own(self, painted: Tensor, below_lip_px: Tensor, on_skull: Tensor, on_jaw: Tensor) -> Tensor:
-        """Lays the portrait's own mouth over the painted one: its upper part on the skull, the rest on the jaw."""
+        """Lays the portrait's own mouth over the painted one: the upper part stays with the skull."""
         picture = painted
         layers = ((on_jaw, False, self._jaw_worth), (on_skull, True, self._own_worth))
         for place, is_upper, worth in layers:
@@ -179,7 +180,7 @@ class Mouth:
         return picture
 
     def _stretch_up(self, below: Tensor, below_lip_px: Tensor, height: Tensor) -> Tensor:
-        """Pixels below the portrait's upper lip to read at: teeth reach up to a raised lip, their edge stays put."""
+        """Pixels below the portrait's lip to read at: teeth reach up to a raised lip, their edge stays."""
         lip = below - below_lip_px
         top = torch.minimum(self._edge_px * torch.ones_like(height), 0.4 * height)
         stretched = height - (height - below) * (height - top) / (height - lip).clamp(min=1e-3)
@@ -192,7 +193,7 @@ class Mouth:
         return 1 - smooth_step((lips - 0.006) / 0.05)
 
     def _find_split(self) -> Tensor:
-        """Where the portrait's upper teeth end, as a share of its opening from above; 1 if nothing ends there."""
+        """Where the portrait's upper teeth end, as a share of its opening from above; 1 if nowhere."""
         share = torch.linspace(0.1, 0.95, 18, device=self._contour.device)
         light = self._look_inside(share).mean((0, 2))
         fall = light[:-3] - light[3:]
@@ -205,7 +206,7 @@ class Mouth:
         skin = self._portrait.soft(self._landmarks[None, list(CHEEK_VERTICES), :2])[:, 0].median(-1).values
         lips = self._portrait.soft(self._landmarks[None, list(LIP_VERTICES), :2])[:, 0].mean(-1)
         grey = skin.mean()
-        teeth = torch.lerp(skin, grey.expand(3), 0.45)
+        teeth = 0.88 * torch.lerp(skin, grey.expand(3), 0.45)
         if self._own_worth > 0:
             teeth = torch.lerp(teeth, self._own_teeth_colour(teeth), self._own_worth)
         colourful = 1 - skin.min() / skin.max().clamp(min=1.0)
@@ -221,7 +222,7 @@ class Mouth:
         return torch.lerp(otherwise, bright, is_bright)
 
     def _look_inside(self, share: Tensor) -> Tensor:
-        """Colours of the portrait's opening at shares of its height [N], over the middle of its width, [3, N, 17]."""
+        """Colours of the portrait's opening at shares of its height [N], in the middle, [3, N, 17]."""
         place = torch.linspace(0.3, 0.7, 17, device=share.device)
         index = (place * (len(self._opening.upper) - 1)).long()
         upper, lower = self._opening.upper[index], self._opening.lower[index]

@@ -18,7 +18,8 @@ class Opening:
         origin: The corner on the left of the picture, pixels, [2].
         along: Unit vector to the other corner, [2].
         length_px: Distance between the corners.
-        upper: Height of the upper edge over the line between the corners at equal steps, pixels, downwards, [65].
+        upper: Height of the upper edge over the line between the corners at equal steps, pixels, downwards,
+            [65].
         lower: The same for the lower edge, [65].
     """
 
@@ -34,7 +35,7 @@ class Opening:
         return (self.lower - self.upper).max().clamp(min=0)
 
     def place(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns, for points [..., 2], the place along the line (0 to 1 between corners) and pixels below it."""
+        """Returns, for points [..., 2], the place along the line (0 to 1) and the pixels below it."""
         x, y = points[..., 0] - self.origin[0], points[..., 1] - self.origin[1]
         along_x, along_y = self.along
         return (x * along_x + y * along_y) / self.length_px, y * along_x - x * along_y
@@ -50,7 +51,7 @@ class Opening:
         return below - upper, lower - below
 
     def mask(self, points: Tensor, softness_px: float, inset_px: float = 0.0) -> Tensor:
-        """Returns how much of the inside shows at points [..., 2]: 0 on the edges, 1 from `softness_px` inwards."""
+        """Returns how much of the inside shows at points [..., 2]: 0 on the edges, 1 well inside."""
         below_upper, above_lower = self.edge_distances(points)
         nearest = torch.minimum(below_upper, above_lower)
         return smooth_step((nearest - inset_px) / softness_px)

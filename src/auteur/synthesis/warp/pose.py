@@ -34,7 +34,7 @@ class HeadMotion:
         return self.scale * points @ self.rotation.T + self.translation
 
     def plane(self, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns what the move does in the picture to a plane of equal depth: matrix [2, 2] and offset [2], pixels."""
+        """Returns what the move does to a plane of equal depth: matrix [2, 2] and offset [2], pixels."""
         matrix = self.scale * self.rotation
         return matrix[:2, :2], matrix[:2, 2] * depth + self.translation[:2]
 
@@ -42,7 +42,8 @@ class HeadMotion:
 def fit_head_motion(source: Tensor, target: Tensor) -> HeadMotion:
     """Returns the least-squares similarity between the rigid vertices of two sets of landmarks [478, 3].
 
-    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991, eq. 40-42.
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991, eq.
+    40-42.
     """
     index = torch.tensor(RIGID_VERTICES, device=source.device)
     before, after = source[index], target[index]
@@ -53,7 +54,9 @@ def fit_head_motion(source: Tensor, target: Tensor) -> HeadMotion:
     sign[2] = torch.sign(torch.linalg.det(left) * torch.linalg.det(right))
     rotation = (left * sign) @ right
     scale = (singular * sign).sum() / before.square().sum()
-    return HeadMotion(scale=scale, rotation=rotation, translation=centre_after - scale * rotation @ centre_before)
+    return HeadMotion(
+        scale=scale, rotation=rotation, translation=centre_after - scale * rotation @ centre_before
+    )
 
 
 def limit_motion(source: Tensor, target: Tensor, eye_distance_px: float) -> tuple[Tensor, HeadMotion]:
@@ -83,9 +86,7 @@ def _limit_head(motion: HeadMotion, centre: Tensor, eye_distance_px: float) -> H
     if bool(turn > MAX_TURN_RAD):
         rotation = _shorten_turn(rotation, turn)
     travel = travel * (farthest / distance.clamp(min=1e-6)).clamp(max=1.0)
-    return HeadMotion(
-        scale=scale, rotation=rotation, translation=centre + travel - scale * rotation @ centre
-    )
+    return HeadMotion(scale=scale, rotation=rotation, translation=centre + travel - scale * rotation @ centre)
 
 
 def _shorten_turn(rotation: Tensor, turn_rad: Tensor) -> Tensor:

@@ -44,8 +44,8 @@ def back_to_front(target: Tensor, triangles: Tensor, layer: Tensor) -> Tensor:
 def draw_displacement(source: Tensor, target: Tensor, corners: Tensor, grid: Grid) -> Tensor:
     """Returns, for each grid point of the target, where in the source it comes from: an offset in pixels.
 
-    Every triangle that faces the camera in the target is painted with the affine map back to the source; later ones
-    cover earlier ones. Points outside of all triangles do not move.
+    Every triangle that faces the camera in the target is painted with the affine map back to the source;
+    later ones cover earlier ones. Points outside of all triangles do not move.
 
     Args:
         source: Vertices in the portrait, pixels, [V, 3].
@@ -71,7 +71,7 @@ def draw_displacement(source: Tensor, target: Tensor, corners: Tensor, grid: Gri
 
 
 def _affine_maps(source: Tensor, target: Tensor, corners: Tensor) -> tuple[Tensor, Tensor]:
-    """Per triangle: first corner, gradients of two barycentric weights, offset and its two edges; [T, 12], areas [T]."""
+    """Per triangle first corner, gradients of two weights, offset and its edges, [T, 12]; areas [T]."""
     first = target[corners[:, 0]]
     edge_b, edge_c = target[corners[:, 1]] - first, target[corners[:, 2]] - first
     areas = edge_b[:, 0] * edge_c[:, 1] - edge_b[:, 1] * edge_c[:, 0]
@@ -84,7 +84,7 @@ def _affine_maps(source: Tensor, target: Tensor, corners: Tensor) -> tuple[Tenso
 
 
 def _candidates(target: Tensor, corners: Tensor, areas: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
-    """Every grid point in the bounding box of every triangle that faces the camera: rank, column, row; [N] each."""
+    """Every grid point in the box around every triangle that faces the camera: rank, column, row, [N]."""
     origin = torch.tensor([grid.left_px, grid.top_px], dtype=target.dtype, device=target.device)
     boxes = (target[corners] - origin) / grid.step_px  # [T, 3, 2]
     last = torch.tensor([grid.columns - 1, grid.rows - 1], device=target.device)

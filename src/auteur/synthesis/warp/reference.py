@@ -9,8 +9,8 @@ from auteur.synthesis.warp.raster import INSIDE_TOLERANCE, SMALLEST_AREA_PX2, Gr
 def reference_displacement(source: Tensor, target: Tensor, corners: Tensor, grid: Grid) -> Tensor:
     """Returns what `auteur.synthesis.warp.raster.draw_displacement` does, float64 [rows, columns, 2].
 
-    For each triangle that faces the camera, in the order given, each grid point inside it gets the offset between the
-    barycentric combination of the source corners and its own position.
+    For each triangle that faces the camera, in the order given, each grid point inside it gets the offset
+    between the barycentric combination of the source corners and its own position.
 
     Args:
         source: Vertices in the portrait, pixels, [V, 3].
@@ -27,7 +27,11 @@ def reference_displacement(source: Tensor, target: Tensor, corners: Tensor, grid
         if area <= SMALLEST_AREA_PX2:
             continue
         weights = torch.stack(
-            [_cross(b - positions, c - positions), _cross(c - positions, a - positions), _cross(a - positions, b - positions)],
+            [
+                _cross(b - positions, c - positions),
+                _cross(c - positions, a - positions),
+                _cross(a - positions, b - positions),
+            ],
             dim=-1,
         )
         weights = weights / area
@@ -37,10 +41,10 @@ def reference_displacement(source: Tensor, target: Tensor, corners: Tensor, grid
 
 
 def reference_sample(picture: Tensor, positions: Tensor) -> Tensor:
-    """Returns colours [3, h, w] of `picture` [3, H, W] at positions (x, y) [h, w, 2] by cubic convolution, float64.
+    """Returns colours [3, h, w] of `picture` [3, H, W] at positions [h, w, 2], by cubic convolution.
 
-    Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -0.75; pixels outside repeat
-    the border.
+    Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -0.75, in
+    float64; pixels outside repeat the border.
     """
     _, height, width = picture.shape
     base = positions.floor()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as functional
 from torch import Tensor
 
 
@@ -73,10 +73,10 @@ class Picture:
     def __init__(self, colour: Tensor, left_px: int = 0, top_px: int = 0) -> None:
         self.colour = colour
         self._origin = torch.tensor([left_px, top_px], dtype=colour.dtype, device=colour.device)
-        self._half = F.avg_pool2d(colour[None], 2, ceil_mode=True, count_include_pad=False)[0]
+        self._half = functional.avg_pool2d(colour[None], 2, ceil_mode=True, count_include_pad=False)[0]
 
     def sharp(self, positions: Tensor) -> Tensor:
-        """Returns colours [3, h, w] at positions (x, y) [h, w, 2] in portrait pixels, by cubic interpolation."""
+        """Returns colours [3, h, w] at positions [h, w, 2] in portrait pixels, by cubic interpolation."""
         return _read(self.colour, positions - self._origin, "bicubic")
 
     def soft(self, positions: Tensor) -> Tensor:
@@ -87,12 +87,14 @@ class Picture:
 def _read(colour: Tensor, positions: Tensor, mode: str) -> Tensor:
     size = torch.tensor([colour.shape[2] - 1, colour.shape[1] - 1], dtype=colour.dtype, device=colour.device)
     grid = positions * (2 / size.clamp(min=1)) - 1
-    return F.grid_sample(colour[None], grid[None], mode=mode, padding_mode="border", align_corners=True)[0]
+    return functional.grid_sample(
+        colour[None], grid[None], mode=mode, padding_mode="border", align_corners=True
+    )[0]
 
 
 def blur(colour: Tensor) -> Tensor:
     """Returns colours [3, H, W] averaged with their neighbours, weights 1 2 1 both ways."""
-    padded = F.pad(colour[None], (1, 1, 1, 1), mode="replicate")[0]
+    padded = functional.pad(colour[None], (1, 1, 1, 1), mode="replicate")[0]
     rows = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
     return (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 16
 
@@ -100,8 +102,8 @@ def blur(colour: Tensor) -> Tensor:
 def fill_in(colour: Tensor, known: Tensor) -> Tensor:
     """Returns colours [3, H, W] in which unknown pixels continue the known ones around them, smoothly.
 
-    Averages of what is known at ever coarser sizes fill what the finer size does not know ("push-pull", Gortler et
-    al., "The Lumigraph", 1996).
+    Averages of what is known at ever coarser sizes fill what the finer size does not know ("push-pull",
+    Gortler et al., "The Lumigraph", 1996).
 
     Args:
         colour: Float [3, H, W].
@@ -110,9 +112,9 @@ def fill_in(colour: Tensor, known: Tensor) -> Tensor:
     if min(colour.shape[1:]) <= 1:
         return (colour * known).sum((1, 2), keepdim=True).expand_as(colour) / known.sum().clamp(min=1e-6)
     pool = {"kernel_size": 2, "ceil_mode": True, "count_include_pad": False}
-    weight = F.avg_pool2d(known[None], **pool)[0]
-    coarse = F.avg_pool2d((colour * known)[None], **pool)[0] / weight.clamp(min=1e-6)
+    weight = functional.avg_pool2d(known[None], **pool)[0]
+    coarse = functional.avg_pool2d((colour * known)[None], **pool)[0] / weight.clamp(min=1e-6)
     coarse = fill_in(coarse, (2 * weight).clamp(max=1))
     size = (colour.shape[1], colour.shape[2])
-    smooth = F.interpolate(coarse[None], size=size, mode="bilinear", align_corners=False)[0]
+    smooth = functional.interpolate(coarse[None], size=size, mode="bilinear", align_corners=False)[0]
     return colour * known + smooth * (1 - known)

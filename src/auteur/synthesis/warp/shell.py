@@ -1,6 +1,7 @@
 """Rings of control points around the face: hair, ears and neck follow the head, the background stays."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -8,9 +9,11 @@ from torch import Tensor
 from auteur.synthesis.warp.mesh import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP
 from auteur.synthesis.warp.pose import HeadMotion
 
-# Ring positions: up to 1 inside the part that moves with the head, from 1 to 2 in the part where motion fades.
+# Ring positions: up to 1 inside the part that moves with the head, from 1 to 2 in the part where motion
+# fades.
 _RING_LEVELS = (0.5, 1.0, 1.15, 1.35, 1.6, 1.8, 2.0)
-# How far hair, ears and neck reach beyond the oval, and how wide the fade is, in face heights: top, side, bottom.
+# How far hair, ears and neck reach beyond the oval, and how wide the fade is, in face heights: top, side,
+# bottom.
 _HEAD_REACH = (0.42, 0.16, 0.02)
 _FADE_WIDTH = (0.6, 0.55, 0.8)
 # How far the outline of hair and ears lies behind the oval, as a share of the way to the ears' depth.
@@ -23,7 +26,8 @@ class HeadShell:
     """Control points around one portrait's face.
 
     Attributes:
-        points: Where they are in the portrait, pixels and depth, [P, 3]; P = rings x 36, from the oval outwards.
+        points: Where they are in the portrait, pixels and depth, [P, 3]; P = rings x 36, from the oval
+            outwards.
         follows_head: How much of the head's rigid motion each takes, 0 to 1, [P, 1].
         follows_skin: How much of the deformation of its oval vertex each takes, 0 to 1, [P, 1].
         triangles: Between the oval (vertices 0 to 467) and the points (from 468 on), int64 [T, 3].
@@ -95,7 +99,7 @@ def _ring_triangles(rings: int) -> Tensor:
     count = len(FACE_OVAL)
     loops = [list(FACE_OVAL)] + [[468 + ring * count + i for i in range(count)] for ring in range(rings)]
     triangles = []
-    for inner, outer in zip(loops, loops[1:], strict=False):
+    for inner, outer in pairwise(loops):
         for i in range(count):
             j = (i + 1) % count
             triangles += [[inner[i], outer[i], outer[j]], [inner[i], outer[j], inner[j]]]

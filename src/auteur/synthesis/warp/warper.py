@@ -42,18 +42,20 @@ class MovedMesh:
 class PortraitWarper:
     """Renders one portrait for new positions of its landmarks.
 
-    The skin is a backward warp, affine within each triangle of the face mesh and of rings of control points around it
-    that let hair, ears and neck follow the head and keep the background still. Eyeballs and the inside of the mouth
-    are layers of their own behind the openings that lids and lips leave.
+    The skin is a backward warp, affine within each triangle of the face mesh and of rings of control points
+    around it that let hair, ears and neck follow the head and keep the background still. Eyeballs and the
+    inside of the mouth are layers of their own behind the openings that lids and lips leave.
 
     Args:
         portrait: The picture, uint8 RGB [3, H, W], long side at most 1920.
-        landmarks: The portrait's MediaPipe landmarks, pixels (x, y, z; smaller z is nearer), float32 [478, 3].
-        detail: Grid points of the warp per eye distance. More follows small motion more exactly and costs more time.
+        landmarks: The portrait's MediaPipe landmarks, pixels (x, y, z; smaller z is nearer), float32,
+            [478, 3].
+        detail: Grid points of the warp per eye distance. More follows small motion more exactly and costs
+            more time.
 
     Raises:
-        InputError: The picture or the landmarks have the wrong shape or type, are not finite, or show no face that
-            can be warped.
+        InputError: The picture or the landmarks have the wrong shape or type, are not finite, or show no face
+            that can be warped.
     """
 
     def __init__(self, portrait: Tensor, landmarks: Tensor, *, detail: int = 36) -> None:
@@ -74,7 +76,7 @@ class PortraitWarper:
         outline = torch.cat([self._landmarks[list(FACE_OVAL)], self._shell.points])[:, :2]
         self._area = box_around(outline, 1.0, self._whole)
         step_px = max(1, round(self._eye_distance_px / detail))
-        self._field = SkinField(self._area, step_px, portrait.device)
+        self._field = SkinField(self._area, step_px, self._hold_border())
         self._build_layers()
 
     @property
@@ -85,8 +87,9 @@ class PortraitWarper:
     def render(self, landmarks: Tensor) -> Tensor:
         """Returns one frame for each set of landmarks, uint8 [B, 3, H, W].
 
-        Each frame depends on its own landmarks only. Motion beyond what a warp can show (a head turned by more than
-        about 35 degrees, a face drawn out of shape) is limited; the portrait's own landmarks give the portrait.
+        Each frame depends on its own landmarks only. Motion beyond what a warp can show (a head turned by
+        more than about 35 degrees, a face drawn out of shape) is limited; the portrait's own landmarks give
+        the portrait.
 
         Args:
             landmarks: Pixels in the portrait, float32 [B, 478, 3].
@@ -103,7 +106,7 @@ class PortraitWarper:
         return frames
 
     def mesh(self, landmarks: Tensor) -> MovedMesh:
-        """Returns the triangles to draw for the landmarks [478, 3] of one frame, in pixels of the portrait."""
+        """Returns the triangles to draw for one frame's landmarks [478, 3], pixels of the portrait."""
         source = self._landmarks
         target, motion = limit_motion(source, landmarks, self._eye_distance_px)
         target = close_lids(source, target)
@@ -134,32 +137,41 @@ class PortraitWarper:
         picture = Picture(self._portrait.float())
         distance = self._eye_distance_px
         self._eyes = [
-            Eye(picture, self._landmarks, is_right=is_right, eye_distance_px=distance) for is_right in (True, False)
+            Eye(picture, self._landmarks, is_right=is_right, eye_distance_px=distance)
+            for is_right in (True, False)
         ]
         self._mouth = Mouth(picture, self._landmarks, distance)
         self._skin = self._close_openings(picture)
 
+    def _hold_border(self) -> Tensor:
+        """1 inside the picture, falling to 0 on its border, over `area`, [h, w]: the border stays."""
+        pixels = self._area.pixels(self._portrait.device)
+        last = torch.tensor([self._whole.right - 1, self._whole.bottom - 1], device=pixels.device)
+        distance = torch.minimum(pixels, last - pixels).amin(-1)
+        return (distance / max(2.0, 0.1 * self._eye_distance_px)).clamp(max=1.0)
+
     def _close_openings(self, picture: Picture) -> Picture:
-        """The portrait with skin and lips instead of what shows through them, darker as where lips or lids meet."""
+        """The portrait with skin in place of what shows through openings, darker as where lips meet."""
         face = box_around(self._landmarks[:, :2], 1.0, self._whole)
         positions = face.pixels(picture.colour.device)
         within = (slice(None), *face.within(self._whole))
         inside = torch.stack([layer.mask(positions) for layer in (*self._eyes, self._mouth)]).amax(0)[None]
         colour = picture.colour.clone()
-        colour[within] = torch.lerp(colour[within], 0.7 * fill_in(colour[within], 1 - inside), inside)
+        filled = fill_in(colour[within], (inside == 0).float())
+        colour[within] = torch.where(inside > 0, (1 - 0.3 * inside) * filled, colour[within])
         return Picture(colour)
 
 
 def _check_portrait(portrait: Tensor) -> None:
     if portrait.dtype != torch.uint8 or portrait.ndim != 3 or portrait.shape[0] != 3:
         raise InputError(
-            f"a portrait is uint8 of shape [3, H, W], this one is {portrait.dtype} of shape {list(portrait.shape)}; "
-            "convert it to RGB first"
+            f"a portrait is uint8 of shape [3, H, W], this one is {portrait.dtype} of shape "
+            f"{list(portrait.shape)}; convert it to RGB first"
         )
     if max(portrait.shape[1:]) > MAX_SIDE_PX or min(portrait.shape[1:]) < 16:
         raise InputError(
-            f"the portrait has {portrait.shape[2]} x {portrait.shape[1]} pixels, allowed are 16 to {MAX_SIDE_PX} a side; "
-            "resize it first"
+            f"the portrait has {portrait.shape[2]} x {portrait.shape[1]} pixels, allowed are 16 to "
+            f"{MAX_SIDE_PX} a side; resize it first"
         )
 
 
@@ -170,10 +182,13 @@ def _check_landmarks(landmarks: Tensor, what: str, shape: tuple[int, ...]) -> No
     if not fits or not landmarks.is_floating_point():
         wanted = str(list(shape)).replace("-1", "B")
         raise InputError(
-            f"{what}: floats of shape {wanted} are needed, got {landmarks.dtype} of shape {list(landmarks.shape)}"
+            f"{what}: floats of shape {wanted} are needed, got {landmarks.dtype} of shape "
+            f"{list(landmarks.shape)}; pass MediaPipe's 478 points with depth"
         )
     if not bool(torch.isfinite(landmarks).all()):
-        raise InputError(f"{what} must be finite, but some are NaN or infinite; leave out frames without a face")
+        raise InputError(
+            f"{what} must be finite, but some are NaN or infinite; leave out frames without a face"
+        )
 
 
 def _eye_distance(landmarks: Tensor, portrait: Tensor) -> float:
@@ -182,8 +197,8 @@ def _eye_distance(landmarks: Tensor, portrait: Tensor) -> float:
     inside = ((landmarks[:, :2] >= 0) & (landmarks[:, :2] < size)).all(-1).float().mean()
     if inside < 0.7:
         raise InputError(
-            f"{float(inside):.0%} of the portrait's landmarks lie inside the picture, at least 70% are needed; "
-            "choose a picture that shows the whole face"
+            f"{float(inside):.0%} of the portrait's landmarks lie inside the picture, at least 70% are "
+            "needed; choose a picture that shows the whole face"
         )
     if not distance >= MIN_EYE_DISTANCE_PX:
         raise InputError(

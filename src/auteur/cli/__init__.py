@@ -1,0 +1,68 @@
+"""The command `auteur`: one thin file per verb, one line per error, one exit code per kind of failure."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from auteur import __version__
+from auteur.errors import AuteurError
+
+VERBS: dict[str, str] = {
+    "track": "auteur.cli.track",
+    "verify": "auteur.cli.verify",
+}
+"""Every verb and the module that holds a function of its name."""
+
+INTERNAL_ERROR = 5
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb and returns its exit code: 0 ok, 2 usage, 3 bad input, 4 partly done, 5 internal."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    if given[:1] == ["--version"]:
+        print(f"auteur {__version__}")
+        return 0
+    try:
+        return _run(given)
+    except AuteurError as error:
+        if debug:
+            raise
+        print(f"auteur: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("auteur: stopped; nothing half-done was left behind", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"auteur: internal error: {type(error).__name__}: {error}; run again with --debug",
+            file=sys.stderr,
+        )
+        return INTERNAL_ERROR
+
+
+def _run(arguments: list[str]) -> int:
+    import tyro  # 0.15 s: not for --version
+
+    verbs: dict[str, Callable[..., Any]] = {
+        verb: getattr(import_module(module), verb) for verb, module in VERBS.items()
+    }
+    try:
+        return tyro.extras.subcommand_cli_from_dict(
+            verbs, prog="auteur", description=_DESCRIPTION, args=arguments or ["--help"], config=()
+        )
+    except SystemExit as stop:  # argparse's own way out: 0 after --help, 2 after a usage error
+        return int(stop.code or 0)
+
+
+_DESCRIPTION = """Direct a face.
+
+auteur track me.mp4 -o me.csv          what a face does, frame by frame
+auteur verify out.mp4                  what marks a file carries
+
+Any verb with --help says more. --debug shows the traceback of an error."""

@@ -1,0 +1,225 @@
+"""Speech features at any frame rate: what a face needs to know about a voice, and nothing about whose it is."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auteur.errors import UsageError, WeightsError
+from auteur.signals import Waveform
+from auteur.speech.mel import (
+    Level,
+    MelConfig,
+    frame_count,
+    level_of_pieces,
+    levelled,
+    loudness,
+    mel_power_of_padded,
+    reference_power,
+)
+from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder
+from auteur.speech.phones import ARTICULATIONS
+
+
+class SpeechFeatures(Protocol):
+    """Anything that turns speech into features at a frame rate."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers per frame."""
+        ...
+
+    def encode(self, waveform: Waveform, rate: Fraction) -> Tensor:
+        """Returns features [T, dim]: frame `k` describes the instant `k / rate` s after the waveform's start.
+
+        T is `frames_at(waveform, rate)`. Sound that is not at the encoder's sample rate is resampled.
+
+        Raises:
+            UsageError: The rate is outside 1 to 200 frames per second.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpeechAnalysis:
+    """All that the compact encoder says about a recording, each at the asked frame rate."""
+
+    features: Tensor
+    """[T, dim]: embedding, then articulation probabilities, then loudness."""
+    phones: Tensor
+    """Probability of each of `PHONES`, [T, phones]."""
+    articulation: Tensor
+    """Probability of each of `ARTICULATIONS` (independent of each other), [T, articulations]."""
+    loudness: Tensor
+    """0 (50 dB or more below the loud parts of this recording) to about 1, [T]."""
+
+
+def frames_at(waveform: Waveform, rate: Fraction) -> int:
+    """Returns round(duration × rate): how many frames a recording has; 0 for less than half a frame.
+
+    Raises:
+        UsageError: The rate is outside 1 to 200 frames per second.
+    """
+    if not 1 <= rate <= 200:
+        raise UsageError(f"the frame rate is {float(rate):g}; it must be between 1 and 200 frames per second")
+    return round(waveform.duration_sec * rate)
+
+
+def at_frame_rate(values: Tensor, values_per_sec: Fraction, rate: Fraction, frames: int) -> Tensor:
+    """Returns `values` [N, D], where row `n` is the instant `n / values_per_sec`, at `frames` instants `k / rate`.
+
+    Linear between rows; the last row holds to the end. Positions are exact, so nothing drifts over hours.
+    """
+    step = values_per_sec / Fraction(rate)
+    number = np.arange(frames, dtype=np.int64) * step.numerator
+    low = np.minimum(number // step.denominator, values.shape[0] - 1)
+    high = np.minimum(low + 1, values.shape[0] - 1)
+    part = torch.from_numpy((number % step.denominator / step.denominator).astype(np.float32))[:, None]
+    return values[torch.from_numpy(low)] * (1 - part) + values[torch.from_numpy(high)] * part
+
+
+class CompactSpeechFeatures:
+    """The compact encoder as `SpeechFeatures`: our own weights, any length of speech in constant working memory.
+
+    The network waits for 152.5 ms of sound; on top of that the recording's level and band means are measured over
+    the whole of it, so speech is analysed as a file and not as it is being spoken. Silence gives features whose
+    "silence" articulation is near 1 and whose loudness is 0.
+
+    Args:
+        encoder: The network; it is switched to evaluation mode.
+        chunk_sec: How much is analysed at once. It changes memory and speed, not the features.
+    """
+
+    def __init__(self, encoder: CompactSpeechEncoder, *, chunk_sec: int = 30) -> None:
+        if not 1 <= chunk_sec <= 600:
+            raise UsageError(f"chunk_sec is {chunk_sec}; it must be between 1 and 600")
+        self._encoder = encoder.eval()
+        self._config = encoder.config
+        self._chunk_frames = chunk_sec * encoder.config.mel.frames_per_sec
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> "CompactSpeechFeatures":
+        """Returns the encoder saved in a safetensors file of the recipe.
+
+        Raises:
+            WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
+        """
+        from auteur.weights import load_file
+
+        return cls(load_file(CompactSpeechEncoder(read_config(path)), path))
+
+    @classmethod
+    def shipped(cls) -> "CompactSpeechFeatures":
+        """Returns the encoder that comes with the package.
+
+        Raises:
+            WeightsError: The installation is damaged.
+        """
+        from auteur.weights import load_shipped
+
+        return cls(load_shipped(CompactSpeechEncoder(), "speech_encoder"))
+
+    @property
+    def dim(self) -> int:
+        """Numbers per frame: embedding, articulations, loudness."""
+        return self._config.embedding + len(ARTICULATIONS) + 1
+
+    @property
+    def look_ahead_sec(self) -> float:
+        """Sound after an instant that its features depend on, the recording's overall level apart."""
+        return self._config.look_ahead_sec
+
+    def encode(self, waveform: Waveform, rate: Fraction) -> Tensor:
+        """Returns features [T, dim], float32; see `SpeechFeatures.encode`.
+
+        Raises:
+            UsageError: The rate is outside 1 to 200 frames per second.
+        """
+        return self.analyse(waveform, rate).features
+
+    @torch.no_grad()
+    def analyse(self, waveform: Waveform, rate: Fraction) -> SpeechAnalysis:
+        """Returns features together with phone and articulation probabilities and loudness.
+
+        Raises:
+            UsageError: The rate is outside 1 to 200 frames per second.
+        """
+        frames = frames_at(waveform, rate)
+        mel = self._config.mel
+        samples = torch.from_numpy(np.array(waveform.resample(mel.rate_hz).samples))
+        level = self._level(samples)
+        parts = [self._describe(samples, first, level) for first in self._chunk_starts(samples)]
+        features, phones = (torch.cat(each) for each in zip(*parts, strict=True))
+        network_rate = Fraction(mel.frames_per_sec, 2)
+        features = at_frame_rate(features, network_rate, rate, frames)
+        embedding = self._config.embedding
+        return SpeechAnalysis(
+            features=features,
+            phones=at_frame_rate(phones, network_rate, rate, frames),
+            articulation=features[:, embedding:-1],
+            loudness=features[:, -1],
+        )
+
+    def _chunk_starts(self, samples: Tensor) -> range:
+        return range(0, frame_count(samples.shape[0], self._config.mel), self._chunk_frames)
+
+    def _mel_chunks(self, samples: Tensor) -> Iterator[Tensor]:
+        for first in self._chunk_starts(samples):
+            yield _mel_between(samples, first, first + self._chunk_frames, self._config.mel)
+
+    def _level(self, samples: Tensor) -> Level:
+        frame_power = torch.cat([power.mean(-1) for power in self._mel_chunks(samples)])
+        return level_of_pieces(self._mel_chunks(samples), reference_power(frame_power))
+
+    def _describe(self, samples: Tensor, first: int, level: Level) -> tuple[Tensor, Tensor]:
+        """Features and phones of one chunk, with as much sound around it as the network can see."""
+        past = 2 * self._config.past_frames + 4
+        future = 2 * self._config.future_frames + 4
+        start, stop = max(first - past, 0), first + self._chunk_frames + future
+        power = _mel_between(samples, start, stop, self._config.mel)
+        features, phones = self._encoder.describe(levelled(power, level)[None])
+        loud = loudness(power, level)[::2, None]
+        whole = torch.cat([features[0], loud], -1)
+        kept = slice((first - start) // 2, (first - start + self._chunk_frames) // 2)
+        return whole[kept], phones[0, kept]
+
+
+def _mel_between(samples: Tensor, first: int, last: int, config: MelConfig) -> Tensor:
+    """Mel power of frames `first` to `last` (or the end) of a recording, [frames, bands]."""
+    last = min(last, frame_count(samples.shape[0], config))
+    half = config.window_samples // 2
+    start, stop = first * config.hop_samples - half, (last - 1) * config.hop_samples + half
+    inside = samples[max(start, 0) : stop]
+    padding = (max(-start, 0), max(stop - samples.shape[0], 0))
+    return mel_power_of_padded(torch.nn.functional.pad(inside, padding), config)
+
+
+def config_to_metadata(config: CompactSpeechConfig) -> dict[str, str]:
+    """Returns the safetensors metadata that keeps an encoder's config beside its weights."""
+    return {"speech_encoder": json.dumps(dataclasses.asdict(config))}
+
+
+def read_config(path: Path | str) -> CompactSpeechConfig:
+    """Returns the config saved in a weights file.
+
+    Raises:
+        WeightsError: The file is missing, is not a safetensors file, or holds no config of this kind.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            saved = json.loads((file.metadata() or {})["speech_encoder"])
+        saved["mel"] = MelConfig(**saved["mel"])
+        for name in ("dilations", "looks_ahead"):
+            saved[name] = tuple(saved[name])
+        return CompactSpeechConfig(**saved)
+    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise WeightsError(f"{str(path)!r} holds no speech encoder config: {error}; train it again") from error

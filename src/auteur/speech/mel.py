@@ -1,0 +1,132 @@
+"""Log-mel frames of speech, and the levelling that makes them forget loudness, microphone and part of the voice."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelConfig:
+    """The analysis; saved with the encoder, because weights only fit the analysis they were trained on."""
+
+    rate_hz: int = 16_000
+    hop_samples: int = 160
+    window_samples: int = 400
+    fft_size: int = 512
+    bands: int = 80
+    low_hz: float = 40.0
+    high_hz: float = 7_600.0
+
+    @property
+    def frames_per_sec(self) -> int:
+        """Frames per second: 100 by default."""
+        return self.rate_hz // self.hop_samples
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a recording's speech is like on average."""
+
+    reference: Tensor
+    """Power of its loud frames, [..., 1]."""
+    band_mean: Tensor
+    """Mean levelled log power of each band over the frames with speech, [..., bands]."""
+
+
+SILENT_POWER = 1e-9
+"""Recordings whose loud frames stay below this (about -65 dBFS) are silence, not quiet speech."""
+_FLOOR = 1e-5
+_ACTIVE = 1e-3
+_PRIOR_FRAMES = 50.0
+_PRIOR_MEAN = -2.0
+
+
+def mel_filters(config: MelConfig) -> Tensor:
+    """Returns triangular filters, equally spaced in mel (2595 log10(1 + f/700)), [fft_size // 2 + 1, bands]."""
+
+    def mel(hertz: float) -> float:
+        return 2595 * math.log10(1 + hertz / 700)
+
+    edges_mel = torch.linspace(mel(config.low_hz), mel(config.high_hz), config.bands + 2, dtype=torch.float64)
+    edges = 700 * (10 ** (edges_mel / 2595) - 1)
+    bins = torch.arange(config.fft_size // 2 + 1, dtype=torch.float64) * config.rate_hz / config.fft_size
+    rising = (bins[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins[:, None]) / (edges[2:] - edges[1:-1])
+    return torch.minimum(rising, falling).clamp(min=0).float()
+
+
+def frame_count(samples: int, config: MelConfig) -> int:
+    """Returns how many frames begin within `samples`: frame `i` is centred on sample `i * hop_samples`."""
+    return -(-samples // config.hop_samples)
+
+
+def mel_power(samples: Tensor, config: MelConfig) -> Tensor:
+    """Returns the mel power of every 10-ms instant; zeros are assumed around the samples.
+
+    Args:
+        samples: float [..., S].
+        config: The analysis.
+
+    Returns:
+        [..., ceil(S / hop_samples), bands]; a full-scale sine has about 0.25 in its band.
+    """
+    half = config.window_samples // 2
+    frames = frame_count(samples.shape[-1], config)
+    missing = (frames - 1) * config.hop_samples + half - samples.shape[-1]
+    padded = torch.nn.functional.pad(samples, (half, max(missing, 0)))
+    return mel_power_of_padded(padded, config)[..., :frames, :]
+
+
+def mel_power_of_padded(samples: Tensor, config: MelConfig) -> Tensor:
+    """Returns the mel power of every whole window of `samples`, [..., frames, bands], without any padding."""
+    window = torch.hann_window(config.window_samples, dtype=samples.dtype, device=samples.device)
+    pieces = samples.unfold(-1, config.window_samples, config.hop_samples)
+    spectrum = torch.fft.rfft(pieces * (window / window.sum()), n=config.fft_size)
+    return spectrum.abs().square() @ mel_filters(config).to(samples)
+
+
+def measure_level(power: Tensor) -> Level:
+    """Returns the level of recordings whose mel power is at hand, [..., T, bands]."""
+    reference = reference_power(power.mean(-1))
+    total, count = active_sum(power, reference)
+    return finish_level(reference, total, count)
+
+
+def reference_power(frame_power: Tensor) -> Tensor:
+    """Returns the 95th percentile of the frame powers [..., T], at least `SILENT_POWER`, as [..., 1]."""
+    return torch.quantile(frame_power, 0.95, dim=-1, keepdim=True).clamp(min=SILENT_POWER)
+
+
+def active_sum(power: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the sum of levelled log power over frames with speech [..., bands] and their number [..., 1]."""
+    is_active = (power.mean(-1) > _ACTIVE * reference).to(power.dtype)
+    log_power = torch.log(power / reference[..., None] + _FLOOR)
+    return (log_power * is_active[..., None]).sum(-2), is_active.sum(-1, keepdim=True)
+
+
+def finish_level(reference: Tensor, total: Tensor, count: Tensor) -> Level:
+    """Returns the level from the sums of `active_sum`; half a second of prior keeps short recordings sane."""
+    mean = (total + _PRIOR_FRAMES * _PRIOR_MEAN) / (count + _PRIOR_FRAMES)
+    return Level(reference, mean.to(reference.dtype))
+
+
+def level_of_pieces(pieces: Iterable[Tensor], reference: Tensor) -> Level:
+    """Returns the level of one recording whose mel power [T, bands] comes in pieces; sums in float64."""
+    sums = [active_sum(piece, reference) for piece in pieces]
+    total = torch.stack([each for each, _ in sums]).double().sum(0)
+    return finish_level(reference, total, torch.stack([each for _, each in sums]).double().sum(0))
+
+
+def levelled(power: Tensor, level: Level) -> Tensor:
+    """Returns log power with the recording's own level and band means taken out, [..., T, bands], about -5 to 3."""
+    log_power = torch.log(power / level.reference[..., None] + _FLOOR)
+    return log_power - level.band_mean[..., None, :]
+
+
+def loudness(power: Tensor, level: Level) -> Tensor:
+    """Returns loudness per frame in [0, about 1.2], [..., T]: 0 at 50 dB under the loud frames, 1 at their power."""
+    decades = torch.log10(power.mean(-1) / level.reference + _FLOOR)
+    return 1 + decades / 5

@@ -1,0 +1,116 @@
+"""The compact speech network: log-mel frames at 100 Hz in, language-independent articulation at 50 Hz out."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from auteur.speech.mel import MelConfig
+from auteur.speech.phones import ARTICULATIONS, PHONES
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompactSpeechConfig:
+    """The whole encoder; saved with its weights."""
+
+    mel: MelConfig = MelConfig()
+    width: int = 176
+    embedding: int = 64
+    dilations: tuple[int, ...] = (1, 1, 2, 2, 2, 4, 4, 8)
+    """Dilation of each block in 20-ms frames."""
+    looks_ahead: tuple[bool, ...] = (True, True, True, True, False, False, False, False)
+    """Whether a block sees `dilation` frames of the future; it always sees two dilations in all."""
+
+    @property
+    def future_frames(self) -> int:
+        """20-ms frames that an output waits for, beyond its own."""
+        return sum(d for d, ahead in zip(self.dilations, self.looks_ahead, strict=True) if ahead)
+
+    @property
+    def past_frames(self) -> int:
+        """20-ms frames that an output remembers."""
+        return 2 * sum(self.dilations) - self.future_frames
+
+    @property
+    def look_ahead_sec(self) -> float:
+        """Sound that an output waits for: blocks, stem (two 10-ms frames) and half the analysis window."""
+        half_window = self.mel.window_samples / 2 / self.mel.rate_hz
+        return 2 * self.future_frames / self.mel.frames_per_sec + 2 / self.mel.frames_per_sec + half_window
+
+
+class SpeechOutputs(NamedTuple):
+    """What the network says about every 20 ms."""
+
+    embedding: Tensor
+    """[B, T, embedding], about unit variance."""
+    phones: Tensor
+    """Logits over `PHONES`, [B, T, phones]."""
+    articulation: Tensor
+    """Logits of `ARTICULATIONS`, independent of each other, [B, T, articulations]."""
+
+
+class CausalBlock(nn.Module):
+    """A residual dilated convolution that sees a stated number of future frames and no more."""
+
+    def __init__(self, *, width: int, dilation: int, looks_ahead: bool) -> None:
+        super().__init__()
+        future = dilation if looks_ahead else 0
+        self.pad = nn.ConstantPad1d((2 * dilation - future, future), 0.0)
+        self.over_time = nn.Conv1d(width, width, 3, dilation=dilation, bias=False)
+        self.normalise = nn.BatchNorm1d(width)
+        self.mix = nn.Conv1d(width, width, 1)
+        self.activation = nn.GELU()
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[B, C, T] → [B, C, T]."""
+        return hidden + self.mix(self.activation(self.normalise(self.over_time(self.pad(hidden)))))
+
+
+class CompactSpeechEncoder(nn.Module):
+    """Phones and articulation from levelled log-mel frames; 1.1 M parameters, 152.5 ms of look-ahead."""
+
+    def __init__(self, config: CompactSpeechConfig | None = None) -> None:
+        super().__init__()
+        config = config or CompactSpeechConfig()
+        self.config = config
+        width = config.width
+        self.stem = nn.Sequential(
+            nn.Conv1d(config.mel.bands, width, 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm1d(width),
+            nn.GELU(),
+        )
+        self.blocks = nn.Sequential(
+            *(
+                CausalBlock(width=width, dilation=dilation, looks_ahead=ahead)
+                for dilation, ahead in zip(config.dilations, config.looks_ahead, strict=True)
+            )
+        )
+        self.embed = nn.Sequential(
+            nn.BatchNorm1d(width),
+            nn.GELU(),
+            nn.Conv1d(width, config.embedding, 1, bias=False),
+            nn.BatchNorm1d(config.embedding, affine=False),
+        )
+        self.dropout = nn.Dropout(0.1)
+        self.phones = nn.Linear(config.embedding, len(PHONES))
+        self.articulation = nn.Linear(config.embedding, len(ARTICULATIONS))
+
+    def forward(self, frames: Tensor) -> SpeechOutputs:
+        """Reads levelled log-mel frames [B, F, bands] at 100 Hz; gives ceil(F / 2) frames at 50 Hz.
+
+        Output frame `t` describes the instant of input frame `2 t`.
+        """
+        embedding = self.embed(self.blocks(self.stem(frames.transpose(1, 2)))).transpose(1, 2)
+        kept = self.dropout(embedding)
+        return SpeechOutputs(embedding, self.phones(kept), self.articulation(kept))
+
+    @torch.no_grad()
+    def describe(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns (features, phone probabilities) of levelled frames [B, F, bands].
+
+        Features are the embedding followed by the articulation probabilities, [B, T, embedding + articulations].
+        """
+        outputs = self(frames)
+        features = torch.cat([outputs.embedding, outputs.articulation.sigmoid()], -1)
+        return features, outputs.phones.softmax(-1)
