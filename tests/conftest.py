@@ -1,4 +1,4 @@
-"""Fixtures that several folders share: a face that needs no download, footage of it, and the shipped tracker."""
+"""Fixtures that several folders share: a face that needs no download, footage of it, the shipped tracker."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -18,12 +18,14 @@ FilmMaker = Callable[..., Path]
 @pytest.fixture(scope="session")
 def astronaut() -> Picture:
     """Eileen Collins (NASA, public domain), uint8 [512, 512, 3]; her face is 105 px large at x 224, y 120."""
-    data = pytest.importorskip("skimage.data", reason="scikit-image has the only photograph that tests may use")
+    data = pytest.importorskip(
+        "skimage.data", reason="scikit-image has the only photograph that tests may use"
+    )
     return data.astronaut()
 
 
 @pytest.fixture(scope="session")
-def backend():  # noqa: ANN201
+def backend():
     """The shipped tracker; importing it here keeps torch out of tests that need none."""
     from auteur.face.auteur_backend import AuteurBackend
 
@@ -32,7 +34,7 @@ def backend():  # noqa: ANN201
 
 @pytest.fixture(scope="session")
 def film(astronaut: Picture, tmp_path_factory: pytest.TempPathFactory) -> FilmMaker:
-    """Makes a 192 × 192 video at 30000/1001 frames/s in which the face drifts to the right by a pixel a frame.
+    """Makes a 192 × 192 video at 30000/1001 frames/s in which the face drifts right by a pixel a frame.
 
     Frames whose number is in `empty` show a plain wall.
     """

@@ -18,10 +18,11 @@ def atomic_path(path: Path | str, *, overwrite: bool = False) -> Iterator[Path]:
         overwrite: Whether a file of that name may be replaced.
 
     Raises:
-        InputError: The folder is missing or cannot be written to, or the file exists and `overwrite` is false.
+        InputError: The folder is missing or cannot be written to, or the file exists and `overwrite` is
+            false.
     """
     final = Path(path)
-    _check_writable(final, overwrite=overwrite)
+    check_writable(final, overwrite=overwrite)
     temporary = final.with_name(f".{secrets.token_hex(6)}.part{final.suffix}")
     try:
         yield temporary
@@ -45,10 +46,17 @@ def write_text(path: Path | str, text: str, *, overwrite: bool = False) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
-def _check_writable(path: Path, *, overwrite: bool) -> None:
+def check_writable(path: Path, *, overwrite: bool = False) -> None:
+    """Says early what `atomic_path` would say.
+
+    Raises:
+        InputError: `path` is a folder, its folder is missing, or it exists and `overwrite` is false.
+    """
     if path.is_dir():
         raise InputError(f"cannot write {str(path)!r}: it is a folder; name a file in it")
     if not path.parent.is_dir():
-        raise InputError(f"cannot write {str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first")
+        raise InputError(
+            f"cannot write {str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first"
+        )
     if path.exists() and not overwrite:
         raise InputError(f"{str(path)!r} exists already; choose another name or pass --overwrite")

@@ -22,7 +22,11 @@ def canonical478() -> Floats:
 
 
 def posed(
-    face: Floats, *, angles_rad: tuple[float, float, float] = (0, 0, 0), scale: float = 1.0, shift=(200, 150, 0)
+    face: Floats,
+    *,
+    angles_rad: tuple[float, float, float] = (0, 0, 0),
+    scale: float = 1.0,
+    shift=(200, 150, 0),
 ) -> Floats:
     """[478, 3] in pixels."""
     pose = HeadPose(rotation_of(np.array(angles_rad)), np.array(scale), np.array(shift, dtype=float))

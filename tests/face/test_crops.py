@@ -120,7 +120,9 @@ def test_frame_turns_and_grows_with_the_face(roll_rad, scale):
 
 def test_frame_is_the_box_of_an_upright_face():
     face = posed(canonical478())
-    face[:, 1] -= (face[263, 1] - face[33, 1]) / (face[263, 0] - face[33, 0]) * face[:, 0]  # exactly level eyes
+    face[:, 1] -= (
+        (face[263, 1] - face[33, 1]) / (face[263, 0] - face[33, 0]) * face[:, 0]
+    )  # exactly level eyes
     low, high = face[:, :2].min(axis=0), face[:, :2].max(axis=0)
     frame = frame_of_landmarks(face, crop_to_face=1.0)
     assert np.allclose(frame.center_px, (low + high) / 2)

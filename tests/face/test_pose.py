@@ -27,7 +27,9 @@ def test_rotation_is_the_inverse_of_angles(angles_rad):
     rotation = rotation_of(np.array(angles_rad))
     assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
     assert np.isclose(np.linalg.det(rotation), 1)
-    assert np.allclose(head_pose(posed(canonical478(), angles_rad=angles_rad)).angles_rad, angles_rad, atol=1e-6)
+    assert np.allclose(
+        head_pose(posed(canonical478(), angles_rad=angles_rad)).angles_rad, angles_rad, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(

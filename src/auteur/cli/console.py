@@ -23,7 +23,9 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # In a file or a pipe a bar is noise, and even an empty one leaves a blank line.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total, speed="")
 
         def update(done: int) -> None:

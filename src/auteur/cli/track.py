@@ -14,6 +14,8 @@ from auteur.media import probe
 
 if TYPE_CHECKING:  # importing it takes torch
     from auteur.face.backend import FaceBackend
+    from auteur.face.tracker import Sighting
+    from auteur.pipelines.tracking import TrackSummary
 
 
 def track(
@@ -42,7 +44,8 @@ def track(
         dense: Also write the 478 mesh points and the 52 blendshapes.
         plot: Also draw the Action Units over time into this PNG.
         face: Which face when there are several: 0 is the largest, 1 the next.
-        neutral: Time in seconds at which the person is at rest; Action Units are measured from there.
+        neutral: Time in seconds at which the person is at rest; Action Units are measured from there. Unless
+            given, the calmest frames of the first 20 s stand in.
         smooth: Average out jitter; blinks and lip closures keep their height and are not delayed.
         backend: What reads faces: our own network, or MediaPipe with --model.
         model: MediaPipe's face_landmarker.task.
@@ -52,42 +55,46 @@ def track(
     Returns:
         Exit code.
     """
-    from auteur.face.tracker import Sighting
+    from auteur.pipelines.plotting import check_plot, plot_track
+
+    started_sec = time.monotonic()
+    _check(face, neutral, backend, model)
+    if plot is not None:
+        check_plot(plot, overwrite=overwrite)
+    info = probe(footage)
+
+    # It takes torch: not before the input is known to be good.
     from auteur.pipelines.tracking import TrackOptions, track_file
 
-    started = time.monotonic()
-    _check(face, neutral, backend, model)
-    info = probe(footage)
     reader = _backend(model)
-
-    def tell(sighting: Sighting) -> None:
-        if sighting.faces > 1:
-            note(f"{sighting.faces} faces: following number {sighting.chosen}; choose another with --face")
-
     options = TrackOptions(dense=dense, smooth=smooth, face=face, neutral_sec=neutral)
     with progress("tracking", info.frames) as advance:
         summary = track_file(
-            footage, out, reader, options, overwrite=overwrite, on_frame=advance, on_sighting=tell
+            footage, out, reader, options, overwrite=overwrite, on_frame=advance, on_sighting=_tell
         )
     if plot is not None:
-        from auteur.pipelines.plotting import plot_track
-
         plot_track(out, plot, overwrite=overwrite)
+    result = {"output": str(out), **_result(summary, started_sec), "backend": reader.name}
+    text = f"{out}: {summary.frames_with_face} of {summary.frames} frames"
+    print(json_text.dumps(result) if json else text)
+    return 0
+
+
+def _tell(sighting: "Sighting") -> None:
+    if sighting.faces > 1:
+        note(f"{sighting.faces} faces: following number {sighting.chosen}; choose another with --face")
+
+
+def _result(summary: "TrackSummary", started_sec: float) -> dict[str, int | float | str]:
     missing = summary.frames - summary.frames_with_face
     if missing:
         note(f"no usable face in {missing} of {summary.frames} frames; their rows have success 0")
-    result = {
-        "output": str(out),
+    return {
         "frames": summary.frames,
         "frames_with_face": summary.frames_with_face,
         "fps": str(summary.rate),
-        "seconds": round(time.monotonic() - started, 3),
-        "backend": reader.name,
+        "seconds": round(time.monotonic() - started_sec, 3),
     }
-    print(
-        json_text.dumps(result) if json else f"{out}: {summary.frames_with_face} of {summary.frames} frames"
-    )
-    return 0
 
 
 def _check(face: int, neutral: float | None, backend: str, model: Path | None) -> None:

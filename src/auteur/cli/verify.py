@@ -3,15 +3,19 @@
 from json import dumps
 from pathlib import Path
 
+import tyro
+
 from auteur.provenance import verify as read_marks
 
 
-def verify(file: Path, json: bool = False) -> int:
+def verify(file: tyro.conf.Positional[Path], json: tyro.conf.FlagCreatePairsOff[bool] = False) -> int:
     """Prints what marks a picture, sound or video carries, and whether it is unchanged since it was written.
+
+    Example: auteur verify out.mp4
 
     Args:
         file: The picture, sound or video.
-        json: Whether to print one JSON object instead of lines.
+        json: Print one JSON object instead of lines.
 
     Returns:
         Exit code 0: the marks could be read, whatever they say.

@@ -1,22 +1,24 @@
 """A linear face model (ICT-FaceKit) and random looks for it: who, which expression, which pose, which gaze.
 
-ICT-FaceKit: Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020; MIT licence. Its axes:
-+x is the subject's left, +y up, +z out of the face; centimetres.
+ICT-FaceKit: Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020; MIT licence.
+Its axes: +x is the subject's left, +y up, +z out of the face; centimetres.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import InputError
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 PARTS = ("skin", "mouth", "tongue", "teeth", "eye", "lash", "hidden")
 _ICT_VERTICES = 26719
-# Hidden: the inner eyeballs, tear film and shading shells, and all lashes but one upper row (rows here are opaque).
+# Hidden: inner eyeballs, tear film, shading shells, and all lashes but one upper row (here they are opaque).
 _ICT_STARTS = (
     *((0, "skin"), (11248, "mouth"), (13294, "mouth"), (14062, "tongue"), (17039, "teeth"), (21451, "eye")),
     *((22221, "hidden"), (23021, "eye"), (23791, "hidden"), (25351, "lash"), (25465, "hidden")),
@@ -78,7 +80,7 @@ class FaceModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What one picture shows. Angles: +pitch up, +yaw to the subject's left, +roll tilts to the subject's left."""
+    """What one picture shows. Angles: +pitch up, +yaw and +roll to the subject's left."""
 
     identity: Floats
     """Identity coefficients [I], standard deviations."""
@@ -110,11 +112,12 @@ def load_ict(path: Path | str) -> FaceModel:
             expressions = arrays["expression_deltas"].astype(np.float32)
             identities = arrays["identity_deltas"].astype(np.float32)
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"cannot read a face model from {str(path)!r}: {error}; give ICT-FaceKit's npz") from error
+        message = f"cannot read a face model from {str(path)!r}: {error}; give ICT-FaceKit's npz"
+        raise InputError(message) from error
     if neutral.shape != (_ICT_VERTICES, 3):
         raise InputError(f"{str(path)!r} has vertices {neutral.shape}; ICT-FaceKit has ({_ICT_VERTICES}, 3)")
     part = np.empty(_ICT_VERTICES, np.uint8)
-    for (start, name), (stop, _) in zip(_ICT_STARTS, _ICT_STARTS[1:], strict=False):
+    for (start, name), (stop, _) in pairwise(_ICT_STARTS):
         part[start:stop] = PARTS.index(name)
     return FaceModel(
         neutral=neutral, quads=quads, expression_names=names, part=part,

@@ -63,8 +63,8 @@ SIDED_WEIGHTS: dict[int, Mapping[str, float]] = {
 CENTRAL_WEIGHTS: dict[int, Mapping[str, float]] = {
     17: {"mouthShrugLower": 2.0, "lower_lip_height": 0.08, "jaw_drop": 0.04},
     23: {"mouthPress": 0.8, "lip_thickness": -0.20},
-    25: {"lip_gap": 0.08},
-    26: {"jawOpen": 0.8, "jaw_drop": 0.05},
+    25: {"lip_gap": 0.05},
+    26: {"jawOpen": 0.7, "jaw_drop": 0.035},
 }
 """Units read from both sides together."""
 
@@ -100,6 +100,35 @@ AVERAGE_NEUTRAL_BLENDSHAPES: dict[str, float] = {
 """Medians of the blendshapes on the same photographs, both sides together; the others are 0."""
 
 
+NEUTRAL_SPREAD_MM: dict[str, float] = {
+    "inner_brow_height": 2.9,
+    "outer_brow_height": 2.7,
+    "brow_to_midline": 0.9,
+    "eye_opening": 1.8,
+    "lower_lid_height": 0.8,
+    "cheek_height": 1.5,
+    "cheek_to_lid": 1.1,
+    "nose_length": 2.2,
+    "upper_lip_height": 2.0,
+    "lip_corner_height": 2.8,
+    "lip_corner_drop": 2.0,
+    "lip_corner_reach": 2.3,
+    "lip_corner_depth": 2.0,
+    "lip_thickness": 1.2,
+    "lip_gap": 0.5,
+    "lower_lip_height": 4.0,
+    "jaw_drop": 4.3,
+}
+"""Standard deviation of each measure over the same photographs: how much neutral faces differ."""
+
+
+BUILD_AT_MOST = 0.25
+"""How much of a blendshape at rest can be the person's build."""
+
+_MOUTH_BLENDSHAPES = ("jaw", "mouth", "cheekPuff")
+_MOUTH_MEASURES = ("lip", "upper_lip", "lower_lip", "jaw", "cheek", "nose")
+
+
 @dataclass(frozen=True)
 class Neutral:
     """A face at rest: what intensities are measured from."""
@@ -108,18 +137,52 @@ class Neutral:
     """[2, measures]: right, left."""
     blendshapes: Floats
     """[52]."""
+    spread_mm: Floats
+    """[measures]: a change up to this size may be the person's build and counts as none."""
 
 
 def neutral_of(landmarks: Floats, blendshapes: Floats) -> Neutral:
     """Returns the person's own neutral from frames at rest: landmarks [T, 478, 3] px, blendshapes [T, 52]."""
-    return Neutral(np.median(_measure(landmarks), axis=0), np.median(blendshapes, axis=0))
+    measures = np.median(_measure(landmarks), axis=0)
+    return Neutral(measures, np.median(blendshapes, axis=0), np.zeros(len(MEASURES)))
+
+
+def calm_neutral(landmarks: Floats, blendshapes: Floats) -> Neutral:
+    """Returns the person's neutral as their calmest frames show it, for footage in which none was named.
+
+    Brows and eyes are taken from the tenth of the frames in which their blendshapes add up to the least, the
+    mouth from the tenth in which its own do: a mouth that talks is rarely calm when the brows are. What the
+    blendshapes show there counts as the person's build up to `BUILD_AT_MOST`: somebody who
+    smiles throughout is smiling.
+
+    Args:
+        landmarks: [T, 478, 3] px.
+        blendshapes: [T, 52].
+    """
+    measures, values = _measure(landmarks), np.asarray(blendshapes)
+    is_mouth = np.array([name.startswith(_MOUTH_BLENDSHAPES) for name in MEDIAPIPE_BLENDSHAPES])
+    is_still = np.array([name.startswith(("_", "eyeLook")) for name in MEDIAPIPE_BLENDSHAPES])
+    is_mouth_measure = np.array([name.startswith(_MOUTH_MEASURES) for name in MEASURES])
+    mouth = _calmest(values[:, is_mouth])
+    upper = _calmest(values[:, ~is_mouth & ~is_still])
+    build = np.where(is_mouth, np.median(values[mouth], axis=0), np.median(values[upper], axis=0))
+    return Neutral(
+        np.where(is_mouth_measure, np.median(measures[mouth], axis=0), np.median(measures[upper], axis=0)),
+        np.maximum(np.minimum(build, BUILD_AT_MOST), average_neutral().blendshapes),
+        np.zeros(len(MEASURES)),
+    )
+
+
+def _calmest(values: Floats) -> NDArray[np.intp]:
+    """Returns the tenth of the rows [T, N] that add up to the least."""
+    return np.argsort(values.sum(axis=1), kind="stable")[: max(1, len(values) // 10)]
 
 
 def average_neutral() -> Neutral:
     """Returns the neutral face of nobody in particular."""
     sides = np.tile([AVERAGE_NEUTRAL_MM[name] for name in MEASURES], (2, 1))
     values = [AVERAGE_NEUTRAL_BLENDSHAPES.get(_without_side(name), 0.0) for name in MEDIAPIPE_BLENDSHAPES]
-    return Neutral(sides, np.array(values))
+    return Neutral(sides, np.array(values), np.array([NEUTRAL_SPREAD_MM[name] for name in MEASURES]))
 
 
 def action_units(
@@ -155,6 +218,7 @@ def action_units(
 def _changes(landmarks: Floats, blendshapes: Floats, neutral: Neutral) -> Iterator[dict[str, Floats]]:
     """Yields every measure's and blendshape's change from neutral [T], of the right side, then the left."""
     measures = _measure(landmarks) - neutral.measures_mm  # [T, 2, M]
+    measures = np.sign(measures) * np.maximum(np.abs(measures) - neutral.spread_mm, 0)
     raised = _raised(blendshapes, neutral)
     for side, (name, other) in enumerate((("Right", "Left"), ("Left", "Right"))):
         changes: dict[str, Floats] = {measure: measures[:, side, m] for m, measure in enumerate(MEASURES)}

@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -18,7 +19,11 @@ Model = TypeVar("Model", bound=nn.Module)
 PRESENT = 0.5
 """Presence probability from which a crop counts as a face."""
 
-_SMALLEST_FACE_PX = 12.0
+CONSISTENT = 0.05
+"""How far, in eye distances, landmarks may move when the crop does; those of a non-face move with it."""
+
+SMALLEST_FACE_PX = 18.0
+"""Size under which letters and leaves look like faces."""
 
 
 class AuteurBackend:
@@ -41,20 +46,15 @@ class AuteurBackend:
     def find(self, picture: Picture) -> list[FaceReading]:
         """Returns every face in a picture [H, W, 3], the largest first.
 
-        The picture is searched at two sizes; a candidate counts if the landmarker, too, sees a face there.
+        The picture is searched at two sizes; a candidate counts if the landmarker, too, sees a face there,
+        and the same face when it looks from a little beside.
         """
         pixels = torch.from_numpy(picture)
         candidates = [found for size in INPUT_SIZES_PX for found in detect(self._detector, pixels, size)]
         readings: list[FaceReading] = []
         for candidate in without_repeats(sorted(candidates, key=lambda d: -d.confidence)):
-            box = candidate.frame
-            if box.side_px < _SMALLEST_FACE_PX:
-                continue
-            frame = CropFrame(box.center_px, box.side_px * crops.CROP_TO_FACE, box.roll_rad)
-            reading = self._read(pixels, frame)
-            if reading.confidence > 0.5 * PRESENT:  # look again, now framed by the landmarks
-                reading = self._read(pixels, crops.frame_of_landmarks(reading.landmarks))
-            if reading.confidence > PRESENT and not _repeats(reading, readings):
+            reading = self._examine(pixels, candidate.frame)
+            if reading is not None and not _repeats(reading, readings):
                 readings.append(reading)
         return sorted(readings, key=lambda reading: -reading.size_px)
 
@@ -63,6 +63,21 @@ class AuteurBackend:
         """Returns the face that was at `last` in the frame before, or None when it is lost."""
         reading = self._read(torch.from_numpy(picture), crops.frame_of_landmarks(last.landmarks))
         return reading if reading.confidence > PRESENT else None
+
+    def _examine(self, picture: Tensor, box: CropFrame) -> FaceReading | None:
+        frame = CropFrame(box.center_px, box.side_px * crops.CROP_TO_FACE, box.roll_rad)
+        reading = self._read(picture, frame)
+        if reading.confidence < 0.5 * PRESENT:
+            return None
+        frame = crops.frame_of_landmarks(reading.landmarks)  # now framed as in tracking
+        reading = self._read(picture, frame)
+        if reading.confidence < PRESENT or reading.size_px < SMALLEST_FACE_PX:
+            return None
+        x, y = frame.center_px
+        beside = (x + 0.08 * frame.side_px, y - 0.05 * frame.side_px)
+        again = self._read(picture, CropFrame(beside, 1.15 * frame.side_px, frame.roll_rad + 0.1))
+        moved = np.linalg.norm(again.landmarks[:, :2] - reading.landmarks[:, :2], axis=1).mean()
+        return reading if moved < CONSISTENT * crops.inter_ocular_px(reading.landmarks) else None
 
     def _read(self, picture: Tensor, frame: CropFrame) -> FaceReading:
         crop = crops.cut(picture, frame, CROP_SIZE_PX)[None]

@@ -1,5 +1,6 @@
 """Curves that one would rather look at: the Action Units of a track over time."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from auteur import provenance
 from auteur.errors import UsageError
 from auteur.facs import ACTION_UNITS, CONVENTIONS
+from auteur.files import check_writable
 from auteur.formats import read_au_track
 from auteur.media import write_image
 from auteur.signals import AUTrack
@@ -21,22 +23,35 @@ def plot_track(table: Path, out: Path, *, overwrite: bool = False) -> None:
     """Draws the Action Units of a table that `auteur track` wrote into a PNG.
 
     Raises:
-        UsageError: Matplotlib is not installed.
+        UsageError: Matplotlib is not installed, or `out` does not end in .png.
         FormatError: The table holds no Action Units.
         InputError: `out` cannot be written.
     """
+    check_plot(out, overwrite=overwrite)
     picture = draw_track(read_au_track(table))
     mark = provenance.Mark(inputs={"track": provenance.hash_file(table)}, settings={"plot": "action units"})
     write_image(out, picture, mark=mark, overwrite=overwrite)
 
 
+def check_plot(out: Path, *, overwrite: bool = False) -> None:
+    """Says what `plot_track` would say of `out`, before an hour of tracking.
+
+    Raises:
+        UsageError: Matplotlib is not installed, or `out` does not end in .png.
+        InputError: `out` cannot be written.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("plots need Matplotlib: pip install 'auteur-face[plot]'")
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"the plot {str(out)!r} must end in .png")
+    check_writable(out, overwrite=overwrite)
+
+
 def draw_track(track: AUTrack) -> NDArray[np.uint8]:
     """Returns a picture [H, W, 3] with one row per channel, time in seconds along x."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError("plots need Matplotlib: pip install 'auteur-face[plot]'") from error
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     convention = CONVENTIONS[track.convention]
     figure = Figure(
         (WIDTH_INCH, 0.8 + ROW_HEIGHT_INCH * len(track.channels)), DOTS_PER_INCH, layout="constrained"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from auteur.errors import FaceError
-from auteur.face.action_units import Neutral, action_units, neutral_of
+from auteur.face.action_units import Neutral, action_units, calm_neutral, neutral_of
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.gaze import gaze_angles_rad, gaze_directions
 from auteur.face.pose import head_pose
@@ -22,6 +22,10 @@ from auteur.files import atomic_path
 from auteur.formats import PRESENCE_COLUMNS, OpenFaceRow, OpenFaceWriter, pose_to_openface
 from auteur.media import MediaInfo, VideoFrame, VideoReader, probe, read_image
 from auteur.signals import AUTrack, topology
+
+CALM_SEARCH_SEC = 20
+CALM_SEARCH_RATE = Fraction(5)
+"""How much of a video is looked through for calm frames, and how many frames of each second."""
 
 BLOCK_FRAMES = 64
 """Frames measured at once; memory does not grow with the video."""
@@ -41,7 +45,8 @@ class TrackOptions:
     face: int = 0
     """Which face: 0 the largest, 1 the next, …"""
     neutral_sec: float | None = None
-    """Time at which the person is at rest; Action Units are measured from there."""
+    """Time at which the person is at rest; Action Units are measured from there. Unless given, the calmest
+    frames of the beginning stand in, and the average face in a picture."""
 
 
 @dataclass(frozen=True)
@@ -211,3 +216,16 @@ def _neutral_at(path: Path, info: MediaInfo, backend: FaceBackend, face: int, at
             shown = frame
     reading = find_face(backend, shown.image, face=face, name=f"{path.name} at {at_sec:g} s")
     return neutral_of(reading.landmarks[None], reading.blendshapes[None])
+
+
+def _calm_neutral(path: Path, info: MediaInfo, backend: FaceBackend, options: TrackOptions) -> Neutral | None:
+    """Looks through the beginning of a video for calm frames; None for a picture or without a face."""
+    if info.kind != "video":
+        return None
+    tracker = FaceTracker(backend, face=options.face)
+    with VideoReader(path) as video:
+        frames = itertools.islice(video.frames_at(CALM_SEARCH_RATE), int(CALM_SEARCH_SEC * CALM_SEARCH_RATE))
+        seen = [reading for frame in frames if (reading := tracker.step(frame.image)) is not None]
+    if not seen:
+        return None
+    return calm_neutral(np.stack([r.landmarks for r in seen]), np.stack([r.blendshapes for r in seen]))

@@ -41,7 +41,9 @@ class SpeechEncoderRecipe:
     agreement_weight: float = 0.3
     """How much the two hearings of a crop must give the same embedding."""
     articulation_weight: float = 3.0
-    schedule: Schedule = Schedule(minutes=25, learning_rate=3e-3, weight_decay=1e-2, evaluate_every_minutes=2.5)
+    schedule: Schedule = Schedule(
+        minutes=25, learning_rate=3e-3, weight_decay=1e-2, evaluate_every_minutes=2.5
+    )
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,9 @@ def train(recipe: SpeechEncoderRecipe) -> SpeechScores:
     paths = {name: recipe.data / f"{name}.npz" for name in SHARES}
     corpora = {name: load_corpus(path) for name, path in paths.items() if path.is_file()}
     if not corpora:
-        raise InputError(f"{str(recipe.data)!r} holds no corpus; run python -m auteur.data.speech.build --out DIR")
+        raise InputError(
+            f"{str(recipe.data)!r} holds no corpus; run python -m auteur.data.speech.build --out DIR"
+        )
     crops = SpeechCrops(
         [(corpus, SHARES[name]) for name, corpus in corpora.items()],
         pairs=recipe.pairs,

@@ -73,6 +73,16 @@ def _check(model: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
         for key in wanted.keys() & tensors.keys()
         if tensors[key].shape != wanted[key].shape
     ]
-    problems += [f"{key} holds NaN or infinity" for key, v in tensors.items() if not torch.isfinite(v).all()]
+    problems += [
+        f"{key} has numbers of type {tensors[key].dtype}, needs {wanted[key].dtype}"
+        for key in wanted.keys() & tensors.keys()
+        if tensors[key].is_floating_point() != wanted[key].is_floating_point()
+    ]
+    problems += [f"{key} holds NaN or infinity" for key, v in tensors.items() if not _is_finite(v)]
     if problems:
         raise WeightsError(f"{name!r} does not fit: " + "; ".join(sorted(problems)))
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # Eight-bit floats have no isfinite of their own.
+    return bool(torch.isfinite(tensor.float() if tensor.is_floating_point() else tensor).all())

@@ -41,6 +41,10 @@ class _Event(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
 )
+_SYNTH_ARGUMENTS = [
+    *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int),
+    *(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +97,7 @@ class Espeak:
         if name is None:
             raise UsageError("eSpeak NG is not installed; install it, for example: apt-get install espeak-ng")
         self._library = ctypes.CDLL(name)
+        self._library.espeak_Synth.argtypes = _SYNTH_ARGUMENTS
         self._recording = _Recording()
         self._callback = _Callback(self._receive)  # the library keeps only the address
         flags = _PHONEME_EVENTS_AS_IPA | _DO_NOT_EXIT

@@ -1,0 +1,181 @@
+"""Turns labelled clips into what the motion recipe learns from: pose-free displacement, AUs, speech features.
+
+    python -m auteur.data.motion_tracks --labels LABELS --clips clips/manifest.csv --out TRACKS
+
+`LABELS` is what `python -m auteur.data.face_teacher` wrote. One `.npz` per clip, at 25 frames per second; the
+split by person is `auteur.data.splits`, and `part_of` sets further people apart to choose checkpoints by.
+"""
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from auteur.data.splits import is_held_out
+from auteur.data.motion_lags import SyncedClip, find_lags
+from auteur.errors import MediaError
+from auteur.face.action_units import action_units, neutral_of
+from auteur.face.gaze import gaze_angles_rad, gaze_directions
+from auteur.face.pose import head_pose, without_pose
+from auteur.facs import MEDIAPIPE_BLENDSHAPES
+from auteur.media import read_speech
+from auteur.motion.log_mel import LogMelFeatures
+from auteur.signals.topology import LEFT_IRIS, RIGHT_IRIS
+from auteur.speech.features import CompactSpeechFeatures, SpeechFeatures
+
+Floats = NDArray[np.floating]
+Arrays = dict[str, np.ndarray]
+
+RATE = Fraction(25)
+LONGEST_HOLE_SEC = 0.2
+"""Frames without a face are filled up to this long; a longer hole ends the clip."""
+
+LEAST_SYNC = 0.15
+"""Agreement with the expected lip gap under which a clip's sound is not believed to belong to its picture."""
+
+_BLINK = [i for i, name in enumerate(MEDIAPIPE_BLENDSHAPES) if name.startswith("eyeBlink")]
+_GAZE = [i for i, name in enumerate(MEDIAPIPE_BLENDSHAPES) if name.startswith("eyeLook")]
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class MotionTracksRecipe:
+    """Where the labels and clips are and where the tracks go."""
+
+    labels: Path
+    clips: Path
+    """CSV with the columns file, wav (relative to the CSV's parent folder), identity, fps, speech."""
+    out: Path
+    speech_weights: Path | None = None
+    """Weights of the compact speech encoder; log-mel features unless given."""
+
+
+def part_of(identity: str) -> Part:
+    """Returns the part a person belongs to: held-out people test, one in seven of the others chooses
+    checkpoints."""
+    if is_held_out(identity):
+        return "test"
+    digest = hashlib.sha256(f"motion-validation:{identity}".encode()).digest()
+    return "validation" if int.from_bytes(digest, "big") % 7 == 0 else "train"
+
+
+def even_frames(index: NDArray[np.integer], values: Floats, fps: float) -> Floats:
+    """Returns values [N, ...] seen in frames `index` at `RATE`, linear by time, up to the first long hole."""
+    times = index / fps
+    holes = np.flatnonzero(np.diff(times) > LONGEST_HOLE_SEC)
+    end = len(times) if not len(holes) else holes[0] + 1
+    grid = np.arange(times[0], times[end - 1] + 1e-6, 1 / float(RATE))
+    above = np.clip(np.searchsorted(times[:end], grid), 1, end - 1)
+    span = times[above] - times[above - 1]
+    weight = np.clip((grid - times[above - 1]) / span, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
+    return values[above - 1] * (1 - weight) + values[above] * weight
+
+
+def rest_frames(face: Floats, blendshapes: Floats) -> NDArray[np.intp]:
+    """Returns the frames that come nearest to a resting face: open eyes, lips as closed as they get, little else.
+
+    Args:
+        face: Pose-free [T, 478, 3] in millimetres.
+        blendshapes: [T, 52].
+    """
+    gap = lip_gap_mm(face)
+    activity = np.delete(blendshapes, _GAZE, axis=1)[:, 1:].sum(1)
+    open_eyes = blendshapes[:, _BLINK].mean(1) <= np.quantile(blendshapes[:, _BLINK].mean(1), 0.7)
+    closed = gap <= np.quantile(gap[open_eyes], 0.12)
+    candidates = np.flatnonzero(open_eyes & closed)
+    return candidates[activity[candidates] <= np.quantile(activity[candidates], 0.7)]
+
+
+def lip_gap_mm(face: Floats) -> Floats:
+    """Returns the distance of the inner lips (vertices 13, 14) of faces [..., 478, 3], positive when open."""
+    return np.asarray(face)[..., 14, 1] - np.asarray(face)[..., 13, 1]
+
+
+def _speech_of(
+    row: dict[str, str], root: Path, encoder: SpeechFeatures, first: int, frames: int
+) -> tuple[Floats, Floats]:
+    """Features [T, D] and loudness [T] of a clip's sound from frame `first` on; the end is held."""
+    sound = read_speech(root / (row["wav"] or row["file"]))
+    features, levels = encoder.encode(sound, RATE).numpy(), LogMelFeatures().encode(sound, RATE).numpy()
+    rows = np.minimum(np.arange(first, first + frames), len(features) - 1)
+    return features[rows], levels[rows, -1]
+
+
+def make_track(row: dict[str, str], labels: Path, root: Path, encoder: SpeechFeatures) -> Arrays:
+    """Returns the arrays of one clip."""
+    stored = np.load(labels)
+    index, fps = stored["index"], float(row["fps"])
+    landmarks = even_frames(index, stored["landmarks"].astype(np.float64), fps)
+    blendshapes = even_frames(index, stored["blend"].astype(np.float64), fps)
+    pose = head_pose(landmarks)
+    face = without_pose(landmarks, pose)
+    rest = rest_frames(face, blendshapes)
+    displacement = face - np.median(face[rest], axis=0)
+    displacement[:, [*RIGHT_IRIS, *LEFT_IRIS]] = 0  # where the eyes look is the gaze model's
+    units = action_units(landmarks, blendshapes, rate=RATE, neutral=neutral_of(landmarks[rest], blendshapes[rest]))
+    arrays = {
+        "displacement": displacement.astype(np.float16),
+        "neutral": np.median(face[rest], axis=0).astype(np.float32),
+        "units": units.values.astype(np.float16),
+        "pose": np.concatenate([pose.angles_rad, pose.shift / pose.scale[:, None]], axis=1).astype(np.float32),
+        "blink": blendshapes[:, _BLINK].mean(1).astype(np.float32),
+        "gaze": gaze_angles_rad(gaze_directions(landmarks, pose)).astype(np.float32),
+        "identity": np.array(row["identity"]),
+        "part": np.array(part_of(row["identity"])),
+    }
+    if row["speech"] in ("yes", "maybe"):
+        first = round(index[0] / fps * float(RATE))
+        arrays["speech"], arrays["loudness"] = _speech_of(row, root, encoder, first, len(face))
+    return arrays
+
+
+def synchronise(tracks: dict[str, Arrays]) -> None:
+    """Shifts every clip's sound to its picture and takes away sound that does not belong to it."""
+    heard = {name: arrays for name, arrays in tracks.items() if "speech" in arrays}
+    clips = [
+        SyncedClip(
+            person=str(arrays["identity"]),
+            speech=arrays["speech"].astype(np.float64),
+            gap=lip_gap_mm(arrays["displacement"].astype(np.float64)),
+        )
+        for arrays in heard.values()
+    ]
+    find_lags(clips)
+    for clip, arrays in zip(clips, heard.values(), strict=True):
+        rows = np.clip(np.arange(len(clip.gap)) - clip.lag, 0, len(clip.gap) - 1)
+        arrays |= {name: arrays[name][rows] for name in ("speech", "loudness")}
+        arrays |= {"lag": np.array(clip.lag), "sync": np.array(clip.sync)}
+        if clip.sync < LEAST_SYNC:
+            del arrays["speech"]
+
+
+def make(recipe: MotionTracksRecipe) -> None:
+    """Writes a track file per clip."""
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    weights = recipe.speech_weights
+    encoder = LogMelFeatures() if weights is None else CompactSpeechFeatures.from_file(weights)
+    with recipe.clips.open(encoding="utf-8") as table:
+        rows = list(csv.DictReader(table))
+    tracks: dict[str, Arrays] = {}
+    for row in rows:
+        labels = recipe.labels / f"{Path(row['file']).stem}.npz"
+        if not labels.exists() or len(np.load(labels)["index"]) < 40:
+            continue
+        try:
+            tracks[labels.stem] = make_track(row, labels, recipe.clips.parent.parent, encoder)
+        except MediaError:
+            tracks[labels.stem] = make_track(row | {"speech": "no"}, labels, recipe.clips.parent.parent, encoder)
+    synchronise(tracks)
+    for name, arrays in tracks.items():
+        np.savez(recipe.out / f"{name}.npz", **arrays)
+
+
+if __name__ == "__main__":
+    make(tyro.cli(MotionTracksRecipe))

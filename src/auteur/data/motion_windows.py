@@ -1,0 +1,187 @@
+"""Training windows of the motion recipe: cut, mirrored, scaled and disturbed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from auteur.data.motion_tracks import RATE, Part
+from auteur.face.pose import MIRROR
+from auteur.facs import au_track, convert
+from auteur.signals import topology
+
+Floats = NDArray[np.floating]
+
+MOUTH_WEIGHT = 2.0
+WINDOW_FRAMES = 72
+_SMALLEST_DEVIATION_MM = 0.5
+
+_MOUTH = (*topology.OUTER_LIPS, *topology.INNER_LIPS)
+_MIRROR_SIGN = np.array([-1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class MotionClip:
+    """One clip as the recipe sees it."""
+
+    name: str
+    part: Part
+    displacement_mm: Floats
+    """[T, 478, 3]."""
+    aus: Floats
+    """openface18 as parts of full scale, [T, 18]."""
+    controls: Floats
+    """Every side of every unit, convention "facs", [T, C]."""
+    speech: Floats | None
+    """[T, S]."""
+    loudness: Floats | None
+
+
+def read_clips(folder: Path) -> list[MotionClip]:
+    """Returns the clips that `python -m auteur.data.motion_tracks` wrote."""
+    clips: list[MotionClip] = []
+    for path in sorted(folder.glob("*.npz")):
+        arrays = np.load(path)
+        controls = arrays["units"].astype(np.float64)
+        has_speech = "speech" in arrays
+        clips.append(
+            MotionClip(
+                name=path.stem,
+                part=str(arrays["part"]),  # pyright: ignore[reportArgumentType]
+                displacement_mm=arrays["displacement"].astype(np.float32),
+                aus=openface18(controls),
+                controls=controls.astype(np.float32),
+                speech=arrays["speech"].astype(np.float32) if has_speech else None,
+                loudness=arrays["loudness"] if has_speech else None,
+            )
+        )
+    return clips
+
+
+def openface18(controls: Floats) -> Floats:
+    """Returns the 18 numbers of paper C, intensities as parts of their full scale, of "facs" values [T, C]."""
+    values = np.array(convert(au_track(controls, convention="facs", rate=RATE), "openface18").values)
+    values[:, :17] /= 5
+    return values
+
+
+def mirrored(displacement: Floats) -> Floats:
+    """Returns the displacement [..., 478, 3] of the mirrored face."""
+    return displacement[..., MIRROR, :] * _MIRROR_SIGN.astype(displacement.dtype)
+
+
+def point_weights() -> Floats:
+    """Returns the weight of every vertex in the reconstruction [478]: `C162` 1, lips 2, the others 0."""
+    weights = np.zeros(topology.MEDIAPIPE_COUNT, dtype=np.float32)
+    weights[list(topology.C162)] = 1.0
+    weights[list(_MOUTH)] = MOUTH_WEIGHT
+    return weights
+
+
+@dataclass(frozen=True, eq=False)
+class DisplacementSpace:
+    """A linear basis of displacement and the way into it."""
+
+    basis: Floats
+    """[K, 478, 3] mm; coefficients of training motion have mean square 1."""
+    inverse: Floats
+    """[478 * 3, K]: weighted least squares."""
+
+    def coefficients(self, displacement: Floats) -> Floats:
+        """Returns coefficients [T, K] of displacement [T, 478, 3]."""
+        return displacement.reshape(len(displacement), -1) @ self.inverse
+
+
+def fit_space(clips: list[MotionClip], count: int) -> DisplacementSpace:
+    """Returns the basis that explains the clips and their mirror images best, lips counted four times as much.
+
+    No mean is taken out: coefficients 0 are the neutral face.
+    """
+    rows = np.concatenate([clip.displacement_mm[::3] for clip in clips])
+    rows = np.concatenate([rows, mirrored(rows)]).reshape(len(rows) * 2, -1)
+    weights = np.ones(topology.MEDIAPIPE_COUNT, dtype=np.float32)
+    weights[list(topology.C162)] = 2.0
+    weights[list(_MOUTH)] = 4.0
+    weights = np.repeat(weights, 3)
+    covariance = (rows * weights).T @ (rows * weights) / len(rows)
+    values, vectors = np.linalg.eigh(covariance.astype(np.float64))
+    order = np.argsort(values)[::-1][:count]
+    deviation = np.sqrt(values[order])
+    basis = (vectors[:, order] / weights[:, None] * deviation).T
+    inverse = vectors[:, order] * weights[:, None] / deviation
+    return DisplacementSpace(
+        basis.reshape(count, -1, 3).astype(np.float32), inverse.astype(np.float32)
+    )
+
+
+def coordinate_scale(clips: list[MotionClip]) -> Floats:
+    """Returns the standard deviation of every coordinate of training motion [478, 3] in mm, floored."""
+    rows = np.concatenate([clip.displacement_mm for clip in clips])
+    return np.maximum(np.sqrt((rows**2).mean(0)), _SMALLEST_DEVIATION_MM)
+
+
+class MotionWindows:
+    """An endless stream of batches from training clips."""
+
+    def __init__(
+        self, clips: list[MotionClip], space: DisplacementSpace, *, batch_size: int, speech_width: int, seed: int
+    ) -> None:
+        self._random = np.random.default_rng(seed)
+        self._batch_size, self._speech_width = batch_size, speech_width
+        self._clips = clips
+        self._motion = [
+            (space.coefficients(c.displacement_mm), space.coefficients(mirrored(c.displacement_mm))) for c in clips
+        ]
+        lengths = np.array([len(c.aus) ** 0.7 * (3.0 if c.speech is not None else 1.0) for c in clips])
+        self._chance = lengths / lengths.sum()
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        while True:
+            rows = [self._window() for _ in range(self._batch_size)]
+            yield {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+
+    def _window(self) -> dict[str, Floats]:
+        random = self._random
+        number = int(random.choice(len(self._clips), p=self._chance))
+        clip, motion = self._clips[number], self._motion[number][int(random.integers(2))]
+        positions, inside = self._positions(len(motion))
+        coefficients, aus = _read(motion, positions), _read(clip.aus, positions)
+        size = random.uniform(0.8, 1.2)  # people move more or less: motion and AUs alike
+        speech = np.zeros((WINDOW_FRAMES, self._speech_width))
+        if clip.speech is not None:
+            shift = random.uniform(-0.5, 0.5)
+            speech = self._disturbed(_read(clip.speech, positions + shift))
+        else:
+            size = random.uniform(0.5, 1.2)
+        return {
+            "coefficients": (coefficients * size).astype(np.float32),
+            "aus": np.clip(aus * size + random.normal(0, 0.02, aus.shape), 0, 1).astype(np.float32),
+            "speech": speech.astype(np.float32),
+            "heard": np.float32(clip.speech is not None),
+            "inside": inside.astype(np.float32),
+        }
+
+    def _positions(self, frames: int) -> tuple[Floats, Floats]:
+        """Where to read (at another speed), and which of it lies inside the clip."""
+        speed = self._random.uniform(0.88, 1.14)
+        start = self._random.uniform(-8, max(frames - speed * WINDOW_FRAMES, -7) + 8)
+        positions = start + speed * np.arange(WINDOW_FRAMES)
+        return positions, (positions >= 0) & (positions <= frames - 1)
+
+    def _disturbed(self, speech: Floats) -> Floats:
+        random = self._random
+        offset = random.normal(0, 0.15, speech.shape[1])
+        tilt = random.normal(0, 0.2) * np.linspace(-1, 1, speech.shape[1])
+        noise = random.normal(0, random.uniform(0, 0.3), speech.shape)
+        return speech + offset + tilt + noise
+
+
+def _read(values: Floats, positions: Floats) -> Floats:
+    """Values [T, D] at fractional positions, linear; the ends are held."""
+    below = np.clip(np.floor(positions).astype(int), 0, len(values) - 2)
+    weight = np.clip(positions - below, 0, 1)[:, None]
+    return values[below] * (1 - weight) + values[below + 1] * weight

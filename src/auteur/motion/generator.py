@@ -1,0 +1,215 @@
+"""The variational motion generator: p(motion | speech, Action Units) with a flow prior.
+
+Paper C: Chang, Xu, Le & Samaras, "Talking Head Generation via AU-Guided Landmark Prediction" (arXiv 2509.19749),
+stage 1. Where it gives no number, GeneFace's (Ye et al. 2023, arXiv 2301.13430) are used: C is that model with AUs.
+
+Axes: B batch, T frames, S speech features, A action units, K coefficients of the displacement basis.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from auteur.motion.layers import DilatedConvolutions, FlowPrior
+from auteur.motion.noise import frame_noise
+
+MESH_POINTS = 478
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionConfig:
+    """Sizes. The defaults are the shipped compact model's."""
+
+    speech_features: int = 81
+    """Numbers per frame of speech: 1024 for HuBERT large."""
+    action_units: int = 18
+    """OpenFace's 17 intensities, each as a part of its full scale, and the presence of AU28."""
+    coefficients: int = 48
+    code: int = 64
+    """Width of the speech code, and of the AU code."""
+    hidden: int = 64
+    latent: int = 16
+    kernel: int = 5
+    dilation_rate: int = 2
+    encoder_layers: int = 4
+    decoder_layers: int = 4
+    flow_hidden: int = 32
+    flow_kernel: int = 3
+    flow_layers: int = 4
+    flow_couplings: int = 4
+    """Paper C: four residual coupling layers."""
+    dropout: float = 0.2
+
+    @classmethod
+    def full(cls, *, speech_features: int = 1024) -> "MotionConfig":
+        """Returns GeneFace's sizes, for HuBERT features and corpora of hours.
+
+        GeneFace passes dilation rate 1, which is no dilation; paper C speaks of dilated convolutions.
+        """
+        return cls(
+            speech_features=speech_features,
+            coefficients=96,
+            hidden=256,
+            encoder_layers=8,
+            flow_hidden=64,
+            dropout=0.0,
+        )
+
+
+class Posterior(NamedTuple):
+    """q(z_t | L_t, c_t) of every frame, each [B, latent, T]."""
+
+    mean: Tensor
+    log_deviation: Tensor
+
+
+class MotionOutput(NamedTuple):
+    """What training needs of one pass."""
+
+    coefficients: Tensor
+    """Decoded from a sample of the posterior, [B, T, K]."""
+    mode: Tensor
+    """Decoded from the mode of the prior: what would be generated at temperature 0, [B, T, K]."""
+    kl: Tensor
+    """One-sample estimate of KL(q || p) per frame and latent channel, a scalar."""
+
+
+class MotionGenerator(nn.Module):
+    """Speech and Action Units in, coefficients of a linear basis of mesh displacement out."""
+
+    basis: Tensor
+    """[K, 478, 3] in millimetres of the canonical head, per unit of each coefficient."""
+    speech_mean: Tensor
+    speech_deviation: Tensor
+
+    def __init__(self, config: MotionConfig) -> None:
+        super().__init__()
+        self.config = config
+        code, hidden = config.code, config.hidden
+        self.speech_code = nn.Sequential(  # GeneFace: Conv(1024 -> 64, k3), BN, GELU, Conv(64 -> 64, k3)
+            nn.Conv1d(config.speech_features, code, 3, padding=1),
+            nn.BatchNorm1d(code),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Conv1d(code, code, 3, padding=1),
+        )
+        self.au_code = nn.Sequential(nn.Linear(config.action_units, 64), nn.SiLU(), nn.Linear(64, code))
+        # "No speech" and "no AUs" are learned: a zero AU vector is a valid neutral face, not a missing one.
+        self.no_speech = nn.Parameter(torch.zeros(code, 1))
+        self.no_aus = nn.Parameter(torch.zeros(code, 1))
+        self.encoder_in = nn.Conv1d(config.coefficients, hidden, 1)
+        self.encoder = self._convolutions(config.encoder_layers)
+        self.encoder_out = nn.Conv1d(hidden, 2 * config.latent, 1)
+        self.decoder_in = nn.Conv1d(config.latent, hidden, 1)
+        self.decoder = self._convolutions(config.decoder_layers)
+        self.decoder_out = nn.Conv1d(hidden, config.coefficients, 1)
+        self.prior = FlowPrior(
+            channels=config.latent,
+            hidden=config.flow_hidden,
+            kernel=config.flow_kernel,
+            layers=config.flow_layers,
+            couplings=config.flow_couplings,
+            condition=2 * code,
+        )
+        self.register_buffer("basis", torch.zeros(config.coefficients, MESH_POINTS, 3))
+        self.register_buffer("speech_mean", torch.zeros(config.speech_features))
+        self.register_buffer("speech_deviation", torch.ones(config.speech_features))
+
+    def _convolutions(self, layers: int) -> DilatedConvolutions:
+        config = self.config
+        return DilatedConvolutions(
+            hidden=config.hidden,
+            kernel=config.kernel,
+            layers=layers,
+            dilation_rate=config.dilation_rate,
+            condition=2 * config.code,
+            dropout=config.dropout,
+        )
+
+    @property
+    def reach_frames(self) -> int:
+        """Frames on each side that a generated frame depends on: speech code, flow and decoder."""
+        return 2 + self.prior.reach_frames + self.decoder.reach_frames
+
+    def condition(
+        self,
+        speech: Tensor | None,  # [B, T, S]
+        aus: Tensor | None,  # [B, T, A]
+        *,
+        drop_speech: Tensor | None = None,  # bool [B]
+        drop_aus: Tensor | None = None,  # bool [B]
+    ) -> Tensor:
+        """Returns c_t = [a_t ; u_t], [B, 2 * code, T]; what is None or dropped becomes its learned null.
+
+        Raises:
+            ValueError: Both are None, so that nothing says how long the motion is.
+        """
+        given = speech if speech is not None else aus
+        if given is None:
+            raise ValueError("give speech features, Action Units or both")
+        batch, frames = given.shape[:2]
+        a, u = (null.expand(batch, -1, frames) for null in (self.no_speech, self.no_aus))
+        if speech is not None:
+            normal = (speech - self.speech_mean) / self.speech_deviation
+            code = self.speech_code(normal.transpose(1, 2))
+            a = code if drop_speech is None else torch.where(drop_speech[:, None, None], a, code)
+        if aus is not None:
+            code = self.au_code(aus).transpose(1, 2)
+            u = code if drop_aus is None else torch.where(drop_aus[:, None, None], u, code)
+        return torch.cat([a, u], dim=1)
+
+    def encode(self, coefficients: Tensor, condition: Tensor) -> Posterior:
+        """Returns q(z_t | L_t, c_t) = N(mu_t, diag(exp(sigma_t))^2) of motion [B, T, K] (paper C, stage 1)."""
+        hidden = self.encoder_in(coefficients.transpose(1, 2))
+        mean, log_deviation = self.encoder_out(self.encoder(hidden, condition)).chunk(2, dim=1)
+        return Posterior(mean, log_deviation.clamp(-6, 3))
+
+    def decode(self, z: Tensor, condition: Tensor) -> Tensor:
+        """Returns the coefficients [B, T, K] that z [B, latent, T] stands for."""
+        return self.decoder_out(self.decoder(self.decoder_in(z), condition)).transpose(1, 2)
+
+    def forward(self, coefficients: Tensor, condition: Tensor) -> MotionOutput:
+        """Encodes motion [B, T, K], samples z, decodes it, and estimates the KL to the flow prior."""
+        posterior = self.encode(coefficients, condition)
+        noise = torch.randn_like(posterior.mean)
+        z = posterior.mean + noise * posterior.log_deviation.exp()  # z = mu + eps * exp(sigma)
+        kl = (log_normal(noise) - posterior.log_deviation - log_normal(self.prior(z, condition))).mean()
+        mode = self.prior.reverse(torch.zeros_like(z), condition)
+        return MotionOutput(self.decode(z, condition), self.decode(mode, condition), kl)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        condition: Tensor,  # [1, 2 * code, T]
+        *,
+        seed: int,
+        temperature: float,
+        window_frames: int = 1024,
+    ) -> Tensor:
+        """Returns coefficients [T, K] generated in windows; the same for every window size.
+
+        Each window is run with `reach_frames` more on both sides, which are cut off again; noise belongs to the
+        frame, not to the window. So nothing is blended and there is no seam.
+        """
+        frames = condition.shape[-1]
+        parts: list[Tensor] = []
+        for first in range(0, frames, window_frames):
+            start = max(0, first - self.reach_frames)
+            stop = min(frames, first + window_frames + self.reach_frames)
+            noise = frame_noise(seed, "motion", start, stop, self.config.latent)
+            c = condition[..., start:stop]
+            z = self.prior.reverse(torch.from_numpy(noise.T[None]).to(c) * temperature, c)
+            parts.append(self.decode(z, c)[0, first - start :][: min(window_frames, frames - first)])
+        return torch.cat(parts)
+
+    def displacement(self, coefficients: Tensor) -> Tensor:
+        """Returns the displacement from neutral [..., 478, 3] in millimetres of coefficients [..., K]."""
+        return torch.einsum("...k,kpc->...pc", coefficients, self.basis)
+
+
+def log_normal(x: Tensor) -> Tensor:
+    """Returns log N(x; 0, 1), element by element."""
+    return -0.5 * (x.square() + math.log(2 * math.pi))

@@ -1,0 +1,103 @@
+"""Recipe: the displacement that goes with each Action Unit, from measured motion.
+
+    python -m auteur.train.au_basis --tracks TRACKS --out au_basis.safetensors
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from numpy.typing import NDArray
+
+from auteur.data.motion_windows import MotionClip, mirrored, read_clips
+from auteur.face.pose import canonical_face
+from auteur.facs import ACTION_UNITS, CONTROLS
+from auteur.motion.au_basis import BASIS_UNITS, AUBasis
+from auteur.signals import topology
+from auteur.train.loop import save_half
+
+Floats = NDArray[np.floating]
+
+_BROWS = (*topology.RIGHT_BROW, *topology.LEFT_BROW)
+_EYES = (*topology.RIGHT_EYE, *topology.LEFT_EYE)
+_LIPS = (*topology.OUTER_LIPS, *topology.INNER_LIPS)
+_FOREHEAD = (9, 8, 107, 336, 66, 296, 105, 334, 63, 293, 70, 300, 108, 337, 69, 299, 104, 333)
+_CHEEKS = (50, 101, 117, 118, 119, 205, 36, 280, 330, 346, 347, 348, 425, 266, 111, 340, 116, 345)
+_NOSE_SIDES = (129, 98, 48, 115, 220, 131, 198, 358, 327, 278, 344, 440, 360, 420, 6, 197, 195)
+_CORNERS = (*(61, 185, 40, 146, 91, 78, 191, 95, 205, 207), *(291, 409, 270, 375, 321, 308, 415, 324, 425, 427))
+_CHIN = (17, 18, 200, 199, 175, 152, 148, 377, 83, 313, 201, 421, 208, 428, 32, 262)
+_LOWER_FACE = (*_LIPS, *_CHIN, *topology.FACE_OVAL[10:27], 57, 287, 212, 432, 202, 422, 210, 430, 214, 434)
+_UPPER_LIP = (*topology.OUTER_LIPS[:11], *topology.INNER_LIPS[:11], 164, 167, 393, 165, 391, 92, 322)
+
+REGIONS: dict[int, tuple[tuple[int, ...], float]] = {
+    **dict.fromkeys((1, 2, 4), ((*_BROWS, *_FOREHEAD), 8.0)),
+    **dict.fromkeys((5, 7, 45), (_EYES, 4.0)),
+    6: (_CHEEKS, 9.0),
+    9: (_NOSE_SIDES, 8.0),
+    10: (_UPPER_LIP, 8.0),
+    **dict.fromkeys((12, 14, 15, 20), (_CORNERS, 11.0)),
+    **dict.fromkeys((16, 17, 18, 22, 23, 24, 25, 28), ((*_LIPS, *_CHIN), 9.0)),
+    26: (_LOWER_FACE, 12.0),
+}
+"""Vertices that a unit moves, and the distance in millimetres over which its effect fades around them."""
+
+_PENALTY = 60.0
+"""In frames at full intensity: a unit seen less than this is pulled to zero noticeably."""
+_LARGEST_MM = 7.0
+"""Of any vertex but the jaw's at full intensity; beyond it are artefacts of rare units."""
+
+
+@dataclass(frozen=True)
+class AUBasisRecipe:
+    """Where the tracks are."""
+
+    tracks: Path
+    out: Path
+
+
+def region_weight(number: int) -> Floats:
+    """Returns how far a unit may move each vertex [478], 1 in its region, fading to 0 around it."""
+    vertices, fade_mm = REGIONS[number]
+    mesh = canonical_face()
+    distance = np.linalg.norm(mesh[:, None] - mesh[list(vertices)][None], axis=2).min(axis=1)
+    weight = np.zeros(topology.MEDIAPIPE_COUNT)
+    weight[:468] = np.exp(-((distance / fade_mm) ** 2))
+    if number in (1, 2, 4):  # brows are not lids
+        eyes = np.linalg.norm(mesh[:, None] - mesh[list(_EYES)][None], axis=2).min(axis=1)
+        weight[:468] *= 1 - np.exp(-((eyes / 4.0) ** 2))
+    return weight
+
+
+def both_sides(controls: Floats) -> Floats:
+    """Returns the mean of the sides of every basis unit [T, units] from "facs" values [T, C]."""
+    columns = [[CONTROLS.index(c) for c in ACTION_UNITS[number].controls] for number in BASIS_UNITS]
+    return np.stack([controls[:, column].mean(1) for column in columns], axis=1)
+
+
+def fit(clips: list[MotionClip]) -> Floats:
+    """Returns the cleaned basis [units, 478, 3]: symmetric, each unit in its own region."""
+    units = np.concatenate([both_sides(clip.controls) for clip in clips]).astype(np.float64)
+    motion = np.concatenate([clip.displacement_mm for clip in clips]).astype(np.float64)
+    motion = (motion + mirrored(motion)) / 2  # units are means of both sides, so is the motion
+    rows = motion.reshape(len(motion), -1)
+    gram = units.T @ units
+    slopes = np.linalg.solve(gram + _PENALTY * np.eye(len(gram)), units.T @ rows)
+    weights = np.stack([region_weight(number) for number in BASIS_UNITS])
+    basis = slopes.reshape(len(BASIS_UNITS), -1, 3) * weights[..., None]
+    largest = np.linalg.norm(basis, axis=2).max(axis=1)
+    limit = np.where(np.array(BASIS_UNITS) == 26, np.inf, _LARGEST_MM)
+    return basis * np.minimum(1, limit / largest)[:, None, None]
+
+
+def train(recipe: AUBasisRecipe) -> None:
+    """Fits the basis on training people and writes it."""
+    clips = [clip for clip in read_clips(recipe.tracks) if clip.part == "train"]
+    model = AUBasis()
+    model.basis.copy_(torch.from_numpy(fit(clips).astype(np.float32)))
+    save_half(model, recipe.out)
+
+
+if __name__ == "__main__":
+    train(tyro.cli(AUBasisRecipe))

@@ -1,0 +1,148 @@
+"""Recipe: statistics of head motion, blinks and gaze of people who talk.
+
+    python -m auteur.train.habits --tracks TRACKS --out habits.safetensors
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from numpy.typing import NDArray
+
+from auteur.data.motion_tracks import RATE
+from auteur.motion.habits import HEAD_REACH_FRAMES, FaceHabits
+from auteur.train.loop import save_half
+
+Floats = NDArray[np.floating]
+
+FEWEST_FRAMES = 150
+_BLINK_PEAK = 0.45
+_BLINK_EDGE = 0.2
+"""Part of the peak at which a blink begins and ends."""
+_LONGEST_BLINK_FRAMES = 10
+_SACCADE_RAD = 0.05
+
+
+@dataclass(frozen=True)
+class HabitsRecipe:
+    """Where the tracks are."""
+
+    tracks: Path
+    out: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Talker:
+    """One clip."""
+
+    pose: Floats
+    """[T, 6]."""
+    blink: Floats
+    """[T]."""
+    gaze: Floats
+    """[T, 2] rad, of the eyes in the head."""
+
+
+def read_talkers(folder: Path) -> list[Talker]:
+    """Returns the training people's clips that are long enough and have sound."""
+    talkers: list[Talker] = []
+    for path in sorted(folder.glob("*.npz")):
+        arrays = np.load(path)
+        if str(arrays["part"]) != "train" or "loudness" not in arrays or len(arrays["pose"]) < FEWEST_FRAMES:
+            continue
+        pose = arrays["pose"].astype(np.float64)
+        eyes_in_head = arrays["gaze"] + pose[:, [1, 0]] * (-1.0, 1.0)
+        talkers.append(Talker(pose, arrays["blink"].astype(np.float64), eyes_in_head))
+    return talkers
+
+
+def head_statistics(talkers: list[Talker]) -> tuple[Floats, Floats]:
+    """Returns the filter [6, 151] and the mixing matrix [6, 6] of head motion."""
+    reach = HEAD_REACH_FRAMES
+    covariance, correlation, deviations = np.zeros((6, reach + 1)), np.zeros((6, 6)), []
+    for talker in talkers:
+        moved = talker.pose - talker.pose.mean(0)
+        deviation = moved.std(0) + 1e-9
+        deviations.append(deviation)
+        normal = moved / deviation
+        for lag in range(reach + 1):
+            covariance[:, lag] += (normal[lag:] * normal[: len(normal) - lag]).sum(0) / len(normal)
+        correlation += normal.T @ normal / len(normal)
+    covariance *= np.cos(np.linspace(0, np.pi / 2, reach + 1)) / len(talkers)
+    two_sided = np.concatenate([covariance, covariance[:, :0:-1]], axis=1)
+    amplitude = np.sqrt(np.maximum(np.fft.rfft(two_sided).real, 0))
+    kernel = np.fft.fftshift(np.fft.irfft(amplitude, n=two_sided.shape[1]), axes=1)
+    kernel /= np.sqrt((kernel**2).sum(1, keepdims=True))
+    mixing = np.linalg.cholesky(correlation / len(talkers) + 1e-6 * np.eye(6))
+    return kernel * np.median(deviations, axis=0)[:, None], mixing
+
+
+def blink_statistics(talkers: list[Talker]) -> Floats:
+    """Returns interval (mean and deviation of its log) and the times of closing, staying closed, opening."""
+    intervals: list[float] = []
+    closing: list[float] = []
+    opening: list[float] = []
+    seconds = peaks_found = 0
+    for talker in talkers:
+        lids = talker.blink - np.median(talker.blink)
+        around = range(2, len(lids) - 2)
+        peaks = [t for t in around if lids[t] > _BLINK_PEAK and lids[t] == lids[max(0, t - 6) : t + 7].max()]
+        seconds += len(lids) / float(RATE)
+        peaks_found += len(peaks)
+        intervals += list(np.diff(peaks) / float(RATE))
+        for t in peaks:
+            before, after = (_edge_frames(lids, t, step) for step in (-1, 1))
+            if max(before, after) < _LONGEST_BLINK_FRAMES:
+                closing.append(before / float(RATE))
+                opening.append(after / float(RATE))
+    log_interval = np.log(np.maximum(intervals, 0.5))
+    deviation = float(log_interval.std())
+    # Clips are short, which hides long intervals: the rate comes from counting, the spread from intervals.
+    mean = float(np.log(seconds / peaks_found) - deviation**2 / 2)
+    stretch = 1 / (1 - _BLINK_EDGE)
+    return np.array([mean, deviation, np.median(closing) * stretch, 0.02, np.median(opening) * stretch])
+
+
+def _edge_frames(lids: Floats, peak: int, step: int) -> float:
+    """Frames from the peak to where the lids are back at the edge, between frames by straight line."""
+    edge = _BLINK_EDGE * lids[peak]
+    t = peak
+    while 0 < t < len(lids) - 1 and lids[t] > edge:
+        t += step
+    inner = lids[t - step]
+    return abs(t - peak) - (edge - lids[t]) / (inner - lids[t] + 1e-9)
+
+
+def gaze_statistics(talkers: list[Talker]) -> Floats:
+    """Returns the deviations of the gaze (rad) and the log of the seconds of a fixation (mean, deviation)."""
+    deviations = np.median([talker.gaze.std(0) for talker in talkers], axis=0)
+    fixations: list[float] = []
+    for talker in talkers:
+        open_eyes = talker.blink < np.median(talker.blink) + 0.15
+        jump = np.linalg.norm(talker.gaze[2:] - talker.gaze[:-2], axis=1) > _SACCADE_RAD
+        moments = np.flatnonzero(jump & open_eyes[2:] & open_eyes[:-2])
+        moments = moments[np.diff(moments, prepend=-10) > 3]
+        fixations += list(np.diff(moments) / float(RATE))
+    logs = np.log(fixations)
+    return np.array([*deviations, logs.mean(), logs.std()])
+
+
+def train(recipe: HabitsRecipe) -> None:
+    """Fits the statistics on training people and writes them."""
+    talkers = read_talkers(recipe.tracks)
+    model = FaceHabits()
+    kernel, mixing = head_statistics(talkers)
+    for name, values in {
+        "head_kernel": kernel,
+        "head_mixing": mixing,
+        "blink": blink_statistics(talkers),
+        "gaze": gaze_statistics(talkers),
+    }.items():
+        getattr(model, name).copy_(torch.from_numpy(values.astype(np.float32)))
+    save_half(model, recipe.out)
+
+
+if __name__ == "__main__":
+    train(tyro.cli(HabitsRecipe))

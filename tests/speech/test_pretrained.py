@@ -1,0 +1,73 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from auteur.errors import UsageError, WeightsError
+
+from .voices import RATE_HZ, babble, waveform
+
+transformers = pytest.importorskip("transformers", reason="the full size needs pip install 'auteur-face[full]'")
+
+from auteur.speech.pretrained import TransformersSpeechFeatures  # noqa: E402
+
+TINY = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "conv_dim": (8,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+}
+
+
+@pytest.fixture(scope="module", params=["Wav2Vec2", "Hubert"])
+def folder(request, tmp_path_factory):
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{request.param}Config")(**TINY)
+    path = tmp_path_factory.mktemp("model") / request.param
+    getattr(transformers, f"{request.param}Model")(config).save_pretrained(path)
+    return path
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30_000, 1_001)])
+def test_the_interface_is_the_same_as_the_compact_one(folder, rate):
+    features = TransformersSpeechFeatures(folder)
+    speech = babble(1.3)
+    encoded = features.encode(speech, rate)
+    assert encoded.shape == (round(speech.duration_sec * rate), features.dim) == (round(1.3 * rate), 16)
+    assert encoded.dtype == torch.float32 and torch.isfinite(encoded).all()
+
+
+def test_short_silent_and_long_speech(folder):
+    features = TransformersSpeechFeatures(folder, window_sec=1, margin_sec=1)
+    assert features.encode(babble(0.05), Fraction(25)).shape == (1, 16)
+    assert torch.isfinite(features.encode(waveform(np.zeros(RATE_HZ)), Fraction(25))).all()
+    assert features.encode(babble(5.2), Fraction(25)).shape == (130, 16)
+
+
+def test_overlap_hides_the_seams(folder):
+    speech = babble(4.0)
+    whole = TransformersSpeechFeatures(folder).encode(speech, Fraction(25))
+    cut = TransformersSpeechFeatures(folder, window_sec=2, margin_sec=1).encode(speech, Fraction(25))
+    apart = TransformersSpeechFeatures(folder, window_sec=2, margin_sec=0).encode(speech, Fraction(25))
+    seam = slice(46, 54)
+    assert (cut - whole)[seam].abs().mean() < (apart - whole)[seam].abs().mean()
+
+
+def test_folders_without_a_speech_model_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match="holds no speech model"):
+        TransformersSpeechFeatures(tmp_path / "nothing")
+    text = transformers.BertConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=40
+    )
+    transformers.BertModel(text).save_pretrained(tmp_path / "text")
+    with pytest.raises(WeightsError, match="wav2vec 2.0 or HuBERT"):
+        TransformersSpeechFeatures(tmp_path / "text")
+
+
+def test_senseless_windows_are_refused(folder):
+    with pytest.raises(UsageError, match="window_sec is 0"):
+        TransformersSpeechFeatures(folder, window_sec=0)

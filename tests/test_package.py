@@ -1,0 +1,380 @@
+"""Properties of the whole package: what imports what, what is never used, how large things are."""
+
+import ast
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import auteur
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "auteur"
+WEIGHTS = PACKAGE / "weights"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+LAYERS = (
+    {"errors", "files"},
+    {"signals", "provenance", "weights"},
+    {"facs"},
+    {"formats", "media", "face", "speech"},
+    {"expression", "motion", "synthesis"},
+    {"pipelines"},
+    {"cli", "apps"},
+)
+"""A module imports its own folder and whatever stands further up in this list."""
+
+BESIDE = ({"data"}, {"evaluate"}, {"train"})
+"""Stand beside the pipelines: they import the layers above `cli` and each other in this order; of the product
+only `cli` and `apps` may import them."""
+
+UPWARD = {("provenance/verify.py", "media")}
+"""Reading marks needs the readers of media, which write marks; imported inside the function."""
+
+CODECS = {"av", "soundfile", "soxr", "PIL"}
+CODEC_USERS = {"media", "data", "train", "evaluate"}
+CODEC_EXCEPTIONS = {("signals/waveform.py", "soxr")}
+
+NETWORK = {"aiohttp", "ftplib", "http", "httpx", "requests", "smtplib", "socket", "ssl", "urllib", "urllib3"}
+UNSAFE_MODULES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "torch.load", "yaml.load", "os.system", "os.popen"}
+UNSAFE_ARGUMENTS = {"shell", "allow_pickle", "trust_remote_code"}
+
+MOST_LINES_PER_FILE = 400
+MOST_LINES_PER_FUNCTION = 60
+MOST_PARAMETERS = 8
+MOST_WEIGHT_BYTES = 40_000_000
+
+
+def name_of(module: Path) -> str:
+    return module.relative_to(PACKAGE).as_posix()
+
+
+def layer_of(module: Path) -> str:
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@cache
+def parse(module: Path) -> ast.Module:
+    return ast.parse(module.read_text(encoding="utf-8"))
+
+
+def imports(module: Path) -> Iterator[tuple[str, int]]:
+    """Yields every imported module by its full name, and the line; a folder of ours as "auteur.folder"."""
+    for node in ast.walk(parse(module)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(module)}:{node.lineno} imports relatively"
+            if node.module == "auteur":
+                folders = [alias.name for alias in node.names if (PACKAGE / alias.name).is_dir()]
+                yield from ((f"auteur.{folder}", node.lineno) for folder in folders)
+            elif node.module:
+                yield node.module, node.lineno
+
+
+def imported_layers(module: Path) -> Iterator[tuple[str, int]]:
+    for name, line in imports(module):
+        if name.startswith("auteur."):
+            yield name.split(".")[1], line
+
+
+def may_import(layer: str, other: str) -> bool:
+    if layer == other:
+        return True
+    rank = {name: i for i, names in enumerate(LAYERS) for name in names}
+    aside = {name: i for i, names in enumerate(BESIDE) for name in names}
+    if layer in aside:
+        return aside[other] < aside[layer] if other in aside else rank[other] < rank["cli"]
+    return rank[layer] == rank["cli"] if other in aside else rank[other] < rank[layer]
+
+
+def functions(module: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(parse(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    given = function.args
+    every = [*given.posonlyargs, *given.args, given.vararg, *given.kwonlyargs, given.kwarg]
+    return [one.arg for one in every if one is not None and one.arg not in ("self", "cls")]
+
+
+IMPORT_UNDER_WATCH = """
+import os, sys
+seen = []
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+CHANGES = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "subprocess.Popen", "os.posix_spawn")
+def watch(event, arguments):
+    if event.startswith(("socket.", "urllib.")) or event in CHANGES:
+        seen.append((event, str(arguments)))
+    elif event == "open" and arguments[2] & WRITES and arguments[0] != os.devnull:
+        seen.append((event, str(arguments)))
+sys.addaudithook(watch)
+for name in sys.argv[1].split():
+    __import__(name)
+heavy = {"torch", "av", "PIL", "soundfile", "soxr", "cv2", "mediapipe", "matplotlib", "scipy", "tyro", "rich"}
+assert not (loaded := heavy & sys.modules.keys()), f"loaded {loaded}"
+assert not seen, f"touched {seen}"
+"""
+
+
+@pytest.mark.parametrize(
+    "modules", ["auteur", "auteur.signals auteur.facs auteur.formats auteur.provenance auteur.cli"]
+)
+def test_importing_is_light_and_touches_nothing(modules, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", IMPORT_UNDER_WATCH, modules],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_reading_media_needs_no_torch(tmp_path):
+    code = "import sys, auteur.media; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 0
+
+
+def test_every_folder_has_its_place():
+    known = set().union(*LAYERS, *BESIDE)
+    assert {layer_of(module) for module in MODULES} - {"__init__"} <= known
+
+
+def test_arrows_point_one_way():
+    wrong = [
+        f"{name_of(module)}:{line} imports {other}"
+        for module in MODULES
+        if layer_of(module) != "__init__"
+        for other, line in imported_layers(module)
+        if not may_import(layer_of(module), other) and (name_of(module), other) not in UPWARD
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_package_itself_imports_nothing_at_the_top():
+    here = [
+        node for node in parse(PACKAGE / "__init__.py").body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert not here
+
+
+def test_only_media_opens_media():
+    wrong = [
+        f"{name_of(module)}:{line} imports {name}"
+        for module in MODULES
+        if layer_of(module) not in CODEC_USERS
+        for name, line in imports(module)
+        if name.split(".")[0] in CODECS and (name_of(module), name) not in CODEC_EXCEPTIONS
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_opencv_is_for_training_and_measuring_only():
+    users = {
+        layer_of(module) for module in MODULES for name, _ in imports(module) if name.split(".")[0] == "cv2"
+    }
+    assert users <= {"data", "train", "evaluate"}
+
+
+def test_nothing_reaches_for_the_network_or_unpickles():
+    wrong = [
+        f"{name_of(module)}:{line} imports {name}"
+        for module in MODULES
+        for name, line in imports(module)
+        if name.split(".")[0] in NETWORK | UNSAFE_MODULES
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_data_preparation_starts_programs():
+    users = {layer_of(module) for module in MODULES for name, _ in imports(module) if name == "subprocess"}
+    assert users <= {"data"}
+
+
+def test_no_unsafe_call():
+    wrong = [
+        f"{name_of(module)}:{node.lineno} {ast.unparse(node)[:80]}"
+        for module in MODULES
+        for node in ast.walk(parse(module))
+        if isinstance(node, ast.Call) and is_unsafe(node)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def is_unsafe(call: ast.Call) -> bool:
+    switched_on = any(
+        keyword.arg in UNSAFE_ARGUMENTS and getattr(keyword.value, "value", True) is not False
+        for keyword in call.keywords
+    )
+    return switched_on or ast.unparse(call.func) in UNSAFE_CALLS
+
+
+@pytest.mark.parametrize(
+    ("code", "unsafe"),
+    [
+        ("eval('1')", True),
+        ("model.eval()", False),
+        ("re.compile('a')", False),
+        ("torch.load(path, weights_only=True)", True),
+        ("np.load(path, allow_pickle=True)", True),
+        ("np.load(path, allow_pickle=False)", False),
+        ("subprocess.run(command, shell=flag)", True),
+    ],
+)
+def test_the_scan_itself(code, unsafe):
+    call = ast.parse(code, mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert is_unsafe(call) is unsafe
+
+
+def test_files_are_short():
+    long = {name_of(module): len(module.read_text(encoding="utf-8").splitlines()) for module in MODULES}
+    assert not {name: lines for name, lines in long.items() if lines > MOST_LINES_PER_FILE}
+
+
+def test_functions_are_short():
+    long = [
+        f"{name_of(module)}:{function.lineno} {function.name} has {lines} lines"
+        for module in MODULES
+        for function in functions(module)
+        if (lines := (function.end_lineno or 0) - function.lineno + 1) > MOST_LINES_PER_FUNCTION
+    ]
+    assert not long, "\n".join(long)
+
+
+def test_functions_take_few_parameters():
+    wide = [
+        f"{name_of(module)}:{function.lineno} {function.name} has {count} parameters"
+        for module in MODULES
+        for function in functions(module)
+        if (count := len(parameters(function))) > MOST_PARAMETERS
+    ]
+    assert not wide, "\n".join(wide)
+
+
+def test_every_weights_file_has_its_hash_and_card():
+    index = json.loads((WEIGHTS / "index.json").read_text(encoding="utf-8"))
+    files = {path.stem: path for path in WEIGHTS.glob("*.safetensors")}
+    assert index.keys() == files.keys()
+    for name, path in files.items():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == index[name], name
+    assert {card.stem for card in WEIGHTS.glob("*.md")} >= files.keys()
+    assert sum(path.stat().st_size for path in files.values()) <= MOST_WEIGHT_BYTES
+
+
+def test_weights_hold_tensors_only():
+    others = {path.suffix for path in WEIGHTS.iterdir() if path.is_file()} - {
+        ".safetensors",
+        ".json",
+        ".md",
+        ".py",
+    }
+    assert not others
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_command_can_be_imported(project):
+    module, _, function = project["scripts"]["auteur"].partition(":")
+    assert callable(getattr(import_module(module), function))
+
+
+def test_versions_agree(project):
+    assert project["version"] == auteur.__version__
+
+
+def test_every_dependency_is_pinned_within_its_range(project):
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    extras = project["optional-dependencies"]
+    for text in (*project["dependencies"], *extras["dev"], *extras["plot"]):
+        wanted = Requirement(text)
+        if wanted.name == project["name"]:
+            continue
+        assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), text
+
+
+def test_constraints_name_versions_and_no_places():
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        assert re.fullmatch(r"#.*|[a-z0-9-]+==[0-9][0-9a-z.]*", line), line
+        assert "://" not in line
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Commands in the shell blocks of a page, as words."""
+    blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def test_make_targets_on_the_first_page_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = [words[1] for words in commands(ROOT / "README.md") if words[0] == "make"]
+    assert "test" in named
+    assert set(named) <= targets
+
+
+def test_verbs_on_the_first_page_exist():
+    from auteur.cli import VERBS
+
+    named = {words[1] for words in commands(ROOT / "README.md") if words[0] == "auteur"}
+    assert named
+    assert named <= VERBS.keys()
+
+
+def test_python_on_the_first_page_runs(film, tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    (tmp_path / "me.mp4").write_bytes(film(8).read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(blocks)], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_continuous_integration_runs_what_the_first_page_says():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert re.search(r"make .*\btest\b", script.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "page", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]), ids=lambda p: p.name
+)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_examples_of_our_formats_can_be_read(tmp_path):
+    from auteur.formats import read_au_track
+
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    examples = {
+        "track.json": re.search(r"```json\n(.*?)```", page, re.DOTALL),
+        "table.csv": re.search(r"```\n(# auteur-au.*?)```", page, re.DOTALL),
+    }
+    for name, example in examples.items():
+        assert example is not None
+        (tmp_path / name).write_text(example[1], encoding="utf-8")
+        assert read_au_track(tmp_path / name).frames == 2
