@@ -35,7 +35,26 @@ from auteur.face.tracker import FaceTracker
 from auteur.facs import MEDIAPIPE_BLENDSHAPES
 from auteur.media import VideoReader, read_image
 
-FACE_FREE = ("coffee", "chelsea", "brick", "grass", "gravel", "coins", "page", "text", "clock", "moon", "rocket")
+FACE_FREE = (
+    *(
+        "coffee",
+        "brick",
+        "grass",
+        "gravel",
+        "page",
+        "text",
+        "clock",
+        "moon",
+        "rocket",
+        "cell",
+        "horse",
+        "logo",
+    ),
+    *("immunohistochemistry", "hubble_deep_field", "retina"),
+)
+"""Pictures of scikit-image without a face (its coins show emperors, its cat has one)."""
+
+CUTS_PER_PICTURE = 8
 
 
 @dataclass(frozen=True)
@@ -85,7 +104,9 @@ def clips(run: Benchmark, backend: AuteurBackend) -> dict[str, object]:
         "median_correlation_within_clips": float(np.nanmedian(np.stack(within))),
         "key_correlations": {n: float(pooled[MEDIAPIPE_BLENDSHAPES.index(n)]) for n in KEY_CHANNELS},
         "correlations": {
-            n: round(float(c), 3) for n, c in zip(MEDIAPIPE_BLENDSHAPES, pooled, strict=True) if np.isfinite(c)
+            n: round(float(c), 3)
+            for n, c in zip(MEDIAPIPE_BLENDSHAPES, pooled, strict=True)
+            if np.isfinite(c)
         },
     }
 
@@ -97,7 +118,10 @@ def photos(run: Benchmark, backend: AuteurBackend) -> dict[str, object]:
     for path in sorted(run.labels.glob("photos_*.npz")):
         names = path.with_suffix(".txt").read_text(encoding="utf-8").split("\n")
         with np.load(path) as table:
-            rows = [(names[i], p, a) for i, p, a in zip(table["index"], table["landmarks"], table["affine"], strict=True)]
+            rows = [
+                (names[i], p, a)
+                for i, p, a in zip(table["index"], table["landmarks"], table["affine"], strict=True)
+            ]
         stored = np.load(path.with_suffix(".crops.npy"), mmap_mode="r")
         for (name, landmarks, affine), crop in zip(rows, stored, strict=True):
             if not is_held_out(name.rsplit("_", 1)[0]):
@@ -176,16 +200,31 @@ def face_free(run: Benchmark, scenes: list[LabelledScene], backend: AuteurBacken
 
 
 def _face_free_pictures(run: Benchmark, scenes: list[LabelledScene]) -> Iterator[tuple[str, Picture]]:
+    random = np.random.default_rng(0)
     for name in FACE_FREE:
-        picture = getattr(pictures_without_faces, name)()
-        yield name, np.ascontiguousarray(np.repeat(picture[..., None], 3, 2) if picture.ndim == 2 else picture[..., :3])
+        picture = _rgb(getattr(pictures_without_faces, name)())
+        yield name, picture
+        for _ in range(CUTS_PER_PICTURE):
+            side = int(random.uniform(0.25, 0.8) * min(picture.shape[:2]))
+            x, y = (
+                int(random.integers(picture.shape[1] - side)),
+                int(random.integers(picture.shape[0] - side)),
+            )
+            yield name, np.ascontiguousarray(picture[y : y + side, x : x + side])
     with VideoReader(run.data / "clips" / "pyfeat_no_face.mp4") as video:
         yield from ((f"no_face {frame.index}", frame.image) for frame in video if frame.index % 3 == 0)
-    random = np.random.default_rng(0)
     for scene in scenes:
         picture = read_image(scene.path)
         for cut in _beside(picture, scene.faces, random):
             yield f"beside {scene.path.name}", cut
+
+
+def _rgb(picture: np.ndarray) -> Picture:
+    picture = picture.astype(np.uint8) * 255 if picture.dtype == bool else picture
+    colour = np.repeat(picture[..., None], 3, 2) if picture.ndim == 2 else picture[..., :3]
+    scale = min(1.0, 900 / max(colour.shape))
+    size = (round(colour.shape[1] * scale), round(colour.shape[0] * scale))
+    return cv2.resize(np.ascontiguousarray(colour), size, interpolation=cv2.INTER_AREA)
 
 
 def _beside(picture: Picture, faces: tuple[CropFrame, ...], random: np.random.Generator) -> Iterator[Picture]:
@@ -195,7 +234,8 @@ def _beside(picture: Picture, faces: tuple[CropFrame, ...], random: np.random.Ge
         side = int(random.uniform(0.25, 0.5) * min(height, width))
         x, y = int(random.integers(width - side)), int(random.integers(height - side))
         clear = all(
-            max(abs(f.center_px[0] - x - side / 2), abs(f.center_px[1] - y - side / 2)) > side / 2 + 0.7 * f.side_px
+            max(abs(f.center_px[0] - x - side / 2), abs(f.center_px[1] - y - side / 2))
+            > side / 2 + 0.7 * f.side_px
             for f in faces
         )
         if side >= 96 and clear:

@@ -26,7 +26,8 @@ WEIGHTS = PACKAGE / "weights"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    {"errors", "files"},
+    {"errors"},
+    {"files"},
     {"signals", "provenance", "weights"},
     {"facs"},
     {"formats", "media", "face", "speech"},

@@ -30,8 +30,8 @@ def tiny() -> CompactSpeechEncoder:
     encoder = CompactSpeechEncoder(TINY)
     for module in encoder.modules():  # statistics as after training, so that every path carries signal
         if isinstance(module, torch.nn.BatchNorm1d):
-            module.running_mean.normal_(0, 0.3)
-            module.running_var.uniform_(0.5, 1.5)
+            torch.nn.init.normal_(module.get_buffer("running_mean"), 0, 0.3)
+            torch.nn.init.uniform_(module.get_buffer("running_var"), 0.5, 1.5)
     return encoder.eval()
 
 

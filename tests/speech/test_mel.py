@@ -23,7 +23,12 @@ CONFIG = MelConfig()
 def independent_mel_power(samples: np.ndarray) -> np.ndarray:
     """The definition again, from scipy's STFT and a filter bank written as a double loop."""
     transform = signal.ShortTimeFFT(
-        signal.windows.hann(400, sym=False), hop=160, fs=16_000, mfft=512, scale_to="magnitude", phase_shift=None
+        signal.windows.hann(400, sym=False),
+        hop=160,
+        fs=16_000,
+        mfft=512,
+        scale_to="magnitude",
+        phase_shift=None,
     )
     frames = -(-samples.size // 160)
     power = np.abs(transform.stft(samples.astype(np.float64), p0=0, p1=frames)) ** 2  # [bins, frames]

@@ -5,12 +5,11 @@ import pytest
 import torch
 
 from auteur.errors import UsageError, WeightsError
+from auteur.speech.pretrained import TransformersSpeechFeatures
 
 from .voices import RATE_HZ, babble, waveform
 
-transformers = pytest.importorskip("transformers", reason="the full size needs pip install 'auteur-face[full]'")
-
-from auteur.speech.pretrained import TransformersSpeechFeatures  # noqa: E402
+transformers = pytest.importorskip("transformers", reason="needs pip install 'auteur-face[full]'")
 
 TINY = {
     "hidden_size": 16,
@@ -64,7 +63,7 @@ def test_folders_without_a_speech_model_are_refused(tmp_path):
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=40
     )
     transformers.BertModel(text).save_pretrained(tmp_path / "text")
-    with pytest.raises(WeightsError, match="wav2vec 2.0 or HuBERT"):
+    with pytest.raises(WeightsError, match=r"wav2vec 2\.0 or HuBERT"):
         TransformersSpeechFeatures(tmp_path / "text")
 
 

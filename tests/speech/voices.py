@@ -7,7 +7,9 @@ from auteur.signals import Waveform
 RATE_HZ = 16_000
 
 
-def vowel(seconds: float, *, f0_hz: float = 120.0, gain: float = 0.2, formants=(700.0, 1200.0, 2600.0)) -> Waveform:
+def vowel(
+    seconds: float, *, f0_hz: float = 120.0, gain: float = 0.2, formants=(700.0, 1200.0, 2600.0)
+) -> Waveform:
     """A pulse train through three resonances."""
     time = np.arange(int(seconds * RATE_HZ))
     pulses = np.zeros(time.size)

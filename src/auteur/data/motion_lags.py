@@ -1,7 +1,8 @@
 """How far a clip's sound and picture are apart, told by what a linear model of other people expects.
 
 Loudness alone is a poor judge: its correlation with the lip gap is flat in time. A ridge regression from a
-window of speech features to the lip gap, fitted on everybody else, peaks sharply where the two belong together.
+window of speech features to the lip gap, fitted on everybody else, peaks sharply where the two belong
+together.
 """
 
 from dataclasses import dataclass

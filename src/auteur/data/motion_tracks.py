@@ -17,8 +17,8 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from auteur.data.splits import is_held_out
 from auteur.data.motion_lags import SyncedClip, find_lags
+from auteur.data.splits import is_held_out
 from auteur.errors import MediaError
 from auteur.face.action_units import action_units, neutral_of
 from auteur.face.gaze import gaze_angles_rad, gaze_directions
@@ -58,8 +58,7 @@ class MotionTracksRecipe:
 
 
 def part_of(identity: str) -> Part:
-    """Returns the part a person belongs to: held-out people test, one in seven of the others chooses
-    checkpoints."""
+    """Returns a person's part: held-out people test, one in seven of the others chooses checkpoints."""
     if is_held_out(identity):
         return "test"
     digest = hashlib.sha256(f"motion-validation:{identity}".encode()).digest()
@@ -79,7 +78,7 @@ def even_frames(index: NDArray[np.integer], values: Floats, fps: float) -> Float
 
 
 def rest_frames(face: Floats, blendshapes: Floats) -> NDArray[np.intp]:
-    """Returns the frames that come nearest to a resting face: open eyes, lips as closed as they get, little else.
+    """Returns the frames nearest to a resting face: open eyes, lips as closed as they get, little else.
 
     Args:
         face: Pose-free [T, 478, 3] in millimetres.
@@ -119,12 +118,16 @@ def make_track(row: dict[str, str], labels: Path, root: Path, encoder: SpeechFea
     rest = rest_frames(face, blendshapes)
     displacement = face - np.median(face[rest], axis=0)
     displacement[:, [*RIGHT_IRIS, *LEFT_IRIS]] = 0  # where the eyes look is the gaze model's
-    units = action_units(landmarks, blendshapes, rate=RATE, neutral=neutral_of(landmarks[rest], blendshapes[rest]))
+    units = action_units(
+        landmarks, blendshapes, rate=RATE, neutral=neutral_of(landmarks[rest], blendshapes[rest])
+    )
     arrays = {
         "displacement": displacement.astype(np.float16),
         "neutral": np.median(face[rest], axis=0).astype(np.float32),
         "units": units.values.astype(np.float16),
-        "pose": np.concatenate([pose.angles_rad, pose.shift / pose.scale[:, None]], axis=1).astype(np.float32),
+        "pose": np.concatenate([pose.angles_rad, pose.shift / pose.scale[:, None]], axis=1).astype(
+            np.float32
+        ),
         "blink": blendshapes[:, _BLINK].mean(1).astype(np.float32),
         "gaze": gaze_angles_rad(gaze_directions(landmarks, pose)).astype(np.float32),
         "identity": np.array(row["identity"]),
@@ -171,10 +174,12 @@ def make(recipe: MotionTracksRecipe) -> None:
         try:
             tracks[labels.stem] = make_track(row, labels, recipe.clips.parent.parent, encoder)
         except MediaError:
-            tracks[labels.stem] = make_track(row | {"speech": "no"}, labels, recipe.clips.parent.parent, encoder)
+            tracks[labels.stem] = make_track(
+                row | {"speech": "no"}, labels, recipe.clips.parent.parent, encoder
+            )
     synchronise(tracks)
     for name, arrays in tracks.items():
-        np.savez(recipe.out / f"{name}.npz", **arrays)
+        np.savez(recipe.out / f"{name}.npz", allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

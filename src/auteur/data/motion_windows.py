@@ -63,7 +63,7 @@ def read_clips(folder: Path) -> list[MotionClip]:
 
 
 def openface18(controls: Floats) -> Floats:
-    """Returns the 18 numbers of paper C, intensities as parts of their full scale, of "facs" values [T, C]."""
+    """Returns paper C's 18 numbers, intensities as parts of full scale, of "facs" values [T, C]."""
     values = np.array(convert(au_track(controls, convention="facs", rate=RATE), "openface18").values)
     values[:, :17] /= 5
     return values
@@ -97,7 +97,7 @@ class DisplacementSpace:
 
 
 def fit_space(clips: list[MotionClip], count: int) -> DisplacementSpace:
-    """Returns the basis that explains the clips and their mirror images best, lips counted four times as much.
+    """Returns the basis that explains the clips and their mirror images best, lips counted most.
 
     No mean is taken out: coefficients 0 are the neutral face.
     """
@@ -113,9 +113,7 @@ def fit_space(clips: list[MotionClip], count: int) -> DisplacementSpace:
     deviation = np.sqrt(values[order])
     basis = (vectors[:, order] / weights[:, None] * deviation).T
     inverse = vectors[:, order] * weights[:, None] / deviation
-    return DisplacementSpace(
-        basis.reshape(count, -1, 3).astype(np.float32), inverse.astype(np.float32)
-    )
+    return DisplacementSpace(basis.reshape(count, -1, 3).astype(np.float32), inverse.astype(np.float32))
 
 
 def coordinate_scale(clips: list[MotionClip]) -> Floats:
@@ -128,13 +126,21 @@ class MotionWindows:
     """An endless stream of batches from training clips."""
 
     def __init__(
-        self, clips: list[MotionClip], space: DisplacementSpace, *, batch_size: int, speech_width: int, seed: int
+        self,
+        clips: list[MotionClip],
+        space: DisplacementSpace,
+        *,
+        batch_size: int,
+        seed: int,
     ) -> None:
         self._random = np.random.default_rng(seed)
-        self._batch_size, self._speech_width = batch_size, speech_width
+        self._batch_size = batch_size
+        heard = np.concatenate([clip.speech for clip in clips if clip.speech is not None])
+        self._speech_mean, self._speech_deviation = heard.mean(0), heard.std(0)
         self._clips = clips
         self._motion = [
-            (space.coefficients(c.displacement_mm), space.coefficients(mirrored(c.displacement_mm))) for c in clips
+            (space.coefficients(c.displacement_mm), space.coefficients(mirrored(c.displacement_mm)))
+            for c in clips
         ]
         lengths = np.array([len(c.aus) ** 0.7 * (3.0 if c.speech is not None else 1.0) for c in clips])
         self._chance = lengths / lengths.sum()
@@ -144,14 +150,14 @@ class MotionWindows:
             rows = [self._window() for _ in range(self._batch_size)]
             yield {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 
-    def _window(self) -> dict[str, Floats]:
+    def _window(self) -> dict[str, np.ndarray | np.float32]:
         random = self._random
         number = int(random.choice(len(self._clips), p=self._chance))
         clip, motion = self._clips[number], self._motion[number][int(random.integers(2))]
         positions, inside = self._positions(len(motion))
         coefficients, aus = _read(motion, positions), _read(clip.aus, positions)
         size = random.uniform(0.8, 1.2)  # people move more or less: motion and AUs alike
-        speech = np.zeros((WINDOW_FRAMES, self._speech_width))
+        speech = np.zeros((WINDOW_FRAMES, len(self._speech_mean)))
         if clip.speech is not None:
             shift = random.uniform(-0.5, 0.5)
             speech = self._disturbed(_read(clip.speech, positions + shift))
@@ -165,7 +171,7 @@ class MotionWindows:
             "inside": inside.astype(np.float32),
         }
 
-    def _positions(self, frames: int) -> tuple[Floats, Floats]:
+    def _positions(self, frames: int) -> tuple[Floats, NDArray[np.bool_]]:
         """Where to read (at another speed), and which of it lies inside the clip."""
         speed = self._random.uniform(0.88, 1.14)
         start = self._random.uniform(-8, max(frames - speed * WINDOW_FRAMES, -7) + 8)
@@ -173,11 +179,13 @@ class MotionWindows:
         return positions, (positions >= 0) & (positions <= frames - 1)
 
     def _disturbed(self, speech: Floats) -> Floats:
+        """Features with noise, a shifted mean, and some of them missing: voices differ, clips are few."""
         random = self._random
-        offset = random.normal(0, 0.15, speech.shape[1])
-        tilt = random.normal(0, 0.2) * np.linspace(-1, 1, speech.shape[1])
-        noise = random.normal(0, random.uniform(0, 0.3), speech.shape)
-        return speech + offset + tilt + noise
+        noise = random.normal(0, random.uniform(0, 0.6), speech.shape) + random.normal(
+            0, 0.2, speech.shape[1]
+        )
+        missing = random.uniform(size=speech.shape[1]) < random.uniform(0, 0.3)
+        return np.where(missing, self._speech_mean, speech + noise * self._speech_deviation)
 
 
 def _read(values: Floats, positions: Floats) -> Floats:

@@ -17,10 +17,16 @@ from auteur.face.landmarker import CROP_SIZE_PX, LANDMARKS, PROBES, Landmarker
 Model = TypeVar("Model", bound=nn.Module)
 
 PRESENT = 0.5
-"""Presence probability from which a crop counts as a face."""
+"""Presence probability from which a face that is being followed is still there."""
+
+FOUND = 0.95
+"""Presence probability from which a crop counts as a newly found face, however it is framed."""
 
 CONSISTENT = 0.05
 """How far, in eye distances, landmarks may move when the crop does; those of a non-face move with it."""
+
+_LOOKS_FROM_BESIDE = ((0.08, -0.05, 1.15, 0.1), (-0.08, 0.06, 0.9, -0.12))
+"""Other framings of the same face: shift to the right and down in sides of the crop, scale, turn in radians."""
 
 SMALLEST_FACE_PX = 18.0
 """Size under which letters and leaves look like faces."""
@@ -71,13 +77,15 @@ class AuteurBackend:
             return None
         frame = crops.frame_of_landmarks(reading.landmarks)  # now framed as in tracking
         reading = self._read(picture, frame)
-        if reading.confidence < PRESENT or reading.size_px < SMALLEST_FACE_PX:
+        if reading.confidence < FOUND or reading.size_px < SMALLEST_FACE_PX:
             return None
-        x, y = frame.center_px
-        beside = (x + 0.08 * frame.side_px, y - 0.05 * frame.side_px)
-        again = self._read(picture, CropFrame(beside, 1.15 * frame.side_px, frame.roll_rad + 0.1))
-        moved = np.linalg.norm(again.landmarks[:, :2] - reading.landmarks[:, :2], axis=1).mean()
-        return reading if moved < CONSISTENT * crops.inter_ocular_px(reading.landmarks) else None
+        for right, down, larger, turn in _LOOKS_FROM_BESIDE:
+            center = (frame.center_px[0] + right * frame.side_px, frame.center_px[1] + down * frame.side_px)
+            again = self._read(picture, CropFrame(center, larger * frame.side_px, frame.roll_rad + turn))
+            moved = np.linalg.norm(again.landmarks[:, :2] - reading.landmarks[:, :2], axis=1).mean()
+            if again.confidence < FOUND or moved > CONSISTENT * crops.inter_ocular_px(reading.landmarks):
+                return None
+        return reading
 
     def _read(self, picture: Tensor, frame: CropFrame) -> FaceReading:
         crop = crops.cut(picture, frame, CROP_SIZE_PX)[None]

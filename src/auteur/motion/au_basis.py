@@ -1,7 +1,7 @@
 """What each Action Unit does to the mesh: a linear displacement basis, whole or one side at a time.
 
-Fitted by ridge regression of measured displacement on measured AUs (`auteur.train.au_basis`), then kept to the
-unit's own region, so that a unit asked for moves nothing else.
+Fitted by ridge regression of measured displacement on measured AUs (`auteur.train.au_basis`), then kept to
+the unit's own region, so that a unit asked for moves nothing else.
 """
 
 from collections.abc import Mapping
@@ -42,8 +42,13 @@ class AUBasis(nn.Module):
     basis: Tensor
     """[units, 478, 3]: millimetres of the canonical head at intensity 1, both sides."""
 
+    opening: Tensor
+    """[478, 3]: how the face moves per millimetre of lip gap (vertices 13, 14) when people open their
+    mouths."""
+
     def __init__(self) -> None:
         super().__init__()
+        self.register_buffer("opening", torch.zeros(MEDIAPIPE_COUNT, 3))
         self.register_buffer("basis", torch.zeros(len(BASIS_UNITS), MEDIAPIPE_COUNT, 3))
 
     def control_displacement(self, control: str) -> Floats:

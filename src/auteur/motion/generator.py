@@ -1,7 +1,8 @@
 """The variational motion generator: p(motion | speech, Action Units) with a flow prior.
 
-Paper C: Chang, Xu, Le & Samaras, "Talking Head Generation via AU-Guided Landmark Prediction" (arXiv 2509.19749),
-stage 1. Where it gives no number, GeneFace's (Ye et al. 2023, arXiv 2301.13430) are used: C is that model with AUs.
+Paper C: Chang, Xu, Le & Samaras, "Talking Head Generation via AU-Guided Landmark Prediction" (arXiv
+2509.19749), stage 1. Where it gives no number, GeneFace's (Ye et al. 2023, arXiv 2301.13430) are used: C is
+that model with AUs.
 
 Axes: B batch, T frames, S speech features, A action units, K coefficients of the displacement basis.
 """
@@ -162,7 +163,7 @@ class MotionGenerator(nn.Module):
         return torch.cat([a, u], dim=1)
 
     def encode(self, coefficients: Tensor, condition: Tensor) -> Posterior:
-        """Returns q(z_t | L_t, c_t) = N(mu_t, diag(exp(sigma_t))^2) of motion [B, T, K] (paper C, stage 1)."""
+        """Returns q(z_t | L_t, c_t) = N(mu_t, diag(exp(sigma_t))^2) of motion [B, T, K] (C, stage 1)."""
         hidden = self.encoder_in(coefficients.transpose(1, 2))
         mean, log_deviation = self.encoder_out(self.encoder(hidden, condition)).chunk(2, dim=1)
         return Posterior(mean, log_deviation.clamp(-6, 3))
@@ -191,8 +192,8 @@ class MotionGenerator(nn.Module):
     ) -> Tensor:
         """Returns coefficients [T, K] generated in windows; the same for every window size.
 
-        Each window is run with `reach_frames` more on both sides, which are cut off again; noise belongs to the
-        frame, not to the window. So nothing is blended and there is no seam.
+        Each window is run with `reach_frames` more on both sides, which are cut off again; noise belongs to
+        the frame, not to the window. So nothing is blended and there is no seam.
         """
         frames = condition.shape[-1]
         parts: list[Tensor] = []

@@ -40,8 +40,8 @@ class FaceHabits(nn.Module):
     """[5]: mean and deviation of the log of the seconds between blinks, then seconds of closing, of staying
     closed and of opening."""
     gaze: Tensor
-    """[4]: deviation of the gaze sideways and vertical in rad, mean and deviation of the log of the seconds of
-    a fixation."""
+    """[4]: deviation of the gaze sideways and vertical in rad, mean and deviation of the log of the seconds
+    of a fixation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,9 @@ class FaceHabits(nn.Module):
         values = np.stack([np.convolve(noise[:, c], kernel[c], mode="valid") for c in range(6)], axis=1)
         if activity is not None:
             values *= (_STILL_SHARE + (1 - _STILL_SHARE) * _slow(activity, 20))[:, None]
-        return PoseTrack(values=amount * values, rate=HABIT_RATE, convention=POSE_CONVENTION)
+        return PoseTrack(
+            values=(amount * values).astype(np.float32), rate=HABIT_RATE, convention=POSE_CONVENTION
+        )
 
     def blinks(self, frames: int, *, seed: int, rate: Fraction = HABIT_RATE) -> Floats:
         """Returns how far the lids are closed, [T, 2] (right, left), 0 to 1; both blink together."""
@@ -85,7 +87,7 @@ class FaceHabits(nn.Module):
             lids = np.maximum(lids, depth * shape)
 
     def gaze_angles(self, frames: int, *, seed: int, head: PoseTrack | None = None) -> Floats:
-        """Returns the turn of the eyes in the head at 25 fps, [T, 2] rad: x (+ to the picture's right), y (+ down).
+        """Returns the turn of the eyes in the head at 25 fps, [T, 2] rad: x (+ picture right), y (+ down).
 
         Fixations around the camera, with quick small saccades between them; eyes keep their target while the
         head moves.
@@ -102,7 +104,10 @@ class FaceHabits(nn.Module):
             gaze += np.clip((times - moment) / _SACCADE_SEC, 0, 1)[:, None] * (new - target)
             target = new
         if head is not None:
-            turn = head.values[:, [1, 0]] * (1.0, -1.0)  # yaw to the subject's left is picture right; pitch up is -y
+            turn = head.values[:, [1, 0]] * (
+                1.0,
+                -1.0,
+            )  # yaw to the subject's left is picture right; pitch up is -y
             gaze = gaze - _HEAD_COMPENSATION * turn
         return np.clip(gaze, -_LARGEST_GAZE_RAD, _LARGEST_GAZE_RAD)
 

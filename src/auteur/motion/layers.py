@@ -10,11 +10,19 @@ from torch import Tensor, nn
 class DilatedConvolutions(nn.Module):
     """WaveNet-type stack: gated dilated convolutions with a condition, residual and skip sums.
 
-    Van den Oord et al. 2016 (arXiv 1609.03499), section 2.3: z = tanh(W_f * x + V_f c) . sigmoid(W_g * x + V_g c).
+    Van den Oord et al. 2016 (arXiv 1609.03499), section 2.3: z = tanh(W_f * x + V_f c) . sigmoid(W_g * x +
+    V_g c).
     """
 
     def __init__(
-        self, *, hidden: int, kernel: int, layers: int, dilation_rate: int, condition: int, dropout: float = 0.0
+        self,
+        *,
+        hidden: int,
+        kernel: int,
+        layers: int,
+        dilation_rate: int,
+        condition: int,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         dilations = [dilation_rate**layer for layer in range(layers)]

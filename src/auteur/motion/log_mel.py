@@ -19,7 +19,7 @@ class LogMelFeatures:
     dim = 2 * BANDS + 1
 
     def encode(self, waveform: Waveform, rate: Fraction) -> Tensor:
-        """Returns features [T, 81]; frame `k` describes the instant `k / rate` s after the waveform's start."""
+        """Returns features [T, 81]; frame `k` describes the instant `k / rate` s after the start."""
         config = MelConfig()
         samples = torch.from_numpy(np.array(waveform.resample(config.rate_hz).samples))
         power = mel_power(samples, config)

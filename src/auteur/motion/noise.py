@@ -9,7 +9,7 @@ _BLOCK = 256
 
 
 def frame_noise(seed: int, purpose: str, start: int, stop: int, width: int) -> NDArray[np.float32]:
-    """Returns standard normal numbers [stop - start, width] of the frames `start` to `stop`; start may be negative.
+    """Returns standard normal numbers [stop - start, width] of frames `start` (may be negative) to `stop`.
 
     Args:
         seed: The user's.

@@ -16,7 +16,7 @@ def config_to_metadata(config: MotionConfig) -> dict[str, str]:
     return {_KEY: json.dumps(dataclasses.asdict(config))}
 
 
-def load_generator(path: Path | str) -> MotionGenerator:
+def load_generator(path: Path | str, *, sha256: str | None = None) -> MotionGenerator:
     """Returns the generator saved in a file, in evaluation mode.
 
     Raises:
@@ -30,8 +30,10 @@ def load_generator(path: Path | str) -> MotionGenerator:
         with safe_open(path, framework="pt") as file:
             config = MotionConfig(**json.loads((file.metadata() or {})[_KEY]))
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{str(path)!r} holds no motion generator config: {error}; train it again") from error
-    return load_file(MotionGenerator(config), path)
+        raise WeightsError(
+            f"{str(path)!r} holds no motion generator config: {error}; train it again"
+        ) from error
+    return load_file(MotionGenerator(config), path, sha256=sha256)
 
 
 def shipped_path(name: str) -> Path:

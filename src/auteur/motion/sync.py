@@ -59,8 +59,8 @@ def _tower(width_in: int, width: int) -> nn.Sequential:
 
 
 def _contrast(embedded: Tensor) -> Tensor:
-    """Binary cross-entropy of the cosines (as in Wav2Lip), true pairs against wrong times of the same window."""
-    speech, mouth = embedded[:, :, :: PIECE_FRAMES]
+    """Binary cross-entropy of the cosines (as in Wav2Lip), true pairs against wrong times of a window."""
+    speech, mouth = embedded[:, :, ::PIECE_FRAMES]
     logits = 5 * torch.einsum("bpw,bqw->bpq", speech, mouth)
     same = torch.eye(logits.shape[-1]).expand_as(logits)
     weight = same + (1 - same) / (logits.shape[-1] - 1)

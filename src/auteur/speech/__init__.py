@@ -1,1 +1,1 @@
-"""What a voice says to a face: features, phones, articulation, loudness and pitch. Imported on use; needs torch."""
+"""What a voice says to a face: features, articulation, loudness, pitch. Imported on use; needs torch."""

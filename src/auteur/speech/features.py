@@ -1,4 +1,4 @@
-"""Speech features at any frame rate: what a face needs to know about a voice, and nothing about whose it is."""
+"""Speech features at any frame rate: what a face needs to know about a voice, not whose it is."""
 
 import dataclasses
 import json
@@ -73,7 +73,7 @@ def frames_at(waveform: Waveform, rate: Fraction) -> int:
 
 
 def at_frame_rate(values: Tensor, values_per_sec: Fraction, rate: Fraction, frames: int) -> Tensor:
-    """Returns `values` [N, D], where row `n` is the instant `n / values_per_sec`, at `frames` instants `k / rate`.
+    """Returns `values` [N, D], row `n` being at `n / values_per_sec`, at the instants `k / rate`.
 
     Linear between rows; the last row holds to the end. Positions are exact, so nothing drifts over hours.
     """
@@ -86,11 +86,11 @@ def at_frame_rate(values: Tensor, values_per_sec: Fraction, rate: Fraction, fram
 
 
 class CompactSpeechFeatures:
-    """The compact encoder as `SpeechFeatures`: our own weights, any length of speech in constant working memory.
+    """The compact encoder as `SpeechFeatures`: our own weights, any length of speech.
 
-    The network waits for 152.5 ms of sound; on top of that the recording's level and band means are measured over
-    the whole of it, so speech is analysed as a file and not as it is being spoken. Silence gives features whose
-    "silence" articulation is near 1 and whose loudness is 0.
+    The network waits for 152.5 ms of sound; on top of that the recording's level and band means are
+    measured over the whole of it, so speech is analysed as a file and not as it is being spoken. Silence
+    gives features whose "silence" articulation is near 1 and whose loudness is 0.
 
     Args:
         encoder: The network; it is switched to evaluation mode.
@@ -222,4 +222,6 @@ def read_config(path: Path | str) -> CompactSpeechConfig:
             saved[name] = tuple(saved[name])
         return CompactSpeechConfig(**saved)
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{str(path)!r} holds no speech encoder config: {error}; train it again") from error
+        raise WeightsError(
+            f"{str(path)!r} holds no speech encoder config: {error}; train it again"
+        ) from error

@@ -1,4 +1,4 @@
-"""Log-mel frames of speech, and the levelling that makes them forget loudness, microphone and part of the voice."""
+"""Log-mel frames of speech, and the levelling that makes them forget loudness and microphone."""
 
 import math
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ _PRIOR_MEAN = -2.0
 
 
 def mel_filters(config: MelConfig) -> Tensor:
-    """Returns triangular filters, equally spaced in mel (2595 log10(1 + f/700)), [fft_size // 2 + 1, bands]."""
+    """Returns triangular filters, evenly spaced in mel (2595 log10(1 + f/700)), [bins, bands]."""
 
     def mel(hertz: float) -> float:
         return 2595 * math.log10(1 + hertz / 700)
@@ -101,7 +101,7 @@ def reference_power(frame_power: Tensor) -> Tensor:
 
 
 def active_sum(power: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the sum of levelled log power over frames with speech [..., bands] and their number [..., 1]."""
+    """Returns the sum of log power over frames with speech, [..., bands], and their number, [..., 1]."""
     is_active = (power.mean(-1) > _ACTIVE * reference).to(power.dtype)
     log_power = torch.log(power / reference[..., None] + _FLOOR)
     return (log_power * is_active[..., None]).sum(-2), is_active.sum(-1, keepdim=True)
@@ -121,12 +121,12 @@ def level_of_pieces(pieces: Iterable[Tensor], reference: Tensor) -> Level:
 
 
 def levelled(power: Tensor, level: Level) -> Tensor:
-    """Returns log power with the recording's own level and band means taken out, [..., T, bands], about -5 to 3."""
+    """Returns log power without the recording's own level and band means, [..., T, bands]: -11 to 9."""
     log_power = torch.log(power / level.reference[..., None] + _FLOOR)
     return log_power - level.band_mean[..., None, :]
 
 
 def loudness(power: Tensor, level: Level) -> Tensor:
-    """Returns loudness per frame in [0, about 1.2], [..., T]: 0 at 50 dB under the loud frames, 1 at their power."""
+    """Returns loudness per frame, [..., T]: 1 at the power of the loud frames, 0 at 50 dB below."""
     decades = torch.log10(power.mean(-1) / level.reference + _FLOOR)
     return 1 + decades / 5

@@ -1,6 +1,6 @@
 """The compact speech network: log-mel frames at 100 Hz in, language-independent articulation at 50 Hz out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from auteur.speech.phones import ARTICULATIONS, PHONES
 class CompactSpeechConfig:
     """The whole encoder; saved with its weights."""
 
-    mel: MelConfig = MelConfig()
+    mel: MelConfig = field(default_factory=MelConfig)
     width: int = 176
     embedding: int = 64
     dilations: tuple[int, ...] = (1, 1, 2, 2, 2, 4, 4, 8)
@@ -109,7 +109,8 @@ class CompactSpeechEncoder(nn.Module):
     def describe(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Returns (features, phone probabilities) of levelled frames [B, F, bands].
 
-        Features are the embedding followed by the articulation probabilities, [B, T, embedding + articulations].
+        Features are the embedding followed by the articulation probabilities, [B, T, embedding +
+        articulations].
         """
         outputs = self(frames)
         features = torch.cat([outputs.embedding, outputs.articulation.sigmoid()], -1)

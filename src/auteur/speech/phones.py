@@ -33,50 +33,49 @@ _MEMBERS: dict[str, str] = {
 ARTICULATIONS: tuple[str, ...] = tuple(_MEMBERS)
 """What the mouth does, in the order of the encoder's articulation head."""
 
-_SPELLINGS: dict[str, str] = {
-    **{"ɨ": "ɪ", "ʉ": "u", "ɯ": "u", "ʏ": "y", "ɘ": "ə", "ɵ": "ø", "ɤ": "ʌ", "ɞ": "œ", "ɶ": "œ", "ɐ": "ʌ", "ɒ": "ɔ"},
-    **{"ɜ": "ɚ", "ɝ": "ɚ", "ᵻ": "ɪ", "ɫ": "l", "ɭ": "l", "ʎ": "j", "ʝ": "j", "ɾ": "r", "ɽ": "r", "ɻ": "ɹ"},
-    **{"β": "v", "ʋ": "v", "ɱ": "m", "ɸ": "f", "ɥ": "w", "ʍ": "w", "ɕ": "ʃ", "ʂ": "ʃ", "ɧ": "ʃ", "ʑ": "ʒ", "ʐ": "ʒ"},
-    **{"χ": "x", "ɣ": "ʁ", "ʀ": "ʁ", "ɦ": "h", "ħ": "h", "ɡ": "g", "c": "k", "ɟ": "g", "q": "k", "ɬ": "l"},
-    **{"ɳ": "n", "ʈ": "t", "ɖ": "d", "A": "ɑ", "ʦ": "ts", "ʣ": "dz", "ʧ": "tʃ", "ʤ": "dʒ"},
-}
-_FLITE: dict[str, str] = {
-    **{"aa": "ɑ", "ae": "æ", "ah": "ʌ", "ao": "ɔ", "aw": "aʊ", "ax": "ə", "axr": "ɚ", "ay": "aɪ", "b": "b", "ch": "tʃ"},
-    **{"d": "d", "dh": "ð", "dx": "r", "eh": "ɛ", "el": "əl", "em": "m", "en": "n", "er": "ɚ", "ey": "eɪ", "f": "f"},
-    **{"g": "g", "hh": "h", "hv": "h", "ih": "ɪ", "iy": "i", "jh": "dʒ", "k": "k", "l": "l", "m": "m", "n": "n"},
-    **{"ng": "ŋ", "ow": "oʊ", "oy": "ɔɪ", "p": "p", "r": "ɹ", "s": "s", "sh": "ʃ", "t": "t", "th": "θ", "uh": "ʊ"},
-    **{"uw": "u", "v": "v", "w": "w", "y": "j", "z": "z", "zh": "ʒ", "pau": "sil", "sil": "sil"},
-}
-_ARPABET_SUBSTITUTES: dict[str, str] = {
-    **{"y": "iy", "e": "ey", "ø": "er", "œ": "er", "a": "aa", "ə": "ah", "o": "ow", "r": "d", "ɲ": "n", "ç": "sh"},
-    **{"x": "hh", "ʁ": "r"},
-}
-STOPS: frozenset[str] = frozenset("p b t d k g".split())
+_SPELLINGS = """
+    ɨ=ɪ ʉ=u ɯ=u ʏ=y ɘ=ə ɵ=ø ɤ=ʌ ɞ=œ ɶ=œ ɐ=ʌ ɒ=ɔ ɜ=ɚ ɝ=ɚ ᵻ=ɪ ɫ=l ɭ=l ʎ=j ʝ=j ɾ=r ɽ=r ɻ=ɹ β=v ʋ=v ɱ=m
+    ɸ=f ɥ=w ʍ=w ɕ=ʃ ʂ=ʃ ɧ=ʃ ʑ=ʒ ʐ=ʒ χ=x ɣ=ʁ ʀ=ʁ ɦ=h ħ=h ɡ=g c=k ɟ=g q=k ɬ=l ɳ=n ʈ=t ɖ=d A=ɑ ʦ=ts
+    ʣ=dz ʧ=tʃ ʤ=dʒ
+"""
+"""IPA characters and the universal phones they become."""
+_ARPABET = """
+    aa=ɑ ae=æ ah=ʌ ao=ɔ aw=aʊ ax=ə axr=ɚ ay=aɪ b=b ch=tʃ d=d dh=ð dx=r eh=ɛ el=əl em=m en=n er=ɚ
+    ey=eɪ f=f g=g hh=h hv=h ih=ɪ iy=i jh=dʒ k=k l=l m=m n=n ng=ŋ ow=oʊ oy=ɔɪ p=p r=ɹ s=s sh=ʃ t=t
+    th=θ uh=ʊ uw=u v=v w=w y=j z=z zh=ʒ pau=sil sil=sil
+"""
+"""ARPABET symbols and the universal phones they stand for."""
+_NEAREST_ARPABET = """
+    y=iy e=ey ø=er œ=er a=aa ə=ah o=ow r=d ɲ=n ç=sh x=hh ʁ=r
+"""
+"""Phones that English lacks, and what English comes nearest."""
+STOPS: frozenset[str] = frozenset("pbtdkg")
 """Phones that begin with a closed, silent mouth passage."""
 
 
 def phones_of_ipa(symbol: str) -> tuple[str, ...]:
-    """Returns the universal phones of one IPA phoneme symbol, for example "aɪ" → ("a", "ɪ"); unknown marks vanish.
+    """Returns the universal phones of one IPA phoneme symbol, for example "aɪ" → ("a", "ɪ").
 
-    Length, stress, nasality and other diacritics are dropped. A symbol with nothing left gives an empty tuple.
+    Length, stress, nasality and other diacritics are dropped. A symbol with nothing left gives an empty
+    tuple.
     """
     found: list[str] = []
     bare = unicodedata.normalize("NFD", symbol).replace("c\u0327", "ç")
     for character in bare:
-        for phone in _SPELLINGS.get(character, character):
+        for phone in _UNIVERSAL_OF.get(character, character):
             if phone in _INDEX:
                 found.append(phone)
     return tuple(found)
 
 
 def phones_of_arpabet(symbol: str) -> tuple[str, ...]:
-    """Returns the universal phones of one ARPABET symbol as Flite and PocketSphinx write it; empty if unknown."""
-    phone = _FLITE.get(symbol.lower().rstrip("012"), "")
+    """Returns the universal phones of one ARPABET symbol in either case; empty if it is unknown."""
+    phone = _PHONES_OF.get(symbol.lower().rstrip("012"), "")
     return (phone,) if phone == "sil" else tuple(phone)
 
 
 def arpabet_of_ipa(symbol: str) -> tuple[str, ...]:
-    """Returns the nearest English ARPABET symbols (capital letters) for one IPA phoneme symbol of any language."""
+    """Returns the ARPABET symbols (capitals) nearest to one IPA phoneme symbol of any language."""
     phones = phones_of_ipa(symbol)
     found: list[str] = []
     while phones:
@@ -101,7 +100,13 @@ def articulation_table() -> list[list[float]]:
     return [[float(phone in group) for group in members] for phone in PHONES]
 
 
+def _pairs(text: str) -> dict[str, str]:
+    return dict(pair.split("=") for pair in text.split())  # pyright: ignore[reportArgumentType]
+
+
 _INDEX = {phone: number for number, phone in enumerate(PHONES)}
-_SKIPPED = {"axr", "ax", "dx", "el", "em", "en", "hv", "pau", "sil"}
-_ARPABET_OF = {phones: name.upper() for name, phones in _FLITE.items() if name not in _SKIPPED}
-_ARPABET_OF |= {phone: name.upper() for phone, name in _ARPABET_SUBSTITUTES.items()}
+_UNIVERSAL_OF = _pairs(_SPELLINGS)
+_PHONES_OF = _pairs(_ARPABET)
+_VARIANTS = {"axr", "ax", "dx", "el", "em", "en", "hv", "pau", "sil"}
+_ARPABET_OF = {phones: name.upper() for name, phones in _PHONES_OF.items() if name not in _VARIANTS}
+_ARPABET_OF |= {phone: name.upper() for phone, name in _pairs(_NEAREST_ARPABET).items()}

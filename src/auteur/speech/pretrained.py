@@ -18,8 +18,9 @@ _SHORTEST_SAMPLES = 400
 class TransformersSpeechFeatures:
     """A wav2vec 2.0, HuBERT, WavLM or similar model of transformers, read from a local folder.
 
-    The network attends over whole windows, so long speech is cut into windows that overlap by `margin_sec` on each
-    side; features then differ slightly from those of one pass over everything (unlike the compact encoder's).
+    The network attends over whole windows, so long speech is cut into windows that overlap by `margin_sec`
+    on each side; features then differ slightly from those of one pass over everything (unlike the compact
+    encoder's).
 
     Args:
         folder: What `save_pretrained` wrote: config.json and safetensors weights. Nothing is downloaded.

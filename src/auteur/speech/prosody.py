@@ -34,7 +34,7 @@ class Pitch:
 
 
 def energy_db(waveform: Waveform) -> Frames:
-    """Returns the root-mean-square level of every 10 ms (64-ms windows) in dB of full scale, [T], at least -120."""
+    """Returns the level of every 10 ms (RMS over 64 ms) in dB of full scale, [T], at least -120."""
     blocks = [np.mean(np.square(frames), axis=1) for frames in _frame_blocks(waveform)]
     return (10 * np.log10(np.maximum(np.concatenate(blocks), 1e-12))).astype(np.float32)
 
@@ -42,9 +42,10 @@ def energy_db(waveform: Waveform) -> Frames:
 def pitch(waveform: Waveform) -> Pitch:
     """Returns f0 and voicing every 10 ms.
 
-    The first dip of the cumulative mean normalised difference function under 0.15, else its lowest point, with the
-    lag refined by a parabola (de Cheveigné and Kawahara 2002, steps 1 to 5); a median over five frames removes
-    single octave errors. Memory does not grow with the length of the speech beyond its result.
+    The first dip of the cumulative mean normalised difference function under 0.15, else its lowest point,
+    with the lag refined by a parabola (de Cheveigné and Kawahara 2002, steps 1 to 5); a median over five
+    frames removes single octave errors. Memory does not grow with the length of the speech beyond its
+    result.
     """
     parts = [_pitch_of(frames) for frames in _frame_blocks(waveform)]
     f0_hz, voicing = (np.concatenate(each) for each in zip(*parts, strict=True))

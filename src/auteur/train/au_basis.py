@@ -1,6 +1,6 @@
 """Recipe: the displacement that goes with each Action Unit, from measured motion.
 
-    python -m auteur.train.au_basis --tracks TRACKS --out au_basis.safetensors
+python -m auteur.train.au_basis --tracks TRACKS --out au_basis.safetensors
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,10 @@ _LIPS = (*topology.OUTER_LIPS, *topology.INNER_LIPS)
 _FOREHEAD = (9, 8, 107, 336, 66, 296, 105, 334, 63, 293, 70, 300, 108, 337, 69, 299, 104, 333)
 _CHEEKS = (50, 101, 117, 118, 119, 205, 36, 280, 330, 346, 347, 348, 425, 266, 111, 340, 116, 345)
 _NOSE_SIDES = (129, 98, 48, 115, 220, 131, 198, 358, 327, 278, 344, 440, 360, 420, 6, 197, 195)
-_CORNERS = (*(61, 185, 40, 146, 91, 78, 191, 95, 205, 207), *(291, 409, 270, 375, 321, 308, 415, 324, 425, 427))
+_CORNERS = (
+    *(61, 185, 40, 146, 91, 78, 191, 95, 205, 207),
+    *(291, 409, 270, 375, 321, 308, 415, 324, 425, 427),
+)
 _CHIN = (17, 18, 200, 199, 175, 152, 148, 377, 83, 313, 201, 421, 208, 428, 32, 262)
 _LOWER_FACE = (*_LIPS, *_CHIN, *topology.FACE_OVAL[10:27], 57, 287, 212, 432, 202, 422, 210, 430, 214, 434)
 _UPPER_LIP = (*topology.OUTER_LIPS[:11], *topology.INNER_LIPS[:11], 164, 167, 393, 165, 391, 92, 322)
@@ -91,11 +94,21 @@ def fit(clips: list[MotionClip]) -> Floats:
     return basis * np.minimum(1, limit / largest)[:, None, None]
 
 
+def fit_opening(clips: list[MotionClip]) -> Floats:
+    """Returns the displacement [478, 3] that goes with one millimetre of lip gap."""
+    motion = np.concatenate([clip.displacement_mm for clip in clips]).astype(np.float64)
+    motion = (motion + mirrored(motion)) / 2
+    gap = motion[:, 14, 1] - motion[:, 13, 1]
+    slope = np.einsum("t,tpc->pc", gap, motion) / (gap @ gap) * region_weight(26)[:, None]
+    return slope / (slope[14, 1] - slope[13, 1])
+
+
 def train(recipe: AUBasisRecipe) -> None:
     """Fits the basis on training people and writes it."""
     clips = [clip for clip in read_clips(recipe.tracks) if clip.part == "train"]
     model = AUBasis()
     model.basis.copy_(torch.from_numpy(fit(clips).astype(np.float32)))
+    model.opening.copy_(torch.from_numpy(fit_opening(clips).astype(np.float32)))
     save_half(model, recipe.out)
 
 

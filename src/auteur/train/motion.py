@@ -2,11 +2,12 @@
 
     python -m auteur.train.motion --tracks TRACKS --out motion.safetensors --schedule.minutes 20
 
-Trains on everybody but the people held out for tests and for choosing the checkpoint (`motion_tracks.part_of`).
+Trains on everybody but the people held out for tests and for choosing the checkpoint
+(`motion_tracks.part_of`).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ import torch
 import tyro
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional
 
 from auteur.data.motion_windows import (
     MotionClip,
@@ -56,9 +56,13 @@ class MotionRecipe:
     """Chance that a window with speech is shown without it."""
     drop_aus: float = 0.6
     """Chance that a window with speech is shown without AUs; the others never are."""
-    config: MotionConfig = MotionConfig()
+    config: MotionConfig = field(default_factory=MotionConfig)
     weights: MotionLossWeights = MotionLossWeights()
-    schedule: Schedule = Schedule(minutes=20, learning_rate=1e-3, weight_decay=0.02, evaluate_every_minutes=1)
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(
+            minutes=20, learning_rate=1e-3, weight_decay=0.02, evaluate_every_minutes=1
+        )
+    )
 
 
 class MotionTraining(nn.Module):
@@ -72,7 +76,7 @@ class MotionTraining(nn.Module):
 
 @dataclass(frozen=True)
 class MotionScores:
-    """Median correlation of the lip gap (vertices 13, 14) with the real video, by what the model was given."""
+    """Median correlation of the lip gap (vertices 13, 14) with the real video, by what was given."""
 
     speech: float
     aus: float
@@ -86,7 +90,9 @@ class MotionScores:
         return -(2 * self.speech + self.aus + self.both)
 
 
-def motion_loss(model: MotionTraining, batch: Batch, recipe: MotionRecipe, scale: Tensor, progress: float) -> Tensor:
+def motion_loss(
+    model: MotionTraining, batch: Batch, recipe: MotionRecipe, scale: Tensor, progress: float
+) -> Tensor:
     """Returns the ELBO with velocity and sync terms; drops conditions at random.
 
     Args:
@@ -141,7 +147,9 @@ def motion_scores(model: MotionTraining, clips: list[MotionClip]) -> MotionScore
     for clip in clips:
         speech = None if clip.speech is None else torch.from_numpy(clip.speech)[None]
         aus = torch.from_numpy(clip.aus)[None]
-        given = {"aus": (None, aus)} | ({} if speech is None else {"speech": (speech, None), "both": (speech, aus)})
+        given = {"aus": (None, aus)} | (
+            {} if speech is None else {"speech": (speech, None), "both": (speech, aus)}
+        )
         for name, (a, u) in given.items():
             coefficients = generator.sample(generator.condition(a, u), seed=0, temperature=0.0)
             made = generator.displacement(coefficients).numpy()
@@ -154,7 +162,7 @@ def motion_scores(model: MotionTraining, clips: list[MotionClip]) -> MotionScore
 
 
 def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraining, MotionWindows, Tensor]:
-    """Returns the model with its fitted basis and statistics, the batches, and the scale of the coordinates."""
+    """Returns the model with its fitted basis and statistics, the batches, the scale of coordinates."""
     training = [clip for clip in clips if clip.part == "train"]
     speech = np.concatenate([clip.speech for clip in training if clip.speech is not None])
     space = fit_space(training, recipe.config.coefficients)
@@ -167,7 +175,6 @@ def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraini
         training,
         space,
         batch_size=recipe.batch_size,
-        speech_width=speech.shape[1],
         seed=recipe.schedule.seed,
     )
     scale = np.sqrt(point_weights())[:, None] / coordinate_scale(training)

@@ -6,7 +6,7 @@ python -m auteur.train.speech_encoder --data DIR --out speech_encoder.safetensor
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +41,10 @@ class SpeechEncoderRecipe:
     agreement_weight: float = 0.3
     """How much the two hearings of a crop must give the same embedding."""
     articulation_weight: float = 3.0
-    schedule: Schedule = Schedule(
-        minutes=25, learning_rate=3e-3, weight_decay=1e-2, evaluate_every_minutes=2.5
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(
+            minutes=28, learning_rate=3e-3, weight_decay=1e-2, evaluate_every_minutes=2.5
+        )
     )
 
 
@@ -143,7 +145,7 @@ class SpeechLoss:
 
 
 def train(recipe: SpeechEncoderRecipe) -> SpeechScores:
-    """Trains, writes the best weights with their config and a JSON-lines log beside them, returns the best scores.
+    """Trains; writes the best weights with their config and a log beside them; returns the best scores.
 
     Raises:
         InputError: The data folder holds no corpus.

@@ -1,7 +1,7 @@
-"""Forced alignment of real speech whose words are known, by PocketSphinx (optional; an English acoustic model).
+"""Forced alignment of real speech whose words are known, by PocketSphinx and its English acoustic model.
 
-Other languages are aligned with the English phone nearest to each of their phones: the names stay those of the
-language, only the times come from the aligner.
+Other languages are aligned with the English phone nearest to each of their phones: the names stay those of
+the language, only the times come from the aligner.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,9 @@ class Aligner:
             import pocketsphinx
         except ImportError as error:
             raise UsageError("PocketSphinx is not installed; run: pip install pocketsphinx") from error
-        self._decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", bestpath=False, beam=1e-80, wbeam=1e-60)
+        self._decoder = pocketsphinx.Decoder(
+            lm=None, loglevel="FATAL", bestpath=False, beam=1e-80, wbeam=1e-60
+        )
         self._known: set[str] = set()
 
     def align(self, samples: NDArray[np.int16], words: Sequence[Sequence[str]]) -> tuple[PhoneSpan, ...]:

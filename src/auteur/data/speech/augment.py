@@ -1,6 +1,7 @@
 """Crops of speech in rooms, through telephones and other throats, for training the speech encoder.
 
-Each crop is heard twice, by two listeners in different places, so the encoder can learn that both heard the same.
+Each crop is heard twice, by two listeners in different places, so the encoder can learn that both heard the
+same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -117,25 +118,26 @@ class SpeechCrops:
         warped = power.gather(2, index) * (1 - part) + power.gather(2, index + 1) * part
         knots = torch.from_numpy(random.normal(0, 0.6, (count, 1, 6)).astype(np.float32))
         curve = torch.nn.functional.interpolate(knots, size=bands, mode="linear", align_corners=True)
-        limited = torch.from_numpy(random.random((count, 1, 1)) < config.band_limit_probability)
-        limit = torch.where(limited & (torch.arange(bands) > random.integers(52, 62)), 1e-4, 1.0)
-        return warped * torch.exp(curve) * limit.float()
+        is_limited = torch.from_numpy(random.random((count, 1, 1)) < config.band_limit_probability)
+        is_lost = torch.logical_and(is_limited, torch.arange(bands) > int(random.integers(52, 62)))
+        return warped * torch.exp(curve) * torch.where(is_lost, 1e-4, 1.0)
 
     def _masked(self, frames: Tensor) -> Tensor:
         """Blanks one band range and one moment of up to 80 ms of each hearing (SpecAugment)."""
         for one in frames:
-            low, start = self._random.integers(frames.shape[2] - 10), self._random.integers(frames.shape[1] - 8)
+            low = self._random.integers(frames.shape[2] - 10)
+            start = self._random.integers(frames.shape[1] - 8)
             one[:, low : low + self._random.integers(11)] = 0
             one[start : start + self._random.integers(9)] = 0
         return frames
 
 
 def _cut(utterance: Utterance, start_sec: float, speed: float) -> tuple[Samples, NDArray[np.uint8]]:
-    """Three seconds from `start_sec`, played `speed` times as fast; outside the recording: silence, unknown."""
+    """Three seconds from `start_sec`, played `speed` times as fast; silence outside the recording."""
     first = int(start_sec * SAMPLE_RATE_HZ)
     at = np.arange(_CROP_SAMPLES) * speed + first
     samples = np.interp(at, np.arange(utterance.samples.size), utterance.samples, left=0, right=0) / 32_768
-    frame = np.round((np.arange(_CROP_LABELS) / LABEL_RATE_HZ * speed + first / SAMPLE_RATE_HZ) * LABEL_RATE_HZ)
+    frame = np.round(np.arange(_CROP_LABELS) * speed + first * LABEL_RATE_HZ / SAMPLE_RATE_HZ)
     inside = (frame >= 0) & (frame < utterance.labels.size)
     labels = np.full(_CROP_LABELS, UNKNOWN, np.uint8)
     labels[inside] = utterance.labels[frame[inside].astype(int)]
@@ -164,4 +166,5 @@ def _with_noise(sound: Samples, noise: Samples, ratio_db: float) -> Samples:
     speech_power, noise_power = float(np.mean(sound**2)), float(np.mean(noise**2))
     if noise_power == 0 or speech_power == 0:
         return sound
-    return sound + noise * np.float32(np.sqrt(speech_power / noise_power * 10 ** (-ratio_db / 10)))
+    gain = np.sqrt(speech_power / noise_power * 10 ** (-ratio_db / 10))
+    return (sound + noise * gain).astype(np.float32)

@@ -1,7 +1,7 @@
 """Makes the phone corpora: `python -m auteur.data.speech.build --speech DIR --out DIR`.
 
-The folder of real speech is optional and holds `manifest.csv` (columns file, corpus, speaker, text, language; files
-relative to the folder's parent), the recordings being RAVDESS and EMO-DB.
+The folder of real speech is optional and holds `manifest.csv` (columns file, corpus, speaker, text,
+language; files relative to the folder's parent), the recordings being RAVDESS and EMO-DB.
 """
 
 import csv
@@ -23,12 +23,14 @@ from auteur.data.speech.texts import LANGUAGES, sentence
 from auteur.errors import InputError
 
 # "rob" is left out: eSpeak NG 1.51 crashes on it.
-VARIANTS: tuple[str, ...] = tuple(
-    """adam Alex Alicia Andrea Andy anika antonio aunty belinda benjamin boris caleb david Denis Diogo ed edward f1 f2
-    f3 f4 f5 Gene grandma grandpa gustave Henrique Hugo iven iven2 Jacky john klatt klatt2 klatt3 klatt4 klatt5 Lee
-    linda m1 m2 m3 m4 m5 m6 m7 m8 Marco marcelo Mario max michel miguel Mike Mr norbert pablo paul pedro quincy
-    robert sandro shelby steph steph2 Tweaky travis victor whisper whisperf zac""".split()
-)
+_VARIANT_NAMES = """
+    adam Alex Alicia Andrea Andy anika antonio aunty belinda benjamin boris caleb david Denis Diogo ed
+    edward f1 f2 f3 f4 f5 Gene grandma grandpa gustave Henrique Hugo iven iven2 Jacky john klatt klatt2
+    klatt3 klatt4 klatt5 Lee linda m1 m2 m3 m4 m5 m6 m7 m8 Marco marcelo Mario max michel miguel Mike Mr
+    norbert pablo paul pedro quincy robert sandro shelby steph steph2 Tweaky travis victor whisper
+    whisperf zac
+"""
+VARIANTS: tuple[str, ...] = tuple(_VARIANT_NAMES.split())
 HELD_OUT_VARIANTS: frozenset[str] = frozenset(VARIANTS[3::7])
 HELD_OUT_SPEAKERS: frozenset[str] = frozenset(
     ("ravdess_17", "ravdess_18", "ravdess_19", "ravdess_20", "emodb_09", "emodb_10")
@@ -70,7 +72,7 @@ def build(config: BuildConfig) -> None:
 
 def spoken_by_espeak(espeak: Espeak, config: BuildConfig) -> Iterator[Utterance]:
     """Yields invented sentences in every language, voice, tempo and pitch."""
-    chance = random.Random(config.seed)  # noqa: S311  reproducible data, no secret
+    chance = random.Random(config.seed)  # noqa: S311
     for number in range(config.espeak_utterances):
         variant = VARIANTS[number % len(VARIANTS)]
         language = chance.choice(LANGUAGES)
@@ -113,9 +115,10 @@ def recorded(espeak: Espeak, folder: Path, corpus: str) -> Iterator[Utterance]:
         rows = [row for row in csv.DictReader(file) if row["corpus"] == corpus]
     aligner = Aligner()
     for row in rows:
-        samples, rate_hz = soundfile.read(folder.parent / row["file"], dtype="int16")
+        sound, rate_hz = soundfile.read(folder.parent / row["file"], dtype="int16")
         if rate_hz != SAMPLE_RATE_HZ:
             raise InputError(f"{row['file']!r} is at {rate_hz} Hz; recordings must be at {SAMPLE_RATE_HZ} Hz")
+        samples = np.asarray(sound, np.int16)
         labels = _aligned(aligner, samples, pronunciation(espeak, row["text"], row["language"]))
         if labels is not None:
             held_out = row["speaker"] in HELD_OUT_SPEAKERS

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,14 +56,14 @@ def frame_labels(spans: Sequence[PhoneSpan], sample_count: int) -> NDArray[np.ui
     labels = np.full(-(-sample_count * LABEL_RATE_HZ // SAMPLE_RATE_HZ), UNKNOWN, np.uint8)
     for span in spans:
         edges = np.linspace(span.start_sec, span.stop_sec, len(span.phones) + 1)
-        frames = np.ceil(edges * LABEL_RATE_HZ).astype(int)
+        frames = np.ceil(edges * LABEL_RATE_HZ - 1e-6).astype(int)
         for phone, first, last in zip(span.phones, frames, frames[1:], strict=False):
             labels[first:last] = phone_index(phone)
     return labels
 
 
 def save_corpus(path: Path, name: str, utterances: Iterable[Utterance]) -> None:
-    """Writes all utterances of one source into a compressed-free `.npz`; an older file is replaced."""
+    """Writes all utterances of one source into one uncompressed `.npz`; an older file is replaced."""
     rows = list(utterances)
     with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
         np.savez(
@@ -94,5 +95,5 @@ def load_corpus(path: Path) -> PhoneCorpus:
             for a, b, speaker, held in rows
         )
         return PhoneCorpus(name=str(parts["name"]), utterances=utterances)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise InputError(f"cannot read the phone corpus {str(path)!r}: {error}; build it again") from error

@@ -22,11 +22,11 @@ _SILENT = 8
 
 
 class _Identity(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]  # noqa: RUF012
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 
 
 class _Event(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("kind", ctypes.c_int),
         ("unique_identifier", ctypes.c_uint),
         ("text_position", ctypes.c_int),
@@ -132,7 +132,7 @@ class Espeak:
             words=_words(self._recording.events),
         )
 
-    def _receive(self, samples, count: int, events) -> int:  # noqa: ANN001  pointers of the library
+    def _receive(self, samples, count: int, events) -> int:
         if samples and count > 0:
             self._recording.blocks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         number = 0
@@ -177,7 +177,7 @@ def _spans(
 
 
 def _closure_start(samples: NDArray[np.int16], rate_hz: int, earliest: float, burst: float) -> float:
-    """eSpeak NG reports a stop at its burst; the lips or tongue closed when the sound before it fell silent."""
+    """The library reports a stop at its burst; the passage closed when the sound before it fell silent."""
     part = samples[int(earliest * rate_hz) : int(burst * rate_hz)]
     loud = np.flatnonzero(np.abs(part) > _SILENT)
     silent_from = earliest if loud.size == 0 else earliest + (int(loud[-1]) + 1) / rate_hz

@@ -37,15 +37,19 @@ def speak_with_flite(text: str, voice: str) -> tuple[NDArray[np.int16], tuple[Ph
             raise UsageError(f"Flite could not speak with voice {voice!r}; known: {', '.join(FLITE_VOICES)}")
         samples, rate_hz = soundfile.read(path, dtype="int16")
     if rate_hz != SAMPLE_RATE_HZ:
-        raise UsageError(f"Flite voice {voice!r} speaks at {rate_hz} Hz; a voice at {SAMPLE_RATE_HZ} Hz is needed")
-    return samples, _spans(result.stdout)
+        raise UsageError(
+            f"Flite voice {voice!r} speaks at {rate_hz} Hz; a voice at {SAMPLE_RATE_HZ} Hz is needed"
+        )
+    return np.asarray(samples, np.int16), _spans(result.stdout)
 
 
 def _spans(listing: str) -> tuple[PhoneSpan, ...]:
     start, spans = 0.0, []
     for name, stop in _SEGMENT.findall(listing):
         if float(stop) < start:  # the listing starts again at zero with each sentence
-            raise UsageError("Flite phone times are only kept for one sentence; give one without . ! ? inside")
+            raise UsageError(
+                "Flite phone times are only kept for one sentence; give one without . ! ? inside"
+            )
         spans.append(PhoneSpan(start_sec=start, stop_sec=float(stop), phones=phones_of_arpabet(name)))
         start = float(stop)
     return tuple(spans)

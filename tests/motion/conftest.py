@@ -1,0 +1,46 @@
+"""Real components at tiny size, and a face to put motion on."""
+
+import numpy as np
+import pytest
+import torch
+from motion_samples import TINY, shaken
+
+from auteur.face.pose import canonical_face
+from auteur.motion.au_basis import AUBasis
+from auteur.motion.generator import MotionGenerator
+from auteur.motion.habits import FaceHabits
+from auteur.motion.speech_motion import SpeechMotion
+from auteur.motion.storage import shipped_path
+from auteur.weights import load_file
+
+
+@pytest.fixture
+def generator() -> MotionGenerator:
+    model = shaken(MotionGenerator(TINY))
+    model.basis.copy_(torch.randn(model.basis.shape, generator=torch.Generator().manual_seed(1)))
+    return model
+
+
+@pytest.fixture(scope="session")
+def basis() -> AUBasis:
+    return load_file(AUBasis(), shipped_path("au_basis"))
+
+
+@pytest.fixture(scope="session")
+def habits() -> FaceHabits:
+    return load_file(FaceHabits(), shipped_path("habits"))
+
+
+@pytest.fixture
+def speech_motion(generator: MotionGenerator, basis: AUBasis, habits: FaceHabits) -> SpeechMotion:
+    return SpeechMotion(generator=generator, basis=basis, habits=habits)
+
+
+@pytest.fixture(scope="session")
+def portrait() -> np.ndarray:
+    """A face of the canonical shape with irises, [478, 3] px, lips a little open."""
+    face = np.zeros((478, 3))
+    face[:468] = canonical_face()
+    for iris, corners in (((468, 469, 470, 471, 472), (33, 133)), ((473, 474, 475, 476, 477), (362, 263))):
+        face[list(iris)] = face[list(corners)].mean(0)
+    return face * 3.0 + np.array([320.0, 300.0, 0.0])

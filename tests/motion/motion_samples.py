@@ -1,0 +1,23 @@
+"""Tiny models with every weight random."""
+
+from typing import TypeVar
+
+import torch
+
+from auteur.motion.generator import MotionConfig
+
+Module = TypeVar("Module", bound=torch.nn.Module)
+
+TINY = MotionConfig(
+    speech_features=5, coefficients=6, code=8, hidden=8, latent=4, encoder_layers=2, decoder_layers=2,
+    flow_hidden=6, flow_layers=2,
+)  # fmt: skip
+
+
+def shaken(model: Module, seed: int = 0) -> Module:
+    """The model with every weight random, so that nothing is zero by initialisation."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
