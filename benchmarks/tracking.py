@@ -1,10 +1,10 @@
-"""Measures the shipped face tracker on people it never saw: `docs` of the numbers in weights/landmarker.md.
+"""Measures the shipped face tracker on people it never saw: the figures of its weight cards.
 
     python benchmarks/tracking.py --data DATA --labels LABELS --out tracking.json
 
 DATA holds clips/manifest.csv, portraits/ and images (unpacked into LABELS' scenes); LABELS is what
-`python -m auteur.data.face_teacher` wrote. Everything runs as a user would run it: the whole tracker, from pixels,
-with its own detector and smoothing; the reference is the teacher's reading of the same frame.
+`python -m auteur.data.face_teacher` wrote. Everything runs as a user would run it: the whole tracker, from
+pixels, with its own detector and smoothing; the reference is the teacher's reading of the same frame.
 """
 
 import csv
@@ -244,7 +244,7 @@ def _beside(picture: Picture, faces: tuple[CropFrame, ...], random: np.random.Ge
 
 
 def speed(run: Benchmark, backend: AuteurBackend) -> dict[str, object]:
-    """Frames per second over a 512² clip, decoding included, and seconds from a cold start to a first result."""
+    """Frames per second over a 512² clip, decoding included, and seconds from cold start to first result."""
     path = run.data / "clips" / "hdtf_02.mp4"
     with VideoReader(path) as video:
         started = time.perf_counter()
@@ -256,7 +256,7 @@ def speed(run: Benchmark, backend: AuteurBackend) -> dict[str, object]:
             picture = run.data / "portraits" / "generated_woman_0035.jpg"
             command = [sys.executable, "-m", "auteur.cli", "track", str(picture), "-o", f"{folder}/track.csv"]
             started = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
+            subprocess.run(command, check=True, capture_output=True)  # noqa: S603
             starts.append(time.perf_counter() - started)
     return {"frames_per_second": per_second, "start_to_first_result_sec": float(np.median(starts))}
 

@@ -5,7 +5,7 @@ A message names the value, the allowed range and what to do about it, on one lin
 
 
 class AuteurError(Exception):
-    """Base of every error that Auteur raises on purpose. Exit code 5 (internal) unless a subclass says otherwise."""
+    """Base of every error that Auteur raises on purpose. Exit code 5 (internal) unless a subclass differs."""
 
     exit_code = 5
 

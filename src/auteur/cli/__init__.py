@@ -9,6 +9,7 @@ from auteur import __version__
 from auteur.errors import AuteurError
 
 VERBS: dict[str, str] = {
+    "generate": "auteur.cli.generate",
     "track": "auteur.cli.track",
     "verify": "auteur.cli.verify",
 }
@@ -62,6 +63,7 @@ def _run(arguments: list[str]) -> int:
 
 _DESCRIPTION = """Direct a face.
 
+auteur generate me.jpg talk.wav       make a portrait speak
 auteur track me.mp4 -o me.csv          what a face does, frame by frame
 auteur verify out.mp4                  what marks a file carries
 

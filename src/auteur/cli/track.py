@@ -3,6 +3,7 @@
 import json as json_text
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,71 +13,85 @@ from auteur.cli.console import note, progress
 from auteur.errors import UsageError
 from auteur.media import probe
 
+Flag = tyro.conf.FlagCreatePairsOff[bool]
+
 if TYPE_CHECKING:  # importing it takes torch
     from auteur.face.backend import FaceBackend
     from auteur.face.tracker import Sighting
     from auteur.pipelines.tracking import TrackSummary
 
 
-def track(
-    footage: tyro.conf.Positional[Path],
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
-    dense: tyro.conf.FlagCreatePairsOff[bool] = False,
-    plot: Path | None = None,
-    face: int = 0,
-    neutral: float | None = None,
-    smooth: bool = True,
-    backend: Literal["auteur", "mediapipe"] = "auteur",
-    model: Path | None = None,
-    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
-    json: tyro.conf.FlagCreatePairsOff[bool] = False,
-) -> int:
+@dataclass(frozen=True)
+class TrackArguments:
+    """What `auteur track` can be told."""
+
+    footage: tyro.conf.Positional[Path]
+    """A picture (PNG, JPEG, WEBP) or a video of any length."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """The CSV to write."""
+    dense: Flag = False
+    """Also write the 478 mesh points and the 52 blendshapes."""
+    plot: Path | None = None
+    """Also draw the Action Units over time into this PNG."""
+    face: int = 0
+    """Which face when there are several: 0 is the largest, 1 the next."""
+    neutral: float | None = None
+    """Time in seconds at which the person is at rest; Action Units are measured from there. Unless given, the
+    calmest frames of the first 20 s stand in."""
+    smooth: bool = True
+    """Average out jitter; blinks and lip closures keep their height and are not delayed."""
+    backend: Literal["auteur", "mediapipe"] = "auteur"
+    """What reads faces: our own network, or MediaPipe with --model."""
+    model: Path | None = None
+    """MediaPipe's face_landmarker.task."""
+    overwrite: Flag = False
+    """Replace files that exist."""
+    json: Flag = False
+    """End with one JSON object on standard output."""
+
+    def check(self) -> None:
+        """Raises `UsageError` where a value is outside its range or two do not go together."""
+        if self.face < 0:
+            raise UsageError(f"--face is {self.face}; it must be 0 (the largest) or more")
+        if self.neutral is not None and not 0 <= self.neutral < math.inf:
+            raise UsageError(f"--neutral is {self.neutral}; it must be a time in seconds, 0 or more")
+        if (self.backend == "mediapipe") != (self.model is not None):
+            raise UsageError("--backend mediapipe and --model face_landmarker.task go together")
+
+
+def track(arguments: tyro.conf.OmitArgPrefixes[TrackArguments]) -> int:
     """Writes what a face does, frame by frame, as an OpenFace-compatible table.
 
     One row per frame: 68 landmarks, 17 Action Unit intensities (0 to 5) and 18 presences, head pose, gaze,
     confidence and time.
 
     Example: auteur track interview.mp4 -o interview.csv --plot interview.png
-
-    Args:
-        footage: A picture (PNG, JPEG, WEBP) or a video of any length.
-        out: The CSV to write.
-        dense: Also write the 478 mesh points and the 52 blendshapes.
-        plot: Also draw the Action Units over time into this PNG.
-        face: Which face when there are several: 0 is the largest, 1 the next.
-        neutral: Time in seconds at which the person is at rest; Action Units are measured from there. Unless
-            given, the calmest frames of the first 20 s stand in.
-        smooth: Average out jitter; blinks and lip closures keep their height and are not delayed.
-        backend: What reads faces: our own network, or MediaPipe with --model.
-        model: MediaPipe's face_landmarker.task.
-        overwrite: Replace files that exist.
-        json: End with one JSON object on standard output.
-
-    Returns:
-        Exit code.
     """
     from auteur.pipelines.plotting import check_plot, plot_track
 
     started_sec = time.monotonic()
-    _check(face, neutral, backend, model)
+    arguments.check()
+    footage, out, plot = arguments.footage, arguments.out, arguments.plot
     if plot is not None:
-        check_plot(plot, overwrite=overwrite)
+        check_plot(plot, overwrite=arguments.overwrite)
     info = probe(footage)
 
     # It takes torch: not before the input is known to be good.
     from auteur.pipelines.tracking import TrackOptions, track_file
 
-    reader = _backend(model)
-    options = TrackOptions(dense=dense, smooth=smooth, face=face, neutral_sec=neutral)
+    reader = _backend(arguments.model)
+    options = TrackOptions(
+        dense=arguments.dense, smooth=arguments.smooth, face=arguments.face, neutral_sec=arguments.neutral
+    )
     with progress("tracking", info.frames) as advance:
         summary = track_file(
-            footage, out, reader, options, overwrite=overwrite, on_frame=advance, on_sighting=_tell
+            footage, out, reader, options, overwrite=arguments.overwrite, on_frame=advance, on_sighting=_tell
         )
     if plot is not None:
-        plot_track(out, plot, overwrite=overwrite)
+        plot_track(out, plot, overwrite=arguments.overwrite)
     result = {"output": str(out), **_result(summary, started_sec), "backend": reader.name}
     text = f"{out}: {summary.frames_with_face} of {summary.frames} frames"
-    print(json_text.dumps(result) if json else text)
+    print(json_text.dumps(result) if arguments.json else text)
     return 0
 
 
@@ -95,15 +110,6 @@ def _result(summary: "TrackSummary", started_sec: float) -> dict[str, int | floa
         "fps": str(summary.rate),
         "seconds": round(time.monotonic() - started_sec, 3),
     }
-
-
-def _check(face: int, neutral: float | None, backend: str, model: Path | None) -> None:
-    if face < 0:
-        raise UsageError(f"--face is {face}; it must be 0 (the largest) or more")
-    if neutral is not None and not 0 <= neutral < math.inf:
-        raise UsageError(f"--neutral is {neutral}; it must be a time in seconds, 0 or more")
-    if (backend == "mediapipe") != (model is not None):
-        raise UsageError("--backend mediapipe and --model face_landmarker.task go together")
 
 
 def _backend(model: Path | None) -> "FaceBackend":

@@ -1,0 +1,1 @@
+"""Footage, labels and samples: what the recipes in `train` read."""

@@ -26,7 +26,7 @@ CONSISTENT = 0.05
 """How far, in eye distances, landmarks may move when the crop does; those of a non-face move with it."""
 
 _LOOKS_FROM_BESIDE = ((0.08, -0.05, 1.15, 0.1), (-0.08, 0.06, 0.9, -0.12))
-"""Other framings of the same face: shift to the right and down in sides of the crop, scale, turn in radians."""
+"""Other framings of the same face: shift right and down in sides of the crop, scale, turn in radians."""
 
 SMALLEST_FACE_PX = 18.0
 """Size under which letters and leaves look like faces."""

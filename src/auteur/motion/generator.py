@@ -85,6 +85,9 @@ class MotionGenerator(nn.Module):
     """[K, 478, 3] in millimetres of the canonical head, per unit of each coefficient."""
     speech_mean: Tensor
     speech_deviation: Tensor
+    spoken_gap: Tensor
+    """[2]: mean in mm of the lip gap generated from speech alone, and the factor by which people's gaps vary
+    more than it does. The mode of the prior is an average over ways to say the same, so it moves too little."""
 
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()
@@ -116,6 +119,7 @@ class MotionGenerator(nn.Module):
             condition=2 * code,
         )
         self.register_buffer("basis", torch.zeros(config.coefficients, MESH_POINTS, 3))
+        self.register_buffer("spoken_gap", torch.tensor([0.0, 1.0]))
         self.register_buffer("speech_mean", torch.zeros(config.speech_features))
         self.register_buffer("speech_deviation", torch.ones(config.speech_features))
 

@@ -30,7 +30,11 @@ MOTION_RATE = Fraction(25)
 _SILENT_LOUDNESS = 0.35
 _LOUDNESS_SLOPE = 0.06
 _LIDS = ("AU45", "AU43")
-_CLOSURE_SHARPNESS = 2.0
+_SURE_SILENCE = (0.85, 0.95)
+_SURE_CLOSURE = (0.5, 0.7)
+"""Probabilities of the encoder from which a cue begins to count, and from which it counts fully."""
+_SILENCE_MARGIN_FRAMES = 6
+_SILENCE_RAMP = np.array([1, 2, 3, 2, 1]) / 9
 _FRAMES_AT_ONCE = 256
 
 
@@ -49,14 +53,16 @@ class SpeechCues:
         silence, closed = (
             analysis.articulation[:, ARTICULATIONS.index(name)].numpy() for name in ("silence", "lips_closed")
         )
-        quiet = cls.of_loudness(analysis.loudness.numpy()).silence
-        return cls(silence=_spread_inwards(np.maximum(silence, quiet)), closure=_sharper(closed))
+        quiet = _quiet(analysis.loudness.numpy())
+        return cls(
+            silence=_pauses(np.maximum(_between(silence, _SURE_SILENCE), quiet)),
+            closure=_a_frame_early(_between(closed, _SURE_CLOSURE)),
+        )
 
     @classmethod
     def of_loudness(cls, loudness: Floats) -> "SpeechCues":
         """Returns the cues that loudness alone gives ([T], 0 at 50 dB under the loud parts): no closures."""
-        silence = 1 / (1 + np.exp((loudness - _SILENT_LOUDNESS) / _LOUDNESS_SLOPE))
-        return cls(silence=_spread_inwards(silence), closure=np.zeros(len(loudness)))
+        return cls(silence=_pauses(_quiet(loudness)), closure=np.zeros(len(loudness)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -189,7 +195,11 @@ class SpeechMotion:
         spoken = self.generator.displacement(torch.from_numpy(motion.coefficients[part])).numpy()
         closure = motion.cues.closure[part]
         talking = 1 - motion.cues.silence[part] if motion.heard else np.ones(len(spoken))
-        gap = lip_gap(spoken) * talking
+        gap = lip_gap(spoken)
+        if motion.heard:
+            mean, gain = self.generator.spoken_gap.tolist()
+            gap = np.maximum(mean + gain * (gap - mean), 0)
+        gap = gap * talking
         spoken = with_lip_gap(spoken, gap, self._opening)
         if motion.asked is None:
             return with_lip_gap(spoken, fused_gap(gap, np.zeros_like(gap), closure), self._opening)
@@ -302,15 +312,22 @@ def _without_lids(track: AUTrack) -> Floats:
     return values
 
 
-def _sharper(closure: Floats) -> Floats:
-    """Probabilities pushed to certainty, and held for the frame before: lips close before the sound does."""
-    sharp = np.clip(_CLOSURE_SHARPNESS * (closure - 0.5) + 0.5, 0, 1)
-    return np.maximum(sharp, 0.7 * np.append(sharp[1:], sharp[-1]))
+def _quiet(loudness: Floats) -> Floats:
+    return 1 / (1 + np.exp((loudness - _SILENT_LOUDNESS) / _LOUDNESS_SLOPE))
 
 
-def _spread_inwards(silence: Floats) -> Floats:
-    """Silence that begins late and ends early by a frame, smoothed: mouths open before they sound."""
-    padded = np.pad(silence, 2, mode="edge")
-    least = np.min([padded[i : i + len(silence)] for i in range(5)], axis=0)
-    padded = np.pad(least, 1, mode="edge")
-    return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+def _between(values: Floats, bounds: tuple[float, float]) -> Floats:
+    return np.clip((values - bounds[0]) / (bounds[1] - bounds[0]), 0, 1)
+
+
+def _a_frame_early(closure: Floats) -> Floats:
+    """Lips that close a frame before it is heard."""
+    return np.maximum(closure, np.append(closure[1:], closure[-1]))
+
+
+def _pauses(silence: Floats) -> Floats:
+    """Only the inside of long silences: people keep their lips apart in short pauses and before they speak."""
+    margin = _SILENCE_MARGIN_FRAMES
+    padded = np.pad(silence, margin, constant_values=1.0)
+    least = np.lib.stride_tricks.sliding_window_view(padded, 2 * margin + 1).min(axis=1)
+    return np.convolve(np.pad(least, 2, mode="edge"), _SILENCE_RAMP, mode="valid")

@@ -33,8 +33,10 @@ def load_shipped(model: Model, name: str) -> Model:
     """Fills `model` with the shipped weights `name` and returns it in evaluation mode.
 
     Raises:
-        WeightsError: The file is missing, damaged or not of this model's shape.
+        WeightsError: There are none of that name, or they are missing, damaged or not of this shape.
     """
+    if name not in shipped():
+        raise WeightsError(f"no weights {name!r} ship with this version; there are {', '.join(shipped())}")
     path = Path(str(resources.files("auteur.weights").joinpath(f"{name}.safetensors")))
     return load_file(model, path, sha256=shipped()[name])
 
