@@ -33,3 +33,10 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
             bar.update(task, completed=done, speed=f"{speed:.0f}/s" if speed else "")
 
         yield update
+
+
+def one_thread() -> None:
+    """Gives torch one thread: its pieces of work are too small to share, and sharing stalls on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from auteur.cli.console import note, progress
+from auteur.cli.console import note, one_thread, progress
 from auteur.errors import UsageError
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
@@ -77,6 +77,7 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
         blinks=arguments.blinks,
         gaze=arguments.gaze,
     )
+    one_thread()
     head = TalkingHead.from_pretrained()
     video = head.perform(arguments.portrait, arguments.speech, asked, settings, face=arguments.face)
     for line in video.notes:

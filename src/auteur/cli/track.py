@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from auteur.cli.console import note, progress
+from auteur.cli.console import note, one_thread, progress
 from auteur.errors import UsageError
 from auteur.media import probe
 
@@ -79,6 +79,7 @@ def track(arguments: tyro.conf.OmitArgPrefixes[TrackArguments]) -> int:
     # It takes torch: not before the input is known to be good.
     from auteur.pipelines.tracking import TrackOptions, track_file
 
+    one_thread()
     reader = _backend(arguments.model)
     options = TrackOptions(
         dense=arguments.dense, smooth=arguments.smooth, face=arguments.face, neutral_sec=arguments.neutral

@@ -86,10 +86,8 @@ def cut(picture: Tensor, frame: CropFrame, size_px: int) -> Tensor:
     if left >= right or top >= bottom:
         return torch.zeros(3, size_px, size_px)
     region = picture[top:bottom, left:right].permute(2, 0, 1)[None]  # [1, 3, h, w]
-    region = region.to(torch.float32, memory_format=torch.contiguous_format) / 255
     factor = max(1, int(frame.side_px // size_px))
-    if factor > 1:
-        region = functional.avg_pool2d(region, factor, ceil_mode=True, count_include_pad=False)
+    region = _averaged_down(region.to(torch.float32, memory_format=torch.contiguous_format), factor) / 255
     to_picture = torch.from_numpy(invert(frame.matrix(size_px)))
     # align_corners=False measures from edges: -1 is the left of the first pixel, 1 the right of the last.
     offset = torch.tensor([left, top]) - 0.5
@@ -101,3 +99,18 @@ def cut(picture: Tensor, frame: CropFrame, size_px: int) -> Tensor:
     )
     grid = functional.affine_grid(theta[None].float(), [1, 3, size_px, size_px], align_corners=False)
     return functional.grid_sample(region, grid, align_corners=False)[0]
+
+
+def _averaged_down(region: Tensor, factor: int) -> Tensor:
+    """Returns means of whole factor × factor blocks of [1, 3, h, w]; several times faster than pooling."""
+    height, width = (max(1, size // factor) * factor for size in region.shape[2:])
+    region = functional.pad(region, (0, max(0, width - region.shape[3]), 0, max(0, height - region.shape[2])))
+    blocks = [
+        region[:, :, row:height:factor, column:width:factor]
+        for row in range(factor)
+        for column in range(factor)
+    ]
+    total = blocks[0].clone()
+    for block in blocks[1:]:
+        total += block
+    return total / factor**2

@@ -24,8 +24,8 @@ MESH_POINTS = 478
 class MotionConfig:
     """Sizes. The defaults are the shipped compact model's."""
 
-    speech_features: int = 81
-    """Numbers per frame of speech: 1024 for HuBERT large."""
+    speech_features: int = 79
+    """Numbers per frame of speech: the compact encoder's; 1024 for HuBERT large."""
     action_units: int = 18
     """OpenFace's 17 intensities, each as a part of its full scale, and the presence of AU28."""
     coefficients: int = 48
@@ -42,7 +42,7 @@ class MotionConfig:
     flow_layers: int = 4
     flow_couplings: int = 4
     """Paper C: four residual coupling layers."""
-    dropout: float = 0.2
+    dropout: float = 0.3
 
     @classmethod
     def full(cls, *, speech_features: int = 1024) -> "MotionConfig":
@@ -86,8 +86,8 @@ class MotionGenerator(nn.Module):
     speech_mean: Tensor
     speech_deviation: Tensor
     spoken_gap: Tensor
-    """[2]: mean in mm of the lip gap generated from speech alone, and the factor by which people's gaps vary
-    more than it does. The mode of the prior is an average over ways to say the same, so it moves too little."""
+    """[2]: mean in mm of the lip gap generated from speech alone, and the factor by which gaps of people vary
+    more than it does. The mode of the prior averages over ways to say the same, so it moves too little."""
 
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ _SILENT_LOUDNESS = 0.35
 _LOUDNESS_SLOPE = 0.06
 _LIDS = ("AU45", "AU43")
 _SURE_SILENCE = (0.85, 0.95)
-_SURE_CLOSURE = (0.5, 0.7)
+_SURE_CLOSURE = (0.45, 0.65)
 """Probabilities of the encoder from which a cue begins to count, and from which it counts fully."""
 _SILENCE_MARGIN_FRAMES = 6
 _SILENCE_RAMP = np.array([1, 2, 3, 2, 1]) / 9
@@ -326,7 +326,7 @@ def _a_frame_early(closure: Floats) -> Floats:
 
 
 def _pauses(silence: Floats) -> Floats:
-    """Only the inside of long silences: people keep their lips apart in short pauses and before they speak."""
+    """Only the inside of long silences: lips stay apart in short pauses and part before speech."""
     margin = _SILENCE_MARGIN_FRAMES
     padded = np.pad(silence, margin, constant_values=1.0)
     least = np.lib.stride_tricks.sliding_window_view(padded, 2 * margin + 1).min(axis=1)

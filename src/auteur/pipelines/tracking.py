@@ -3,7 +3,7 @@
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,7 @@ from auteur.facs import convert
 from auteur.files import atomic_path
 from auteur.formats import PRESENCE_COLUMNS, OpenFaceRow, OpenFaceWriter, pose_to_openface
 from auteur.media import MediaInfo, VideoFrame, VideoReader, probe, read_image
+from auteur.pipelines.prefetch import prefetched
 from auteur.signals import AUTrack, topology
 
 CALM_SEARCH_SEC = 20
@@ -112,8 +113,8 @@ def track_file(
 @contextmanager
 def _frames(path: Path, info: MediaInfo) -> Iterator[Iterable[VideoFrame]]:
     if info.kind == "video":
-        with VideoReader(path) as video:
-            yield video
+        with VideoReader(path) as video, closing(prefetched(video)) as frames:
+            yield frames
     else:
         yield [VideoFrame(image=read_image(path), index=0, time_sec=Fraction(0))]
 

@@ -49,7 +49,7 @@ REGIONS: dict[int, tuple[tuple[int, ...], float]] = {
 _PENALTY = 60.0
 """In frames at full intensity: a unit seen less than this is pulled to zero noticeably."""
 _APEX_GAIN = {1: 1.5, 2: 1.6, 4: 1.3, 6: 1.6, 12: 1.2, 14: 1.2}
-"""People in clips hardly reach the height of these units, and the ridge shrinks what they show; set by eye."""
+"""People in clips hardly reach the height of these units, and the ridge shrinks them; set by eye."""
 _LARGEST_MM = 7.0
 """Of any vertex but the jaw's at full intensity; beyond it are artefacts of rare units."""
 

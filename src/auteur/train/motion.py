@@ -1,6 +1,6 @@
 """Recipe: the variational motion generator of paper C, on tracks that `auteur.data.motion_tracks` wrote.
 
-    python -m auteur.train.motion --tracks TRACKS --out motion.safetensors --schedule.minutes 20
+    python -m auteur.train.motion --tracks TRACKS --out motion.safetensors --schedule.minutes 6
 
 Trains on everybody but the people held out for tests and for choosing the checkpoint
 (`motion_tracks.part_of`).
@@ -28,7 +28,6 @@ from auteur.motion.generator import MotionConfig, MotionGenerator
 from auteur.motion.storage import config_to_metadata
 from auteur.motion.sync import MOUTH, SyncExpert
 from auteur.train.loop import Batch, Schedule, save_half, train_for
-
 
 LARGEST_GAIN = 2.5
 """Of the spoken lip gap about its mean; beyond it errors grow louder than speech."""
@@ -61,13 +60,13 @@ class MotionRecipe:
     batch_size: int = 16
     drop_speech: float = 0.25
     """Chance that a window with speech is shown without it."""
-    drop_aus: float = 0.6
+    drop_aus: float = 0.7
     """Chance that a window with speech is shown without AUs; the others never are."""
     config: MotionConfig = field(default_factory=MotionConfig)
     weights: MotionLossWeights = MotionLossWeights()
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
-            minutes=20, learning_rate=1e-3, weight_decay=0.02, evaluate_every_minutes=1
+            minutes=6, learning_rate=1.5e-3, weight_decay=0.02, evaluate_every_minutes=0.4
         )
     )
 
@@ -239,7 +238,9 @@ def train(recipe: MotionRecipe) -> MotionScores:
         schedule=recipe.schedule,
         out=recipe.out,
     )
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(recipe.out).items()})
+    model.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in load_file(recipe.out).items()}
+    )
     generator = model.generator.eval()
     fit_spoken_gap(generator, clips)
     save_half(generator, recipe.out)

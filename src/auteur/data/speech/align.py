@@ -29,7 +29,7 @@ class Aligner:
         except ImportError as error:
             raise UsageError("PocketSphinx is not installed; run: pip install pocketsphinx") from error
         self._decoder = pocketsphinx.Decoder(
-            lm=None, loglevel="FATAL", bestpath=False, beam=1e-80, wbeam=1e-60
+            lm=None, loglevel="FATAL", bestpath=False, beam=0, wbeam=0, pbeam=0
         )
         self._known: set[str] = set()
 
