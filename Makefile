@@ -1,4 +1,5 @@
 # Every target does its own set-up; it needs Python 3.11 or newer, make and a package index, nothing else.
+#   make demo    a portrait speaks in three emotions: out/demo.mp4
 #   make test    formatting, lint, types, tests
 # Another Python: make test PYTHON=/path/to/python3.12
 
@@ -10,8 +11,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: test check lint types unit clean
+.PHONY: demo test check lint types unit clean
 .NOTPARALLEL:
+
+demo: $(READY)
+	$(BIN)/python examples/demo.py
 
 test: lint types unit
 

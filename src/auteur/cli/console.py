@@ -36,7 +36,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 
 def one_thread() -> None:
-    """Gives torch one thread: its pieces of work are too small to share, and sharing stalls on a busy machine."""
+    """Gives torch one thread: its pieces of work are too small to share; sharing stalls on busy machines."""
     import torch
 
     torch.set_num_threads(1)

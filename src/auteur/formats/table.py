@@ -18,7 +18,7 @@ MAX_COLUMNS = 4096
 MAX_ROWS = 1_000_000
 """Most rows of a table: eleven hours at 25 frames per second."""
 
-_LARGEST = 3.4e38  # what float32 holds
+_LARGEST = 3.4028235677973362e38  # what still rounds to a float32
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 

@@ -40,8 +40,8 @@ SILENT_POWER = 1e-9
 """Recordings whose loud frames stay below this (about -65 dBFS) are silence, not quiet speech."""
 _FLOOR = 1e-5
 _ACTIVE = 1e-3
-_PRIOR_FRAMES = 200.0
-_PRIOR_LOWEST, _PRIOR_HIGHEST = -2.5, -8.5
+_PRIOR_FRAMES = 50.0
+_PRIOR_MEAN = -2.0
 
 
 def mel_filters(config: MelConfig) -> Tensor:
@@ -108,12 +108,8 @@ def active_sum(power: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def finish_level(reference: Tensor, total: Tensor, count: Tensor) -> Level:
-    """Returns the level from the sums of `active_sum` and two seconds of the average voice.
-
-    Without that average, a lone vowel would be its own mean and level itself away.
-    """
-    prior = torch.linspace(_PRIOR_LOWEST, _PRIOR_HIGHEST, total.shape[-1]).to(total)
-    mean = (total + _PRIOR_FRAMES * prior) / (count + _PRIOR_FRAMES)
+    """Returns the level from the sums of `active_sum`; half a second of prior keeps short recordings sane."""
+    mean = (total + _PRIOR_FRAMES * _PRIOR_MEAN) / (count + _PRIOR_FRAMES)
     return Level(reference, mean.to(reference.dtype))
 
 

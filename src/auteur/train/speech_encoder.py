@@ -24,7 +24,7 @@ from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, Spe
 from auteur.speech.phones import ARTICULATIONS, articulation_table
 from auteur.train.loop import Batch, Schedule, train_for
 
-SHARES = {"espeak": 0.35, "flite": 0.25, "ravdess": 0.18, "emodb": 0.22}
+SHARES = {"espeak": 0.3, "flite": 0.25, "ravdess": 0.2, "emodb": 0.25}
 """How often each source is drawn; sources whose file is absent are passed over."""
 
 
@@ -43,7 +43,7 @@ class SpeechEncoderRecipe:
     articulation_weight: float = 3.0
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
-            minutes=26, learning_rate=3e-3, weight_decay=1e-2, evaluate_every_minutes=2.5
+            minutes=28, learning_rate=3e-3, weight_decay=1e-2, evaluate_every_minutes=2.5
         )
     )
 

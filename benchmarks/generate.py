@@ -1,0 +1,285 @@
+"""Measures `auteur generate` in its own final frames: what was asked for against what the tracker sees.
+
+    python benchmarks/generate.py --portraits face1.jpg face2.jpg --speech talk.wav --out generate.json
+
+Action Units are read by the shipped tracker, calibrated on the same portrait with nothing asked.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import tyro
+from PIL import Image
+
+from auteur.face.action_units import Neutral, action_units, neutral_of
+from auteur.face.auteur_backend import AuteurBackend
+from auteur.face.tracker import FaceTracker
+from auteur.facs import ACTION_UNITS, EMOTIONS, au_track
+from auteur.motion.mouth import lip_gap
+from auteur.pipelines import talking_head
+from auteur.pipelines.request import Performance
+from auteur.pipelines.talking_head import Settings, TalkingHead, TalkingVideo
+from auteur.signals import AUTrack
+
+UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
+"""OpenFace's intensities."""
+DURING_SPEECH = (1, 2, 4, 5, 6, 7, 12)
+LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+FRAMES_PER_LEVEL = 2
+STILL = Settings(head=0.0, blinks=False, gaze=False)
+RATE = Fraction(25)
+
+Floats = np.ndarray
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What to generate from, and where the figures go."""
+
+    portraits: tuple[Path, ...]
+    speech: Path
+    """Speech of some seconds; longer runs repeat it."""
+    out: Path
+    sheets: Path | None = None
+    """Folder for one picture per unit: every portrait at 0 and at 1."""
+    memory_minutes: int = 10
+    """Length of the long run, compared with one minute."""
+    only: tuple[Literal["sweep", "speech_sweep", "same_frames", "emotion", "speed", "memory"], ...] = ()
+    """Parts to run; all unless given."""
+
+
+def write_sound(path: Path, samples: Floats, rate_hz: int = 16000) -> Path:
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, rate_hz, 0, "NONE", ""))
+        sound.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return path
+
+
+def read(frames: list[Floats]) -> tuple[Floats, Floats]:
+    """Returns landmarks [T, 478, 3] and blendshapes [T, 52] of frames that all show the face."""
+    readings = [reading for reading in FaceTracker(AuteurBackend()).track(frames) if reading is not None]
+    if len(readings) != len(frames):
+        raise SystemExit(f"the face was lost in {len(frames) - len(readings)} of {len(frames)} frames")
+    return np.stack([r.landmarks for r in readings]), np.stack([r.blendshapes for r in readings])
+
+
+def measured(landmarks: Floats, blendshapes: Floats, neutral: Neutral) -> Floats:
+    """Returns the intensity of every unit [T, 17], the mean of its sides."""
+    track = action_units(landmarks, blendshapes, rate=RATE, neutral=neutral)
+    sides = [[track.channel(control) for control in ACTION_UNITS[unit].controls] for unit in UNITS]
+    return np.stack([np.mean(values, axis=0) for values in sides], axis=1)
+
+
+def ranks(values: Floats) -> Floats:
+    return (values[:, None] > values).sum(1) + (values[:, None] == values).sum(1) / 2
+
+
+def rank_correlation(asked: Floats, seen: Floats) -> float:
+    if np.ptp(seen) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks(asked), ranks(seen))[0, 1])
+
+
+def figures(unit: int, seen: Floats) -> dict[str, float]:
+    """Returns a unit's figures from what was seen [levels, 17]."""
+    region = ACTION_UNITS[unit].region
+    others = [i for i, other in enumerate(UNITS) if ACTION_UNITS[other].region != region]
+    change = seen[-1] - seen[0]
+    worst = max(others, key=lambda i: abs(change[i]))
+    return {
+        "rank_correlation": rank_correlation(np.array(LEVELS), seen[:, UNITS.index(unit)]),
+        "own_change": float(change[UNITS.index(unit)]),
+        "other_regions": float(np.abs(change[others]).mean()),
+        "worst_other": float(change[worst]),
+        "worst_other_unit": float(UNITS[worst]),
+    }
+
+
+def summary(by_portrait: dict[str, dict[int, dict[str, float]]]) -> dict[str, object]:
+    """Returns the means over portraits beside the portraits' own figures."""
+    units = next(iter(by_portrait.values()))
+    means = {
+        unit: {
+            key: float(np.mean([portrait[unit][key] for portrait in by_portrait.values()]))
+            for key in ("rank_correlation", "own_change", "other_regions")
+        }
+        for unit in units
+    }
+    return {"mean": means, "portraits": by_portrait}
+
+
+def staircase() -> AUTrack:
+    """Returns a track that asks for nothing, then for each unit at each level above 0, in turn."""
+    controls = [control for unit in UNITS for control in ACTION_UNITS[unit].controls]
+    rows = [np.zeros(len(controls))]
+    for unit in UNITS:
+        mine = np.array([control in ACTION_UNITS[unit].controls for control in controls], dtype=float)
+        rows += [level * mine for level in LEVELS[1:]]
+    values = np.repeat(np.stack(rows), FRAMES_PER_LEVEL, axis=0).astype(np.float32)
+    return AUTrack(values=values, rate=RATE, channels=tuple(controls), convention="facs")
+
+
+def full(track: AUTrack) -> AUTrack:
+    """Returns the track with every channel of the hub convention."""
+    names = [control for unit in ACTION_UNITS.values() for control in unit.controls]
+    values = np.zeros((track.frames, len(names)), dtype=np.float32)
+    values[:, [names.index(name) for name in track.channels]] = track.values
+    return au_track(values, convention="facs", rate=RATE)
+
+
+def sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
+    """Asks a silent, still portrait for one unit at a time."""
+    track = full(staircase())
+    silence = write_sound(folder / "silence.wav", np.zeros(track.frames * 640))
+    result: dict[str, dict[int, dict[str, float]]] = {}
+    shown: list[list[Floats]] = []
+    for path in run.portraits:
+        frames = list(head.perform(path, silence, Performance(track=track), STILL).frames())
+        chosen = frames[FRAMES_PER_LEVEL - 1 :: FRAMES_PER_LEVEL]
+        landmarks, blendshapes = read(chosen)
+        seen = measured(landmarks, blendshapes, neutral_of(landmarks[:1], blendshapes[:1]))
+        steps = len(LEVELS) - 1
+        result[path.stem] = {
+            unit: figures(unit, seen[[0, *range(1 + steps * i, 1 + steps * (i + 1))]])
+            for i, unit in enumerate(UNITS)
+        }
+        shown.append([chosen[0], *chosen[steps::steps]])
+    if run.sheets is not None:
+        draw(run.sheets, shown)
+    return summary(result)
+
+
+def draw(folder: Path, shown: list[list[Floats]]) -> None:
+    """Writes one picture per unit: every portrait at 0 (above) and at 1 (below)."""
+    small = [[np.asarray(Image.fromarray(f).resize((320, 320))) for f in frames] for frames in shown]
+    for i, unit in enumerate(UNITS, start=1):
+        rows = [np.hstack([frames[j] for frames in small]) for j in (0, i)]
+        Image.fromarray(np.vstack(rows)).save(folder / f"AU{unit:02d}.png")
+
+
+def speech_sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
+    """Asks a speaking portrait for upper-face units and AU12; means over the clip, 5 frames a second."""
+    silence = write_sound(folder / "silence.wav", np.zeros(9600))
+    settings = dataclasses.replace(STILL, fps=Fraction(5))
+    result: dict[str, dict[int, dict[str, float]]] = {}
+    for path in run.portraits:
+        neutral = neutral_of(*read(list(head.perform(path, silence, Performance(), settings).frames())))
+
+        def seen(asked: dict[str, float], path: Path = path, neutral: Neutral = neutral) -> Floats:
+            video = head.perform(path, run.speech, Performance(action_units=asked), settings)
+            return measured(*read(list(video.frames())), neutral).mean(axis=0)
+
+        rest = seen({})
+        result[path.stem] = {
+            unit: figures(unit, np.stack([rest, *(seen({f"AU{unit}": level}) for level in LEVELS[1:])]))
+            for unit in DURING_SPEECH
+        }
+    return summary(result)
+
+
+def same_frames(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
+    """Whether the frames stay the same, bit by bit, in pieces of 16, 5 and 1."""
+    portrait = _smaller(run.portraits[0], folder)
+    hashes: set[str] = set()
+    usual = talking_head.FRAMES_AT_ONCE
+    for size in (usual, 5, 1):
+        talking_head.FRAMES_AT_ONCE = size
+        digest = hashlib.sha256()
+        for frame in head.perform(portrait, run.speech, Performance("happy"), Settings(seed=3)).frames():
+            digest.update(frame.tobytes())
+        hashes.add(digest.hexdigest())
+    talking_head.FRAMES_AT_ONCE = usual
+    return {"same": len(hashes) == 1, "sizes": [usual, 5, 1]}
+
+
+def emotion(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
+    """Correlation of the inner-lip gap with and without each emotion at full intensity."""
+
+    def gap(asked: Performance) -> Floats:
+        video: TalkingVideo = head.perform(run.portraits[0], run.speech, asked, STILL)
+        return lip_gap(video.landmarks().values)
+
+    plain = gap(Performance())
+    return {name: float(np.corrcoef(plain, gap(Performance(name)))[0, 1]) for name in EMOTIONS}
+
+
+def speed(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
+    """Wall seconds per second of speech, for 10 s at 512 × 512, from cold start to the finished file."""
+    portrait = _smaller(run.portraits[0], folder, side_px=512)
+    seconds, _ = _generate(portrait, _repeated(run.speech, folder, 10), folder)
+    return {"times_real_time": seconds / 10}
+
+
+def memory(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
+    """Peak memory of a long run against that of a minute."""
+    portrait = _smaller(run.portraits[0], folder)
+    peaks = {
+        minutes: _generate(portrait, _repeated(run.speech, folder, 60 * minutes), folder)[1]
+        for minutes in (1, run.memory_minutes)
+    }
+    return {"peak_mb": peaks, "ratio": peaks[run.memory_minutes] / peaks[1]}
+
+
+def _smaller(portrait: Path, folder: Path, side_px: int = 256) -> Path:
+    path = folder / f"{portrait.stem}_{side_px}.png"
+    Image.open(portrait).convert("RGB").resize((side_px, side_px), Image.Resampling.LANCZOS).save(path)
+    return path
+
+
+def _repeated(speech: Path, folder: Path, seconds: int) -> Path:
+    from auteur.media import read_speech
+
+    samples = read_speech(speech).samples
+    return write_sound(folder / f"{seconds}.wav", np.resize(samples, seconds * 16000))
+
+
+def _generate(portrait: Path, speech: Path, folder: Path) -> tuple[float, float]:
+    """Returns wall seconds and peak megabytes of `auteur generate` in a process of its own."""
+    out = folder / f"{speech.stem}.mp4"
+    command = [sys.executable, "-m", "auteur.cli", "generate", str(portrait), str(speech), "-o", str(out)]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed with status {status}")
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+PARTS: dict[str, Callable[[Benchmark, TalkingHead, Path], dict[str, object]]] = {
+    "sweep": sweep,
+    "speech_sweep": speech_sweep,
+    "same_frames": same_frames,
+    "emotion": emotion,
+    "speed": speed,
+    "memory": memory,
+}
+
+
+def main(run: Benchmark) -> None:
+    """Runs the chosen parts and keeps their figures in one JSON file, beside those of earlier runs."""
+    torch.set_num_threads(1)
+    head = TalkingHead.from_pretrained()
+    report = json.loads(run.out.read_text(encoding="utf-8")) if run.out.exists() else {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in run.only or PARTS:
+            report[name] = PARTS[name](run, head, Path(folder))
+            print(json.dumps({name: report[name]}, indent=2), flush=True)
+            run.out.write_text(json.dumps(report, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Benchmark))
