@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 _POLL_SEC = 0.1
 
 
-def prefetched(items: Iterable[Item], *, ahead: int = 4) -> Iterator[Item]:
+def prefetched(items: Iterable[Item], *, ahead: int = 4) -> Generator[Item]:
     """Yields the same items in the same order, made up to `ahead` of them early by a second thread.
 
     An error in making one is raised where that item would have come. When the consumer stops early the thread

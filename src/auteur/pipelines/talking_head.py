@@ -27,6 +27,9 @@ LONGEST_SIDE_PX = 1920
 FRAMES_AT_ONCE = 16
 """Frames rendered together; memory does not grow with length, and no frame depends on it."""
 
+MOTION_BLOCK = 16
+"""Motion frames computed together."""
+
 PRESETS = ("compact",)
 MODELS = ("detector", "landmarker", "speech_encoder", "motion", "au_basis", "habits")
 
@@ -90,18 +93,24 @@ class TalkingVideo:
     def landmarks(self, first: int = 0, stop: int | None = None) -> LandmarkTrack:
         """Returns what the motion stage made of some frames: [frames, 478, 3] px of the portrait."""
         stop = self.frame_count if stop is None else min(stop, self.frame_count)
-        rate = self._settings.fps
-        begin = math.floor(first / rate * MOTION_RATE)
-        end = math.ceil((stop - 1) / rate * MOTION_RATE) + 1
-        last = self._motion.frames
-        track = self._mover.landmarks_on(
+        rate, last = self._settings.fps, self._motion.frames
+        begin = min(math.floor(first / rate * MOTION_RATE), last - 1)
+        end = min(math.ceil((stop - 1) / rate * MOTION_RATE) + 1, last)
+        # On a fixed grid of blocks: sums round by the size of their batch, frames must not depend on pieces.
+        starts = range(begin - begin % MOTION_BLOCK, max(end, begin + 1), MOTION_BLOCK)
+        track = self._motion_block(starts[0])
+        for start in starts[1:]:
+            track = track.concatenate(self._motion_block(start))
+        return track.resample(rate, start_sec=first / rate, frames=stop - first)
+
+    def _motion_block(self, start: int) -> LandmarkTrack:
+        return self._mover.landmarks_on(
             self._motion,
             self._face.landmarks,
             image_size_px=self.size_px,
-            first=min(begin, last - 1),
-            stop=max(min(end, last), min(begin, last - 1) + 1),
+            first=start,
+            stop=start + MOTION_BLOCK,
         )
-        return track.resample(rate, start_sec=first / rate, frames=stop - first)
 
     def frames(self) -> Iterator[Frames]:
         """Yields the video's frames, uint8 [H, W, 3]."""

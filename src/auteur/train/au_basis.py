@@ -54,6 +54,16 @@ _LARGEST_MM = 7.0
 """Of any vertex but the jaw's at full intensity; beyond it are artefacts of rare units."""
 
 
+_MIDLINE_MM = 4.0
+
+EXPERT_MM: dict[int, tuple[tuple[tuple[int, ...], tuple[float, float, float], float], ...]] = {
+    14: (((61, 78, 185, 146), (-3.5, 0.3, 1.5), 7.0),),
+    17: (((17, 84, 18, 83, 200, 199, 201), (0.0, -3.5, -1.0), 9.0), ((0, 37, 39), (0.0, -1.5, -0.5), 6.0)),
+}
+"""Expert movement of units that people in the clips hardly show, added to the fitted one: vertices of the
+right side, their movement in millimetres (x to the picture's right, y down, z away), and how far it fades."""
+
+
 @dataclass(frozen=True)
 class AUBasisRecipe:
     """Where the tracks are."""
@@ -73,6 +83,23 @@ def region_weight(number: int) -> Floats:
         eyes = np.linalg.norm(mesh[:, None] - mesh[list(_EYES)][None], axis=2).min(axis=1)
         weight[:468] *= 1 - np.exp(-((eyes / 4.0) ** 2))
     return weight
+
+
+def expert_movement() -> Floats:
+    """Returns the movement set by hand for every basis unit, [units, 478, 3] mm, both sides alike."""
+    mesh = canonical_face()
+    movement = np.zeros((len(BASIS_UNITS), topology.MEDIAPIPE_COUNT, 3))
+    for number, parts in EXPERT_MM.items():
+        for vertices, shift_mm, fade_mm in parts:
+            for sign in (1, -1):  # the right side, then its mirror image
+                centers = mesh[list(vertices)] * [sign, 1, 1]
+                distance = np.linalg.norm(mesh[:, None] - centers[None], axis=2).min(axis=1)
+                side = 1 / (1 + np.exp(sign * mesh[:, 0] / _MIDLINE_MM))
+                weight = np.exp(-((distance / fade_mm) ** 2)) * side
+                movement[BASIS_UNITS.index(number), :468] += weight[:, None] * np.multiply(
+                    shift_mm, [sign, 1, 1]
+                )
+    return movement
 
 
 def both_sides(controls: Floats) -> Floats:
@@ -110,7 +137,7 @@ def train(recipe: AUBasisRecipe) -> None:
     """Fits the basis on training people and writes it."""
     clips = [clip for clip in read_clips(recipe.tracks) if clip.part == "train"]
     model = AUBasis()
-    model.basis.copy_(torch.from_numpy(fit(clips).astype(np.float32)))
+    model.basis.copy_(torch.from_numpy((fit(clips) + expert_movement()).astype(np.float32)))
     model.opening.copy_(torch.from_numpy(fit_opening(clips).astype(np.float32)))
     save_half(model, recipe.out)
 

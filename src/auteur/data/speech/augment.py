@@ -87,7 +87,8 @@ class SpeechCrops:
         """One crop of one utterance, or one glued together from pieces of several."""
         if self._random.random() >= self._config.salad_probability:
             return self._crop()
-        samples, labels = (each.copy() for each in self._crop())
+        samples, labels = self._crop()
+        samples, labels = samples.copy(), labels.copy()
         first = 0
         while first < _CROP_LABELS:
             size = int(self._random.integers(30, 120))

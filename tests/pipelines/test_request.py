@@ -1,0 +1,55 @@
+"""What is asked for becomes one track, whatever way it was asked."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from auteur.errors import UsageError
+from auteur.pipelines.request import Performance
+from auteur.signals import AUTrack
+
+RATE = Fraction(25)
+
+
+def test_nothing_asked_for_is_no_track():
+    assert Performance().on_grid(10, RATE) is None
+
+
+def test_constants_hold_throughout_on_both_sides():
+    track = Performance(action_units={"AU12": 0.6, "smile_left": 0.3}).on_grid(7, RATE)
+    assert track is not None and track.frames == 7
+    np.testing.assert_allclose(track.channel("AU12R"), 0.6, rtol=1e-6)
+    np.testing.assert_allclose(track.channel("AU12L"), 0.3, rtol=1e-6)
+
+
+def test_an_emotion_grows_with_its_intensity_and_a_constant_overrules_it():
+    half, full = (Performance(emotion="happy", intensity=i).constants() for i in (0.5, 1.0))
+    assert 0 < half["AU12L"] < full["AU12L"]
+    assert Performance(emotion="happy", action_units={"AU12": 0.1}).constants()["AU12L"] == 0.1
+    assert Performance(emotion="happy", intensity=0).constants() == {}
+
+
+def test_curves_are_resampled_by_time_and_the_larger_of_two_counts():
+    curve = np.linspace(0, 1, 11, dtype=np.float32)[:, None]
+    track = AUTrack(values=curve, rate=Fraction(10), channels=("smile",), convention="facs")
+    track = track.replace(channels=("AU12L",))
+    asked = Performance(track=track, action_units={"AU1": 0.5}).on_grid(26, RATE)
+    assert asked is not None
+    np.testing.assert_allclose(asked.channel("AU12L")[:26:5], [0, 0.2, 0.4, 0.6, 0.8, 1.0], atol=1e-6)
+    np.testing.assert_allclose(asked.channel("AU1L"), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"emotion": "hapy"}, "happy"),
+        ({"action_units": {"AU99": 0.5}}, "AU9"),
+        ({"action_units": {"AU12": 1.5}}, "between 0 and 1"),
+        ({"emotion": "happy", "intensity": -0.1}, "between 0 and 1"),
+        ({"action_units": {"AU12": float("nan")}}, "between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_asked_for_says_what_can(asked, message):
+    with pytest.raises(UsageError, match=message):
+        Performance(**asked)
