@@ -54,6 +54,7 @@ def test_it_writes_a_video_and_says_so_in_json(folder, capsys):
         (["me.png", "talk.wav", "--track", "absent.csv"], 3, "absent.csv"),
         (["me.png", "talk.wav", "--face", "3"], 3, "--face"),
         (["me.png", "talk.wav", "-o", "nowhere/out.mp4"], 3, "nowhere"),
+        (["me.png", "talk.wav", "--save-tracks", "empty.wav"], 2, "--save-tracks"),
     ],
 )
 def test_bad_input_ends_with_one_line_and_nothing_written(folder, capsys, arguments, code, message):

@@ -73,7 +73,7 @@ def test_an_asked_unit_is_seen_in_the_frames(head, folder, backend, control, cha
     assert convert(track, "openface17").channel(channel)[0] > 1.0
 
 
-def test_silence_closes_the_lips_and_stillness_can_be_had(head, folder):
+def test_in_silence_the_face_is_still_when_asked(head, folder):
     frames = head(folder / "me.png", folder / "quiet.wav", settings=STILL).landmarks().values
     assert np.abs(frames - frames[:1]).max() < 1.0  # px of a face of 105
 

@@ -14,6 +14,8 @@ from auteur.errors import UsageError
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
+_LANDMARKS, _ASKED = "landmarks.json", "asked.json"
+
 
 @dataclass(frozen=True)
 class GenerateArguments:
@@ -46,7 +48,7 @@ class GenerateArguments:
     face: int = 0
     """Which face of the portrait: 0 is the largest."""
     save_tracks: Path | None = None
-    """Also write asked.json (what was asked for) and landmarks.json into this new folder."""
+    """Also write asked.json (what was asked for) and landmarks.json into this folder."""
     overwrite: Flag = False
     """Replace files that exist."""
     json: Flag = False
@@ -69,6 +71,13 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
     from auteur.weights import version
 
     check_writable(arguments.out, overwrite=arguments.overwrite)
+    folder = arguments.save_tracks
+    if folder is not None:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"--save-tracks {str(folder)!r} is a file; name a folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (_LANDMARKS, _ASKED):
+            check_writable(folder / name, overwrite=arguments.overwrite)
     asked = Performance(arguments.emotion, arguments.intensity, controls, arguments.track)
     settings = Settings(
         seed=arguments.seed,
@@ -84,11 +93,10 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
         note(line)
     with progress("rendering", video.frame_count) as advance:
         video.save(arguments.out, overwrite=arguments.overwrite, on_frame=advance)
-    if arguments.save_tracks is not None:
-        arguments.save_tracks.mkdir(parents=True, exist_ok=True)
-        video.landmarks().save(arguments.save_tracks / "landmarks.json", overwrite=arguments.overwrite)
+    if folder is not None:
+        video.landmarks().save(folder / _LANDMARKS, overwrite=arguments.overwrite)
         if video.au_track is not None:
-            video.au_track.save(arguments.save_tracks / "asked.json", overwrite=arguments.overwrite)
+            video.au_track.save(folder / _ASKED, overwrite=arguments.overwrite)
     result = {
         "output": str(arguments.out),
         "frames": video.frame_count,
