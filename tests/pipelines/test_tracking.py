@@ -198,3 +198,9 @@ def test_plot_has_a_row_per_unit(table, tmp_path):
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match="exists already"):
         plot_track(table, tmp_path / "plot.png")
+
+
+def test_a_neutral_time_behind_the_end_is_refused(film, backend, tmp_path):
+    with pytest.raises(InputError, match="behind its end"):
+        track_file(film(5), tmp_path / "out.csv", backend, TrackOptions(neutral_sec=60.0))
+    assert list(tmp_path.iterdir()) == []

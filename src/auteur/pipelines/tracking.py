@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from auteur.errors import FaceError
+from auteur.errors import FaceError, InputError
 from auteur.face.action_units import Neutral, action_units, calm_neutral, neutral_of
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.gaze import gaze_angles_rad, gaze_directions
@@ -215,6 +215,11 @@ def _neutral_at(path: Path, info: MediaInfo, backend: FaceBackend, face: int, at
         shown = next(remaining)  # probing decoded a frame
         for frame in itertools.takewhile(lambda frame: frame.time_sec <= wanted, remaining):
             shown = frame
+    end = shown.time_sec + 1 / (info.frame_rate or Fraction(1))
+    if wanted > end:
+        raise InputError(
+            f"{path.name!r} ends at {float(end):.2f} s; --neutral {at_sec:g} lies behind its end"
+        )
     reading = find_face(backend, shown.image, face=face, name=f"{path.name} at {at_sec:g} s")
     return neutral_of(reading.landmarks[None], reading.blendshapes[None])
 
