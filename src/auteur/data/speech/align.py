@@ -28,8 +28,9 @@ class Aligner:
             import pocketsphinx
         except ImportError as error:
             raise UsageError("PocketSphinx is not installed; run: pip install pocketsphinx") from error
+        # Wider beams lay words over every recording, badly: what fails here is better left out.
         self._decoder = pocketsphinx.Decoder(
-            lm=None, loglevel="FATAL", bestpath=False, beam=0, wbeam=0, pbeam=0
+            lm=None, loglevel="FATAL", bestpath=False, beam=1e-80, wbeam=1e-60
         )
         self._known: set[str] = set()
 

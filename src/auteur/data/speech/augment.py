@@ -19,7 +19,6 @@ CROP_SEC = 3
 _CROP_SAMPLES = CROP_SEC * SAMPLE_RATE_HZ
 _CROP_LABELS = CROP_SEC * LABEL_RATE_HZ
 _VIEWS = 2
-_HOP = SAMPLE_RATE_HZ // LABEL_RATE_HZ
 
 Samples = NDArray[np.float32]
 
@@ -38,10 +37,6 @@ class AugmentConfig:
     """Share of telephone sound (nothing above about 3.5 kHz)."""
     throat: tuple[float, float] = (0.86, 1.16)
     """Stretch of the spectrum: a longer or shorter vocal tract."""
-    salad_probability: float = 0.4
-    """Share of crops glued together from pieces of 0.3 to 1.2 s: sounds are learnt, not the few sentences."""
-    drawl_probability: float = 0.5
-    """Share of batches in which stretches of speech are slowed down up to five times or hurried."""
 
 
 class SpeechCrops:
@@ -74,32 +69,12 @@ class SpeechCrops:
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         """Yields frames [2 * pairs, 300, bands] (levelled log-mel) and phone classes [2 * pairs, 150]."""
         while True:
-            crops, labels = zip(*(self._spoken() for _ in range(self._pairs)), strict=True)
+            crops, labels = zip(*(self._crop() for _ in range(self._pairs)), strict=True)
             heard = np.stack([self._heard(crop) for _ in range(_VIEWS) for crop in crops])
             power = self._other_throats(mel_power(torch.from_numpy(heard), self._mel))
-            classes = torch.from_numpy(np.stack(labels).astype(np.int64)).repeat(_VIEWS, 1)
-            if self._random.random() < self._config.drawl_probability:
-                power, classes = self._drawled(power, classes)
             frames = self._masked(levelled(power, measure_level(power)))
-            yield {"frames": frames, "phones": classes[:, ::2]}
-
-    def _spoken(self) -> tuple[Samples, NDArray[np.uint8]]:
-        """One crop of one utterance, or one glued together from pieces of several."""
-        if self._random.random() >= self._config.salad_probability:
-            return self._crop()
-        samples, labels = self._crop()
-        samples, labels = samples.copy(), labels.copy()
-        first = 0
-        while first < _CROP_LABELS:
-            size = int(self._random.integers(30, 120))
-            other, other_labels = self._crop()
-            source = int(self._random.integers(_CROP_LABELS - size))
-            piece = slice(source, min(source + size, source + _CROP_LABELS - first))
-            stop = first + piece.stop - piece.start
-            labels[first:stop] = other_labels[piece]
-            samples[first * _HOP : stop * _HOP] = other[piece.start * _HOP : piece.stop * _HOP]
-            first = stop
-        return samples, labels
+            classes = torch.from_numpy(np.stack(labels).astype(np.int64))[:, ::2]
+            yield {"frames": frames, "phones": classes.repeat(_VIEWS, 1)}
 
     def _utterance(self) -> Utterance:
         pool = self._pools[self._random.choice(len(self._pools), p=self._shares)]
@@ -146,16 +121,6 @@ class SpeechCrops:
         is_limited = torch.from_numpy(random.random((count, 1, 1)) < config.band_limit_probability)
         is_lost = torch.logical_and(is_limited, torch.arange(bands) > int(random.integers(52, 62)))
         return warped * torch.exp(curve) * torch.where(is_lost, 1e-4, 1.0)
-
-    def _drawled(self, power: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Reads all hearings [N, T, bands] and classes [N, T] at a tempo that changes every half second."""
-        count = power.shape[1]
-        tempo = np.exp(self._random.uniform(np.log(0.2), np.log(1.6), count // 50 + 1))
-        place = np.cumsum(np.repeat(tempo, 50)[:count]) % (count - 1)
-        low = torch.from_numpy(place.astype(np.int64))
-        part = torch.from_numpy((place % 1).astype(np.float32))[:, None]
-        stretched = power[:, low] * (1 - part) + power[:, low + 1] * part
-        return stretched, classes[:, torch.from_numpy(np.round(place).astype(np.int64))]
 
     def _masked(self, frames: Tensor) -> Tensor:
         """Blanks one band range and one moment of up to 80 ms of each hearing (SpecAugment)."""
