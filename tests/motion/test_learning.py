@@ -29,6 +29,7 @@ def _clip(part: str, seed: int, *, heard: bool = True) -> MotionClip:
     controls = np.clip(np.abs(random.normal(0, 0.3, (110, len(CONTROLS)))), 0, 1).astype(np.float32)
     return MotionClip(
         name=f"clip{seed}",
+        person=f"person{seed}",
         part=part,  # type: ignore[arg-type]
         displacement_mm=np.einsum("tk,kpc->tpc", wave, shapes),
         aus=openface18(controls).astype(np.float32),

@@ -3,12 +3,14 @@
 import ctypes.util
 import random
 import shutil
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from auteur.data.speech.augment import SpeechCrops
+from auteur.data.speech.augment import AugmentConfig, Disguise, SpeechCrops
 from auteur.data.speech.build import BuildConfig, build, recorded
 from auteur.data.speech.corpus import (
     UNKNOWN,
@@ -22,6 +24,7 @@ from auteur.data.speech.corpus import (
 from auteur.data.speech.espeak import Espeak, Voice
 from auteur.data.speech.texts import LANGUAGES, sentence
 from auteur.errors import InputError, UsageError
+from auteur.media import read_speech
 from auteur.speech.phones import PHONES, phone_index
 from auteur.train.speech_encoder import SpeechEncoderRecipe, train
 
@@ -86,6 +89,30 @@ def test_crops_are_heard_twice_and_never_held_out():
     assert (one - two).abs().mean() > 0.1
     again = next(iter(SpeechCrops([(corpus, 1.0)], pairs=3)))
     assert torch.equal(again["frames"], batch["frames"])
+
+
+def test_a_disguise_keeps_the_time_and_changes_the_sound():
+    sound = np.sin(np.arange(16_000) * 0.1).astype(np.float32) * (np.arange(16_000) > 8_000)
+    disguise = Disguise(np.random.default_rng(0), AugmentConfig(noise_db=(20.0, 30.0)))
+    heard = [disguise.sound(sound) for _ in range(8)]
+    assert all(one.shape == sound.shape and np.abs(one).max() <= 1 for one in heard)
+    assert all(np.square(one[9_000:]).mean() > 4 * np.square(one[:7_000]).mean() for one in heard)
+    power = torch.rand(3, 5, 80)
+    assert disguise.throats(power).shape == power.shape
+    assert not torch.allclose(disguise.throats(power), disguise.throats(power))
+
+
+def test_words_that_nobody_wrote_down_are_heard():
+    pytest.importorskip("pocketsphinx")
+    from auteur.data.speech.recognise import Recogniser
+
+    speech = read_speech(Path(__file__).parents[2] / "examples" / "speech.flac")
+    samples = np.asarray(np.clip(speech.samples, -1, 1) * 32_767, np.int16)
+    spans = Recogniser().hear(samples)
+    assert all(a.stop_sec <= b.start_sec + 1e-6 for a, b in pairwise(spans))
+    labels = frame_labels(spans, samples.size)
+    assert np.mean(labels != UNKNOWN) > 0.8
+    assert len(set(labels.tolist())) > 12
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
+from zlib import crc32
 
 import numpy as np
+import torch
 import tyro
 from numpy.typing import NDArray
 
 from auteur.data.motion_lags import SyncedClip, find_lags
+from auteur.data.speech.augment import AugmentConfig, Disguise
 from auteur.data.splits import is_held_out
 from auteur.errors import MediaError
 from auteur.face.action_units import action_units, neutral_of
@@ -26,8 +29,10 @@ from auteur.face.pose import head_pose, without_pose
 from auteur.facs import MEDIAPIPE_BLENDSHAPES
 from auteur.media import read_speech
 from auteur.motion.log_mel import LogMelFeatures
+from auteur.signals import Waveform
 from auteur.signals.topology import LEFT_IRIS, RIGHT_IRIS
-from auteur.speech.features import CompactSpeechFeatures, SpeechFeatures
+from auteur.speech.features import CompactSpeechFeatures, SpeechFeatures, frames_at
+from auteur.speech.mel import mel_power
 
 Floats = NDArray[np.floating]
 Arrays = dict[str, np.ndarray]
@@ -36,9 +41,13 @@ RATE = Fraction(25)
 LONGEST_HOLE_SEC = 0.2
 """Frames without a face are filled up to this long; a longer hole ends the clip."""
 
+HEARINGS = 8
+"""Disguised copies of a clip's sound that training may hear instead."""
+
 LEAST_SYNC = 0.15
 """Agreement with the expected lip gap under which a clip's sound is not believed to belong to its picture."""
 
+_DISGUISE = AugmentConfig(noise_db=(5.0, 30.0))
 _BLINK = [i for i, name in enumerate(MEDIAPIPE_BLENDSHAPES) if name.startswith("eyeBlink")]
 _GAZE = [i for i, name in enumerate(MEDIAPIPE_BLENDSHAPES) if name.startswith("eyeLook")]
 
@@ -97,14 +106,32 @@ def lip_gap_mm(face: Floats) -> Floats:
     return np.asarray(face)[..., 14, 1] - np.asarray(face)[..., 13, 1]
 
 
-def _speech_of(
-    row: dict[str, str], root: Path, encoder: SpeechFeatures, first: int, frames: int
-) -> tuple[Floats, Floats]:
-    """Features [T, D] and loudness [T] of a clip's sound from frame `first` on; the end is held."""
+def _speech_of(row: dict[str, str], root: Path, encoder: SpeechFeatures, first: int, frames: int) -> Arrays:
+    """Features [T, D], loudness [T] and hearings [H, T, D] of a clip's sound from frame `first` on.
+
+    The end is held.
+    """
     sound = read_speech(root / (row["wav"] or row["file"]))
-    features, levels = encoder.encode(sound, RATE).numpy(), LogMelFeatures().encode(sound, RATE).numpy()
-    rows = np.minimum(np.arange(first, first + frames), len(features) - 1)
-    return features[rows], levels[rows, -1]
+    rows = np.clip(np.arange(first, first + frames), 0, frames_at(sound, RATE) - 1)
+    arrays = {
+        "speech": encoder.encode(sound, RATE).numpy()[rows],
+        "loudness": LogMelFeatures().encode(sound, RATE).numpy()[rows, -1],
+    }
+    if isinstance(encoder, CompactSpeechFeatures):
+        arrays["hearings"] = hearings(sound, encoder, seed=crc32(row["file"].encode()))[:, rows]
+    return arrays
+
+
+def hearings(sound: Waveform, encoder: CompactSpeechFeatures, *, seed: int) -> Floats:
+    """Returns features [H, T, D] of the same speech in other rooms and from other throats, float16."""
+    disguise = Disguise(np.random.default_rng(seed), _DISGUISE)
+    frames = frames_at(sound, RATE)
+    heard: list[Floats] = []
+    for _ in range(HEARINGS):
+        samples = torch.from_numpy(disguise.sound(np.array(sound.samples)))
+        power = disguise.throats(mel_power(samples[None], encoder.mel))[0]
+        heard.append(encoder.encode_power(power, RATE, frames).numpy().astype(np.float16))
+    return np.stack(heard)
 
 
 def make_track(row: dict[str, str], labels: Path, root: Path, encoder: SpeechFeatures) -> Arrays:
@@ -135,7 +162,7 @@ def make_track(row: dict[str, str], labels: Path, root: Path, encoder: SpeechFea
     }
     if row["speech"] in ("yes", "maybe"):
         first = round(index[0] / fps * float(RATE))
-        arrays["speech"], arrays["loudness"] = _speech_of(row, root, encoder, first, len(face))
+        arrays |= _speech_of(row, root, encoder, first, len(face))
     return arrays
 
 
@@ -154,9 +181,12 @@ def synchronise(tracks: dict[str, Arrays]) -> None:
     for clip, arrays in zip(clips, heard.values(), strict=True):
         rows = np.clip(np.arange(len(clip.gap)) - clip.lag, 0, len(clip.gap) - 1)
         arrays |= {name: arrays[name][rows] for name in ("speech", "loudness")}
+        if "hearings" in arrays:
+            arrays["hearings"] = arrays["hearings"][:, rows]
         arrays |= {"lag": np.array(clip.lag), "sync": np.array(clip.sync)}
         if clip.sync < LEAST_SYNC:
             del arrays["speech"]
+            arrays.pop("hearings", None)
 
 
 def make(recipe: MotionTracksRecipe) -> None:

@@ -29,6 +29,7 @@ class MotionClip:
     """One clip as the recipe sees it."""
 
     name: str
+    person: str
     part: Part
     displacement_mm: Floats
     """[T, 478, 3]."""
@@ -39,6 +40,8 @@ class MotionClip:
     speech: Floats | None
     """[T, S]."""
     loudness: Floats | None
+    hearings: Floats | None = None
+    """The same speech from other throats in other rooms, [H, T, S]."""
 
 
 def read_clips(folder: Path) -> list[MotionClip]:
@@ -51,12 +54,14 @@ def read_clips(folder: Path) -> list[MotionClip]:
         clips.append(
             MotionClip(
                 name=path.stem,
+                person=str(arrays["identity"]),
                 part=str(arrays["part"]),  # pyright: ignore[reportArgumentType]
                 displacement_mm=arrays["displacement"].astype(np.float32),
                 aus=openface18(controls),
                 controls=controls.astype(np.float32),
                 speech=arrays["speech"].astype(np.float32) if has_speech else None,
                 loudness=arrays["loudness"] if has_speech else None,
+                hearings=arrays["hearings"] if has_speech and "hearings" in arrays else None,
             )
         )
     return clips
@@ -160,7 +165,7 @@ class MotionWindows:
         speech = np.zeros((WINDOW_FRAMES, len(self._speech_mean)))
         if clip.speech is not None:
             shift = random.uniform(-0.5, 0.5)
-            speech = self._disturbed(_read(clip.speech, positions + shift))
+            speech = self._disturbed(_read(self._hearing(clip.speech, clip.hearings), positions + shift))
         else:
             size = random.uniform(0.5, 1.2)
         return {
@@ -177,6 +182,12 @@ class MotionWindows:
         start = self._random.uniform(-8, max(frames - speed * WINDOW_FRAMES, -7) + 8)
         positions = start + speed * np.arange(WINDOW_FRAMES)
         return positions, (positions >= 0) & (positions <= frames - 1)
+
+    def _hearing(self, speech: Floats, hearings: Floats | None) -> Floats:
+        """The speech as it is (one time in four), or one of its disguised hearings."""
+        if hearings is None or self._random.random() < 0.25:
+            return speech
+        return hearings[self._random.integers(len(hearings))].astype(np.float32)
 
     def _disturbed(self, speech: Floats) -> Floats:
         """Features with noise, a shifted mean, and some of them missing: voices differ, clips are few."""

@@ -21,6 +21,7 @@ from auteur.speech.mel import (
     level_of_pieces,
     levelled,
     loudness,
+    measure_level,
     mel_power_of_padded,
     reference_power,
 )
@@ -132,6 +133,11 @@ class CompactSpeechFeatures:
         return self._config.embedding + len(ARTICULATIONS) + 1
 
     @property
+    def mel(self) -> MelConfig:
+        """The analysis that the encoder was trained on."""
+        return self._config.mel
+
+    @property
     def look_ahead_sec(self) -> float:
         """Sound after an instant that its features depend on, the recording's overall level apart."""
         return self._config.look_ahead_sec
@@ -166,6 +172,17 @@ class CompactSpeechFeatures:
             articulation=features[:, embedding:-1],
             loudness=features[:, -1],
         )
+
+    @torch.no_grad()
+    def encode_power(self, power: Tensor, rate: Fraction, frames: int) -> Tensor:
+        """Returns features [frames, dim] of one recording's mel power [F, bands], analysed in one piece.
+
+        For training on sound that was disguised in its spectrum.
+        """
+        level = measure_level(power)
+        features, _ = self._encoder.describe(levelled(power, level)[None])
+        whole = torch.cat([features[0], loudness(power, level)[::2, None]], -1)
+        return at_frame_rate(whole, Fraction(self._config.mel.frames_per_sec, 2), rate, frames)
 
     def _chunk_starts(self, samples: Tensor) -> range:
         return range(0, frame_count(samples.shape[0], self._config.mel), self._chunk_frames)

@@ -23,8 +23,9 @@ from auteur.speech.mel import levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
 from auteur.speech.phones import ARTICULATIONS, articulation_table
 from auteur.train.loop import Batch, Schedule, train_for
+from auteur.weights import load_file as load_weights
 
-SHARES = {"espeak": 0.3, "flite": 0.25, "ravdess": 0.2, "emodb": 0.25}
+SHARES = {"espeak": 0.25, "flite": 0.2, "ravdess": 0.15, "emodb": 0.15, "clips": 0.25}
 """How often each source is drawn; sources whose file is absent are passed over."""
 
 
@@ -36,6 +37,8 @@ class SpeechEncoderRecipe:
     """Folder that `python -m auteur.data.speech.build` filled."""
     out: Path
     """The weights file to write (float16 safetensors)."""
+    start: Path | None = None
+    """Weights to go on from; an untrained network unless given."""
     pairs: int = 16
     """Crops of 3 s per step, each heard twice."""
     agreement_weight: float = 0.3
@@ -164,8 +167,11 @@ def train(recipe: SpeechEncoderRecipe) -> SpeechScores:
         seed=recipe.schedule.seed,
     )
     config = CompactSpeechConfig()
+    network = CompactSpeechEncoder(config)
+    if recipe.start is not None:
+        network = load_weights(network, recipe.start).train()
     best = train_for(
-        CompactSpeechEncoder(config),
+        network,
         crops,
         loss_of=SpeechLoss(recipe),
         evaluate=HeldOutSpeakers({name: one.part(is_held_out=True) for name, one in corpora.items()}),

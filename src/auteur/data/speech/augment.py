@@ -19,6 +19,7 @@ CROP_SEC = 3
 _CROP_SAMPLES = CROP_SEC * SAMPLE_RATE_HZ
 _CROP_LABELS = CROP_SEC * LABEL_RATE_HZ
 _VIEWS = 2
+_LOWEST_NOISE_HZ = 20.0
 
 Samples = NDArray[np.float32]
 
@@ -37,6 +38,54 @@ class AugmentConfig:
     """Share of telephone sound (nothing above about 3.5 kHz)."""
     throat: tuple[float, float] = (0.86, 1.16)
     """Stretch of the spectrum: a longer or shorter vocal tract."""
+
+
+class Disguise:
+    """Makes a recording sound as if it came from another room, another microphone and another throat.
+
+    Args:
+        random: Every choice is drawn from it.
+        config: How hard to disguise.
+    """
+
+    def __init__(self, random: np.random.Generator, config: AugmentConfig | None = None) -> None:
+        self._random = random
+        self._config = config or AugmentConfig()
+        self._rooms = [_room(random) for _ in range(64)]
+
+    def sound(self, sound: Samples, noise: Samples | None = None) -> Samples:
+        """Returns the sound [S] with reverberation, noise (coloured unless given, [S]) and another gain."""
+        config, random = self._config, self._random
+        if random.random() < config.reverb_probability:
+            sound = _convolved(sound, self._rooms[random.integers(len(self._rooms))])
+        if random.random() < config.noise_probability:
+            noise = self._coloured_noise(sound.size) if noise is None else noise
+            sound = _with_noise(sound, noise, random.uniform(*config.noise_db))
+        gain = 10 ** random.uniform(-2.0, 0.3)
+        return np.clip(sound * gain, -1, 1).astype(np.float32)
+
+    def _coloured_noise(self, size: int) -> Samples:
+        slope = self._random.uniform(-1.2, 0.2)  # 0 is white, -0.5 pink, -1 brown
+        spectrum = np.fft.rfft(self._random.standard_normal(size).astype(np.float32))
+        hertz = np.arange(spectrum.size) * SAMPLE_RATE_HZ / size
+        spectrum *= np.maximum(hertz, _LOWEST_NOISE_HZ) ** slope
+        return np.fft.irfft(spectrum, size).astype(np.float32)
+
+    def throats(self, power: Tensor) -> Tensor:
+        """Stretches the mel axis, tilts and sometimes cuts the spectrum of each recording [N, T, bands]."""
+        count, _, bands = power.shape
+        random, config = self._random, self._config
+        stretch = torch.from_numpy(random.uniform(*config.throat, (count, 1)).astype(np.float32))
+        place = (torch.arange(bands) * stretch).clamp(max=bands - 1)
+        low = place.long().clamp(max=bands - 2)
+        part = (place - low)[:, None]
+        index = low[:, None].expand_as(power)
+        warped = power.gather(2, index) * (1 - part) + power.gather(2, index + 1) * part
+        knots = torch.from_numpy(random.normal(0, 0.6, (count, 1, 6)).astype(np.float32))
+        curve = torch.nn.functional.interpolate(knots, size=bands, mode="linear", align_corners=True)
+        is_limited = torch.from_numpy(random.random((count, 1, 1)) < config.band_limit_probability)
+        is_lost = torch.logical_and(is_limited, torch.arange(bands) > int(random.integers(52, 62)))
+        return warped * torch.exp(curve) * torch.where(is_lost, 1e-4, 1.0)
 
 
 class SpeechCrops:
@@ -63,7 +112,7 @@ class SpeechCrops:
         self._pairs = pairs
         self._config = config or AugmentConfig()
         self._random = np.random.default_rng(seed)
-        self._rooms = [_room(self._random) for _ in range(64)]
+        self._disguise = Disguise(self._random, config)
         self._mel = MelConfig()
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -71,7 +120,7 @@ class SpeechCrops:
         while True:
             crops, labels = zip(*(self._crop() for _ in range(self._pairs)), strict=True)
             heard = np.stack([self._heard(crop) for _ in range(_VIEWS) for crop in crops])
-            power = self._other_throats(mel_power(torch.from_numpy(heard), self._mel))
+            power = self._disguise.throats(mel_power(torch.from_numpy(heard), self._mel))
             frames = self._masked(levelled(power, measure_level(power)))
             classes = torch.from_numpy(np.stack(labels).astype(np.int64))[:, ::2]
             yield {"frames": frames, "phones": classes.repeat(_VIEWS, 1)}
@@ -88,39 +137,9 @@ class SpeechCrops:
         return _cut(one, start / SAMPLE_RATE_HZ, speed)
 
     def _heard(self, crop: Samples) -> Samples:
-        config, random = self._config, self._random
-        sound = crop
-        if random.random() < config.reverb_probability:
-            sound = _convolved(sound, self._rooms[random.integers(len(self._rooms))])
-        if random.random() < config.noise_probability:
-            sound = _with_noise(sound, self._noise(), random.uniform(*config.noise_db))
-        gain = 10 ** random.uniform(-2.0, 0.3)
-        return np.clip(sound * gain, -1, 1).astype(np.float32)
-
-    def _noise(self) -> Samples:
-        kind = self._random.random()
-        if kind < 0.35:
-            return np.sum([self._crop()[0] for _ in range(self._random.integers(1, 5))], axis=0)
-        slope = self._random.uniform(-1.2, 0.2)  # 0 is white, -0.5 pink, -1 brown
-        spectrum = np.fft.rfft(self._random.standard_normal(_CROP_SAMPLES).astype(np.float32))
-        spectrum *= np.maximum(np.arange(spectrum.size), 60) ** slope
-        return np.fft.irfft(spectrum, _CROP_SAMPLES).astype(np.float32)
-
-    def _other_throats(self, power: Tensor) -> Tensor:
-        """Stretches the mel axis and tilts the spectrum of each hearing [N, T, bands]."""
-        count, _, bands = power.shape
-        random, config = self._random, self._config
-        stretch = torch.from_numpy(random.uniform(*config.throat, (count, 1)).astype(np.float32))
-        place = (torch.arange(bands) * stretch).clamp(max=bands - 1)
-        low = place.long().clamp(max=bands - 2)
-        part = (place - low)[:, None]
-        index = low[:, None].expand_as(power)
-        warped = power.gather(2, index) * (1 - part) + power.gather(2, index + 1) * part
-        knots = torch.from_numpy(random.normal(0, 0.6, (count, 1, 6)).astype(np.float32))
-        curve = torch.nn.functional.interpolate(knots, size=bands, mode="linear", align_corners=True)
-        is_limited = torch.from_numpy(random.random((count, 1, 1)) < config.band_limit_probability)
-        is_lost = torch.logical_and(is_limited, torch.arange(bands) > int(random.integers(52, 62)))
-        return warped * torch.exp(curve) * torch.where(is_lost, 1e-4, 1.0)
+        is_babble = self._random.random() < 0.35
+        babble = [self._crop()[0] for _ in range(self._random.integers(1, 5))] if is_babble else []
+        return self._disguise.sound(crop, np.sum(babble, axis=0) if is_babble else None)
 
     def _masked(self, frames: Tensor) -> Tensor:
         """Blanks one band range and one moment of up to 80 ms of each hearing (SpecAugment)."""

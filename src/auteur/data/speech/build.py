@@ -1,7 +1,8 @@
 """Makes the phone corpora: `python -m auteur.data.speech.build --speech DIR --out DIR`.
 
 The folder of real speech is optional and holds `manifest.csv` (columns file, corpus, speaker, text,
-language; files relative to the folder's parent), the recordings being RAVDESS and EMO-DB.
+language; files relative to the folder's parent), the recordings being RAVDESS and EMO-DB. So are the clips,
+whose manifest has the columns file, wav, identity, speech: nobody wrote down what is said in them.
 """
 
 import csv
@@ -15,12 +16,15 @@ import soundfile
 import soxr  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
+from auteur.data.motion_tracks import part_of
 from auteur.data.speech.align import Aligner
 from auteur.data.speech.corpus import SAMPLE_RATE_HZ, Utterance, frame_labels, save_corpus
 from auteur.data.speech.espeak import Espeak, Voice
 from auteur.data.speech.flite import FLITE_VOICES, speak_with_flite
+from auteur.data.speech.recognise import Recogniser
 from auteur.data.speech.texts import LANGUAGES, sentence
-from auteur.errors import InputError
+from auteur.errors import InputError, MediaError
+from auteur.media import read_speech
 
 # "rob" is left out: eSpeak NG 1.51 crashes on it.
 _VARIANT_NAMES = """
@@ -45,9 +49,11 @@ class BuildConfig:
     """What to make."""
 
     out: Path
-    """Folder for `espeak.npz`, `flite.npz`, `ravdess.npz` and `emodb.npz`."""
+    """Folder for `espeak.npz`, `flite.npz`, `ravdess.npz`, `emodb.npz` and `clips.npz`."""
     speech: Path | None = None
-    """Folder with `manifest.csv` of real recordings; without it only synthetic speech is made."""
+    """Folder with `manifest.csv` of real recordings."""
+    clips: Path | None = None
+    """`manifest.csv` of face videos with speech; without both only synthetic speech is made."""
     espeak_utterances: int = 3600
     flite_utterances: int = 1600
     seed: int = 0
@@ -68,6 +74,8 @@ def build(config: BuildConfig) -> None:
         for corpus in ("ravdess", "emodb"):
             rows = recorded(espeak, config.speech, corpus)
             save_corpus(config.out / f"{corpus}.npz", corpus, rows)
+    if config.clips is not None:
+        save_corpus(config.out / "clips.npz", "clips", heard_in_clips(config.clips))
 
 
 def spoken_by_espeak(espeak: Espeak, config: BuildConfig) -> Iterator[Utterance]:
@@ -123,6 +131,29 @@ def recorded(espeak: Espeak, folder: Path, corpus: str) -> Iterator[Utterance]:
         if labels is not None:
             held_out = row["speaker"] in HELD_OUT_SPEAKERS
             yield Utterance(samples=samples, labels=labels, speaker=row["speaker"], is_held_out=held_out)
+
+
+def heard_in_clips(manifest: Path) -> Iterator[Utterance]:
+    """Yields the speech of clips as PocketSphinx hears it.
+
+    People whom the motion generator is tested on are left out; those who choose its checkpoint are held out.
+    """
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["speech"] in ("yes", "maybe")]
+    recogniser = Recogniser()
+    for row in rows:
+        part = part_of(row["identity"])
+        if part == "test":
+            continue
+        try:
+            sound = read_speech(manifest.parent.parent / (row["wav"] or row["file"]))
+        except MediaError:  # "maybe" has turned out to be no
+            continue
+        samples = np.asarray(np.clip(sound.samples, -1, 1) * 32_767, np.int16)
+        labels = frame_labels(recogniser.hear(samples), samples.size)
+        yield Utterance(
+            samples=samples, labels=labels, speaker=row["identity"], is_held_out=part == "validation"
+        )
 
 
 def pronunciation(espeak: Espeak, text: str, language: str) -> tuple[tuple[str, ...], ...]:
