@@ -1,6 +1,13 @@
 """`auteur generate`: exit codes, one line of cause, and nothing left behind."""
 
 import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +16,11 @@ from skimage import data
 
 from auteur import provenance
 from auteur.cli import main
-from auteur.cli.generate import parse_controls
+from auteur.cli.arguments import parse_pairs
 from auteur.errors import UsageError
+from auteur.formats import read_au_track
 from auteur.media import write_audio, write_image
-from auteur.signals import Waveform
+from auteur.signals import AUTrack, LandmarkTrack, Waveform
 
 
 @pytest.fixture
@@ -24,6 +32,13 @@ def folder(tmp_path, monkeypatch) -> Path:
     write_image("bricks.png", np.repeat(data.brick()[:200, :200, None], 3, 2), mark=mark)
     write_audio("talk.wav", Waveform(samples=noise, rate_hz=16000), mark=mark)
     write_audio("blip.wav", Waveform(samples=noise[:800], rate_hz=16000), mark=mark)
+    write_image("cat.png", data.chelsea(), mark=mark)
+    Path("cut.wav").write_bytes(Path("talk.wav").read_bytes()[:30])
+    with Path("long.wav").open("wb") as sparse:  # two hours of silence: a header, then nothing but a hole
+        size = 2 * 3600 * 8000
+        sparse.write(b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt ")
+        sparse.write(struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8) + b"data" + struct.pack("<I", size))
+        sparse.truncate(44 + size)
     Path("empty.wav").write_bytes(b"")
     Path("text.wav").write_text("#EXTM3U\nhttp://127.0.0.1/a.ts\n")
     return tmp_path
@@ -43,10 +58,24 @@ def test_it_writes_a_video_and_says_so_in_json(folder, capsys):
         (["absent.png", "talk.wav"], 3, "absent.png"),
         (["me.png", "absent.wav"], 3, "absent.wav"),
         (["me.png", "empty.wav"], 3, "empty.wav"),
+        (["cat.png", "talk.wav"], 3, "no face"),
+        (["me.png", "cut.wav"], 3, "cut.wav"),
+        (["me.png", "long.wav"], 3, "7200"),
         (["me.png", "text.wav"], 3, "text.wav"),
         (["me.png", "blip.wav"], 3, "0.1"),
         (["me.png", "talk.wav", "--emotion", "hapy"], 2, "happy"),
         (["me.png", "talk.wav", "--au", "AU12"], 2, "NAME=VALUE"),
+        (["me.png", "talk.wav", "--au", "smil=0.5"], 2, "smile"),
+        (["me.png", "talk.wav", "--au-scale", "AU12"], 2, "--au-scale"),
+        (["me.png", "talk.wav", "--au-scale", "AU12=9"], 2, "between 0 and 4"),
+        (["me.png", "talk.wav", "--mute", "AU99"], 2, "AU99"),
+        (["me.png", "talk.wav", "--route", "auhaed"], 2, "auto, landmark"),
+        (["me.png", "talk.wav", "--preset", "enormous"], 2, "compact"),
+        (["me.png", "talk.wav", "--plot", "plot.txt"], 2, ".png"),
+        (["me.png", "talk.wav", "--sheet", "nowhere/sheet.png"], 3, "nowhere"),
+        (["me.png", "talk.wav", "--sheet", "sheet.txt"], 2, ".webp"),
+        (["me.png", "talk.wav", "--save-tracks", "nowhere/deep"], 3, "nowhere"),
+        (["me.png", "talk.wav", "-o", "out.avi"], 2, ".mp4"),
         (["me.png", "talk.wav", "--au", "AU12=3"], 2, "between 0 and 1"),
         (["me.png", "talk.wav", "--emotion", "sad", "--intensity", "2"], 2, "between 0 and 1"),
         (["me.png", "talk.wav", "--fps", "0"], 2, "between 1 and 120"),
@@ -73,8 +102,78 @@ def test_an_existing_output_is_kept(folder, capsys):
     assert Path("out.mp4").read_bytes() == b"precious"
 
 
+def test_everything_else_that_can_be_written(folder, capsys):
+    pytest.importorskip("matplotlib")
+    extras = ["--plot", "plot.png", "--sheet", "sheet.png", "--save-tracks", "tracks", "--json"]
+    asked = ["--emotion", "happy", "--au", "AU4=0.5", "--au-scale", "AU12=0.5", "--mute", "AU4"]
+    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *asked, *extras]) == 0
+    written = json.loads(capsys.readouterr().out.splitlines()[-1])["also_written"]
+    assert written == [
+        "plot.png",
+        "sheet.png",
+        "tracks/done.json",
+        "tracks/asked.json",
+        "tracks/landmarks.json",
+    ]
+    for name in ("plot.png", "sheet.png", "out.mp4"):
+        assert main(["verify", name]) == 0
+    track = read_au_track("tracks/asked.json")
+    assert track.channel("AU12L")[0] == pytest.approx(0.4) and not track.channel("AU4L").any()
+    assert LandmarkTrack.load("tracks/landmarks.json").frames == 12
+
+
+@pytest.mark.parametrize("name", ["done.json", "asked.json"])
+def test_saved_tracks_can_be_fed_back(folder, name):
+    assert main(["generate", "me.png", "talk.wav", "--emotion", "sad", "--save-tracks", "tracks"]) == 0
+    again = ["generate", "me.png", "talk.wav", "-o", "again.mp4", "--track", f"tracks/{name}"]
+    assert main(again) == 0
+
+
+def test_odd_speech_is_used_and_said(folder, capsys):
+    loud = np.clip(np.random.default_rng(0).normal(0, 2, 4000), -1, 1).astype(np.float32)
+    write_audio("clipped.wav", Waveform(samples=loud, rate_hz=8000), mark=provenance.Mark())
+    write_audio(
+        "silent.wav", Waveform(samples=np.zeros(8000, np.float32), rate_hz=16000), mark=provenance.Mark()
+    )
+    assert main(["generate", "me.png", "clipped.wav", "-o", "a.mp4"]) == 0
+    said = capsys.readouterr().err
+    assert "clipped" in said and "8000 Hz" in said
+    assert main(["generate", "me.png", "silent.wav", "-o", "b.mp4"]) == 0
+    assert "silent" in capsys.readouterr().err
+
+
+def test_a_short_track_at_another_rate_is_used_and_said(folder, capsys):
+    track = AUTrack(values=np.full((3, 1), 0.5), rate=Fraction(10), channels=("AU12L",), convention="facs")
+    track.save("short.csv")
+    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", "--track", "short.csv"]) == 0
+    said = capsys.readouterr().err
+    assert "covers 0.30 s of 0.50 s" in said and "10 frames/s" in said
+
+
+def test_ctrl_c_while_rendering_leaves_nothing(folder):
+    voice = np.random.default_rng(0).normal(0, 0.05, 16000 * 30).astype(np.float32)
+    write_audio("talk.wav", Waveform(samples=voice, rate_hz=16000), mark=provenance.Mark(), overwrite=True)
+    before = sorted(folder.iterdir())
+    command = [sys.executable, "-m", "auteur.cli", "generate", "me.png", "talk.wav"]
+    process = subprocess.Popen([*command, "--save-tracks", "tracks"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(".*.part.mp4")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and "stopped" in error, error
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable for root")
+def test_a_folder_that_cannot_be_written_to(folder, capsys):
+    Path("locked").mkdir(mode=0o500)
+    assert main(["generate", "me.png", "talk.wav", "-o", "locked/out.mp4"]) == 3
+    assert "locked" in capsys.readouterr().err
+
+
 def test_controls_are_read_as_pairs():
-    assert parse_controls(("AU1=0.5", "smile_left=.3")) == {"AU1": 0.5, "smile_left": 0.3}
+    assert parse_pairs(("AU1=0.5", "smile_left=.3"), "--au") == {"AU1": 0.5, "smile_left": 0.3}
     for bad in ("AU1", "=0.5", "AU1=", "AU1=much"):
         with pytest.raises(UsageError, match="NAME=VALUE"):
-            parse_controls((bad,))
+            parse_pairs((bad,), "--au")

@@ -54,3 +54,35 @@ def test_curves_are_resampled_by_time_and_the_larger_of_two_counts():
 def test_what_cannot_be_asked_for_says_what_can(asked, message):
     with pytest.raises(UsageError, match=message):
         Performance(**asked)
+
+
+def test_scales_come_last_and_touch_everything():
+    curve = np.full((4, 1), 0.4, dtype=np.float32)
+    track = AUTrack(values=curve, rate=RATE, channels=("AU12L",), convention="facs")
+    scales = {"AU12": 1.5, "AU4": 0.0, "AU1": 4.0}
+    asked = Performance("sad", 1.0, {"AU1": 0.5, "AU4": 0.9}, track, scales).on_grid(4, RATE)
+    assert asked is not None
+    np.testing.assert_allclose(asked.channel("AU12L"), 0.6, rtol=1e-6)
+    assert not asked.channel("AU4L").any() and (asked.channel("AU1R") == 1).all()
+
+
+def test_who_directs_the_whole_face():
+    track = AUTrack(values=np.zeros((4, 1)), rate=RATE, channels=("AU12L",), convention="facs")
+    assert (Performance("sad", 0.4).takeover(3) == 0.4).all()
+    assert (Performance(action_units={"AU1": 1.0}).takeover(3) == 0).all()
+    assert (Performance("sad", 0.4, track=track).takeover(3) == 1).all()
+
+
+def test_a_routes_expression_takes_the_place_of_the_prototype_and_the_user_overrules_it():
+    expression = AUTrack(
+        values=np.full((10, 2), 0.5), rate=Fraction(5), channels=("AU12L", "AU12R"), convention="facs"
+    )
+    asked = Performance("sad", 1.0, {"AU12L": 0.1}).on_grid(6, RATE, expression=expression)
+    assert asked is not None and not asked.channel("AU15L").any()
+    assert asked.channel("AU12L")[3] == np.float32(0.1) and asked.channel("AU12R")[3] == 0.5
+
+
+@pytest.mark.parametrize("factor", [-0.1, 4.1, float("nan")])
+def test_factors_have_a_range(factor):
+    with pytest.raises(UsageError, match="between 0 and 4"):
+        Performance(scales={"AU12": factor})

@@ -7,14 +7,20 @@ import numpy as np
 import pytest
 from skimage import data
 
+import auteur
 from auteur import provenance
 from auteur.errors import FaceError, UsageError
 from auteur.face.action_units import action_units, neutral_of
+from auteur.face.backend import FaceReading
+from auteur.face.pose import canonical_face, rotation_of
 from auteur.facs import convert
-from auteur.media import probe, write_audio, write_image
+from auteur.formats import read_au_track
+from auteur.media import probe, read_image, write_audio, write_image
+from auteur.motion.mouth import lip_gap
 from auteur.pipelines import talking_head
+from auteur.pipelines.routes import ROUTES, Expression, Route
 from auteur.pipelines.talking_head import Settings, TalkingHead, fitted
-from auteur.signals import Waveform
+from auteur.signals import AUTrack, Waveform
 
 MARK = provenance.Mark()
 STILL = Settings(head=0.0, blinks=False, gaze=False)
@@ -113,3 +119,87 @@ def test_bad_input_is_refused(head, folder, tmp_path):
         Settings(fps=Fraction(0))
     with pytest.raises(UsageError, match="compact"):
         TalkingHead.from_pretrained("enormous")
+
+
+def test_the_first_page_of_the_design_works_from_the_package_itself(folder, tmp_path):
+    pytest.importorskip("matplotlib")
+    head = auteur.TalkingHead.from_pretrained("compact")
+    video = head(folder / "me.png", folder / "talk.wav", emotion="happy", intensity=0.8, au={"AU1": 0.5})
+    video.au_track.save(tmp_path / "performance.csv")
+    video.plot(tmp_path / "performance.png")
+    assert read_au_track(tmp_path / "performance.csv").channel("AU1L")[0] == 0.5
+    assert provenance.verify(tmp_path / "performance.png").verdict == provenance.Verdict.INTACT
+    with pytest.raises(AttributeError, match="TalkingHeads"):
+        _ = auteur.TalkingHeads
+
+
+def test_what_was_done_reads_as_asked_where_speech_leaves_it_alone(head, folder):
+    asked = {"AU2": 0.6, "AU4": 0.0, "AU45": 0.5, "AU61": 0.4}
+    done = head(folder / "me.png", folder / "quiet.wav", au=asked, settings=STILL).performed()
+    for name, value in asked.items():
+        assert np.abs(done.channel(f"{name}L") - value).max() < 0.25, name
+    assert done.frames == 15 and done.rate == 25
+
+
+def test_a_sheet_shows_frames_and_mouths(head, folder, tmp_path):
+    head(folder / "me.png", folder / "talk.wav").save_sheet(tmp_path / "sheet.png")
+    height, width = read_image(tmp_path / "sheet.png").shape[:2]
+    assert width == 6 * (257 + 6) and height > 2 * (257 + 6)
+
+
+def test_a_portrait_that_smiles_gives_way_to_what_is_asked(head, folder):
+    """The portrait smiles with parted lips; all is measured in its own pixels, the face being 105 large."""
+
+    def shape(**asked):
+        video = head(folder / "me.png", folder / "quiet.wav", settings=STILL, **asked)
+        face = video.landmarks().values[-1]
+        return lip_gap(face), face[[61, 291], 1].mean() - face[0, 1], np.ptp(face[[61, 291], 0])
+
+    gap, drop, width = shape()
+    assert abs(gap) < 0.6  # at rest the lips meet
+    for asked in ({"emotion": "sad"}, {"emotion": "neutral"}, {"au": {"AU15": 1.0}}):
+        other_gap, other_drop, other_width = shape(**asked)
+        assert abs(other_gap) < 0.6
+        assert other_drop > drop + 0.5 and other_width < width - 0.5
+    assert shape(emotion="happy")[2] < 1.35 * width  # a smile asked for replaces the smile
+
+
+def test_a_route_makes_the_action_units_of_the_speech(folder, monkeypatch):
+    monkeypatch.setitem(ROUTES, "loud", Route("smiles when it is loud", f"{__name__}:LoudSmile"))
+    head = TalkingHead.from_pretrained()
+    settings = Settings(route="loud")
+    video = head(folder / "me.png", folder / "talk.wav", emotion="happy", settings=settings)
+    assert isinstance(ROUTES["loud"].load(), Expression)
+    assert video.au_track.channel("AU12L").max() > 0.9 and not video.au_track.channel("AU6L").any()
+    with pytest.raises(UsageError, match="auto, landmark"):
+        Settings(route="nowhere")
+
+
+class LoudSmile:
+    """A first stage: the louder, the more of a smile."""
+
+    def __call__(self, speech: Waveform, *, emotion: str | None, intensity: float) -> AUTrack:
+        level = np.abs(speech.samples[: len(speech.samples) // 1600 * 1600]).reshape(-1, 1600).mean(1)
+        values = np.repeat((intensity * level / level.max())[:, None], 2, axis=1)
+        return AUTrack(values=values, rate=Fraction(10), channels=("AU12L", "AU12R"), convention="facs")
+
+
+def test_a_profile_is_refused(head, folder):
+    with pytest.raises(FaceError, match="turned away"):
+        TalkingHead(Profile(), head._speech, head._mover)(folder / "me.png", folder / "quiet.wav")
+
+
+class Profile:
+    """A backend that finds a face turned by 75 degrees."""
+
+    name = "profile"
+
+    def find(self, picture):
+        turned = rotation_of(np.array([0.0, np.radians(75), 0.0]))
+        face = np.zeros((478, 3))
+        face[:468] = canonical_face()
+        landmarks = (face @ turned.T + 128).astype(np.float32)
+        return [FaceReading(landmarks=landmarks, blendshapes=np.zeros(52, np.float32), confidence=1.0)]
+
+    def follow(self, picture, last):
+        return None

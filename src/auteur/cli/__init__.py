@@ -10,6 +10,7 @@ from auteur.errors import AuteurError
 
 VERBS: dict[str, str] = {
     "generate": "auteur.cli.generate",
+    "move": "auteur.cli.move",
     "track": "auteur.cli.track",
     "verify": "auteur.cli.verify",
 }
@@ -64,6 +65,8 @@ def _run(arguments: list[str]) -> int:
 _DESCRIPTION = """Direct a face.
 
 auteur generate me.jpg talk.wav       make a portrait speak
+auteur move talk.wav --portrait me.jpg -o landmarks.json
+                                       how it would move, as landmarks
 auteur track me.mp4 -o me.csv          what a face does, frame by frame
 auteur verify out.mp4                  what marks a file carries
 

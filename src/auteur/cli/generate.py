@@ -3,18 +3,23 @@
 import json as json_text
 import time
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from auteur.cli.arguments import parse_pairs, parse_rate
 from auteur.cli.console import note, one_thread, progress
 from auteur.errors import UsageError
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
-_LANDMARKS, _ASKED = "landmarks.json", "asked.json"
+if TYPE_CHECKING:  # importing it takes torch
+    from auteur.pipelines.request import Performance
+    from auteur.pipelines.talking_head import Settings, TalkingVideo
+
+_ASKED, _DONE = "asked.json", "done.json"
+_LANDMARKS, _LONG_LANDMARKS = "landmarks.json", "landmarks.csv"
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,14 @@ class GenerateArguments:
     """Single controls, such as AU1=0.5 smile_left=0.3; 0 to 1."""
     track: Path | None = None
     """Action Unit curves: a CSV or JSON of any convention."""
+    au_scale: tuple[str, ...] = ()
+    """Factors on everything that is asked for, such as AU12=1.5; 0 to 4."""
+    mute: tuple[str, ...] = ()
+    """Controls to leave out of everything that is asked for, such as AU4."""
+    route: str = "auto"
+    """What turns speech into Action Units: auto or landmark."""
+    preset: str = "compact"
+    """Which models: compact."""
     seed: int = 0
     """The same seed gives the same frames."""
     fps: str = "25"
@@ -47,8 +60,12 @@ class GenerateArguments:
     """Let the eyes wander a little."""
     face: int = 0
     """Which face of the portrait: 0 is the largest."""
+    plot: Path | None = None
+    """Also draw what was asked for against what was done into this PNG; needs Matplotlib."""
+    sheet: Path | None = None
+    """Also put 12 frames and their mouths on one picture."""
     save_tracks: Path | None = None
-    """Also write asked.json (what was asked for) and landmarks.json into this folder."""
+    """Also write asked.json and done.json (Action Units; both fit --track) and landmarks into this folder."""
     overwrite: Flag = False
     """Replace files that exist."""
     json: Flag = False
@@ -61,79 +78,112 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
     Example: auteur generate me.jpg talk.wav -o out.mp4 --emotion happy --intensity 0.6 --au AU1=0.5
     """
     started_sec = time.monotonic()
-    controls = parse_controls(arguments.au)
-    fps = parse_rate(arguments.fps)
+    check_outputs(arguments)
+    asked, settings = requests(arguments)
 
     # It takes torch: not before the arguments are known to be good.
-    from auteur.files import check_writable
-    from auteur.pipelines.request import Performance
-    from auteur.pipelines.talking_head import MODELS, Settings, TalkingHead
+    from auteur.pipelines.talking_head import MODELS, TalkingHead
     from auteur.weights import version
 
+    one_thread()
+    head = TalkingHead.from_pretrained(arguments.preset)
+    video = head.perform(arguments.portrait, arguments.speech, asked, settings, face=arguments.face)
+    for line in video.notes:
+        note(line)
+    with progress("rendering", video.frame_count) as advance:
+        video.save(arguments.out, overwrite=arguments.overwrite, on_frame=advance)
+    extras = save_extras(arguments, video)
+    result = {
+        "output": str(arguments.out),
+        "frames": video.frame_count,
+        "fps": str(settings.fps),
+        "seconds": round(time.monotonic() - started_sec, 3),
+        "seed": arguments.seed,
+        "route": settings.route,
+        "preset": arguments.preset,
+        "models": {name: version(name) for name in MODELS},
+        "also_written": [str(path) for path in extras],
+    }
+    print(json_text.dumps(result) if arguments.json else f"{arguments.out}: {video.frame_count} frames")
+    return 0
+
+
+def check_outputs(arguments: GenerateArguments) -> None:
+    """Says what is wrong with any file to be written, before anything is computed.
+
+    Raises:
+        UsageError: A name has the wrong ending, or Matplotlib is needed and missing.
+        InputError: A file cannot be written.
+    """
+    from auteur.files import check_writable
+
+    if arguments.out.suffix.lower() != ".mp4":
+        raise UsageError(f"the video {str(arguments.out)!r} must end in .mp4")
     check_writable(arguments.out, overwrite=arguments.overwrite)
+    if arguments.plot is not None:
+        from auteur.pipelines.plotting import check_plot
+
+        check_plot(arguments.plot, overwrite=arguments.overwrite)
+    if arguments.sheet is not None:
+        if arguments.sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+            raise UsageError(f"the sheet {str(arguments.sheet)!r} must end in .png, .jpg or .webp")
+        check_writable(arguments.sheet, overwrite=arguments.overwrite)
     folder = arguments.save_tracks
-    if folder is not None:
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"--save-tracks {str(folder)!r} is a file; name a folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in (_LANDMARKS, _ASKED):
-            check_writable(folder / name, overwrite=arguments.overwrite)
-    asked = Performance(arguments.emotion, arguments.intensity, controls, arguments.track)
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--save-tracks {str(folder)!r} is a file; name a folder")
+    if not folder.exists():
+        check_writable(folder)
+        return
+    for name in (_LANDMARKS, _LONG_LANDMARKS, _ASKED, _DONE):
+        check_writable(folder / name, overwrite=arguments.overwrite)
+
+
+def requests(arguments: GenerateArguments) -> "tuple[Performance, Settings]":
+    """Returns what is asked for and how to generate it.
+
+    Raises:
+        UsageError: A value is outside its range or unknown.
+    """
+    controls = parse_pairs(arguments.au, "--au")
+    scales = parse_pairs(arguments.au_scale, "--au-scale") | dict.fromkeys(arguments.mute, 0.0)
+    fps = parse_rate(arguments.fps)
+
+    from auteur.pipelines.request import Performance
+    from auteur.pipelines.talking_head import Settings
+
+    asked = Performance(arguments.emotion, arguments.intensity, controls, arguments.track, scales)
     settings = Settings(
         seed=arguments.seed,
         fps=fps,
         head=arguments.head,
         blinks=arguments.blinks,
         gaze=arguments.gaze,
+        route=arguments.route,
     )
-    one_thread()
-    head = TalkingHead.from_pretrained()
-    video = head.perform(arguments.portrait, arguments.speech, asked, settings, face=arguments.face)
-    for line in video.notes:
-        note(line)
-    with progress("rendering", video.frame_count) as advance:
-        video.save(arguments.out, overwrite=arguments.overwrite, on_frame=advance)
+    return asked, settings
+
+
+def save_extras(arguments: GenerateArguments, video: "TalkingVideo") -> list[Path]:
+    """Writes the plot, the sheet and the tracks that were asked for; returns their names."""
+    from auteur.pipelines.moving import MOST_JSON_FRAMES, save_landmarks
+
+    written: list[Path] = []
+    if arguments.plot is not None:
+        video.plot(arguments.plot, overwrite=arguments.overwrite)
+        written.append(arguments.plot)
+    if arguments.sheet is not None:
+        video.save_sheet(arguments.sheet, overwrite=arguments.overwrite)
+        written.append(arguments.sheet)
+    folder = arguments.save_tracks
     if folder is not None:
-        video.landmarks().save(folder / _LANDMARKS, overwrite=arguments.overwrite)
-        if video.au_track is not None:
-            video.au_track.save(folder / _ASKED, overwrite=arguments.overwrite)
-    result = {
-        "output": str(arguments.out),
-        "frames": video.frame_count,
-        "fps": str(fps),
-        "seconds": round(time.monotonic() - started_sec, 3),
-        "seed": arguments.seed,
-        "models": {name: version(name) for name in MODELS},
-    }
-    print(json_text.dumps(result) if arguments.json else f"{arguments.out}: {video.frame_count} frames")
-    return 0
-
-
-def parse_controls(pairs: tuple[str, ...]) -> dict[str, float]:
-    """Returns {"AU12": 0.6} for ("AU12=0.6",).
-
-    Raises:
-        UsageError: A pair has no "=" or no number behind it.
-    """
-    controls: dict[str, float] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        try:
-            controls[name] = float(text)
-        except ValueError:
-            equals = ""
-        if not equals or not name:
-            raise UsageError(f"--au {pair!r} is not NAME=VALUE, such as AU12=0.6 or smile=0.6")
-    return controls
-
-
-def parse_rate(text: str) -> Fraction:
-    """Returns a frame rate such as "25", "29.97" or "30000/1001" exactly.
-
-    Raises:
-        UsageError: It is not a number.
-    """
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"--fps is {text!r}; give a number such as 25 or 30000/1001") from error
+        folder.mkdir(exist_ok=True)
+        for name, track in ((_DONE, video.performed()), (_ASKED, video.au_track)):
+            if track is not None:
+                track.save(folder / name, overwrite=arguments.overwrite)
+                written.append(folder / name)
+        landmarks = folder / (_LANDMARKS if video.frame_count <= MOST_JSON_FRAMES else _LONG_LANDMARKS)
+        save_landmarks(video, landmarks, overwrite=arguments.overwrite)
+        written.append(landmarks)
+    return written

@@ -64,6 +64,9 @@ class MotionTracksRecipe:
     out: Path
     speech_weights: Path | None = None
     """Weights of the compact speech encoder; log-mel features unless given."""
+    fold_weights: tuple[Path, ...] = ()
+    """Encoders that were each trained without one fold of people (`auteur.train.speech_lips`): a training
+    person is heard by the one that does not know them."""
 
 
 def part_of(identity: str) -> Part:
@@ -72,6 +75,11 @@ def part_of(identity: str) -> Part:
         return "test"
     digest = hashlib.sha256(f"motion-validation:{identity}".encode()).digest()
     return "validation" if int.from_bytes(digest, "big") % 7 == 0 else "train"
+
+
+def fold_of(identity: str, folds: int) -> int:
+    """Returns which of `folds` groups of people somebody is in."""
+    return int.from_bytes(hashlib.sha256(f"fold:{identity}".encode()).digest(), "big") % folds
 
 
 def even_frames(index: NDArray[np.integer], values: Floats, fps: float) -> Floats:
@@ -134,6 +142,11 @@ def hearings(sound: Waveform, encoder: CompactSpeechFeatures, *, seed: int) -> F
     return np.stack(heard)
 
 
+def first_frame(labels: Path, fps: float) -> int:
+    """Returns the frame at `RATE` at which a clip's labels begin."""
+    return round(np.load(labels)["index"][0] / fps * float(RATE))
+
+
 def make_track(row: dict[str, str], labels: Path, root: Path, encoder: SpeechFeatures) -> Arrays:
     """Returns the arrays of one clip."""
     stored = np.load(labels)
@@ -161,8 +174,7 @@ def make_track(row: dict[str, str], labels: Path, root: Path, encoder: SpeechFea
         "part": np.array(part_of(row["identity"])),
     }
     if row["speech"] in ("yes", "maybe"):
-        first = round(index[0] / fps * float(RATE))
-        arrays |= _speech_of(row, root, encoder, first, len(face))
+        arrays |= _speech_of(row, root, encoder, first_frame(labels, fps), len(face))
     return arrays
 
 
@@ -194,6 +206,7 @@ def make(recipe: MotionTracksRecipe) -> None:
     recipe.out.mkdir(parents=True, exist_ok=True)
     weights = recipe.speech_weights
     encoder = LogMelFeatures() if weights is None else CompactSpeechFeatures.from_file(weights)
+    strangers = [CompactSpeechFeatures.from_file(path) for path in recipe.fold_weights]
     with recipe.clips.open(encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
     tracks: dict[str, Arrays] = {}
@@ -201,8 +214,11 @@ def make(recipe: MotionTracksRecipe) -> None:
         labels = recipe.labels / f"{Path(row['file']).stem}.npz"
         if not labels.exists() or len(np.load(labels)["index"]) < 40:
             continue
+        hearing = encoder
+        if strangers and part_of(row["identity"]) == "train":
+            hearing = strangers[fold_of(row["identity"], len(strangers))]
         try:
-            tracks[labels.stem] = make_track(row, labels, recipe.clips.parent.parent, encoder)
+            tracks[labels.stem] = make_track(row, labels, recipe.clips.parent.parent, hearing)
         except MediaError:
             tracks[labels.stem] = make_track(
                 row | {"speech": "no"}, labels, recipe.clips.parent.parent, encoder

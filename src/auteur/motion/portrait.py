@@ -28,11 +28,12 @@ def apply_to(
     gaze_rad: Floats | None = None,
     head: PoseTrack | None = None,
     opening: Floats | None = None,
+    taken_mm: Floats | None = None,
 ) -> Floats:
     """Returns the portrait's landmarks in motion, [T, 478, 3] px.
 
     The portrait's own shape, expression and pose are where motion starts from: zero displacement gives the
-    portrait back.
+    portrait back, unless something of its expression is taken out.
 
     Args:
         portrait: [478, 3] px.
@@ -42,12 +43,15 @@ def apply_to(
         gaze_rad: Turn of the eyes, [T, 2]: x (+ to the picture's right), y (+ down).
         head: Motion relative to the portrait's pose (`auteur.motion.habits`), T frames.
         opening: Movement per millimetre of lip gap [478, 3]; needed with `closure`.
+        taken_mm: What the portrait shows and motion does not start from, [478, 3] or [T, 478, 3]
+            (`auteur.motion.own_expression`).
     """
     pose = head_pose(portrait)
     neutral = without_pose(portrait, pose)
-    face = neutral + displacement_mm
+    rest = neutral if taken_mm is None else neutral - taken_mm
+    face = rest + displacement_mm
     if closure is not None and opening is not None:
-        face = face - (np.maximum(lip_gap(neutral), 0) * closure)[:, None, None] * opening
+        face = face - (np.maximum(lip_gap(rest), 0) * closure)[:, None, None] * opening
     face = kept_apart(face, LIP_PAIRS, _own_least(neutral, LIP_PAIRS))
     if gaze_rad is not None:
         face = _with_gaze(face, gaze_rad)

@@ -15,6 +15,7 @@ from auteur.motion.au_basis import AUBasis
 from auteur.motion.generator import MotionGenerator
 from auteur.motion.habits import FaceHabits
 from auteur.motion.mouth import fused_gap, lip_gap, with_lip_gap
+from auteur.motion.own_expression import OwnExpression, closing
 from auteur.motion.portrait import apply_to
 from auteur.motion.storage import load_generator, shipped_path
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
@@ -33,6 +34,9 @@ _LIDS = ("AU45", "AU43")
 _SURE_SILENCE = (0.85, 0.95)
 _SURE_CLOSURE = (0.45, 0.65)
 """Probabilities of the encoder from which a cue begins to count, and from which it counts fully."""
+_HEAD_SHARES = np.array([1.0, 1.0, 0.6, 1.0, 1.0, 1.0])
+"""Of the measured spread of pitch, yaw, roll and travel: people who were filmed gesture and lean, and on a
+portrait whose shoulders stay where they are the same tilt looks like too much."""
 _SILENCE_MARGIN_FRAMES = 6
 _SILENCE_RAMP = np.array([1, 2, 3, 2, 1]) / 9
 _FRAMES_AT_ONCE = 256
@@ -93,6 +97,9 @@ class Motion:
     gaze_rad: Floats
     """[T, 2]."""
     head: PoseTrack
+    takeover: Floats
+    """How far the performance directs the whole face, so that the portrait's own expression gives way, [T]
+    0 to 1."""
 
     @property
     def frames(self) -> int:
@@ -187,6 +194,7 @@ class SpeechMotion:
             lids=lids,
             gaze_rad=gaze,
             head=head,
+            takeover=np.full(frames, float(performance is not None)),
         )
 
     def displacement_mm(self, motion: Motion, first: int = 0, stop: int | None = None) -> Floats:
@@ -214,14 +222,25 @@ class SpeechMotion:
         portrait: Floats,
         *,
         image_size_px: tuple[int, int],
+        own: OwnExpression | None = None,
         first: int = 0,
         stop: int | None = None,
     ) -> LandmarkTrack:
         """Returns frames of the motion on a portrait with landmarks [478, 3] px, at 25 fps.
 
         Ask for long performances piece by piece: a frame does not depend on the piece it is in.
+
+        Args:
+            motion: What `generate` made.
+            portrait: Landmarks in pixels.
+            image_size_px: Width and height of the portrait.
+            own: What the portrait shows by itself: its lips are brought together before they are moved, and
+                its expression gives way to the performance. Without it motion adds to what is there.
+            first: First frame.
+            stop: The frame after the last.
         """
         stop = motion.frames if stop is None else min(stop, motion.frames)
+        shut = None if own is None else closing(portrait, self.basis, own.jaw_share)
         pieces: list[Floats] = []
         for start in range(first, stop, _FRAMES_AT_ONCE):
             part = slice(start, min(start + _FRAMES_AT_ONCE, stop))
@@ -235,6 +254,9 @@ class SpeechMotion:
                     gaze_rad=motion.gaze_rad[part],
                     head=head,
                     opening=self._opening,
+                    taken_mm=None
+                    if own is None or shut is None
+                    else self._taken_mm(motion, own, part) - shut,
                 )
             )
         return LandmarkTrack(
@@ -244,6 +266,20 @@ class SpeechMotion:
             convention="mediapipe478",
             image_size_px=image_size_px,
         )
+
+    def at_rest(self, portrait: Floats, own: OwnExpression) -> Floats:
+        """Returns the portrait without what it shows by itself, lips together, [478, 3] px."""
+        taken = self.basis.track_displacement(own.taken_out(None, np.ones(1)))
+        taken = with_lip_gap(taken, np.zeros(1), self._opening) - closing(portrait, self.basis, own.jaw_share)
+        return apply_to(portrait, np.zeros_like(taken), taken_mm=taken)[0]
+
+    def _taken_mm(self, motion: Motion, own: OwnExpression, part: slice) -> Floats:
+        """What of a portrait's expression gives way in some frames, [frames, 478, 3]; lips move as one."""
+        if not own.intensities.any():
+            return np.zeros((1, *self._opening.shape))
+        asked = None if motion.asked is None else motion.asked.replace(values=motion.asked.values[part])
+        taken = self.basis.track_displacement(own.taken_out(asked, motion.takeover[part]))
+        return with_lip_gap(taken, np.zeros(len(taken)), self._opening)
 
     def _habits(
         self,
@@ -258,6 +294,7 @@ class SpeechMotion:
         head = habits.head_track
         if head is None:
             head = self.habits.head_motion(frames, seed=seed, amount=habits.head, activity=1 - cues.silence)
+            head = head.replace(values=head.values * _HEAD_SHARES)
         else:
             head = head.resample(MOTION_RATE, start_sec=0, frames=frames)
         lids, gaze = np.zeros((frames, 2)), np.zeros((frames, 2))

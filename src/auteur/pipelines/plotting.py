@@ -17,6 +17,8 @@ from auteur.signals import AUTrack
 ROW_HEIGHT_INCH = 0.42
 WIDTH_INCH = 10.0
 DOTS_PER_INCH = 110
+_SHOWN_FROM = 0.05
+"""Units that stay below this are left out of a performance's plot."""
 
 
 def plot_track(table: Path, out: Path, *, overwrite: bool = False) -> None:
@@ -47,6 +49,72 @@ def check_plot(out: Path, *, overwrite: bool = False) -> None:
     check_writable(out, overwrite=overwrite)
 
 
+def plot_performance(
+    asked: AUTrack | None, done: AUTrack, out: Path, *, mark: provenance.Mark, overwrite: bool = False
+) -> None:
+    """Draws what was asked for against what the motion did into a PNG.
+
+    Args:
+        asked: Convention "facs"; None for nothing.
+        done: Convention "facs".
+        out: The PNG to write.
+        mark: How the video was made.
+        overwrite: Whether `out` may be replaced.
+
+    Raises:
+        UsageError: Matplotlib is not installed, or `out` does not end in .png.
+        InputError: `out` cannot be written.
+    """
+    check_plot(out, overwrite=overwrite)
+    write_image(out, draw_performance(asked, done), mark=mark, overwrite=overwrite)
+
+
+def draw_performance(asked: AUTrack | None, done: AUTrack) -> NDArray[np.uint8]:
+    """Returns a picture [H, W, 3]: a row per unit that was asked for or done, sides together where equal."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = _performance_rows(asked, done)
+    figure = Figure((WIDTH_INCH, 1.1 + ROW_HEIGHT_INCH * len(rows)), DOTS_PER_INCH, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (label, wanted, seen) in zip(axes, rows, strict=True):
+        axis.fill_between(done.times_sec, seen, color="#3b6ea5", alpha=0.35, linewidth=0, label="done")
+        if asked is not None and wanted is not None and wanted.any():
+            axis.plot(asked.times_sec, wanted, color="#b3402a", linewidth=1.1, label="asked")
+        axis.set_ylim(0, 1.05)
+        axis.set_yticks([])
+        axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+        axis.spines[["top", "right", "left"]].set_visible(False)
+    axes[-1].set_xlabel("seconds")
+    figure.suptitle("Action Units: asked for (red line) and done by the motion (blue), 0 to 1", fontsize=10)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _performance_rows(
+    asked: AUTrack | None, done: AUTrack
+) -> list[tuple[str, NDArray[np.floating] | None, NDArray[np.floating]]]:
+    rows: list[tuple[str, NDArray[np.floating] | None, NDArray[np.floating]]] = []
+    for unit in ACTION_UNITS.values():
+        seen = {name: done.channel(name) for name in unit.controls}
+        wanted = {
+            name: np.nan_to_num(asked.channel(name))
+            for name in unit.controls
+            if asked is not None and name in asked.channels
+        }
+        shown = max(float(values.max()) for values in [*seen.values(), *wanted.values()])
+        if shown < _SHOWN_FROM:
+            continue
+        asks = list(wanted.values())
+        if all(np.array_equal(asks[0], other) for other in asks[1:]):
+            both = np.mean(list(seen.values()), axis=0)
+            rows.append((_label(unit.code), asks[0] if asks else None, both))
+        else:
+            rows += [(_label(name), wanted.get(name), seen[name]) for name in unit.controls]
+    return rows or [("nothing", None, np.zeros(done.frames))]
+
+
 def draw_track(track: AUTrack) -> NDArray[np.uint8]:
     """Returns a picture [H, W, 3] with one row per channel, time in seconds along x."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -72,7 +140,8 @@ def draw_track(track: AUTrack) -> NDArray[np.uint8]:
 
 
 def _label(channel: str) -> str:
-    number = channel.removeprefix("AU").split("_")[0].lstrip("0")
+    number = channel.removeprefix("AU").split("_")[0].lstrip("0").rstrip("LRTB")
+    side = {"L": ", left", "R": ", right"}.get(channel[-1], "")
     if channel.startswith("AU") and number.isdigit() and int(number) in ACTION_UNITS:
-        return f"AU{number} {ACTION_UNITS[int(number)].name}"
+        return f"AU{number} {ACTION_UNITS[int(number)].name}{side}"
     return channel

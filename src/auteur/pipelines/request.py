@@ -6,18 +6,22 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auteur.errors import UsageError
 from auteur.facs import convert, find_emotion, prototype, resolve
 from auteur.formats import read_au_track
 from auteur.signals import AUTrack
 
+LARGEST_SCALE = 4.0
+
 
 @dataclass(frozen=True)
 class Performance:
     """An emotion, single Action Units and curves; all of them are optional and add up.
 
-    Where two ask for the same control, `action_units` wins, otherwise the larger value counts.
+    Where two ask for the same control, `action_units` wins, otherwise the larger value counts. `scales` come
+    last and touch everything.
     """
 
     emotion: str | None = None
@@ -28,6 +32,9 @@ class Performance:
     """Intensity in [0, 1] by control, in either vocabulary: {"AU12": 0.6} or {"smile_left": 0.6}."""
     track: AUTrack | Path | None = None
     """Curves, or a file of them in any format that `auteur.formats` reads."""
+    scales: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Factor from 0 to 4 by control, on the whole of what is asked for: {"AU12": 1.5, "AU4": 0}. What would
+    pass 1 stays at 1."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.intensity <= 1:
@@ -35,6 +42,12 @@ class Performance:
         for name, value in self.action_units.items():
             if not 0 <= value <= 1:
                 raise UsageError(f"{name} is {value}; intensities must be between 0 and 1")
+        for name, factor in self.scales.items():
+            if not 0 <= factor <= LARGEST_SCALE:
+                raise UsageError(
+                    f"the scale of {name} is {factor}; it must be between 0 and {LARGEST_SCALE:g}"
+                )
+            resolve(name)
         self.constants()
 
     def constants(self) -> dict[str, float]:
@@ -47,9 +60,7 @@ class Performance:
         if self.emotion is not None:
             asked = prototype(find_emotion(self.emotion), self.intensity, convention="facs")
             values |= {name: value for name, value in asked.items() if value > 0}
-        for name, value in self.action_units.items():
-            values |= dict.fromkeys(resolve(name).channels, float(value))
-        return values
+        return values | self._single_units()
 
     def curves(self) -> AUTrack | None:
         """Returns the asked curves in the convention "facs", as long as they are.
@@ -62,18 +73,49 @@ class Performance:
         track = self.track if isinstance(self.track, AUTrack) else read_au_track(self.track)
         return convert(track, "facs")
 
-    def on_grid(self, frames: int, rate: Fraction) -> AUTrack | None:
-        """Returns all that is asked for as one "facs" track from time 0; None for nothing."""
-        constants, curves = self.constants(), self.curves()
-        if not constants and curves is None:
+    def on_grid(self, frames: int, rate: Fraction, *, expression: AUTrack | None = None) -> AUTrack | None:
+        """Returns all that is asked for as one "facs" track from time 0; None for nothing.
+
+        Args:
+            frames: How many.
+            rate: Frames per second.
+            expression: What a route made of the speech and the emotion (`auteur.pipelines.routes`); it takes
+                the place of the emotion's fixed prototype.
+        """
+        constants = self._single_units() if expression is not None else self.constants()
+        tracks = [track for track in (self.curves(), expression) if track is not None]
+        if not constants and not tracks:
             return None
-        if curves is None:
+        if not tracks:
             values = np.tile(np.array(list(constants.values()), dtype=np.float32), (frames, 1))
-            return AUTrack(values=values, rate=rate, channels=tuple(constants), convention="facs")
-        curves = curves.resample(rate, start_sec=0, frames=frames)
-        values = np.nan_to_num(np.array(curves.values))
-        fixed = {channel for name in self.action_units for channel in resolve(name).channels}
+            track = AUTrack(values=values, rate=rate, channels=tuple(constants), convention="facs")
+            return self._scaled(track)
+        grids = [convert(track, "facs").resample(rate, start_sec=0, frames=frames) for track in tracks]
+        values = np.max([np.nan_to_num(grid.values) for grid in grids], axis=0)
+        single = self._single_units()
         for name, value in constants.items():
-            column = curves.channels.index(name)
-            values[:, column] = value if name in fixed else np.maximum(values[:, column], value)
-        return curves.replace(values=values)
+            column = grids[0].channels.index(name)
+            values[:, column] = value if name in single else np.maximum(values[:, column], value)
+        return self._scaled(grids[0].replace(values=values))
+
+    def takeover(self, frames: int) -> NDArray[np.float64]:
+        """Returns how far the performance directs the whole face, [T] in [0, 1].
+
+        Curves direct it wholly, an emotion as far as its intensity, single units not at all.
+        """
+        emotion = 0.0 if self.emotion is None else self.intensity
+        return np.full(frames, 1.0 if self.track is not None else emotion)
+
+    def _single_units(self) -> dict[str, float]:
+        return {
+            channel: float(value)
+            for name, value in self.action_units.items()
+            for channel in resolve(name).channels
+        }
+
+    def _scaled(self, track: AUTrack) -> AUTrack:
+        values = np.array(track.values)
+        for name, factor in self.scales.items():
+            columns = [track.channels.index(c) for c in resolve(name).channels if c in track.channels]
+            values[:, columns] = np.clip(values[:, columns] * factor, 0, 1)
+        return track.replace(values=values)

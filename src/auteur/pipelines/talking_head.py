@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,15 @@ from auteur.errors import UsageError
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.tracker import find_face
-from auteur.media import SpeechNotes, VideoWriter, examine_speech, read_image, read_speech
+from auteur.facs import find_emotion
+from auteur.media import SpeechNotes, VideoWriter, examine_speech, read_image, read_speech, write_image
+from auteur.motion.own_expression import own_expression
 from auteur.motion.speech_motion import MOTION_RATE, Habits, Motion, SpeechCues, SpeechMotion
+from auteur.pipelines.contact_sheet import contact_sheet, spread
+from auteur.pipelines.performed import performed, with_eyes
+from auteur.pipelines.plotting import plot_performance
 from auteur.pipelines.request import Performance
+from auteur.pipelines.routes import find_route
 from auteur.signals import AUTrack, LandmarkTrack, Waveform
 from auteur.speech.features import CompactSpeechFeatures
 from auteur.synthesis.warp import PortraitWarper
@@ -29,6 +36,8 @@ FRAMES_AT_ONCE = 16
 
 MOTION_BLOCK = 16
 """Motion frames computed together."""
+
+_READ_AT_ONCE = 256
 
 PRESETS = ("compact",)
 MODELS = ("detector", "landmarker", "speech_encoder", "motion", "au_basis", "habits")
@@ -50,8 +59,11 @@ class Settings:
     gaze: bool = True
     temperature: float = 0.3
     """How freely the mouth varies, in [0, 2]."""
+    route: str = "auto"
+    """What makes Action Units of the speech (`auteur.pipelines.routes.ROUTES`)."""
 
     def __post_init__(self) -> None:
+        find_route(self.route)
         if not 1 <= self.fps <= 120:
             raise UsageError(f"fps is {float(self.fps):g}; it must be between 1 and 120")
         if not 0 <= self.head <= 3:
@@ -83,6 +95,7 @@ class TalkingVideo:
         self._settings, self._voice, self._mark = settings, voice, mark
         self.notes = notes
         self.au_track: AUTrack | None = motion.asked
+        self._own = own_expression(face.landmarks, face.blendshapes)
         self.frame_count = max(1, round(voice.duration_sec * settings.fps))
 
     @property
@@ -108,17 +121,37 @@ class TalkingVideo:
             self._motion,
             self._face.landmarks,
             image_size_px=self.size_px,
+            own=self._own,
             first=start,
             stop=start + MOTION_BLOCK,
         )
 
+    def performed(self) -> AUTrack:
+        """Returns what the motion does as Action Units, convention "facs", one row per frame.
+
+        Mouth units hold what speech does too, so it is no copy of `au_track`; as a `track` for silence it
+        gives the same face again.
+        """
+        starts = range(0, self.frame_count, _READ_AT_ONCE)
+        blocks = (self.landmarks(start, start + _READ_AT_ONCE) for start in starts)
+        done = performed(blocks, self._mover.at_rest(self._face.landmarks, self._own), self._mover.basis)
+        places = np.arange(self.frame_count) * float(MOTION_RATE / self._settings.fps)
+        eyes = np.concatenate([self._motion.lids, self._motion.gaze_rad], axis=1)
+        at = np.stack([np.interp(places, np.arange(len(eyes)), column) for column in eyes.T], axis=1)
+        return with_eyes(done, at[:, :2], at[:, 2:])
+
     def frames(self) -> Iterator[Frames]:
         """Yields the video's frames, uint8 [H, W, 3]."""
-        warper = PortraitWarper(self._portrait, torch.from_numpy(self._face.landmarks))
         for first in range(0, self.frame_count, FRAMES_AT_ONCE):
-            track = self.landmarks(first, first + FRAMES_AT_ONCE)
-            rendered = warper.render(torch.from_numpy(np.array(track.values)))
-            yield from rendered.permute(0, 2, 3, 1).contiguous().numpy()
+            yield from self._rendered(self.landmarks(first, first + FRAMES_AT_ONCE))
+
+    @cached_property
+    def _warper(self) -> PortraitWarper:
+        return PortraitWarper(self._portrait, torch.from_numpy(self._face.landmarks))
+
+    def _rendered(self, track: LandmarkTrack) -> Frames:
+        rendered = self._warper.render(torch.from_numpy(np.array(track.values)))
+        return rendered.permute(0, 2, 3, 1).contiguous().numpy()
 
     def save(
         self, path: Path | str, *, overwrite: bool = False, on_frame: Callable[[int], None] | None = None
@@ -147,6 +180,27 @@ class TalkingVideo:
                 if on_frame:
                     on_frame(done)
 
+    def plot(self, path: Path | str, *, overwrite: bool = False) -> None:
+        """Draws what was asked for against what the motion did into a marked PNG; needs Matplotlib.
+
+        Raises:
+            UsageError: Matplotlib is not installed, or `path` does not end in .png.
+            InputError: The file cannot be written.
+        """
+        plot_performance(self.au_track, self.performed(), Path(path), mark=self._mark, overwrite=overwrite)
+
+    def save_sheet(self, path: Path | str, *, overwrite: bool = False) -> None:
+        """Writes a marked picture of 12 frames and their mouths at full size.
+
+        Raises:
+            UsageError: `path` ends in none of .png, .jpg and .webp.
+            InputError: The file cannot be written.
+        """
+        tracks = [self.landmarks(number, number + 1) for number in spread(self.frame_count)]
+        frames = [self._rendered(track)[0] for track in tracks]
+        sheet = contact_sheet(frames, np.concatenate([track.values for track in tracks]))
+        write_image(path, sheet, mark=self._mark, overwrite=overwrite)
+
 
 class TalkingHead:
     """The compact system: our own tracker, speech encoder, motion generator and portrait warp.
@@ -169,7 +223,7 @@ class TalkingHead:
             WeightsError: The installation is damaged.
         """
         if preset not in PRESETS:
-            raise UsageError(f"preset {preset!r} is unknown; there is {', '.join(PRESETS)}")
+            raise UsageError(f"there is no preset {preset!r}; choose one of {', '.join(PRESETS)}")
         return cls(AuteurBackend(), CompactSpeechFeatures.shipped(), SpeechMotion.shipped())
 
     def __call__(
@@ -211,26 +265,37 @@ class TalkingHead:
         picture = fitted(read_image(portrait))
         reading = find_face(self._backend, picture, face=face, name=portrait.name)
         waveform, heard = examine_speech(speech)
-        analysis = self._speech.analyse(waveform, MOTION_RATE)
-        frames = len(analysis.features)
-        motion = self._mover.generate(
-            analysis.features,
-            cues=SpeechCues.of_analysis(analysis),
-            asked=asked.on_grid(frames, MOTION_RATE),
-            seed=settings.seed,
-            temperature=settings.temperature,
-            habits=Habits(blinks=settings.blinks, gaze=settings.gaze, head=settings.head),
-        )
+        motion = self._perform(waveform, asked, settings)
+        notes = _notes(heard, asked, waveform.duration_sec)
+        if heard.source_rate_hz != waveform.rate_hz:
+            waveform = read_speech(speech, rate_hz=None)  # the video keeps the recording's own rate
         return TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,
             motion=motion,
             mover=self._mover,
             settings=settings,
-            voice=read_speech(speech, rate_hz=None),
+            voice=waveform,
             mark=_mark(portrait, speech, asked, settings),
-            notes=_notes(heard, asked, waveform),
+            notes=notes,
         )
+
+    def _perform(self, speech: Waveform, asked: Performance, settings: Settings) -> Motion:
+        analysis = self._speech.analyse(speech, MOTION_RATE)
+        frames = len(analysis.features)
+        stage = find_route(settings.route).load()
+        emotion = None if asked.emotion is None else find_emotion(asked.emotion)
+        expression = None if stage is None else stage(speech, emotion=emotion, intensity=asked.intensity)
+        motion = self._mover.generate(
+            analysis.features,
+            cues=SpeechCues.of_analysis(analysis),
+            asked=asked.on_grid(frames, MOTION_RATE, expression=expression),
+            seed=settings.seed,
+            temperature=settings.temperature,
+            habits=Habits(blinks=settings.blinks, gaze=settings.gaze, head=settings.head),
+        )
+        # What a route makes of the speech directs the whole face, as a track does.
+        return replace(motion, takeover=asked.takeover(frames) if stage is None else np.ones(frames))
 
 
 def fitted(picture: Frames) -> Frames:
@@ -244,12 +309,12 @@ def fitted(picture: Frames) -> Frames:
     return smaller.round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
-def _notes(heard: SpeechNotes, asked: Performance, speech: Waveform) -> tuple[str, ...]:
+def _notes(heard: SpeechNotes, asked: Performance, speech_sec: Fraction) -> tuple[str, ...]:
     notes = list(heard.lines())
     curves = asked.curves()
-    if curves is not None and curves.duration_sec < speech.duration_sec:
+    if curves is not None and curves.duration_sec < speech_sec:
         notes.append(
-            f"the track covers {float(curves.duration_sec):.2f} s of {float(speech.duration_sec):.2f} s of "
+            f"the track covers {float(curves.duration_sec):.2f} s of {float(speech_sec):.2f} s of "
             "speech; its last value holds to the end"
         )
     if curves is not None and curves.rate != MOTION_RATE:
@@ -268,6 +333,8 @@ def _mark(portrait: Path, speech: Path, asked: Performance, settings: Settings) 
             "emotion": asked.emotion,
             "intensity": asked.intensity,
             "action_units": dict(asked.action_units),
+            "scales": dict(asked.scales),
+            "route": settings.route,
             "fps": str(settings.fps),
             "head": settings.head,
             "blinks": settings.blinks,

@@ -31,9 +31,11 @@ E = TypeVar("E", bound=Evaluation)
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast. The learning rate warms up, then falls along a cosine over `minutes`."""
+    """How long and how fast. The learning rate warms up, then falls along a cosine until the end."""
 
     minutes: float = 60.0
+    steps: int = 0
+    """Ends after so many steps, however long they take; 0 goes by `minutes`."""
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-3
     average_decay: float = 0.998
@@ -76,8 +78,9 @@ def train_for(
     with out.with_suffix(".jsonl").open("a", encoding="utf-8") as log:
         for step, batch in enumerate(batches, start=1):
             minutes = (time.monotonic() - started) / 60
+            progress = step / schedule.steps if schedule.steps else minutes / schedule.minutes
             for group in optimizer.param_groups:
-                group["lr"] = schedule.learning_rate_at(minutes / schedule.minutes)
+                group["lr"] = schedule.learning_rate_at(progress)
             loss = loss_of(model, batch)
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"loss is {loss.item()} at step {step}; lower the learning rate")
@@ -87,7 +90,7 @@ def train_for(
             optimizer.step()
             average.update_parameters(model)
             running = loss.item() if step == 1 else 0.99 * running + 0.01 * loss.item()
-            done = minutes >= schedule.minutes
+            done = progress >= 1
             if not done and minutes - looked < schedule.evaluate_every_minutes:
                 continue
             looked = minutes
@@ -100,7 +103,7 @@ def train_for(
                 save_half(average.module, out)
             if done:
                 return best
-    raise ValueError(f"the batches ended before {schedule.minutes} minutes were over; give an endless stream")
+    raise ValueError("the batches ended before the schedule was over; give an endless stream")
 
 
 def _moving_average(schedule: Schedule) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

@@ -18,7 +18,7 @@ from auteur.synthesis.warp.mesh import (
 )
 from auteur.synthesis.warp.openings import Opening, opening_between
 from auteur.synthesis.warp.pose import HeadMotion
-from auteur.synthesis.warp.sampling import Box, Picture, box_around, smooth_step
+from auteur.synthesis.warp.sampling import Box, Picture, blur, box_around, smooth_step
 
 _EDGE = 0.03
 """Softness of the inner edge of the lips."""
@@ -26,6 +26,7 @@ _UPPER_TEETH_BELOW_LIP = 0.04
 _LOWER_TEETH_ABOVE_LIP = 0.0
 _TOOTH_EDGES = (0.0, 0.135, 0.24, 0.35, 0.45, 0.54)
 """Distances from the middle of the upper row to the gaps between its teeth, as seen from the front."""
+_TOOTH_SHORTER = (0.0, 0.012, 0.004, 0.014, 0.02)
 _ROW_HALF_WIDTH = 0.46
 _OWN_FROM, _OWN_FULL = 0.05, 0.11
 """Opening of the portrait's own mouth from which, and at which fully, its pixels are worth keeping."""
@@ -63,6 +64,7 @@ class Mouth:
         rest = (1 - self._split) * own_gap
         self._jaw_worth = self._own_worth * smooth_step((rest - _JAW_FROM) / (_JAW_FULL - _JAW_FROM))
         self._colours = self._mix_colours()
+        self._own = self._cut_out()
 
     def opening(self, landmarks: Tensor) -> Opening:
         """Returns the opening between the lips for landmarks [478, 3]."""
@@ -75,6 +77,14 @@ class Mouth:
     def mask(self, positions: Tensor) -> Tensor:
         """Returns how much of the inside of the mouth the portrait shows at positions [h, w, 2], 0 to 1."""
         return self._opening.mask(positions, self._edge_px)
+
+    def surroundings(self, positions: Tensor) -> Tensor:
+        """Returns where the portrait may show the inside of the mouth, landmarks erring a little, 0 to 1."""
+        is_open = self._opening.gap_px > self._edge_px
+        inset_px = -0.6 * self._edge_px if is_open else 0.0
+        place, _ = self._opening.place(positions)
+        between_corners = (place >= 0) & (place <= 1)
+        return self._opening.mask(positions, self._edge_px, inset_px=inset_px) * between_corners
 
     def paint(self, frame: Tensor, origins: Tensor, landmarks: Tensor, motion: HeadMotion, area: Box) -> None:
         """Draws the inside of the mouth between the lips, in place.
@@ -124,23 +134,24 @@ class Mouth:
         cavity, tongue, teeth = self._colours
         gap = opening.gap_px / self._unit_px
         share = (below_lip / (below_lip + above_lip).clamp(min=1e-3)).clamp(0, 1)
-        picture = cavity[:, None, None] * (0.75 + 0.5 * share)
-        # Tongue: a low mound that follows the jaw.
-        mound = -0.12 + 0.5 * across.square()
-        picture = torch.lerp(
-            picture, tongue[:, None, None] * (0.7 + 0.3 * share), smooth_step((below_jaw - mound) / 0.14)
-        )
+        picture = cavity[:, None, None] * (0.7 + 0.6 * share)
+        # Tongue: a mound that follows the jaw, lit on top of its two halves.
+        mound = -0.14 + 0.6 * across.square()
+        halves = 1 - 0.1 * torch.exp(-(across / 0.035).square())
+        lit = (0.62 + 0.38 * smooth_step((below_jaw - mound) / 0.2)) * halves
+        picture = torch.lerp(picture, tongue[:, None, None] * lit, smooth_step((below_jaw - mound) / 0.13))
         lower = smooth_step((below_jaw + _LOWER_TEETH_ABOVE_LIP - 0.25 * across.square()) / (2 * soft))
         lower = lower * self._row(across, 0.8) * 0.32
         picture = torch.lerp(picture, teeth[:, None, None] * (0.6 - 0.5 * across.square()), lower)
-        edge = self._teeth_below_lip - 0.22 * across.square()
+        edge = self._teeth_below_lip - 0.22 * across.square() - self._tooth_ends(across)
         upper = smooth_step((edge - down) / soft + 0.5) * self._row(across, 1.0)
         picture = torch.lerp(picture, self._shade_teeth(teeth, across), upper * 0.9 * (1 - self._own_worth))
         # Lips and cheeks keep the light out: dark near the edges, in the corners and while hardly open.
-        light = 0.5 + 0.5 * smooth_step(below_lip / 0.07) * smooth_step(0.2 + above_lip / 0.06)
+        light = 0.55 + 0.45 * smooth_step(below_lip / 0.06) * smooth_step(0.3 + above_lip / 0.06)
         place, _ = opening.place(positions)
         corner = smooth_step(torch.minimum(place, 1 - place) / 0.3)
-        return picture * light * (0.45 + 0.55 * corner) * (0.35 + 0.65 * smooth_step(gap / 0.15))
+        picture = picture * light * (0.4 + 0.6 * smooth_step(gap / 0.13))
+        return torch.lerp(0.9 * cavity[:, None, None], picture, 0.15 + 0.85 * corner)
 
     def _from_middle(self, positions: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
         """Eye distances to the subject's left of and below the middle of a lip."""
@@ -149,6 +160,15 @@ class Mouth:
 
     def _row(self, across: Tensor, size: float) -> Tensor:
         return 1 - smooth_step((across.abs() / size - _ROW_HALF_WIDTH + 0.12) / 0.12)
+
+    def _tooth_ends(self, across: Tensor) -> Tensor:
+        """How much higher than the middle of the row each tooth ends: round corners, shorter second ones."""
+        distance = across.abs()
+        edges = torch.tensor(_TOOTH_EDGES, device=across.device)
+        tooth = torch.bucketize(distance, edges[1:-1])
+        left, right = edges[tooth], edges[tooth + 1]
+        from_centre = (2 * distance - left - right) / (right - left)
+        return torch.tensor(_TOOTH_SHORTER, device=across.device)[tooth] + 0.009 * from_centre.pow(4)
 
     def _shade_teeth(self, teeth: Tensor, across: Tensor) -> Tensor:
         """Teeth that curve away to the sides, with faint gaps between them, [3, h, w]."""
@@ -176,7 +196,8 @@ class Mouth:
             shows = smooth_step((above - 0.7 * self._edge_px) / self._edge_px)
             shows = shows * smooth_step((below - 0.4 * self._edge_px) / (0.5 * self._edge_px))
             shows = shows * smooth_step((height - 1.5 * self._edge_px) / self._edge_px)
-            picture = torch.lerp(picture, self._portrait.sharp(place), shows * part * worth)
+            own = self._own.sharp(place)
+            picture = torch.lerp(picture, own[:3], own[3:].clamp(0, 1) * shows * part * worth)
         return picture
 
     def _stretch_up(self, below: Tensor, below_lip_px: Tensor, height: Tensor) -> Tensor:
@@ -190,7 +211,25 @@ class Mouth:
         """1 where the lips are as in the portrait, falling to 0 as they move against the head."""
         change = landmarks - motion.apply(self._landmarks)
         lips = change[list(MOUTH_UPPER + MOUTH_LOWER), :2].norm(dim=-1).max() / self._unit_px
-        return 1 - smooth_step((lips - 0.006) / 0.05)
+        return 1 - smooth_step((lips - 0.004) / 0.016)
+
+    def _cut_out(self) -> Picture:
+        """The portrait around the mouth with a fourth channel: 0 where the lower lip shows, else 1."""
+        height, width = self._portrait.colour.shape[1:]
+        whole = Box(left=0, top=0, right=width, bottom=height)
+        box = box_around(self._contour, 0.3 * self._unit_px, whole)
+        colour = self._portrait.colour[(slice(None), *box.within(whole))]
+        lips = self._portrait.soft(self._landmarks[None, list(LIP_VERTICES), :2])[:, 0].mean(-1, keepdim=True)
+        red, lip_red = _redness(colour), float(_redness(lips[..., None]))
+        teeth_red = float(_redness(self._colours[2][:, None, None]))
+        differ = min(1.0, max(0.0, (lip_red - teeth_red - 0.12) / 0.12))
+        like_lips = (red - teeth_red) / max(lip_red - teeth_red, 0.08)
+        bright = colour.mean(0) / lips.mean().clamp(min=1.0)
+        _, above = self._opening.edge_distances(box.pixels(colour.device))
+        at_lip = 1 - smooth_step((above / self._edge_px - 1.5) / 1.5)  # further up, red is gums or light
+        is_lip = smooth_step((like_lips - 0.4) / 0.4) * smooth_step((bright - 0.3) / 0.2)
+        keeps = 1 - blur((differ * at_lip * is_lip)[None])
+        return Picture(torch.cat([colour, keeps]), box.left, box.top)
 
     def _find_split(self) -> Tensor:
         """Where the portrait's upper teeth end, as a share of its opening from above; 1 if nowhere."""
@@ -206,13 +245,13 @@ class Mouth:
         skin = self._portrait.soft(self._landmarks[None, list(CHEEK_VERTICES), :2])[:, 0].median(-1).values
         lips = self._portrait.soft(self._landmarks[None, list(LIP_VERTICES), :2])[:, 0].mean(-1)
         grey = skin.mean()
-        teeth = 0.88 * torch.lerp(skin, grey.expand(3), 0.45)
+        teeth = torch.lerp(skin, grey.expand(3), 0.6) * skin.new_tensor([0.98, 0.95, 0.88])
         if self._own_worth > 0:
             teeth = torch.lerp(teeth, self._own_teeth_colour(teeth), self._own_worth)
         colourful = 1 - skin.min() / skin.max().clamp(min=1.0)
         red = 1 + colourful * skin.new_tensor([0.35, -0.25, -0.25])
         flesh = lips * red * (0.6 * grey / lips.mean().clamp(min=1.0)).clamp(max=1.2)
-        return 0.26 * flesh, 0.72 * flesh, teeth
+        return 0.25 * flesh, 0.8 * flesh, teeth
 
     def _own_teeth_colour(self, otherwise: Tensor) -> Tensor:
         """Colour of the brighter half of what the open mouth shows, [3]; `otherwise` where that is dark."""
@@ -230,3 +269,8 @@ class Mouth:
         across = torch.stack([-self._opening.along[1], self._opening.along[0]])
         along = self._opening.origin + (place * self._opening.length_px)[:, None] * self._opening.along
         return self._portrait.sharp(along + below[..., None] * across)
+
+
+def _redness(colour: Tensor) -> Tensor:
+    """How red colours [3, h, w] are, 0 for grey to 1, [h, w]."""
+    return (colour[0] - colour[1:].mean(0)) / colour.amax(0).clamp(min=8.0)

@@ -9,6 +9,7 @@ from auteur.errors import InputError
 from auteur.synthesis.warp.eyes import Eye, close_lids
 from auteur.synthesis.warp.field import SkinField
 from auteur.synthesis.warp.lashes import build_lash_band
+from auteur.synthesis.warp.lip_line import LipLine
 from auteur.synthesis.warp.mesh import FACE_OVAL, LANDMARKS, LEFT_IRIS, MESH_VERTICES, RIGHT_IRIS
 from auteur.synthesis.warp.mouth import Mouth
 from auteur.synthesis.warp.pose import HeadMotion, limit_motion
@@ -130,8 +131,18 @@ class PortraitWarper:
         self._field.soften(frame, self._skin, origins, shrinking)
         for eye in self._eyes:
             eye.paint(frame, origins, mesh.landmarks, self._area)
-        self._mouth.paint(frame, origins, mesh.landmarks, mesh.motion, self._area)
+        self._paint_mouth(frame, origins, mesh)
         return frame
+
+    def _paint_mouth(self, frame: Tensor, origins: Tensor, mesh: MovedMesh) -> None:
+        box = self._mouth.box(mesh.landmarks, self._area)
+        if box.is_empty:
+            return
+        opening = self._mouth.opening(mesh.landmarks)
+        self._lip_line.erase(frame, origins, opening, box, self._area)
+        within = (slice(None), *box.within(self._area))
+        frame[within] = self._lip_line.draw(frame[within], opening, box.pixels(frame.device))
+        self._mouth.paint(frame, origins, mesh.landmarks, mesh.motion, self._area)
 
     def _build_layers(self) -> None:
         picture = Picture(self._portrait.float())
@@ -142,6 +153,8 @@ class PortraitWarper:
         ]
         self._mouth = Mouth(picture, self._landmarks, distance)
         self._skin = self._close_openings(picture)
+        own = self._mouth.opening(self._landmarks)
+        self._lip_line = LipLine(self._skin, self._landmarks, own, distance)
 
     def _hold_border(self) -> Tensor:
         """1 inside the picture, falling to 0 on its border, over `area`, [h, w]: the border stays."""
@@ -151,14 +164,16 @@ class PortraitWarper:
         return (distance / max(2.0, 0.1 * self._eye_distance_px)).clamp(max=1.0)
 
     def _close_openings(self, picture: Picture) -> Picture:
-        """The portrait with skin in place of what shows through openings, darker as where lips meet."""
+        """The portrait with skin in place of what shows through openings, darker where lids meet."""
         face = box_around(self._landmarks[:, :2], 1.0, self._whole)
         positions = face.pixels(picture.colour.device)
         within = (slice(None), *face.within(self._whole))
-        inside = torch.stack([layer.mask(positions) for layer in (*self._eyes, self._mouth)]).amax(0)[None]
+        eyes = torch.stack([eye.mask(positions) for eye in self._eyes]).amax(0)[None]
+        mouth = self._mouth.surroundings(positions)[None]
+        inside = torch.maximum(eyes, mouth)
         colour = picture.colour.clone()
         filled = fill_in(colour[within], (inside == 0).float())
-        colour[within] = torch.where(inside > 0, (1 - 0.3 * inside) * filled, colour[within])
+        colour[within] = torch.where(inside > 0, (1 - 0.3 * eyes) * filled, colour[within])
         return Picture(colour)
 
 

@@ -1,0 +1,35 @@
+"""Arguments that several verbs share, as text from the command line."""
+
+from fractions import Fraction
+
+from auteur.errors import UsageError
+
+
+def parse_pairs(pairs: tuple[str, ...], option: str) -> dict[str, float]:
+    """Returns {"AU12": 0.6} for ("AU12=0.6",).
+
+    Raises:
+        UsageError: A pair has no "=" or no number behind it.
+    """
+    values: dict[str, float] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        try:
+            values[name] = float(text)
+        except ValueError:
+            equals = ""
+        if not equals or not name:
+            raise UsageError(f"{option} {pair!r} is not NAME=VALUE, such as AU12=0.6 or smile=0.6")
+    return values
+
+
+def parse_rate(text: str) -> Fraction:
+    """Returns a frame rate such as "25", "29.97" or "30000/1001" exactly.
+
+    Raises:
+        UsageError: It is not a number.
+    """
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UsageError(f"--fps is {text!r}; give a number such as 25 or 30000/1001") from error

@@ -1,0 +1,113 @@
+"""What a portrait shows before anybody directs it, and how far that gives way to a performance.
+
+A picture of somebody who smiles with parted lips is no neutral face: without this, a sad portrait would smile
+and a silent one would keep its mouth open.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.errors import UsageError
+from auteur.face.action_units import action_units
+from auteur.face.pose import without_pose
+from auteur.facs import ACTION_UNITS, CONTROLS, MEDIAPIPE_BLENDSHAPES, au_track
+from auteur.motion.au_basis import AUBasis
+from auteur.motion.mouth import LIP_PAIRS, lip_gap
+from auteur.signals import AUTrack
+
+Floats = NDArray[np.floating]
+
+OWN_FROM: dict[int, float] = {
+    1: 0.45,
+    2: 0.45,
+    **dict.fromkeys((4, 6, 7, 9, 10, 14, 15, 17, 20, 23), 0.2),
+    12: 0.1,
+}
+"""Units that a portrait may show of its own, and the measured intensity from which they count: below, it is
+how the person is built or how the tracker errs. Brow height is build more than the rest. Lids, gaze and the
+opening of the lips are not in it: they have rules of their own."""
+
+_JAW_IS_OPEN = 0.35
+"""The blendshape jawOpen at which an open mouth is all jaw; at 0 only the lips are apart."""
+_LEAST_SHARE = 0.3
+"""Smallest gap of the opening's profile by which a gap is divided, in mm per mm at the middle."""
+
+_MOUTH = frozenset(
+    name for unit in ACTION_UNITS.values() if unit.region in ("mouth", "jaw") for name in unit.controls
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnExpression:
+    """What a portrait shows by itself.
+
+    Attributes:
+        intensities: Of every control of the convention "facs", [C] in [0, 1].
+        jaw_share: How much of the gap between its lips is the jaw's doing, 0 to 1.
+    """
+
+    intensities: Floats
+    jaw_share: float
+
+    def taken_out(self, asked: AUTrack | None, takeover: Floats) -> AUTrack:
+        """Returns what of it gives way to a performance, T frames at 25 frames/s, convention "facs".
+
+        A face that is directed as a whole (an emotion, a track) takes its place. Where only single units are
+        asked for, the mouth's give way by the strongest one asked of the mouth, so that a smile asked for
+        replaces a smile, and upper-face units add to what is there.
+
+        Args:
+            asked: What is asked for, T frames, convention "facs".
+            takeover: How far the performance directs the whole face, [T] in [0, 1].
+        """
+        way = np.repeat(np.asarray(takeover, dtype=np.float64)[:, None], len(CONTROLS), axis=1)
+        if asked is not None:
+            mouth = np.array([name in _MOUTH for name in CONTROLS])
+            columns = [i for i, name in enumerate(asked.channels) if name in _MOUTH]
+            if columns:
+                strongest = np.nan_to_num(asked.values[:, columns]).max(axis=1)
+                way[:, mouth] = np.maximum(way[:, mouth], strongest[:, None])
+        return au_track(way * self.intensities, convention="facs", rate=Fraction(25))
+
+
+def own_expression(landmarks: Floats, blendshapes: Floats) -> OwnExpression:
+    """Returns what a portrait shows, against the average neutral face.
+
+    Args:
+        landmarks: [478, 3] px.
+        blendshapes: [52].
+    """
+    if landmarks.ndim != 2 or blendshapes.ndim != 1:
+        raise UsageError("a portrait has landmarks [478, 3] and blendshapes [52]")
+    seen = action_units(landmarks[None], blendshapes[None], rate=Fraction(25))
+    values = np.zeros(len(CONTROLS))
+    for number, least in OWN_FROM.items():
+        for name in ACTION_UNITS[number].controls:
+            value = float(seen.channel(name)[0])
+            values[CONTROLS.index(name)] = max(0.0, value - least) / (1 - least)
+    jaw = float(blendshapes[MEDIAPIPE_BLENDSHAPES.index("jawOpen")])
+    return OwnExpression(intensities=values, jaw_share=min(1.0, max(0.0, jaw / _JAW_IS_OPEN)))
+
+
+def closing(portrait: Floats, basis: AUBasis, jaw_share: float) -> Floats:
+    """Returns the displacement [478, 3] in mm that brings the portrait's lips together, all along the mouth.
+
+    Args:
+        portrait: [478, 3] px.
+        basis: Gives how lips part (AU25) and how the jaw drops.
+        jaw_share: How much of the gap is the jaw's doing, 0 to 1.
+    """
+    face = without_pose(portrait)
+    lips = basis.control_displacement("AU25")
+    lips = lips / max(float(lip_gap(lips)), 1e-3)
+    way = jaw_share * basis.opening.numpy() + (1 - jaw_share) * lips
+    upper, lower = [pair[0] for pair in LIP_PAIRS], [pair[1] for pair in LIP_PAIRS]
+    gaps = np.maximum(face[lower, 1] - face[upper, 1], 0)
+    profile = np.maximum(way[lower, 1] - way[upper, 1], _LEAST_SHARE)
+    places = (face[lower, 0] + face[upper, 0]) / 2
+    order = np.argsort(places)
+    amount = np.interp(face[:, 0], places[order], (gaps / profile)[order])
+    return -amount[:, None] * way

@@ -1,0 +1,84 @@
+"""What a motion did, as Action Units: read from its landmarks, on the scale that asking uses."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.errors import UsageError
+from auteur.face.pose import without_pose
+from auteur.facs import ACTION_UNITS, CONTROLS, au_track
+from auteur.motion.au_basis import BASIS_UNITS, AUBasis
+from auteur.signals import AUTrack, LandmarkTrack
+
+Floats = NDArray[np.floating]
+
+_SPARSITY = 0.02
+"""Intensity, of a unit alone, under which the fit leaves it out: few units explain most of what faces do."""
+_SWEEPS = 60
+_SKIN_VERTICES = 468
+
+
+def performed(blocks: Iterable[LandmarkTrack], at_rest: Floats, basis: AUBasis) -> AUTrack:
+    """Returns the Action Units in generated landmarks, convention "facs", [0, 1].
+
+    They are the non-negative intensities whose displacements add up best to what the mesh does, all units
+    together. Readings of single distances, as `auteur.face.action_units` takes them, cannot tell a smile's
+    wide mouth from a stretched one without blendshapes, which landmarks do not have. Units without a
+    displacement are 0; lids and gaze are the caller's to fill in, since the motion knows them exactly.
+
+    Args:
+        blocks: Consecutive landmarks in pixels, convention "mediapipe478".
+        at_rest: The same face at rest, [478, 3] px.
+        basis: What asking for a unit does to the mesh.
+
+    Raises:
+        UsageError: There is no block.
+    """
+    names = [name for unit in ACTION_UNITS.values() if unit.number in BASIS_UNITS for name in unit.controls]
+    shapes = np.stack([basis.control_displacement(name)[:_SKIN_VERTICES] for name in names])
+    matrix = shapes.reshape(len(names), -1).astype(np.float64)
+    rest = without_pose(at_rest)[:_SKIN_VERTICES]
+    first, found = None, []
+    for block in blocks:
+        first = block if first is None else first
+        moved = without_pose(np.asarray(block.values))[:, :_SKIN_VERTICES] - rest
+        found.append(_intensities(moved.reshape(len(moved), -1), matrix))
+    if first is None:
+        raise UsageError("there are no landmarks to read")
+    values = np.zeros((sum(map(len, found)), len(CONTROLS)))
+    values[:, [CONTROLS.index(name) for name in names]] = np.concatenate(found)
+    return au_track(values, convention="facs", rate=first.rate, start_sec=first.start_sec)
+
+
+def with_eyes(track: AUTrack, lids: Floats, gaze_rad: Floats) -> AUTrack:
+    """Returns the track with closed lids (AU45) and gaze (AU61 to AU64) as the motion has them.
+
+    Args:
+        track: Convention "facs", T frames.
+        lids: How far each eye is closed, [T, 2] right, left, 0 to 1.
+        gaze_rad: Turn of the eyes [T, 2]: x (+ to the picture's right), y (+ down). Half a radian is 1.
+    """
+    values = np.array(track.values)
+    across, down = 2 * gaze_rad[:, 0], 2 * gaze_rad[:, 1]
+    for eye, side in enumerate("RL"):
+        turns = {61: across, 62: -across, 63: -down, 64: down, 45: lids[:, eye]}
+        for number, turn in turns.items():
+            values[:, track.channels.index(f"AU{number}{side}")] = np.clip(turn, 0, 1)
+    return track.replace(values=values)
+
+
+def _intensities(moved: Floats, matrix: Floats) -> Floats:
+    """Returns the intensities [T, U] in [0, 1] that fit displacements [T, N] with rows of `matrix` [U, N].
+
+    Coordinate descent on least squares with a small constant price per intensity (lasso; Friedman et al.,
+    "Pathwise coordinate optimization", 2007).
+    """
+    gram, wanted = matrix @ matrix.T, moved @ matrix.T
+    size = np.maximum(np.diag(gram), 1e-9)
+    result = np.zeros_like(wanted)
+    for _ in range(_SWEEPS):
+        for u in range(len(gram)):
+            rest = wanted[:, u] - result @ gram[:, u] + size[u] * result[:, u]
+            result[:, u] = np.clip(rest / size[u] - _SPARSITY, 0, 1)
+    return result

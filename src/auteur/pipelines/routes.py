@@ -1,0 +1,64 @@
+"""Routes from speech to Action Units: what may stand before the motion generator."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, runtime_checkable
+
+from auteur.errors import UsageError
+from auteur.signals import AUTrack, Waveform
+
+
+@runtime_checkable
+class Expression(Protocol):
+    """The first stage of a route: what a face should show while it says something."""
+
+    def __call__(self, speech: Waveform, *, emotion: str | None, intensity: float) -> AUTrack:
+        """Returns Action Units from time 0, any convention and rate, about as long as the speech.
+
+        Args:
+            speech: 16 kHz mono.
+            emotion: What the user asked for, one of `auteur.facs.EMOTIONS`; None leaves it to the speech.
+            intensity: Of the emotion, in [0, 1].
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Route:
+    """One way from speech to motion."""
+
+    summary: str
+    """What it does, for messages and help."""
+    expression: str | None
+    """"module:function" that returns an `Expression`, imported when it is used; None where nothing stands
+    before the motion and emotions are fixed prototypes."""
+
+    def load(self) -> Expression | None:
+        """Returns its first stage with the weights that ship with the package."""
+        if self.expression is None:
+            return None
+        module, _, name = self.expression.partition(":")
+        builder: Callable[[], Expression] = getattr(import_module(module), name)
+        return builder()
+
+
+ROUTES: dict[str, Route] = {
+    "landmark": Route("speech and what is asked for drive the landmarks (paper C)", expression=None),
+}
+"""Every route by name."""
+
+AUTOMATIC = "landmark"
+"""What "auto" means."""
+
+
+def find_route(name: str) -> Route:
+    """Returns the route of a name, or the best one for "auto".
+
+    Raises:
+        UsageError: There is no such route.
+    """
+    route = ROUTES.get(AUTOMATIC if name == "auto" else name)
+    if route is None:
+        raise UsageError(f"there is no route {name!r}; choose one of auto, {', '.join(ROUTES)}")
+    return route

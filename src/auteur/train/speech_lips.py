@@ -1,0 +1,171 @@
+r"""Recipe: a speech encoder that knows phones learns to expect the lips of real video, and keeps its phones.
+
+    python -m auteur.train.speech_lips --data CORPORA --tracks TRACKS --labels LABELS \
+        --clips clips/manifest.csv --start phones.safetensors --out speech_encoder.safetensors --folds 4
+
+With `--folds K` it also writes `OUT.fold0` … `OUT.foldK-1`, each trained without the people of one fold: the
+motion generator trains on features of these, since features of people an encoder has learnt by heart are
+better than it will ever meet again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from safetensors.torch import load_file as read_tensors
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from auteur.data.motion_tracks import fold_of
+from auteur.data.speech.augment import SpeechCrops
+from auteur.data.speech.corpus import load_corpus
+from auteur.data.speech.lips import LipClip, LipCrops, read_lip_clips
+from auteur.speech.features import config_to_metadata
+from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
+from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
+from auteur.train.loop import Batch, Schedule, train_for
+from auteur.train.speech_encoder import SHARES, SpeechEncoderRecipe, SpeechLoss
+from auteur.weights import load_file
+
+
+@dataclass(frozen=True)
+class SpeechLipsRecipe:
+    """What you will most likely change."""
+
+    data: Path
+    """Folder that `python -m auteur.data.speech.build` filled."""
+    tracks: Path
+    """Folder that `python -m auteur.data.motion_tracks` filled."""
+    labels: Path
+    """Folder that `python -m auteur.data.face_teacher` filled."""
+    clips: Path
+    """The clips' `manifest.csv`."""
+    start: Path
+    """Weights that `python -m auteur.train.speech_encoder` wrote."""
+    out: Path
+    folds: int = 0
+    """Further encoders, each without one group of people."""
+    pairs: int = 8
+    """Crops with phones per step, each heard twice."""
+    crops: int = 12
+    """Crops with lips per step."""
+    phones_weight: float = 0.15
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(
+            steps=300, learning_rate=7e-4, weight_decay=0.05, average_decay=0.98, evaluate_every_minutes=0.5
+        )
+    )
+
+
+@dataclass(frozen=True)
+class LipScores:
+    """Correlation of expected and filmed lip gap over the validation people's clips."""
+
+    mean: float
+    median: float
+
+    @property
+    def score(self) -> float:
+        """Smaller is better."""
+        return -self.mean
+
+
+class LipListener:
+    """The test: whole clips, undisguised."""
+
+    def __init__(self, clips: list[LipClip]) -> None:
+        self._clips = clips
+
+    @torch.inference_mode()
+    def __call__(self, network: nn.Module) -> LipScores:
+        """Scores an encoder in evaluation mode."""
+        found = [
+            np.corrcoef(_expected(network, _frames(clip))[0, : len(clip.gap)].numpy(), clip.gap)[0, 1]
+            for clip in self._clips
+        ]
+        return LipScores(mean=round(float(np.mean(found)), 4), median=round(float(np.median(found)), 4))
+
+
+def _expected(network: nn.Module, frames: Tensor) -> Tensor:
+    """Lip gap [B, T] at 25 fps that an encoder expects at frames [B, 4 T, bands]."""
+    outputs: SpeechOutputs = network(frames)
+    return outputs.lips[:, ::2]
+
+
+def _frames(clip: LipClip) -> Tensor:
+    power = mel_power(torch.from_numpy(clip.samples)[None], MelConfig())
+    return levelled(power, measure_level(power))
+
+
+def lip_loss(expected: Tensor, gaps: Tensor) -> Tensor:
+    """Returns 1 - correlation, plus a tenth of the squared error, of gaps [B, T]; NaN is left out."""
+    known = ~gaps.isnan()
+    gaps = torch.where(known, gaps, 0)
+    count = known.sum(1, keepdim=True)
+
+    def centred(values: Tensor) -> Tensor:
+        return (values - (values * known).sum(1, keepdim=True) / count) * known
+
+    a, b = centred(expected), centred(gaps)
+    correlation = (a * b).sum(1) / (a.square().sum(1) * b.square().sum(1) + 1e-3).sqrt()
+    return (1 - correlation).mean() + 0.1 * ((expected - gaps) * known).square().sum() / known.sum()
+
+
+def train_one(recipe: SpeechLipsRecipe, clips: list[LipClip], out: Path, *, without: int | None) -> LipScores:
+    """Trains one encoder and writes it to `out`; `without` leaves a fold of people out."""
+    torch.manual_seed(recipe.schedule.seed)
+    torch.set_num_threads(recipe.schedule.threads)
+    paths = {name: recipe.data / f"{name}.npz" for name in SHARES}
+    phones = SpeechCrops(
+        [(load_corpus(path), SHARES[name]) for name, path in paths.items() if path.is_file()],
+        pairs=recipe.pairs,
+        seed=recipe.schedule.seed,
+    )
+    training = [
+        clip
+        for clip in clips
+        if clip.part == "train" and (without is None or fold_of(clip.person, recipe.folds) != without)
+    ]
+    lips = LipCrops(training, crops=recipe.crops, seed=recipe.schedule.seed)
+    phone_loss = SpeechLoss(SpeechEncoderRecipe(data=recipe.data, out=out))
+
+    def batches() -> Iterator[Batch]:
+        for heard, seen in zip(phones, lips, strict=False):
+            yield heard | seen
+
+    def loss_of(network: nn.Module, batch: Batch) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            expected = _expected(network, batch["lip_frames"])
+        spoken = phone_loss(network, batch)
+        return lip_loss(expected.float(), batch["gaps"]) + recipe.phones_weight * spoken
+
+    encoder = load_file(CompactSpeechEncoder(), recipe.start)
+    # Batch norms stay as they are: half of the crops are not what speech is like on average.
+    encoder.lips.train()
+    best = train_for(
+        encoder,
+        batches(),
+        loss_of=loss_of,
+        evaluate=LipListener([clip for clip in clips if clip.part == "validation"]),
+        schedule=recipe.schedule,
+        out=out,
+    )
+    save_file(read_tensors(out), out, metadata=config_to_metadata(CompactSpeechConfig()))
+    return best
+
+
+def train(recipe: SpeechLipsRecipe) -> list[LipScores]:
+    """Trains the encoder and, if asked, those of the folds; returns their scores on the validation people."""
+    clips = read_lip_clips(recipe.tracks, recipe.labels, recipe.clips)
+    scores = [train_one(recipe, clips, recipe.out, without=None)]
+    for fold in range(recipe.folds):
+        out = recipe.out.with_suffix(f".fold{fold}.safetensors")
+        scores.append(train_one(recipe, clips, out, without=fold))
+    return scores
+
+
+if __name__ == "__main__":
+    train(tyro.cli(SpeechLipsRecipe))

@@ -1,0 +1,85 @@
+"""What a portrait shows by itself gives way to what is asked, and its lips meet."""
+
+import numpy as np
+import pytest
+import torch
+
+from auteur.errors import UsageError
+from auteur.face.pose import without_pose
+from auteur.facs import CONTROLS, MEDIAPIPE_BLENDSHAPES, au_track
+from auteur.motion.au_basis import AUBasis
+from auteur.motion.mouth import LIP_PAIRS, lip_gap
+from auteur.motion.own_expression import OwnExpression, closing, own_expression
+from auteur.motion.portrait import apply_to
+from auteur.motion.speech_motion import Habits, SpeechMotion
+
+SMILE = np.array([0.6 if name.startswith(("AU12", "AU6")) else 0.0 for name in CONTROLS])
+
+
+def smiling(portrait: np.ndarray, basis: AUBasis) -> np.ndarray:
+    """The portrait with a smile and parted lips."""
+    return apply_to(portrait, basis.displacement({"AU12": 0.8, "AU25": 1.0})[None])[0]
+
+
+def asked(frames: int, **levels: float):
+    values = np.zeros((frames, len(CONTROLS)))
+    for name, level in levels.items():
+        values[:, [i for i, c in enumerate(CONTROLS) if c in (name, f"{name}L", f"{name}R")]] = level
+    return au_track(values, convention="facs", rate=25)
+
+
+def test_a_smile_is_seen_and_a_plain_face_shows_nothing(portrait: np.ndarray, basis: AUBasis):
+    blank = np.zeros(52)
+    open_smile = ("mouthSmileLeft", "mouthSmileRight", "jawOpen")
+    laughs = np.array([0.9 if name in open_smile else 0.0 for name in MEDIAPIPE_BLENDSHAPES])
+    smile = own_expression(smiling(portrait, basis), laughs)
+    assert smile.intensities[CONTROLS.index("AU12L")] > 0.4 and smile.jaw_share == 1
+    assert own_expression(portrait, blank).intensities[CONTROLS.index("AU12L")] == 0
+    assert not smile.intensities[[CONTROLS.index(f"AU{n}L") for n in (43, 45, 61)]].any()
+    with pytest.raises(UsageError, match="478, 3"):
+        own_expression(portrait[None], blank)
+
+
+@pytest.mark.parametrize("jaw_share", [0.0, 0.5, 1.0])
+def test_closing_brings_every_pair_of_the_lips_together(portrait, basis, jaw_share):
+    face = smiling(portrait, basis)
+    closed = apply_to(face, closing(face, basis, jaw_share)[None])[0]
+    before, after = without_pose(face), without_pose(closed)
+    for upper, lower in LIP_PAIRS:
+        assert abs(after[lower, 1] - after[upper, 1]) <= max(0.5, 0.05 * lip_gap(before))
+    still = [1, 4, 33, 263, 105, 10]
+    assert np.abs(after[still] - before[still]).max() < 0.2
+
+
+def test_who_takes_over_decides_what_gives_way():
+    own = OwnExpression(intensities=SMILE, jaw_share=0.0)
+    column = CONTROLS.index("AU12L")
+    whole = own.taken_out(None, np.array([0.0, 0.5, 1.0])).values[:, column]
+    np.testing.assert_allclose(whole, [0, 0.3, 0.6], rtol=1e-5)
+    mouth = own.taken_out(asked(2, AU15=0.5), np.zeros(2)).values
+    assert mouth[0, column] == pytest.approx(0.3) and not mouth[:, CONTROLS.index("AU6L")].any()
+    assert not own.taken_out(asked(2, AU2=1.0), np.zeros(2)).values.any()
+
+
+def test_a_smile_asked_for_replaces_a_smile(speech_motion: SpeechMotion, portrait, basis):
+    face = smiling(portrait, basis)
+    own = OwnExpression(intensities=SMILE, jaw_share=0.0)
+    still = Habits(blinks=False, gaze=False, head=0.0)
+
+    def width(level: float, own: OwnExpression | None) -> float:
+        made = speech_motion.generate(
+            torch.zeros(30, 5), asked=asked(30, AU12=level), temperature=0, habits=still
+        )
+        track = speech_motion.landmarks_on(made, face, image_size_px=(640, 640), own=own)
+        return float(np.ptp(track.values[-1][[61, 291], 0]))
+
+    assert width(1.0, own) < width(1.0, None)
+    assert width(0.0, own) < width(0.5, own) < width(1.0, own)
+
+
+def test_at_rest_is_the_portrait_without_its_expression(speech_motion: SpeechMotion, portrait, basis):
+    face = smiling(portrait, basis)
+    rest = speech_motion.at_rest(face, OwnExpression(intensities=SMILE, jaw_share=0.0))
+    gaps = [float(lip_gap(without_pose(points))) for points in (face, rest)]
+    assert gaps[0] > 4 and abs(gaps[1]) < 0.3
+    assert np.ptp(rest[[61, 291], 0]) < np.ptp(face[[61, 291], 0]) - 3
