@@ -39,6 +39,8 @@ UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 """OpenFace's intensities."""
 DURING_SPEECH = (1, 2, 4, 5, 6, 7, 12)
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+LEAST_RANK_CORRELATION = 0.95
+MOST_IN_OTHER_REGIONS = 0.15
 FRAMES_PER_LEVEL = 2
 STILL = Settings(head=0.0, blinks=False, gaze=False)
 RATE = Fraction(25)
@@ -110,7 +112,7 @@ def figures(unit: int, seen: Floats) -> dict[str, float]:
 
 
 def summary(by_portrait: dict[str, dict[int, dict[str, float]]]) -> dict[str, object]:
-    """Returns the means over portraits beside the portraits' own figures."""
+    """Returns the means over portraits, the units that fall short, and the portraits' own figures."""
     units = next(iter(by_portrait.values()))
     means = {
         unit: {
@@ -119,7 +121,12 @@ def summary(by_portrait: dict[str, dict[int, dict[str, float]]]) -> dict[str, ob
         }
         for unit in units
     }
-    return {"mean": means, "portraits": by_portrait}
+    short = [
+        unit
+        for unit, mean in means.items()
+        if mean["rank_correlation"] < LEAST_RANK_CORRELATION or mean["other_regions"] > MOST_IN_OTHER_REGIONS
+    ]
+    return {"mean": means, "fall_short": short, "portraits": by_portrait}
 
 
 def staircase() -> AUTrack:
@@ -142,15 +149,16 @@ def full(track: AUTrack) -> AUTrack:
 
 
 def sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
-    """Asks a silent, still portrait for one unit at a time."""
+    """Asks a silent, still portrait for one unit at a time; the whole video is tracked."""
     track = full(staircase())
     silence = write_sound(folder / "silence.wav", np.zeros(track.frames * 640))
     result: dict[str, dict[int, dict[str, float]]] = {}
     shown: list[list[Floats]] = []
     for path in run.portraits:
         frames = list(head.perform(path, silence, Performance(track=track), STILL).frames())
-        chosen = frames[FRAMES_PER_LEVEL - 1 :: FRAMES_PER_LEVEL]
-        landmarks, blendshapes = read(chosen)
+        last = slice(FRAMES_PER_LEVEL - 1, None, FRAMES_PER_LEVEL)  # of each level
+        chosen = frames[last]
+        landmarks, blendshapes = (values[last] for values in read(frames))
         seen = measured(landmarks, blendshapes, neutral_of(landmarks[:1], blendshapes[:1]))
         steps = len(LEVELS) - 1
         result[path.stem] = {

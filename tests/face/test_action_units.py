@@ -105,6 +105,14 @@ def test_a_blendshape_raises_its_unit(shape, control):
         assert found[control[:-1] + {"L": "R", "R": "L"}[control[-1]]] < 0.02
 
 
+def test_a_smile_that_lifts_the_nose_is_no_wrinkled_nose():
+    shapes = NO_SHAPES.copy()
+    shapes[0, [MEDIAPIPE_BLENDSHAPES.index(f"mouthSmile{side}") for side in ("Left", "Right")]] = 0.8
+    lifted = moved({(129, 98): (0, -2, 0)})
+    assert values(measured(lifted))["AU9R"] > 0.25
+    assert values(measured(lifted, shapes))["AU9R"] < 0.02
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_a_face_at_its_own_rest_shows_nothing(seed):

@@ -104,6 +104,48 @@ class FaceCrops(IterableDataset[dict[str, torch.Tensor]]):
         }
 
 
+class MovedPairs(IterableDataset[dict[str, torch.Tensor]]):
+    """An endless stream of pairs: one face twice, moved by a known amount between, in the same light.
+
+    Rows of the shards come in groups of `views` (`auteur.data.warped_faces`).
+    """
+
+    def __init__(self, shards: list[Shard], *, seed: int, views: int) -> None:
+        self.shards, self.seed, self.views = shards, seed, views
+        self.groups = [
+            (s, row) for s, shard in enumerate(shards) for row in range(0, len(shard.landmarks), views)
+        ]
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        worker = get_worker_info()
+        random = np.random.default_rng([self.seed, 1, worker.id if worker else 0])
+        cv2.setNumThreads(0)
+        while True:
+            for pick in random.permutation(len(self.groups)):
+                shard_index, first = self.groups[pick]
+                chosen = first + random.choice(self.views, size=2, replace=False)
+                yield self.sample(shard_index, chosen, random)
+
+    def sample(
+        self, shard_index: int, rows: NDArray[np.integer], random: Generator
+    ) -> dict[str, torch.Tensor]:
+        """Returns `picture` [2, 3, 160, 160] and `landmarks` [2, 478, 3]."""
+        shard = self.shards[shard_index]
+        seed, mirror = int(random.integers(2**31)), random.random() < 0.5
+        pictures, points = [], []
+        frames = shard.landmarks[rows if random.random() < 0.5 else [rows[0], rows[0]]]
+        for row, frame in zip(rows, frames, strict=True):  # half of the pairs: the crop stays, as in tracking
+            same = np.random.default_rng(seed)
+            crop, landmarks = jittered_crop(
+                np.asarray(shard.pictures[row]), shard.landmarks[row], same, framed_by=frame
+            )
+            if mirror:
+                crop, landmarks, _ = mirrored(crop, landmarks, shard.blendshapes[row])
+            pictures.append(torch.from_numpy(np.ascontiguousarray(spoil(crop, same).transpose(2, 0, 1))))
+            points.append(torch.from_numpy(((landmarks + 0.5 * _XY) / CROP_SIZE_PX).astype(np.float32)))
+        return {"picture": torch.stack(pictures), "landmarks": torch.stack(points)}
+
+
 _XY = np.array([1, 1, 0], dtype=np.float32)
 
 
@@ -129,9 +171,14 @@ def _row_weights(shards: list[Shard]) -> NDArray[np.float64]:
     return weights / weights.sum()
 
 
-def jittered_crop(picture: Picture, landmarks: Floats, random: Generator) -> tuple[Picture, Floats]:
-    """Returns a crop [160, 160, 3] about as far off as tracking ever is, and the landmarks [478, 3] in it."""
-    frame = crops.frame_of_landmarks(landmarks)
+def jittered_crop(
+    picture: Picture, landmarks: Floats, random: Generator, *, framed_by: Floats | None = None
+) -> tuple[Picture, Floats]:
+    """Returns a crop [160, 160, 3] about as far off as tracking ever is, and the landmarks [478, 3] in it.
+
+    The crop is framed by the landmarks, or by others, [478, 3].
+    """
+    frame = crops.frame_of_landmarks(landmarks if framed_by is None else framed_by)
     wild = 3.0 if random.random() < 0.15 else 1.0
     shift = random.normal(0, 0.025 * wild, 2) * frame.side_px
     frame = crops.CropFrame(

@@ -1,6 +1,7 @@
 """Which labelled faces train the tracker and which test it."""
 
 import csv
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def read_shards(labels: Path) -> tuple[list[Shard], list[Shard]]:
             (held_out if is_held_out(person[path.stem]) else training).append(shard)
             continue
         names = path.with_suffix(".txt").read_text(encoding="utf-8").split("\n")
-        if path.stem.startswith("ict"):  # renders show nobody: there is no one to hold out
+        if path.stem.startswith(("ict", "warped")):  # renders show nobody, moved faces training people only
             training.append(read_shard(path, tuple(names[i] for i in np.load(path)["index"])))
             continue
         people = tuple(person_of_photo(names[i]) for i in np.load(path)["index"])
@@ -47,6 +48,28 @@ def read_shards(labels: Path) -> tuple[list[Shard], list[Shard]]:
         training.append(_rows(shard, ~tested))
         held_out.append(_rows(shard, tested))
     return training, held_out
+
+
+def split_validation(training: list[Shard]) -> tuple[list[Shard], list[Shard]]:
+    """Returns (training, validation) shards: one in ten training people, to choose checkpoints by.
+
+    Whom `auteur.data.splits` holds out is in neither: figures reported on those people chose nothing.
+    """
+    kept: list[Shard] = []
+    validation: list[Shard] = []
+    for shard in training:
+        chooses = np.array([is_validation(name) for name in shard.identities])
+        if chooses.any():
+            validation.append(_rows(shard, chooses))
+        if not chooses.all():
+            kept.append(_rows(shard, ~chooses) if chooses.any() else shard)
+    return kept, validation
+
+
+def is_validation(identity: str) -> bool:
+    """Returns whether a training person chooses checkpoints instead of being learnt from (one in ten)."""
+    digest = hashlib.sha256(f"validation:{identity}".encode()).digest()
+    return int.from_bytes(digest, "big") % 10 == 0
 
 
 def _rows(shard: Shard, keep: np.ndarray) -> Shard:
@@ -69,9 +92,14 @@ class EvaluationSet:
     @property
     def clips(self) -> list[Shard]:
         """One shard per clip: its name is the clip's."""
-        return [s for s in self.shards if not s.name.startswith(("photos", "ict"))]
+        return [s for s in self.shards if not s.name.startswith(("photos", "ict", "warped"))]
 
     @property
     def photos(self) -> list[Shard]:
         """Shards of photographs."""
         return [s for s in self.shards if s.name.startswith("photos")]
+
+    @property
+    def warped(self) -> list[Shard]:
+        """Shards of faces moved by a known amount."""
+        return [s for s in self.shards if s.name.startswith("warped")]

@@ -16,13 +16,16 @@ CROP_SIZE_PX = 160
 LANDMARKS = 478
 BLENDSHAPES = 52
 DETAIL_CHANNELS = 16
-PROBES = tuple(
+FEATURES = tuple(
     vertex
     for name in topology.CONTOURS
     if name not in ("face_oval", "nose")
     for vertex in topology.CONTOURS[name]
 )
-"""Lips, eyes, brows and irises: the landmarks that are looked at again."""
+"""Lips, eyes, brows and irises."""
+
+PROBES = FEATURES
+"""The landmarks that are looked at again."""
 
 
 @dataclass(frozen=True)

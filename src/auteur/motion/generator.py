@@ -24,7 +24,7 @@ MESH_POINTS = 478
 class MotionConfig:
     """Sizes. The defaults are the shipped compact model's."""
 
-    speech_features: int = 79
+    speech_features: int = 80
     """Numbers per frame of speech: the compact encoder's; 1024 for HuBERT large."""
     action_units: int = 18
     """OpenFace's 17 intensities, each as a part of its full scale, and the presence of AU28."""

@@ -208,7 +208,7 @@ class SpeechMotion:
             mean, gain = self.generator.spoken_gap.tolist()
             gap = np.maximum(mean + gain * (gap - mean), 0)
         gap = gap * talking
-        spoken = with_lip_gap(spoken, gap, self._opening)
+        spoken = with_lip_gap(spoken * talking[:, None, None], gap, self._opening)
         if motion.asked is None:
             return with_lip_gap(spoken, fused_gap(gap, np.zeros_like(gap), closure), self._opening)
         controls = motion.asked.replace(values=_without_lids(motion.asked)[part])

@@ -53,7 +53,7 @@ class SpeechAnalysis:
     """All that the compact encoder says about a recording, each at the asked frame rate."""
 
     features: Tensor
-    """[T, dim]: embedding, then articulation probabilities, then loudness."""
+    """[T, dim]: embedding, then articulation probabilities, expected lip gap, loudness."""
     phones: Tensor
     """Probability of each of `PHONES`, [T, phones]."""
     articulation: Tensor
@@ -89,9 +89,9 @@ def at_frame_rate(values: Tensor, values_per_sec: Fraction, rate: Fraction, fram
 class CompactSpeechFeatures:
     """The compact encoder as `SpeechFeatures`: our own weights, any length of speech.
 
-    The network waits for 152.5 ms of sound; on top of that the recording's level and band means are
-    measured over the whole of it, so speech is analysed as a file and not as it is being spoken. Silence
-    gives features whose "silence" articulation is near 1 and whose loudness is 0.
+    The network waits for 472.5 ms of sound (its phones for 152.5 ms); on top of that the recording's level
+    and band means are measured over the whole of it, so speech is analysed as a file and not as it is being
+    spoken. Silence gives features whose "silence" articulation is near 1 and whose loudness is 0.
 
     Args:
         encoder: The network; it is switched to evaluation mode.
@@ -129,8 +129,8 @@ class CompactSpeechFeatures:
 
     @property
     def dim(self) -> int:
-        """Numbers per frame: embedding, articulations, loudness."""
-        return self._config.embedding + len(ARTICULATIONS) + 1
+        """Numbers per frame: embedding, articulations, lips, loudness."""
+        return self._config.embedding + len(ARTICULATIONS) + 2
 
     @property
     def mel(self) -> MelConfig:
@@ -139,7 +139,7 @@ class CompactSpeechFeatures:
 
     @property
     def look_ahead_sec(self) -> float:
-        """Sound after an instant that its features depend on, the recording's overall level apart."""
+        """Sound after an instant that its phones depend on, the recording's overall level apart."""
         return self._config.look_ahead_sec
 
     def encode(self, waveform: Waveform, rate: Fraction) -> Tensor:
@@ -169,7 +169,7 @@ class CompactSpeechFeatures:
         return SpeechAnalysis(
             features=features,
             phones=at_frame_rate(phones, network_rate, rate, frames),
-            articulation=features[:, embedding:-1],
+            articulation=features[:, embedding : embedding + len(ARTICULATIONS)],
             loudness=features[:, -1],
         )
 
@@ -197,8 +197,9 @@ class CompactSpeechFeatures:
 
     def _describe(self, samples: Tensor, first: int, level: Level) -> tuple[Tensor, Tensor]:
         """Features and phones of one chunk, with as much sound around it as the network can see."""
-        past = 2 * self._config.past_frames + 4
-        future = 2 * self._config.future_frames + 4
+        lips = self._config.lips_frames
+        past = 2 * (self._config.past_frames + lips) + 4
+        future = 2 * (self._config.future_frames + lips) + 4
         start, stop = max(first - past, 0), first + self._chunk_frames + future
         power = _mel_between(samples, start, stop, self._config.mel)
         features, phones = self._encoder.describe(levelled(power, level)[None])
@@ -235,7 +236,7 @@ def read_config(path: Path | str) -> CompactSpeechConfig:
         with safe_open(path, framework="pt") as file:
             saved = json.loads((file.metadata() or {})["speech_encoder"])
         saved["mel"] = MelConfig(**saved["mel"])
-        for name in ("dilations", "looks_ahead"):
+        for name in ("dilations", "looks_ahead", "lips_dilations"):
             saved[name] = tuple(saved[name])
         return CompactSpeechConfig(**saved)
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:

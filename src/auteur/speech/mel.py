@@ -40,8 +40,9 @@ SILENT_POWER = 1e-9
 """Recordings whose loud frames stay below this (about -65 dBFS) are silence, not quiet speech."""
 _FLOOR = 1e-5
 _ACTIVE = 1e-3
-_PRIOR_FRAMES = 50.0
-_PRIOR_MEAN = -2.0
+_PRIOR_FRAMES = 200.0
+_PRIOR_MEAN_LOW_BAND = -2.5
+_PRIOR_MEAN_HIGH_BAND = -8.5
 
 
 def mel_filters(config: MelConfig) -> Tensor:
@@ -108,8 +109,10 @@ def active_sum(power: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def finish_level(reference: Tensor, total: Tensor, count: Tensor) -> Level:
-    """Returns the level from the sums of `active_sum`; half a second of prior keeps short recordings sane."""
-    mean = (total + _PRIOR_FRAMES * _PRIOR_MEAN) / (count + _PRIOR_FRAMES)
+    """Returns the level from the sums of `active_sum`; two seconds of prior keep short recordings sane."""
+    bands = total.shape[-1]
+    usual = torch.linspace(_PRIOR_MEAN_LOW_BAND, _PRIOR_MEAN_HIGH_BAND, bands).to(total)
+    mean = (total + _PRIOR_FRAMES * usual) / (count + _PRIOR_FRAMES)
     return Level(reference, mean.to(reference.dtype))
 
 
@@ -127,6 +130,9 @@ def levelled(power: Tensor, level: Level) -> Tensor:
 
 
 def loudness(power: Tensor, level: Level) -> Tensor:
-    """Returns loudness per frame, [..., T]: 1 at the power of the loud frames, 0 at 50 dB below."""
+    """Returns loudness per frame, [..., T]: 1 at the power of the loud frames, 0 at 50 dB below.
+
+    A recording in which nothing is louder than `SILENT_POWER` has loudness 0 throughout.
+    """
     decades = torch.log10(power.mean(-1) / level.reference + _FLOOR)
-    return 1 + decades / 5
+    return (1 + decades / 5) * (level.reference > SILENT_POWER)

@@ -21,20 +21,28 @@ class CompactSpeechConfig:
     """Dilation of each block in 20-ms frames."""
     looks_ahead: tuple[bool, ...] = (True, True, True, True, False, False, False, False)
     """Whether a block sees `dilation` frames of the future; it always sees two dilations in all."""
+    lips_width: int = 64
+    lips_dilations: tuple[int, ...] = (2, 4, 8, 2)
+    """The reader of lips behind it: width, and dilation of each block, which sees as far both ways."""
 
     @property
     def future_frames(self) -> int:
-        """20-ms frames that an output waits for, beyond its own."""
+        """20-ms frames that phones and articulation wait for, beyond their own."""
         return sum(d for d, ahead in zip(self.dilations, self.looks_ahead, strict=True) if ahead)
 
     @property
     def past_frames(self) -> int:
-        """20-ms frames that an output remembers."""
+        """20-ms frames that phones and articulation remember."""
         return 2 * sum(self.dilations) - self.future_frames
 
     @property
+    def lips_frames(self) -> int:
+        """Further 20-ms frames on either side that the lips depend on."""
+        return sum(self.lips_dilations)
+
+    @property
     def look_ahead_sec(self) -> float:
-        """Sound that an output waits for: blocks, stem (two 10-ms frames) and half the analysis window."""
+        """Sound that phones wait for: blocks, stem (two 10-ms frames) and half the analysis window."""
         half_window = self.mel.window_samples / 2 / self.mel.rate_hz
         return 2 * self.future_frames / self.mel.frames_per_sec + 2 / self.mel.frames_per_sec + half_window
 
@@ -48,6 +56,8 @@ class SpeechOutputs(NamedTuple):
     """Logits over `PHONES`, [B, T, phones]."""
     articulation: Tensor
     """Logits of `ARTICULATIONS`, independent of each other, [B, T, articulations]."""
+    lips: Tensor
+    """Expected gap of the inner lips in standard deviations of a talking person's, [B, T]."""
 
 
 class CausalBlock(nn.Module):
@@ -67,8 +77,40 @@ class CausalBlock(nn.Module):
         return hidden + self.mix(self.activation(self.normalise(self.over_time(self.pad(hidden)))))
 
 
+class LipReader(nn.Module):
+    """What filmed lips do at such speech: features [B, T, C] at 50 Hz → gap [B, T]."""
+
+    def __init__(self, features: int, config: CompactSpeechConfig, *, dropout: float = 0.3) -> None:
+        super().__init__()
+        width = config.lips_width
+        self.into = nn.Sequential(nn.Dropout(0.2), nn.Conv1d(features, width, 1))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(width, width, 3, dilation=dilation, padding=dilation),
+                nn.GELU(),
+                nn.Conv1d(width, width, 1),
+                nn.Dropout(dropout),
+            )
+            for dilation in config.lips_dilations
+        )
+        self.out = nn.Conv1d(width, 1, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Noise of a random strength is added in training: clips with lips are few."""
+        if self.training:
+            strength = 0.3 * torch.rand(len(features), 1, 1, device=features.device)
+            features = features + strength * torch.randn_like(features)
+        hidden = self.into(features.transpose(1, 2))
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        return self.out(hidden)[:, 0]
+
+
 class CompactSpeechEncoder(nn.Module):
-    """Phones and articulation from levelled log-mel frames; 1.1 M parameters, 152.5 ms of look-ahead."""
+    """Phones, articulation and lips from levelled log-mel frames; 1.2 M parameters.
+
+    Phones look 152.5 ms ahead, the lips 320 ms further.
+    """
 
     def __init__(self, config: CompactSpeechConfig | None = None) -> None:
         super().__init__()
@@ -95,6 +137,7 @@ class CompactSpeechEncoder(nn.Module):
         self.dropout = nn.Dropout(0.1)
         self.phones = nn.Linear(config.embedding, len(PHONES))
         self.articulation = nn.Linear(config.embedding, len(ARTICULATIONS))
+        self.lips = LipReader(config.embedding + len(ARTICULATIONS), config)
 
     def forward(self, frames: Tensor) -> SpeechOutputs:
         """Reads levelled log-mel frames [B, F, bands] at 100 Hz; gives ceil(F / 2) frames at 50 Hz.
@@ -103,15 +146,17 @@ class CompactSpeechEncoder(nn.Module):
         """
         embedding = self.embed(self.blocks(self.stem(frames.transpose(1, 2)))).transpose(1, 2)
         kept = self.dropout(embedding)
-        return SpeechOutputs(embedding, self.phones(kept), self.articulation(kept))
+        articulation = self.articulation(kept)
+        lips = self.lips(torch.cat([embedding, articulation.sigmoid()], -1))
+        return SpeechOutputs(embedding, self.phones(kept), articulation, lips)
 
     @torch.no_grad()
     def describe(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Returns (features, phone probabilities) of levelled frames [B, F, bands].
 
-        Features are the embedding followed by the articulation probabilities, [B, T, embedding +
-        articulations].
+        Features are the embedding, then the articulation probabilities, then the lips, [B, T, embedding +
+        articulations + 1].
         """
         outputs = self(frames)
-        features = torch.cat([outputs.embedding, outputs.articulation.sigmoid()], -1)
+        features = torch.cat([outputs.embedding, outputs.articulation.sigmoid(), outputs.lips[..., None]], -1)
         return features, outputs.phones.softmax(-1)

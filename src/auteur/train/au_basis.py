@@ -56,8 +56,30 @@ _LARGEST_MM = 7.0
 
 _MIDLINE_MM = 4.0
 
+_CORNER_ABOVE, _CORNER_BELOW = (185, 40, 191, 80), (146, 91, 95, 88)
+
 EXPERT_MM: dict[int, tuple[tuple[tuple[int, ...], tuple[float, float, float], float], ...]] = {
-    14: (((61, 78, 185, 146), (-3.5, 0.3, 1.5), 7.0),),
+    6: (
+        ((145, 144, 153, 163), (0.4, -1.6, -0.6), 3.5),  # lower lid
+        ((33, 130, 226), (0.5, -0.5, -0.6), 5.0),  # outer corner of the eye
+        ((31, 228, 229, 230, 111, 117, 118), (0.7, -2.2, -1.8), 8.0),  # bag under the eye
+        ((50, 205, 101, 36), (0.1, -1.8, -2.6), 10.0),  # cheek
+        ((206, 216), (-0.6, -1.2, 0.4), 8.0),  # fold beside nose and mouth
+    ),
+    9: (
+        ((107, 55, 9), (0.5, 2.4, -0.3), 8.0),  # inner brows
+        ((36, 142, 203, 206, 101), (0.5, -3.0, -1.2), 9.0),  # cheek beside the nose
+        ((0, 37, 39, 40, 164, 167, 165, 2), (0.0, -2.4, 0.2), 6.0),  # upper lip
+        ((13, 82, 81, 80), (0.0, -1.0, 0.0), 3.0),
+        ((231, 232, 233), (0.2, -1.0, -0.3), 5.0),  # under the inner eye
+        ((4, 1, 19), (0.0, -1.4, 0.0), 6.0),  # tip of the nose
+    ),
+    14: (
+        ((61, 78, 185, 146), (-3.4, -0.2, 1.5), 7.0),
+        (_CORNER_ABOVE, (-0.4, 0.9, 0.8), 3.5),  # lips pressed together beside the corner
+        (_CORNER_BELOW, (-0.4, -1.1, 0.8), 3.5),
+        ((205, 207, 216), (-0.3, 0.0, 1.2), 8.0),  # dimple
+    ),
     17: (((17, 84, 18, 83, 200, 199, 201), (0.0, -3.5, -1.0), 9.0), ((0, 37, 39), (0.0, -1.5, -0.5), 6.0)),
 }
 """Expert movement of units that people in the clips hardly show, added to the fitted one: vertices of the

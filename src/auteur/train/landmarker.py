@@ -2,30 +2,50 @@
 
     python -m auteur.train.landmarker --labels LABELS --out landmarker.safetensors --schedule.minutes 60
 
-Trains on everybody whom `auteur.data.splits` does not hold out; keeps the moving average of the weights that
-is best on held-out people. One CPU core is enough (bf16 convolutions, about 250 crops a second).
+Trains on everybody whom `auteur.data.splits` does not hold out, but for one in ten of them, on whom the
+moving average of the weights that is kept is chosen. If LABELS holds faces moved by a known amount
+(`auteur.data.warped_faces`), a third of every batch are pairs of them: what the teacher hardly sees is learnt
+there. `--start` continues from earlier weights, whatever their probes and shape space. One CPU core is enough
+(bf16 convolutions).
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 import tyro
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset, default_collate
 
-from auteur.data.face_crops import FaceCrops, Shard
-from auteur.data.face_shards import EvaluationSet, read_shards
-from auteur.evaluate.tracking import TrackingErrors, tracking_errors
+from auteur.data.face_crops import FaceCrops, MovedPairs, Shard
+from auteur.data.face_shards import EvaluationSet, read_shards, split_validation
+from auteur.data.warped_faces import VIEWS
+from auteur.evaluate.tracking import TrackingErrors, read_crops, tracking_errors
 from auteur.face import crops
-from auteur.face.landmarker import CROP_SIZE_PX, PROBES, Landmarker, LandmarkerOutput
+from auteur.face.landmarker import (
+    BLENDSHAPES,
+    CROP_SIZE_PX,
+    DETAIL_CHANNELS,
+    FEATURES,
+    PROBES,
+    Landmarker,
+    LandmarkerOutput,
+)
 from auteur.train.loop import Batch, Schedule, train_for
 
 DETAIL_WEIGHT = 3.0
-"""How much more the probed landmarks (eyes, irises, brows, lips) weigh than the rest."""
+"""How much more eyes, irises, brows and lips weigh than the rest."""
+
+MOVEMENT_WEIGHT = 2.0
+"""Of the movement between the two faces of a pair, beside where their landmarks are."""
+
+STILL_WEIGHT = 0.15
+"""How much a vertex that does not move counts in the movement of a pair; the one that moves most counts 1."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +56,61 @@ class LandmarkerRecipe:
     """Folder that `python -m auteur.data.face_teacher` filled."""
     out: Path
     """The weights file to write (float16 safetensors)."""
+    start: Path | None = None
+    """Earlier weights to continue from."""
     batch_size: int = 48
+    pairs: int = 8
+    """Pairs of moved faces in a batch, where there are any."""
     shape_coefficients: int = 128
     schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class ValidationErrors:
+    """Errors on the people who choose the checkpoint."""
+
+    tracking: TrackingErrors
+    movement_error: float
+    """Mean distance between seen and known movement of moved faces, over the known: 1 sees nothing."""
+    movement_followed: float
+    """Share of the known movement that is seen, along its direction."""
+
+    @property
+    def score(self) -> float:
+        """One number to choose a checkpoint by, smaller is better."""
+        return self.tracking.score + self.movement_error
+
+
+class TrainingBatches(IterableDataset[Batch]):
+    """An endless stream of whole batches: faces and face-free crops, then pairs, all first faces first."""
+
+    def __init__(self, faces: FaceCrops, moved: MovedPairs | None, *, faces_count: int, pairs: int) -> None:
+        self.faces, self.moved, self.faces_count, self.pairs = faces, moved, faces_count, pairs
+
+    def __iter__(self) -> Iterator[Batch]:
+        faces = iter(self.faces)
+        moved = iter(self.moved) if self.moved else None
+        while True:
+            batch: Batch = default_collate([next(faces) for _ in range(self.faces_count)])
+            batch["labelled"] = batch["face"]
+            if moved is not None:
+                pairs: Batch = default_collate([next(moved) for _ in range(self.pairs)])
+                both = {k: v.transpose(0, 1).flatten(0, 1) for k, v in pairs.items()}
+                batch["picture"] = torch.cat([batch["picture"], both["picture"]])
+                batch["landmarks"] = torch.cat([batch["landmarks"], both["landmarks"]])
+                batch["face"] = torch.cat([batch["face"], torch.ones(2 * self.pairs)])
+                batch["labelled"] = torch.cat([batch["labelled"], torch.zeros(2 * self.pairs)])
+                batch["blendshapes"] = torch.cat(
+                    [batch["blendshapes"], torch.zeros(2 * self.pairs, BLENDSHAPES)]
+                )
+            yield batch
 
 
 def fit_shape_space(shards: list[Shard], count: int) -> tuple[Tensor, Tensor]:
     """Returns mean [478, 3] and basis [count, 478, 3] of aligned shapes, in fractions of the crop's side."""
     aligned: list[np.ndarray] = []
     for shard in shards:
-        for landmarks in shard.landmarks[::4]:
+        for landmarks in shard.landmarks if shard.name.startswith("warped") else shard.landmarks[::4]:
             matrix = crops.frame_of_landmarks(landmarks).matrix(CROP_SIZE_PX)
             aligned.append((crops.apply(matrix, landmarks) + np.array([0.5, 0.5, 0])) / CROP_SIZE_PX)
     shapes = torch.from_numpy(np.asarray(aligned, dtype=np.float32)).flatten(1)  # [N, 1434]
@@ -66,15 +131,47 @@ def fit_shape_space(shards: list[Shard], count: int) -> tuple[Tensor, Tensor]:
     return mean.view(-1, 3), torch.cat([torch.stack(rigid), learned])
 
 
+def continued(model: Landmarker, path: Path) -> Landmarker:
+    """Returns `model` filled with earlier weights that may have other probes and another shape space.
+
+    Shapes are re-expressed in the model's own space by least squares; new probes start without a say.
+    """
+    old = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+    new_space, old_space = model.basis.detach().flatten(1).T, old["basis"].flatten(1).T  # [1434, K]
+    shift = (old["mean"] - model.mean).flatten()[:, None]
+    to_new = torch.linalg.lstsq(new_space, torch.cat([old_space, shift], dim=1)).solution
+    to_old = torch.linalg.lstsq(old_space, torch.cat([new_space, -shift], dim=1)).solution
+    to_new, moved_new = to_new[:, :-1], to_new[:, -1]
+    to_old, moved_old = to_old[:, :-1], to_old[:, -1]
+    old["coarse.bias"] = to_new @ old["coarse.bias"] + moved_new
+    old["coarse.weight"] = to_new @ old["coarse.weight"]
+    for name in ("refine.2.bias", "refine.2.weight"):
+        old[name] = to_new @ old[name]
+    for name in ("refine.0", "blendshapes.0"):
+        weight = old[f"{name}.weight"]
+        others, coefficients = weight.split([weight.shape[1] - len(to_old), len(to_old)], dim=1)
+        old[f"{name}.bias"] = old[f"{name}.bias"] + coefficients @ moved_old
+        old[f"{name}.weight"] = torch.cat([others, coefficients @ to_old], dim=1)
+    probes = old["probes"].tolist()
+    weight = old["look_again.0.weight"].view(-1, DETAIL_CHANNELS, len(probes))
+    wider = torch.zeros(len(weight), DETAIL_CHANNELS, len(model.probes))
+    for column, vertex in enumerate(model.probes.tolist()):
+        if vertex in probes:
+            wider[:, :, column] = weight[:, :, probes.index(vertex)]
+    old["look_again.0.weight"] = wider.flatten(1)
+    model.load_state_dict(old | {"mean": model.mean, "basis": model.basis.detach(), "probes": model.probes})
+    return model
+
+
 def landmarker_loss(output: LandmarkerOutput, batch: dict[str, Tensor], deviations: Tensor) -> Tensor:
     """Returns the training loss: landmarks (refined and coarse), blendshapes and presence.
 
-    Landmark errors are in units of 1 % of the crop's side under a smooth L1; blendshape errors in units of
-    each channel's standard deviation; faces only.
+    Landmark errors are in units of 1 % of the crop's side under a smooth L1, of faces only; blendshape errors
+    in units of each channel's standard deviation, of faces that the teacher labelled only.
     """
     face = batch["face"]
     weight = torch.ones(output.landmarks.shape[1])
-    weight[list(PROBES)] = DETAIL_WEIGHT
+    weight[list(FEATURES)] = DETAIL_WEIGHT
     weight = weight / weight.mean()
 
     def shape_loss(landmarks: Tensor) -> Tensor:
@@ -88,34 +185,92 @@ def landmarker_loss(output: LandmarkerOutput, batch: dict[str, Tensor], deviatio
     expression = functional.smooth_l1_loss(
         output.blendshapes / units, batch["blendshapes"] / units, beta=0.5, reduction="none"
     )
-    faces = shape_loss(output.landmarks) + 0.5 * shape_loss(output.coarse_landmarks) + expression.mean(1)
+    faces = shape_loss(output.landmarks) + 0.5 * shape_loss(output.coarse_landmarks)
     presence = functional.binary_cross_entropy_with_logits(output.presence_logit, face)
-    return (faces * face).sum() / face.sum().clamp(min=1) + 0.5 * presence
+    labelled = batch["labelled"]
+    return (
+        (faces * face).sum() / face.sum().clamp(min=1)
+        + (expression.mean(1) * labelled).sum() / labelled.sum().clamp(min=1)
+        + 0.5 * presence
+    )
 
 
-def train(recipe: LandmarkerRecipe) -> TrackingErrors:
-    """Trains, writes the best weights and a JSON-lines log beside them, returns the best held-out errors."""
+def movement_loss(landmarks: Tensor, known: Tensor) -> Tensor:
+    """Returns how far the movement within pairs is from the known one, in 1 % of the crop's side.
+
+    Args:
+        landmarks: What the network says of the first and second faces, [2, P, 478, 3].
+        known: Where they are, [2, P, 478, 3].
+    """
+    seen, movement = (landmarks[1] - landmarks[0]) * 100, (known[1] - known[0]) * 100
+    amount = movement[..., :2].norm(dim=-1)  # [P, 478]
+    weight = amount / amount.amax(1, keepdim=True).clamp(min=1e-3) + STILL_WEIGHT
+    error = functional.smooth_l1_loss(seen, movement, beta=0.2, reduction="none")
+    error = (error * torch.tensor([1.0, 1.0, 0.5])).mean(2)
+    return ((error * weight).sum(1) / weight.sum(1)).mean()
+
+
+def movement_errors(model: nn.Module, shards: list[Shard]) -> tuple[float, float]:
+    """Returns `movement_error` and `movement_followed` of `ValidationErrors` on moved faces."""
+    errors: list[float] = []
+    followed: list[float] = []
+    for shard in shards:
+        seen = read_crops(model, shard)[0].reshape(-1, VIEWS, *shard.landmarks.shape[1:])[..., :2]
+        known = shard.landmarks.reshape(-1, VIEWS, *shard.landmarks.shape[1:])[..., :2]
+        for saw, was in zip(seen[:, 1:] - seen[:, :1], known[:, 1:] - known[:, :1], strict=True):
+            for a, b in zip(saw, was, strict=True):
+                amount = np.linalg.norm(b, axis=1)
+                moves = amount > 0.5 * amount.max()
+                errors.append(float(np.linalg.norm(a - b, axis=1)[moves].sum() / amount[moves].sum()))
+                followed.append(float((a * b)[moves].sum() / (b**2)[moves].sum()))
+    return float(np.mean(errors)), float(np.mean(followed))
+
+
+def validation_errors(model: nn.Module, data: EvaluationSet) -> ValidationErrors:
+    """Measures a landmarker in evaluation mode on the people who choose the checkpoint."""
+    error, followed = movement_errors(model, data.warped) if data.warped else (0.0, 0.0)
+    return ValidationErrors(tracking_errors(model, data, every=6), error, followed)
+
+
+def train(recipe: LandmarkerRecipe) -> ValidationErrors:
+    """Trains, writes the best weights and a JSON-lines log beside them, returns the best errors."""
     torch.manual_seed(recipe.schedule.seed)
     torch.set_num_threads(recipe.schedule.threads)
-    training, held_out = read_shards(recipe.labels)
-    evaluation = EvaluationSet(held_out)
+    training, validation = split_validation(read_shards(recipe.labels)[0])
+    evaluation = EvaluationSet(validation)
     mean, basis = fit_shape_space(training, recipe.shape_coefficients)
     model = Landmarker(mean=mean, basis=basis, probes=torch.tensor(PROBES))
+    if recipe.start is not None:
+        continued(model, recipe.start)
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in its stubs
-    deviations = torch.from_numpy(np.concatenate([s.blendshapes for s in training]).std(0))
-    data = FaceCrops(training, seed=recipe.schedule.seed)
+    moved_shards = EvaluationSet(training).warped
+    labelled = [shard for shard in training if not shard.name.startswith("warped")]
+    deviations = torch.from_numpy(np.concatenate([s.blendshapes for s in labelled]).std(0))
+    seed = recipe.schedule.seed
+    pairs = recipe.pairs if moved_shards else 0
+    data = TrainingBatches(
+        FaceCrops(labelled, seed=seed),
+        MovedPairs(moved_shards, seed=seed, views=VIEWS) if pairs else None,
+        faces_count=recipe.batch_size - 2 * pairs,
+        pairs=pairs,
+    )
 
     def loss_of(network: nn.Module, batch: Batch) -> Tensor:
         pictures = (batch["picture"].float() / 255).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             output = network(pictures)
-        return landmarker_loss(output, batch, deviations)
+        loss = landmarker_loss(output, batch, deviations)
+        if not pairs:
+            return loss
+        known = batch["landmarks"][-2 * pairs :].unflatten(0, (2, pairs))
+        both = [x[-2 * pairs :].unflatten(0, (2, pairs)) for x in (output.landmarks, output.coarse_landmarks)]
+        return loss + MOVEMENT_WEIGHT * (movement_loss(both[0], known) + 0.5 * movement_loss(both[1], known))
 
     return train_for(
         model,
-        DataLoader(data, batch_size=recipe.batch_size, num_workers=1, prefetch_factor=4),
+        DataLoader(data, batch_size=None, num_workers=1, prefetch_factor=4),
         loss_of=loss_of,
-        evaluate=lambda network: tracking_errors(network, evaluation),
+        evaluate=lambda network: validation_errors(network, evaluation),
         schedule=recipe.schedule,
         out=recipe.out,
     )

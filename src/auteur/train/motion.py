@@ -1,6 +1,6 @@
 """Recipe: the variational motion generator of paper C, on tracks that `auteur.data.motion_tracks` wrote.
 
-    python -m auteur.train.motion --tracks TRACKS --out motion.safetensors --schedule.minutes 6
+    python -m auteur.train.motion --tracks TRACKS --out motion.safetensors
 
 Trains on everybody but the people held out for tests and for choosing the checkpoint
 (`motion_tracks.part_of`).
@@ -66,7 +66,7 @@ class MotionRecipe:
     weights: MotionLossWeights = MotionLossWeights()
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
-            minutes=6, learning_rate=1.5e-3, weight_decay=0.02, evaluate_every_minutes=0.4
+            steps=1300, learning_rate=1.5e-3, weight_decay=0.02, evaluate_every_minutes=0.3
         )
     )
 
