@@ -1,0 +1,121 @@
+"""Action Units: paper A's adapter (AUHead, arXiv 2602.09534), the only part that its training changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from auteur.errors import UsageError
+from auteur.synthesis.conditioners.layers import CrossAttention, Place, choose, null, per_frame, per_place
+from auteur.synthesis.conditions import Conditions
+
+
+@dataclass(frozen=True, kw_only=True)
+class AUConfig:
+    """Sizes of the Action Unit adapter."""
+
+    form: Literal["sequence", "lines", "mesh"] = "lines"
+    """Drawn landmarks (A's LMK), shaded render (RoM), or the numbers themselves, which is A's ablation."""
+    action_units: int = 24
+    """A, for "sequence": FEAFA's 24 in paper A, OpenFace's 18 in paper C."""
+    width: int = 768
+    """Numbers per token."""
+    grid: int = 8
+    """A frame becomes grid x grid tokens: cells of a drawing, or learned mixtures of a sequence."""
+    margin: int = 2
+    """n of Eq. 4: a frame sees 2 n + 1."""
+    head: int = 64
+    every_layer: bool = True
+    """Whether it acts after every layer of the UNet or after the last of each block."""
+    dropout: float = 0.1
+    """Probability that training takes it away: twice the bases' 0.05, for guidance of its own."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens per frame. One alone would say the same to every pixel: attention needs a choice."""
+        return self.grid**2
+
+
+class AUConditioner(nn.Module):
+    """c_t = Conv_AU([au_{t-n}, …, au_{t+n}]) (Eq. 4); z ← CrossAttn(z, c) at every resolution (Eq. 5)."""
+
+    def __init__(self, config: AUConfig, places: Sequence[Place], *, groups: int) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.encoder = _of_sequence(config) if config.form == "sequence" else _of_drawing(config)
+        self.conv_au = nn.Conv1d(width, width, 2 * config.margin + 1)
+        self.norm = nn.LayerNorm(width)
+        self.position = nn.Parameter(torch.randn(config.tokens, width) * 0.02)
+        self.null = null(config.tokens, width)
+        chosen = [place for place in places if config.every_layer or place.closes]
+        self.adapters = per_place(
+            chosen,
+            lambda at: CrossAttention(channels=at.channels, width=width, head=config.head, groups=groups),
+        )
+
+    def encode(self, conditions: Conditions, rows: int, frames: int) -> Tensor:
+        """Returns the tokens c_t of every frame, [B * F, tokens, width]."""
+        if conditions.au is None:
+            return self.null.expand(rows * frames, -1, -1)
+        tokens = self._with_margin(self._per_frame(conditions.au), conditions.au_margin, frames)
+        # Eq. 4: c_t = Conv_AU([au_{t-n}, …, au_t, …, au_{t+n}])
+        sequence = rearrange(tokens, "b f k d -> (b k) d f")
+        context = rearrange(self.conv_au(sequence), "(b k) d f -> b f k d", b=rows)
+        context = self.norm(context) + self.position
+        return choose(conditions.presence("au"), context, self.null).flatten(0, 1)
+
+    def forward(self, place: str, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """Adds to a feature map [B * F, C, h, w] what the tokens say: ẑ ← CrossAttn(z, c) (Eq. 5)."""
+        if place not in self.adapters:
+            return hidden
+        return hidden + self.adapters[place](hidden, tokens)
+
+    def _per_frame(self, au: Tensor) -> Tensor:  # [B, F, A] or [B, F, 3, Hp, Wp] → [B, F, tokens, width]
+        is_sequence = self.config.form == "sequence"
+        fits = au.ndim == 3 and au.shape[-1] == self.config.action_units
+        if not is_sequence:
+            fits = au.ndim == 5 and au.shape[2] == 3
+        if not fits:
+            wanted = f"[B, F, {self.config.action_units}]" if is_sequence else "[B, F, 3, Hp, Wp]"
+            raise UsageError(f"au has shape {list(au.shape)}; for {self.config.form!r} it must be {wanted}")
+        if is_sequence:
+            return self.encoder(au).unflatten(-1, (self.config.tokens, self.config.width))
+        # 0 … 1 around 0; then pooled to the token grid.
+        drawn = self.encoder(2 * au.flatten(0, 1) - 1)
+        pooled = functional.adaptive_avg_pool2d(drawn, self.config.grid)
+        return rearrange(pooled, "(b f) d h w -> b f (h w) d", b=au.shape[0])
+
+    def _with_margin(self, tokens: Tensor, margin: int, frames: int) -> Tensor:
+        wanted = self.config.margin
+        if tokens.shape[1] != frames + 2 * margin:
+            raise UsageError(
+                f"au has {tokens.shape[1]} frames; {frames} and a margin of {margin} on both sides are needed"
+            )
+        if margin >= wanted:
+            return tokens[:, margin - wanted : tokens.shape[1] - (margin - wanted)]
+        first, last = (per_frame(tokens[:, edge], wanted - margin) for edge in (0, -1))
+        shape = (tokens.shape[0], wanted - margin)
+        return torch.cat([first.unflatten(0, shape), tokens, last.unflatten(0, shape)], 1)
+
+
+def _of_sequence(config: AUConfig) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(config.action_units, config.width),
+        nn.SiLU(),
+        nn.Linear(config.width, config.tokens * config.width),
+    )
+
+
+def _of_drawing(config: AUConfig) -> nn.Sequential:
+    """Strided convolutions to 1/16 of the drawing: the Pose Guider's, as the paper names no encoder."""
+    widths = (16, 32, 96, config.width)
+    layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 3, stride=2, padding=1), nn.SiLU()]
+    for inner, outer in pairwise(widths):
+        layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.SiLU()]
+    return nn.Sequential(*layers[:-1])

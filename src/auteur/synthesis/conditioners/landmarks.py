@@ -1,0 +1,104 @@
+"""Drawn landmarks: the Pose Guider of paper C's lineage (Animate Anyone; AniPortrait, arXiv 2403.17694)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from einops import rearrange
+from torch import Tensor, nn
+
+from auteur.errors import UsageError
+from auteur.synthesis.conditioners.layers import CrossAttention, choose, null, per_frame, zero
+from auteur.synthesis.conditions import Conditions
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandmarksConfig:
+    """Sizes of the landmark conditioner."""
+
+    downscale: int = 8
+    """Pixels of the drawing per pixel of the UNet's first feature map, a power of two."""
+    stem: tuple[int, ...] = (16, 32, 96, 256)
+    """Channels of the first convolutions: before the first halving and after each."""
+    attending_levels: int = 2
+    """How many of the coarsest maps look at the portrait's own drawing."""
+    head: int = 64
+    dropout: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.downscale < 1 or self.downscale & (self.downscale - 1):
+            raise UsageError(f"downscale is {self.downscale}; it must be a power of two: 1, 2, 4 or 8")
+        if len(self.stem) != 1 + int(math.log2(self.downscale)):
+            raise UsageError(
+                f"a downscale of {self.downscale} needs {1 + int(math.log2(self.downscale))} widths in stem, "
+                f"not {len(self.stem)}"
+            )
+
+
+class LandmarksConditioner(nn.Module):
+    """A feature map for every level of the UNet and for its middle, added where the level begins."""
+
+    def __init__(self, config: LandmarksConfig, entries: Sequence[tuple[int, int]], *, groups: int) -> None:
+        """Makes it for `entries`: channels and level of what enters each down block and the middle."""
+        super().__init__()
+        self.config = config
+        stem: list[nn.Module] = [nn.Conv2d(3, config.stem[0], 3, padding=1), nn.SiLU()]
+        for inner, outer in pairwise(config.stem):
+            stem += [nn.Conv2d(inner, inner, 3, padding=1), nn.SiLU()]
+            stem += [nn.Conv2d(inner, outer, 3, padding=1, stride=2), nn.SiLU()]
+        self.stem = nn.Sequential(*stem)
+        self.maps = nn.ModuleList()
+        inner, level = config.stem[-1], 0
+        for outer, at in entries:
+            stride = 2 if at > level else 1
+            self.maps.append(nn.Sequential(nn.Conv2d(inner, outer, 3, stride=stride, padding=1), nn.SiLU()))
+            inner, level = outer, at
+        first_attending = len(entries) - config.attending_levels
+        self.comparisons = nn.ModuleDict(
+            {
+                str(index): CrossAttention(
+                    channels=width, width=width, head=config.head, groups=groups, starts_at_zero=False
+                )
+                for index, (width, _) in enumerate(entries)
+                if index >= first_attending
+            }
+        )
+        self.nulls = nn.ParameterList([null(width, 1, 1) for width, _ in entries])
+        self.zero_convs = nn.ModuleList([zero(nn.Conv2d(width, width, 1)) for width, _ in entries])
+
+    def encode(self, conditions: Conditions, rows: int, frames: int, size: tuple[int, int]) -> list[Tensor]:
+        """Returns what to add at each entry, [B * F, C, h, w], for first feature maps of a size (h, w)."""
+        if conditions.landmarks is None:
+            return [
+                conv(absent[None]).expand(rows * frames, -1, 1, 1)
+                for conv, absent in zip(self.zero_convs, self.nulls, strict=True)
+            ]
+        maps = self._maps(conditions.landmarks, frames, size)
+        own = conditions.landmarks_reference
+        own_maps = None if own is None else self._maps(own[:, None], 1, size)
+        present = conditions.presence("landmarks")
+        added: list[Tensor] = []
+        for index, drawn in enumerate(maps):
+            if str(index) in self.comparisons:
+                drawn = drawn + self._compare(index, drawn, own_maps, frames)
+            shown = choose(present, drawn.unflatten(0, (rows, frames)), self.nulls[index]).flatten(0, 1)
+            added.append(self.zero_convs[index](shown))
+        return added
+
+    def _maps(self, drawing: Tensor, frames: int, size: tuple[int, int]) -> list[Tensor]:
+        wanted = (frames, 3, size[0] * self.config.downscale, size[1] * self.config.downscale)
+        if drawing.shape[1:] != wanted:
+            raise UsageError(f"landmarks have shape {list(drawing.shape)}; they must be [B, {wanted}]")
+        maps = [self.stem(2 * drawing.flatten(0, 1) - 1)]
+        for halve in self.maps:
+            maps.append(halve(maps[-1]))
+        return maps[1:]
+
+    def _compare(self, index: int, drawn: Tensor, own_maps: list[Tensor] | None, frames: int) -> Tensor:
+        """What changed since the portrait: the drawing asks, the portrait's own drawing answers."""
+        if own_maps is None:
+            own = self.nulls[index].reshape(1, 1, -1).expand(len(drawn), -1, -1)
+        else:
+            own = per_frame(rearrange(own_maps[index], "b c h w -> b (h w) c"), frames)
+        return self.comparisons[str(index)](drawn, own)

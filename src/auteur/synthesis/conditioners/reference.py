@@ -1,0 +1,157 @@
+"""The portrait: a ReferenceNet whose features stand beside the UNet's own keys and values (papers A, B, C).
+
+Animate Anyone (arXiv 2311.17117, section 3.2.1) and Hallo: a UNet of the same shape reads the clean portrait,
+and the inputs of its self-attentions are appended to those of the denoiser. It runs once per video.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from auteur.errors import UsageError
+from auteur.synthesis.conditioners.layers import Place, choose, null
+from auteur.synthesis.conditions import Conditions, ReferenceFeatures
+from auteur.synthesis.denoiser.unet import attention_input, walk
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceConfig:
+    """The reference conditioner; its network is shaped like the UNet."""
+
+    gated: bool = True
+    """Blend attention without and with the portrait by a gate that starts at zero, so that a trained base is
+    left as it is. False: append and nothing else, as Hallo does, which changes the base from the start."""
+    dropout: float = 0.05
+
+
+class ReferenceConditioner(nn.Module):
+    """The ReferenceNet, a gate per attention, and what an absent portrait looks like there."""
+
+    def __init__(self, config: ReferenceConfig, network: Any, places: Sequence[Place], *, patch: int) -> None:
+        """Takes a UNet of diffusers, of which it keeps what its features need."""
+        super().__init__()
+        self.config = config
+        self.patch = patch
+        attending = [place for place in places if place.attends]
+        self.last = attending[-1].name
+        self.network: Any = _trimmed(network, self.last)
+        self.nulls = nn.ParameterDict({place.name: null(place.channels) for place in attending})
+        gates = {place.name: nn.Parameter(torch.zeros(place.channels)) for place in attending}
+        self.gates = nn.ParameterDict(gates if config.gated else {})
+
+    def features(self, portrait: Tensor, context: Tensor | None) -> ReferenceFeatures:
+        """Returns what the network sees in clean pictures [B, C, H, W], at time 0."""
+        found: dict[str, Tensor] = {}
+        pixels = functional.pixel_unshuffle(portrait, self.patch)
+        if context is not None:
+            context = context.expand(len(pixels), -1, -1)
+        zero_time = torch.zeros(len(pixels), device=pixels.device)
+        time = self.network.time_embedding(self.network.time_proj(zero_time).to(pixels.dtype))
+
+        def layer(name: str, resnet: nn.Module, attention: Any, hidden: Tensor) -> Tensor:
+            hidden = resnet(hidden, time)
+            if attention is None:
+                return hidden
+            found[name] = attention_input(attention, hidden)
+            return hidden if name == self.last else attention(hidden, context, return_dict=False)[0]
+
+        walk(self.network, self.network.conv_in(pixels), layer, until=self.last)
+        return ReferenceFeatures(found)
+
+    def encode(
+        self, conditions: Conditions, context: Tensor | None, shape: tuple[int, ...]
+    ) -> dict[str, Tensor] | None:
+        """Returns keys and values to append by place, [B, pixels, channels]; None: the null everywhere."""
+        given = conditions.reference
+        if given is None:
+            return None
+        if isinstance(given, Tensor):
+            if given.shape != (shape[0], *shape[2:]):
+                raise UsageError(
+                    f"reference has shape {list(given.shape)}; it must be {[shape[0], *shape[2:]]}"
+                )
+            given = self.features(given, context)
+        elif missing := self.nulls.keys() - given.layers.keys():
+            raise UsageError(f"the reference features are of another network: {sorted(missing)} are missing")
+        present = conditions.presence("reference")
+        return {name: choose(present, given.layers[name], self.nulls[name]) for name in self.nulls}
+
+    def at(
+        self, place: str, hidden: Tensor, features: dict[str, Tensor] | None, frames: int
+    ) -> dict[str, Any]:
+        """Returns what `ReferenceAttention` needs at a place, for a feature map [B * F, C, h, w]."""
+        if features is None:
+            pixels = hidden.shape[-2] * hidden.shape[-1]
+            appended = self.nulls[place].expand(len(hidden) // frames, pixels, -1).to(hidden)
+        else:
+            appended = features[place]
+        gate = self.gates[place] if self.config.gated else None
+        return {"reference": appended, "gate": gate}
+
+
+class ReferenceAttention:
+    """Attention processor of diffusers: self-attention over [own pixels ; the portrait's pixels].
+
+    softmax(Q [K ; K_ref]ᵀ / √d) [V ; V_ref]; with a gate g, the mean of this and of attention without the
+    portrait, weighted g and 1 - g. Cross-attention, and self-attention without a portrait, are as ever.
+    """
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        reference: Tensor | None = None,  # [B, M, C]
+        gate: Tensor | None = None,  # [C]
+    ) -> Tensor:
+        """Returns the attended hidden states, [B * F, N, C]."""
+        own = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key, value = (
+            _by_head(projected, attn.heads)
+            for projected in (attn.to_q(hidden_states), attn.to_k(own), attn.to_v(own))
+        )
+        attend = functional.scaled_dot_product_attention
+        if reference is None or encoder_hidden_states is not None:
+            result = attend(query, key, value)
+        else:
+            frames = len(hidden_states) // len(reference)
+            joint_key, joint_value = (
+                torch.cat(
+                    [mine, _by_head(project(reference), attn.heads).repeat_interleave(frames, 0)], dim=2
+                )
+                for mine, project in ((key, attn.to_k), (value, attn.to_v))
+            )
+            result = attend(query, joint_key, joint_value)
+            if gate is not None:
+                without = attend(query, key, value)
+                result = without + _by_head(gate[None, None], attn.heads) * (result - without)
+        return attn.to_out[1](attn.to_out[0](rearrange(result, "b h n d -> b n (h d)")))
+
+
+def _by_head(tokens: Tensor, heads: int) -> Tensor:
+    return rearrange(tokens, "b n (h d) -> b h n d", h=heads)
+
+
+def _trimmed(network: Any, last: str) -> nn.Module:
+    """Returns the UNet up to the input of its last self-attention; what comes after would learn nothing."""
+    kind, block, layer = last.split("_")
+    if kind == "up":
+        final = network.up_blocks[int(block)]
+        del network.up_blocks[int(block) + 1 :], final.resnets[int(layer) + 1 :]
+        del final.attentions[int(layer) + 1 :]
+        attention = final.attentions[int(layer)]
+        final.upsamplers = None
+    else:
+        raise UsageError("the UNet must have attention on its way up; give it one level that attends")
+    network.conv_norm_out = network.conv_act = network.conv_out = None
+    attention.proj_out = None
+    transformer = attention.transformer_blocks[0]
+    transformer.attn1 = transformer.attn2 = transformer.norm2 = transformer.norm3 = transformer.ff = None
+    return network

@@ -1,0 +1,131 @@
+"""The denoisers of the papers and the compact one, as values, and what each phase of training changes."""
+
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from auteur.errors import UsageError
+from auteur.synthesis.conditioners.au import AUConfig
+from auteur.synthesis.conditioners.audio import AudioConfig
+from auteur.synthesis.conditioners.expression import ExpressionConfig
+from auteur.synthesis.conditioners.identity import IdentityConfig
+from auteur.synthesis.conditioners.landmarks import LandmarksConfig
+from auteur.synthesis.conditioners.past import PastConfig
+from auteur.synthesis.conditioners.reference import ReferenceConfig
+from auteur.synthesis.conditioners.warped import WarpedConfig
+from auteur.synthesis.denoiser.config import DenoiserConfig, TemporalConfig, UNetConfig
+from auteur.synthesis.denoiser.network import VideoDenoiser
+from auteur.synthesis.denoiser.parts import train_only
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A model and how it is trained."""
+
+    config: DenoiserConfig
+    phases: tuple[tuple[str, ...], ...]
+    """Parts that learn in each phase; the others are frozen."""
+    frames: tuple[int, ...]
+    """Frames per training clip in each phase; 1 is images."""
+    height_px: int
+    width_px: int
+
+
+_STABLE_DIFFUSION = DenoiserConfig(
+    temporal=TemporalConfig(), reference=ReferenceConfig(), identity=IdentityConfig(), past=PastConfig()
+)
+
+_COMPACT_UNET = UNetConfig(
+    widths=(32, 48, 64, 96),
+    attends=(False, False, True, True),
+    layers=1,
+    heads=4,
+    groups=16,
+    context_width=None,
+)
+
+PRESETS = {
+    # Paper A: Hallo V1 stays as it is, the Action Unit adapter learns. Hallo appends the portrait ungated.
+    "auhead": Preset(
+        config=replace(
+            _STABLE_DIFFUSION, reference=ReferenceConfig(gated=False), audio=AudioConfig(), au=AUConfig()
+        ),
+        phases=(("au",),),
+        frames=(14,),
+        height_px=512,
+        width_px=512,
+    ),
+    # Paper B: a UNet that sees the portrait, speech and an expression vector. Phases as Hallo's.
+    "emodiffhead": Preset(
+        config=replace(_STABLE_DIFFUSION, audio=AudioConfig(), expression=ExpressionConfig()),
+        phases=(
+            ("base", "reference", "identity", "expression"),
+            ("temporal", "past", "audio"),
+        ),
+        frames=(1, 14),
+        height_px=512,
+        width_px=512,
+    ),
+    # Paper C: drawn landmarks and the portrait. Phases as AniPortrait's: images, then motion alone.
+    "landmark": Preset(
+        config=replace(_STABLE_DIFFUSION, landmarks=LandmarksConfig()),
+        phases=(
+            ("base", "reference", "identity", "landmarks"),
+            ("temporal", "past"),
+        ),
+        frames=(1, 16),
+        height_px=512,
+        width_px=512,
+    ),
+    # All of them at once, small, in pixels of a face crop, around the warped portrait.
+    "compact": Preset(
+        config=DenoiserConfig(
+            channels=3,
+            patch=4,
+            process="flow",
+            data_deviation=0.5,
+            anchor_deviation=0.15,
+            unet=_COMPACT_UNET,
+            temporal=TemporalConfig(levels=(False, False, True, True), heads=4, groups=16, longest_window=32),
+            reference=ReferenceConfig(),
+            warped=WarpedConfig(),
+            landmarks=LandmarksConfig(downscale=4, stem=(16, 16, 32), attending_levels=1, head=32),
+            au=AUConfig(form="sequence", width=64, grid=2, head=32, every_layer=False),
+            expression=ExpressionConfig(),
+            audio=AudioConfig(
+                features=80, hidden=128, tokens=4, width=64, head=32, by_region=False, every_layer=False
+            ),
+            past=PastConfig(head=32),
+        ),
+        phases=(
+            ("base", "reference", "warped", "landmarks", "au", "expression", "audio"),
+            ("temporal", "past"),
+        ),
+        frames=(1, 8),
+        height_px=256,
+        width_px=256,
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """Returns a preset by name.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def trainable_parameters(denoiser: VideoDenoiser, name: str, phase: int = 0) -> dict[str, nn.Parameter]:
+    """Freezes what a phase of a preset's training leaves alone, and returns the parameters that learn.
+
+    Raises:
+        UsageError: No such preset or phase, or the denoiser lacks a part of it.
+    """
+    phases = preset(name).phases
+    if not 0 <= phase < len(phases):
+        raise UsageError(f"preset {name!r} has no phase {phase}; phases are 0 to {len(phases) - 1}")
+    return train_only(denoiser, phases[phase])

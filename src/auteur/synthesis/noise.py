@@ -1,0 +1,47 @@
+"""Noise that belongs to a frame: the same whatever window, batch or resumed run asks for it."""
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def frame_noise(
+    seed: int, first: int, stop: int, shape: tuple[int, ...], *, purpose: str = "sample"
+) -> Tensor:
+    """Returns standard normal numbers of frames `first` to `stop - 1`, float32 [stop - first, *shape].
+
+    Each frame has a counter-based generator of its own, keyed by seed, purpose and frame number. The numbers
+    are drawn on the CPU, so they are the same on every device.
+
+    Args:
+        seed: The user's.
+        first: First frame; may be negative.
+        stop: Frame after the last.
+        shape: Of one frame, usually [C, H, W].
+        purpose: What they are for; every purpose has its own, independent numbers.
+    """
+    frames = [
+        _generator(f"{seed}:{purpose}:{frame}").standard_normal(shape, dtype=np.float32)
+        for frame in range(first, stop)
+    ]
+    return torch.from_numpy(np.stack(frames)) if frames else torch.zeros(0, *shape)
+
+
+def video_noise(
+    seeds: tuple[int, ...], first: int, stop: int, shape: tuple[int, ...], *, purpose: str = "sample"
+) -> Tensor:
+    """Returns the noise of several videos, one seed each, [B, stop - first, *shape]."""
+    return torch.stack([frame_noise(seed, first, stop, shape, purpose=purpose) for seed in seeds])
+
+
+def step_generator(seed: int, purpose: str) -> torch.Generator:
+    """Returns the CPU generator of one purpose, such as a training step: no state needs to be kept."""
+    digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+
+
+def _generator(key: str) -> np.random.Generator:
+    digest = hashlib.sha256(key.encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))

@@ -1,0 +1,95 @@
+"""Rectified flow: straight lines from data to noise, as MEMO uses it.
+
+x_t = (1 - t) x_0 + t ε                             (Liu et al. 2023, arXiv 2209.03003, eq. 1)
+v = dx_t / dt = ε - x_0
+x_s = x_t + (s - t) v̂                               (Euler)
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from auteur.errors import UsageError
+from auteur.synthesis.samplers.process import OnStep, Predict
+from auteur.synthesis.samplers.schedule import MODEL_TIMES, spread, trailing_times
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The process of `auteur.synthesis.samplers.process.Process` with straight paths."""
+
+    name: ClassVar[str] = "flow"
+
+    def noised(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
+        """Returns x_t = (1 - t) x_0 + t ε."""
+        t = spread(time, clean)
+        return (1 - t) * clean + t * noise
+
+    def target(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
+        """Returns v = ε - x_0, the same at every time."""
+        return noise - clean
+
+    def clean(self, sample: Tensor, prediction: Tensor, time: Tensor) -> Tensor:
+        """Returns x̂_0 = x_t - t v̂: the x_0-preconditioning of MEMO and of SD3's training script."""
+        return sample - spread(time, sample) * prediction
+
+    def step(self, sample: Tensor, prediction: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+        """Returns x_s = x_t + (s - t) v̂."""
+        return sample + spread(next_time - time, sample) * prediction
+
+    def prediction_between(self, sample: Tensor, later: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+        """Returns the mean velocity between two times."""
+        return (later - sample) / spread(next_time - time, sample)
+
+    def model_time(self, time: Tensor) -> Tensor:
+        """Returns 1000 t, as the flow models of diffusers are told it, held just below 1000."""
+        return (time.to(torch.float64) * MODEL_TIMES).clamp(max=MODEL_TIMES - 1e-3)
+
+    def snr(self, time: Tensor) -> Tensor:
+        """Returns ((1 - t) / t)²."""
+        t = time.to(torch.float64)
+        return ((1 - t) / t) ** 2
+
+
+def sample_heun(
+    process: Flow, predict: Predict, noise: Tensor, steps: int, *, on_step: OnStep | None = None
+) -> Tensor:
+    """Returns data by Heun's second-order steps: 2 steps - 1 evaluations (Karras et al. 2022, algorithm 1).
+
+    Raises:
+        UsageError: `steps` is out of range.
+    """
+    times = trailing_times(steps)
+    now = noise
+    for index in range(steps):
+        time, next_time = times[index], times[index + 1]
+        slope = predict(now, _rows(process, time, now))
+        there = process.step(now, slope, time, next_time)
+        if next_time > 0:
+            end_slope = predict(there, _rows(process, next_time, now))
+            there = process.step(now, (slope + end_slope) / 2, time, next_time)
+        now = there
+        if on_step:
+            on_step(index + 1, steps)
+    return now
+
+
+def logit_normal_times(
+    count: int, generator: torch.Generator, *, mean: float = 0.0, deviation: float = 1.0
+) -> Tensor:
+    """Returns times in (0, 1) whose logits are normal, float64 [count] (Esser et al. 2024, arXiv 2403.03206).
+
+    Raises:
+        UsageError: `deviation` is not positive.
+    """
+    if not deviation > 0 or not math.isfinite(mean):
+        raise UsageError(f"logit-normal times of mean {mean}, deviation {deviation}: deviation must exceed 0")
+    normal = torch.randn(count, generator=generator, dtype=torch.float64)
+    return torch.sigmoid(mean + deviation * normal)
+
+
+def _rows(process: Flow, time: Tensor, like: Tensor) -> Tensor:
+    return process.model_time(time).to(like.device, like.dtype).expand(len(like))

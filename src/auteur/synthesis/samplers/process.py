@@ -1,0 +1,82 @@
+"""What a sampler, a loss and distillation need to know of a noising process; two processes implement it."""
+
+from collections.abc import Callable
+from typing import ClassVar, Protocol
+
+from torch import Tensor
+
+from auteur.synthesis.samplers.schedule import trailing_times
+
+Predict = Callable[[Tensor, Tensor], Tensor]
+"""(sample [B, ...], model time [B]) → prediction [B, ...]."""
+
+OnStep = Callable[[int, int], None]
+"""Called with steps done and steps in all; an error raised in it cancels."""
+
+
+class Process(Protocol):
+    """A path from data (time 0) to noise (time 1), and what the network predicts on it.
+
+    Times are float64 tensors, [] or one per row [B].
+    """
+
+    name: ClassVar[str]
+
+    def noised(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
+        """Returns the sample at `time`."""
+        ...
+
+    def target(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
+        """Returns what the network should predict there."""
+        ...
+
+    def clean(self, sample: Tensor, prediction: Tensor, time: Tensor) -> Tensor:
+        """Returns the data that a prediction implies."""
+        ...
+
+    def step(self, sample: Tensor, prediction: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+        """Returns the sample at `next_time`, along the probability flow."""
+        ...
+
+    def prediction_between(self, sample: Tensor, later: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+        """Returns the prediction with which `step` goes from `sample` to `later`: the inverse of `step`."""
+        ...
+
+    def model_time(self, time: Tensor) -> Tensor:
+        """Returns the number that tells the network the time, in [0, 1000)."""
+        ...
+
+    def snr(self, time: Tensor) -> Tensor:
+        """Returns the signal-to-noise ratio at `time`."""
+        ...
+
+
+def sample(
+    process: Process,
+    predict: Predict,
+    noise: Tensor,
+    steps: int,
+    *,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Returns data of the shape of `noise` [B, ...], in `steps` evaluations of `predict`.
+
+    Args:
+        process: Which path the network was trained on.
+        predict: The network with its conditions.
+        noise: The sample at time 1.
+        steps: 1 to 1000.
+        on_step: Told after each step.
+
+    Raises:
+        UsageError: `steps` is out of range.
+    """
+    times = trailing_times(steps)
+    now = noise
+    for index in range(steps):
+        time, next_time = times[index], times[index + 1]
+        rows = process.model_time(time).to(now.device, now.dtype).expand(len(now))
+        now = process.step(now, predict(now, rows), time, next_time)
+        if on_step:
+            on_step(index + 1, steps)
+    return now

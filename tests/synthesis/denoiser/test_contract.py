@@ -1,0 +1,5 @@
+from contract import DenoiserContract
+
+
+class TestPresets(DenoiserContract):
+    """Of the fixture `model`: all presets."""
