@@ -9,6 +9,7 @@ from auteur import __version__
 from auteur.errors import AuteurError
 
 VERBS: dict[str, str] = {
+    "evaluate": "auteur.cli.evaluate",
     "generate": "auteur.cli.generate",
     "move": "auteur.cli.move",
     "track": "auteur.cli.track",
@@ -68,6 +69,7 @@ auteur generate me.jpg talk.wav       make a portrait speak
 auteur move talk.wav --portrait me.jpg -o landmarks.json
                                        how it would move, as landmarks
 auteur track me.mp4 -o me.csv          what a face does, frame by frame
+auteur evaluate made/ real/ -o report  how good videos are
 auteur verify out.mp4                  what marks a file carries
 
 Any verb with --help says more. --debug shows the traceback of an error."""

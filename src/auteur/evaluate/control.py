@@ -1,0 +1,95 @@
+"""Whether the final video shows the Action Units that were asked for. T frames, A units."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.facs import ACTION_UNITS
+from auteur.signals import AUTrack
+
+Floats = NDArray[np.floating]
+
+UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
+"""OpenFace's 17 intensities."""
+
+VARIES = 0.03
+"""Standard deviation from which an asked intensity counts as moving."""
+
+
+def unit_intensities(track: AUTrack, units: Sequence[int] = UNITS) -> Floats:
+    """Returns the intensity of every unit [T, A] in [0, 1] of a "facs" track, the mean of its sides."""
+    sides = [[track.channel(control) for control in ACTION_UNITS[unit].controls] for unit in units]
+    return np.stack([np.mean(values, axis=0) for values in sides], axis=1).astype(np.float64)
+
+
+def unit_errors(shown: Floats, asked: Floats) -> Floats:
+    """Returns each unit's mean absolute error [A] of intensities [T, A] in [0, 1]; NaN is left out."""
+    error = np.abs(np.asarray(shown, dtype=np.float64) - asked)
+    seen = np.isfinite(error)
+    total = np.where(seen, error, 0).sum(axis=0)
+    return np.where(seen.any(axis=0), total / np.maximum(seen.sum(axis=0), 1), np.nan)
+
+
+def unit_correlations(shown: Floats, asked: Floats) -> Floats:
+    """Returns each unit's Pearson correlation [A] over frames; NaN where it is asked to stand still.
+
+    A unit that is asked to move and does not has correlation 0.
+    """
+    result = np.full(np.shape(asked)[1], np.nan)
+    for unit in range(len(result)):
+        x, y = np.asarray(shown)[:, unit], np.asarray(asked)[:, unit]
+        seen = np.isfinite(x) & np.isfinite(y)
+        if seen.sum() < 3 or y[seen].std() < VARIES:
+            continue
+        still = x[seen].std() < 1e-9
+        result[unit] = 0.0 if still else np.corrcoef(x[seen], y[seen])[0, 1]
+    return result
+
+
+def ranks(values: Floats) -> Floats:
+    """Returns the ranks of values [N] from 0, ties sharing theirs."""
+    values = np.asarray(values)
+    return (values[:, None] > values).sum(1) + ((values[:, None] == values).sum(1) - 1) / 2
+
+
+def rank_correlation(asked: Floats, shown: Floats) -> float:
+    """Returns Spearman's rank correlation of what was asked [N] and what is shown [N]; 0 if nothing moves."""
+    if np.ptp(shown) == 0 or np.ptp(asked) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks(asked), ranks(shown))[0, 1])
+
+
+def is_monotonic(shown: Floats, *, slack: float = 0.02) -> bool:
+    """Returns whether rising requests move what is shown [levels] and never lower it by over `slack`."""
+    return bool((np.diff(shown) >= -slack).all() and shown[-1] - shown[0] > slack)
+
+
+def response_matrix(asked: Floats, shown: Floats, *, penalty: float = 1e-3) -> Floats:
+    """Returns what each asked unit does to each shown one, [A, A]: least squares of shown on asked changes.
+
+    Row i, column j: change of unit j per unit of intensity asked of unit i. The diagonal is the gain, the
+    rest cross-talk. Rows of units that were never asked are NaN.
+
+    Args:
+        asked: [T, A] in [0, 1].
+        shown: [T, A].
+        penalty: Of a ridge, per frame: requests that always come together cannot be told apart.
+    """
+    seen = np.isfinite(shown).all(axis=1) & np.isfinite(asked).all(axis=1)
+    x, y = asked[seen] - asked[seen].mean(axis=0), shown[seen] - shown[seen].mean(axis=0)
+    gram = x.T @ x + penalty * len(x) * np.eye(x.shape[1])
+    matrix = np.linalg.solve(gram, x.T @ y)
+    matrix[x.std(axis=0) < 1e-6] = np.nan
+    return matrix
+
+
+def other_regions(unit: int, units: Sequence[int] = UNITS) -> list[int]:
+    """Returns the places in `units` of those that move another part of the face."""
+    region = ACTION_UNITS[unit].region
+    return [i for i, other in enumerate(units) if ACTION_UNITS[other].region != region]
+
+
+def cross_talk(change: Floats, unit: int, units: Sequence[int] = UNITS) -> float:
+    """Returns how much of a unit's change shows up elsewhere: mean |change| of other regions' units."""
+    return float(np.abs(change[other_regions(unit, units)]).mean())

@@ -1,0 +1,120 @@
+"""Which generated video belongs to which real one: files, or folders paired by name."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.errors import InputError
+from auteur.evaluate.emotion import emotion_in_name
+from auteur.signals import AUTrack
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v")
+REQUEST_SUFFIXES = (".csv", ".json")
+SOUND_SUFFIXES = (".wav", ".flac")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One real video and what each system made of it."""
+
+    name: str
+    person: str
+    """Clips of one person are not independent; intervals draw whole people."""
+    reference: Path
+    videos: Mapping[str, Path]
+    """System → its video."""
+    request: AUTrack | Path | None = None
+    """What was asked for; the real video's own Action Units unless given."""
+    emotion: str | None = None
+    portrait: NDArray[np.uint8] | None = None
+    """Whom the videos show, if that is somebody else than in the real video [H, W, 3]: cross-identity."""
+    notes: tuple[str, ...] = field(default=())
+
+
+def find_clips(
+    systems: Mapping[str, Path], reference: Path, *, requests: Path | None = None
+) -> tuple[list[Clip], list[str]]:
+    """Returns the clips that every system has a video of, and a sentence about each video left over.
+
+    Two files are one clip whatever they are called; of folders, files of the same stem are. A person is what
+    stands before the first "_" of a name, unless that makes one person of all.
+
+    Args:
+        systems: System → file or folder.
+        reference: Real video, or folder of them.
+        requests: Folder (or file) of the tracks that were asked for, `<stem>.csv` or `.json`.
+
+    Raises:
+        InputError: A path is missing, a folder holds no video, or nothing pairs.
+    """
+    wanted = _videos(reference)
+    given = {name: _videos(path) for name, path in systems.items()}
+    if reference.is_file():
+        if many := [name for name, videos in given.items() if len(videos) > 1]:
+            raise InputError(
+                f"{str(reference)!r} is one video, {many[0]!r} a folder of several; name a folder"
+            )
+        stem = next(iter(wanted))
+        given = {name: {stem: next(iter(videos.values()))} for name, videos in given.items()}
+    clips: list[Clip] = []
+    notes: list[str] = []
+    for stem, path in wanted.items():
+        missing = [name for name, videos in given.items() if stem not in videos]
+        if missing:
+            notes.append(f"{stem}: left out, {' and '.join(missing)} made no video of it")
+            continue
+        clips.append(
+            Clip(
+                name=stem,
+                person=person_of(stem),
+                reference=path,
+                videos={name: videos[stem] for name, videos in given.items()},
+                request=_request(requests, stem),
+                emotion=emotion_in_name(stem),
+            )
+        )
+    for name, videos in given.items():
+        notes += [
+            f"{stem}: left out, {name} has it and the reference does not" for stem in videos.keys() - wanted
+        ]
+    if len({clip.person for clip in clips}) == 1:
+        clips = [dataclasses.replace(clip, person=clip.name) for clip in clips]
+    if not clips:
+        raise InputError(f"no video in {str(reference)!r} has a partner of the same name; rename one side")
+    return clips, notes
+
+
+def person_of(stem: str) -> str:
+    """Returns whom a clip shows: its name up to the first "_"."""
+    return stem.split("_", 1)[0]
+
+
+def sound_of(video: Path) -> Path:
+    """Returns where a video's sound is: a recording of the same name beside it, else the video itself."""
+    beside = [video.with_suffix(suffix) for suffix in SOUND_SUFFIXES]
+    return next((path for path in beside if path.is_file()), video)
+
+
+def _videos(path: Path) -> dict[str, Path]:
+    if path.is_file():
+        return {path.stem: path}
+    if not path.is_dir():
+        raise InputError(f"{str(path)!r} does not exist; give a video or a folder of videos")
+    found = {p.stem: p for p in sorted(path.iterdir()) if p.suffix.lower() in VIDEO_SUFFIXES}
+    if not found:
+        raise InputError(
+            f"{str(path)!r} holds no video ({', '.join(VIDEO_SUFFIXES)}); name a folder that does"
+        )
+    return found
+
+
+def _request(requests: Path | None, stem: str) -> Path | None:
+    if requests is None:
+        return None
+    if requests.is_file():
+        return requests
+    return next((p for s in REQUEST_SUFFIXES if (p := requests / f"{stem}{s}").is_file()), None)

@@ -1,0 +1,348 @@
+"""Protocols that make their own videos with the compact system and measure them at once."""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur import provenance
+from auteur.errors import FaceError, InputError, MediaError, UsageError
+from auteur.evaluate.control import UNITS
+from auteur.evaluate.evaluation import Evaluation, Table, evaluate_clips
+from auteur.evaluate.pairing import VIDEO_SUFFIXES, Clip, person_of, sound_of
+from auteur.evaluate.protocols import Protocol
+from auteur.evaluate.scoring import ClipScorer
+from auteur.evaluate.sweeps import (
+    SWEPT_EMOTIONS,
+    EmotionResponse,
+    Response,
+    emotion_responses,
+    emotion_staircase,
+    settled,
+    shown_intensities,
+    unit_responses,
+    unit_staircase,
+)
+from auteur.evaluate.views import Observation, observe
+from auteur.face.auteur_backend import AuteurBackend
+from auteur.face.backend import FaceBackend
+from auteur.facs import ACTION_UNITS
+from auteur.media import VideoReader, read_speech, write_audio, write_image
+from auteur.pipelines.request import Performance
+from auteur.pipelines.talking_head import MODELS, Settings, TalkingHead
+from auteur.signals import AUTrack, Waveform
+from auteur.weights import version
+
+Picture = NDArray[np.uint8]
+Step = Callable[[], None] | None
+
+STILL = Settings(head=0.0, blinks=False, gaze=False)
+TRUE_UNITS, SPEECH_ONLY = "auteur, true AUs + speech", "auteur, speech only"
+LEFT_TO_SPEECH = (25, 26)
+"""Units that speech moves itself; asking for them too would open the mouth twice."""
+
+_PORTRAIT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_STAIRCASE = "a staircase of levels, two frames each"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One protocol under way."""
+
+    protocol: Protocol
+    head: TalkingHead
+    backend: FaceBackend
+    videos: Path
+    """Where generated videos are kept."""
+    overwrite: bool
+    on_frame: Step
+
+    def step(self, _: int = 0) -> None:
+        """Counts a frame."""
+        if self.on_frame is not None:
+            self.on_frame()
+
+
+def run_protocol(
+    protocol: Protocol,
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    scorer: Callable[[], ClipScorer],
+    speech: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+    on_frame: Step = None,
+) -> Evaluation:
+    """Returns the results of a protocol that makes its own videos; they are kept in `out`/videos.
+
+    Args:
+        protocol: Any but those of kind "pairs".
+        inputs: Real videos (self_reenactment, cross_identity) or portraits (the others), or folders of them.
+        out: The report's folder.
+        scorer: Makes what scores clips, if the protocol needs it.
+        speech: Recording, for those that need one.
+        settings: More lines for the report's head.
+        overwrite: Whether videos may be replaced.
+        on_frame: Called for each frame made or scored.
+
+    Raises:
+        UsageError: The protocol needs speech and there is none.
+        InputError: The inputs hold nothing usable.
+    """
+    folder = out / "videos"
+    folder.mkdir(exist_ok=True)
+    run = Run(
+        protocol=protocol, head=TalkingHead.from_pretrained(), backend=AuteurBackend(), videos=folder,
+        overwrite=overwrite, on_frame=on_frame,
+    )  # fmt: skip
+    models = ", ".join(f"{name} {version(name)}" for name in MODELS)
+    told = {"system": f"auteur compact ({models})", **(settings or {})}
+    if protocol.kind in ("self_reenactment", "cross_identity"):
+        real = gathered(inputs, VIDEO_SUFFIXES, "video")
+        make = self_reenactment if protocol.kind == "self_reenactment" else cross_identity
+        clips, failures = make(run, {path: person_of(path.stem) for path in real})
+        done = evaluate_clips(clips, scorer(), settings=told, on_frame=on_frame)
+        return dataclasses.replace(done, failures=(*failures, *done.failures))
+    portraits = gathered(inputs, _PORTRAIT_SUFFIXES, "portrait")
+    if protocol.kind in ("long_audio", "noise_and_silence"):
+        if speech is None:
+            raise UsageError(f"--protocol {protocol.name} needs --speech, a recording of a voice")
+        from auteur.evaluate.endurance import long_audio, noise_and_silence
+
+        make_tables = long_audio if protocol.kind == "long_audio" else noise_and_silence
+        tables = tuple(make_tables(run, portraits, speech))
+    else:
+        sweep = au_sweep if protocol.kind == "au_sweep" else emotion_sweep
+        tables = (sweep(run, portraits),)
+    return Evaluation(protocol, "auteur prototypes (chang2025)", (), tables=tables, settings=told)
+
+
+def gathered(inputs: Sequence[Path], suffixes: tuple[str, ...], what: str) -> list[Path]:
+    """Returns the files among inputs and in the folders among them.
+
+    Raises:
+        InputError: One is missing, or a folder holds none.
+    """
+    found: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+            if not inside:
+                raise InputError(
+                    f"{str(path)!r} holds no {what} ({', '.join(suffixes)}); name a folder that does"
+                )
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise InputError(f"{str(path)!r} does not exist; give a {what} or a folder of them")
+    return found
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What a real video gives to drive a portrait with."""
+
+    portrait: Picture
+    speech: Waveform
+    units: AUTrack
+    """Its Action Units, convention "facs", without those that speech moves."""
+
+
+def driver_of(video: Path, run: Run) -> Driver:
+    """Returns portrait, speech and Action Units of a real video.
+
+    Raises:
+        MediaError: It cannot be read or has no sound.
+        FaceError: It shows no face.
+    """
+    longest, rate = run.protocol.longest_sec, run.protocol.fps
+    speech = read_speech(sound_of(video))
+    first: Picture | None = None
+
+    with VideoReader(video) as reader:
+
+        def frames():
+            nonlocal first
+            for frame in reader.frames_at(rate):
+                if longest and frame.index >= longest * rate:
+                    return
+                first = frame.image if first is None else first
+                run.step()
+                yield frame.image
+
+        seen = observe(frames(), rate, run.backend)
+    if first is None:
+        raise MediaError(f"{video.name} holds no frame")
+    seconds = Fraction(len(seen.landmarks)) / rate
+    return Driver(first, speech.slice(0, min(speech.duration_sec, seconds)), driving_units(seen))
+
+
+def driving_units(seen: Observation) -> AUTrack:
+    """Returns the Action Units of a video for driving: gaps bridged, without `LEFT_TO_SPEECH`."""
+    track = seen.action_units(seen.neutral())
+    values = np.array(track.values)
+    frames, there = np.arange(len(values)), np.flatnonzero(seen.seen)
+    values = np.stack([np.interp(frames, there, column[there]) for column in values.T], axis=1)
+    for unit in LEFT_TO_SPEECH:
+        for control in ACTION_UNITS[unit].controls:
+            values[:, track.channels.index(control)] = 0
+    return track.replace(values=values)
+
+
+def self_reenactment(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], list[str]]:
+    """Makes each real video again from its first frame, with and without its Action Units.
+
+    Returns:
+        The clips, and a sentence about each video that could not be used.
+    """
+    clips: list[Clip] = []
+    failures: list[str] = []
+    for video, person in people.items():
+        try:
+            driver = driver_of(video, run)
+            made = {
+                TRUE_UNITS: _perform(run, driver, driver, f"{video.stem}.true_units"),
+                SPEECH_ONLY: _perform(run, driver, None, f"{video.stem}.speech_only"),
+            }
+        except (MediaError, FaceError) as error:
+            failures.append(f"{video.stem}: {error}")
+            continue
+        clips.append(Clip(name=video.stem, person=person, reference=video, videos=made))
+    return clips, failures
+
+
+def cross_identity(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], list[str]]:
+    """Makes each person's portrait perform the next person's speech and Action Units.
+
+    Returns:
+        The clips, whose reference is the driving video, and a sentence about each pair left out.
+    """
+    clips: list[Clip] = []
+    failures: list[str] = []
+    drivers: dict[Path, Driver] = {}
+    for video in people:
+        try:
+            drivers[video] = driver_of(video, run)
+        except (MediaError, FaceError) as error:
+            failures.append(f"{video.stem}: {error}")
+    videos = list(drivers)
+    for i, video in enumerate(videos):
+        others = [v for v in videos[i + 1 :] + videos[:i] if people[v] != people[video]]
+        if not others:
+            failures.append(f"{video.stem}: there is nobody else to be driven by; give videos of two people")
+            continue
+        name = f"{video.stem}.driven_by.{others[0].stem}"
+        made = _perform(run, drivers[video], drivers[others[0]], name)
+        clips.append(
+            Clip(name=name, person=people[video], reference=others[0], videos={TRUE_UNITS: made},
+                 portrait=drivers[video].portrait)
+        )  # fmt: skip
+    return clips, failures
+
+
+def _perform(run: Run, who: Driver, told: Driver | None, name: str) -> Path:
+    """Generates one video: `told`'s speech and units on the portrait, or only the portrait's own speech."""
+    path = run.videos / f"{name}.mp4"
+    with tempfile.TemporaryDirectory() as folder:
+        portrait, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
+        write_image(portrait, who.portrait, mark=provenance.Mark())
+        write_audio(speech, (told or who).speech, mark=provenance.Mark())
+        asked = Performance(track=told.units) if told is not None else Performance()
+        video = run.head.perform(portrait, speech, asked, Settings())
+        video.save(path, overwrite=run.overwrite, on_frame=run.step)
+    return path
+
+
+def still_frames(run: Run, portrait: Path, asked: Performance, frames: int) -> list[Picture]:
+    """Returns frames of a portrait that is silent and still but for what is asked of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        silence = Path(folder) / "silence.wav"
+        samples = np.zeros(frames * 640, dtype=np.float32)
+        write_audio(silence, Waveform(samples=samples, rate_hz=16_000), mark=provenance.Mark())
+        made: list[Picture] = []
+        for frame in run.head.perform(portrait, silence, asked, STILL).frames():
+            run.step()
+            made.append(frame)
+        return made
+
+
+def au_responses(run: Run, portraits: Sequence[Path]) -> dict[str, dict[int, Response]]:
+    """Returns every portrait's response to `unit_staircase`, unit by unit."""
+    track = unit_staircase()
+    return {
+        path.stem: unit_responses(
+            shown_intensities(
+                settled(still_frames(run, path, Performance(track=track), track.frames)),
+                run.backend, name=path.name,
+            )
+        )
+        for path in portraits
+    }  # fmt: skip
+
+
+def au_sweep(run: Run, portraits: Sequence[Path]) -> Table:
+    """Returns the sweep's table: means over the portraits."""
+    by_portrait = au_responses(run, portraits)
+    rows: list[tuple[object, ...]] = []
+    for unit in UNITS:
+        found = [responses[unit] for responses in by_portrait.values()]
+        worst = max(found, key=lambda r: abs(r.worst_change))
+        rows.append(
+            (
+                f"AU{unit} {ACTION_UNITS[unit].name}",
+                float(np.mean([r.rank_correlation for r in found])),
+                float(np.mean([r.is_monotonic for r in found])),
+                float(np.mean([r.own_change for r in found])),
+                float(np.mean([r.cross_talk for r in found])),
+                f"AU{worst.worst_unit} {worst.worst_change:+.2f}",
+            )
+        )
+    return Table(
+        title="Action Unit sweep",
+        columns=("unit", "rank correlation", "monotonic", "own change", "cross-talk", "worst elsewhere"),
+        rows=tuple(rows),
+        about=f"{len(portraits)} portraits, {_STAIRCASE}. Own change: intensity at 1 less that at 0. "
+        "Cross-talk: mean absolute change of the units of other regions. Measured with the tracker of this "
+        "package from the same portrait with nothing asked.",
+    )
+
+
+def emotion_sweep(run: Run, portraits: Sequence[Path]) -> Table:
+    """Returns the sweep's table: means over the portraits."""
+    track = emotion_staircase()
+    found: list[dict[str, EmotionResponse]] = [
+        emotion_responses(
+            shown_intensities(
+                settled(still_frames(run, path, Performance(track=track), track.frames)),
+                run.backend, name=path.name,
+            )
+        )
+        for path in portraits
+    ]  # fmt: skip
+    rows = [
+        (
+            emotion,
+            float(np.mean([one[emotion].rank_correlation for one in found])),
+            float(np.mean([one[emotion].is_monotonic for one in found])),
+            float(np.mean([one[emotion].reached for one in found])),
+            float(np.mean([one[emotion].others for one in found])),
+            float(np.mean([one[emotion].named == emotion for one in found])),
+        )
+        for emotion in SWEPT_EMOTIONS
+    ]
+    return Table(
+        title="Emotion sweep",
+        columns=("emotion", "rank correlation", "monotonic", "reached", "other units", "named"),
+        rows=tuple(rows),
+        about=f"{len(portraits)} portraits, {_STAIRCASE}. Reached: mean change of the prototype's units as a "
+        "share of what it asks. Other units: mean absolute change of the rest. Named: share of portraits "
+        "that the prototype classifier calls by the asked name; it knows the same tables, so this says "
+        "that the units arrive and not that people see the emotion.",
+    )

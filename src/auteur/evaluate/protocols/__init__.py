@@ -1,0 +1,89 @@
+"""Protocols as data: what is measured how, one TOML file each."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from auteur.errors import UsageError
+
+Kind = Literal[
+    "pairs",
+    "self_reenactment",
+    "cross_identity",
+    "au_sweep",
+    "emotion_sweep",
+    "long_audio",
+    "noise_and_silence",
+]
+ActionUnitsFrom = Literal["truth", "predicted", "none", "any"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How videos are compared. Two results may be set side by side only if all of this is the same."""
+
+    name: str
+    title: str
+    kind: Kind
+    """"pairs" scores videos that exist; the others make them with our own system first."""
+    about: str
+    source: str
+    fps: Fraction
+    """Frames per second at which both videos are read, by time."""
+    size_px: int
+    """Side of the square crop that everything is measured in."""
+    crop_to_face: float
+    """Side of the crop in units of the face's size, at least."""
+    pictures_per_second: int
+    """How many frames of a second the picture measures look at; landmarks are read in all."""
+    action_units_from: ActionUnitsFrom
+    """Whether the systems were told the real video's Action Units: the two kinds do not compare."""
+    clips: int = 0
+    """How many clips the published figures are over; 0: not fixed."""
+    longest_sec: int = 0
+    """Clips are read up to here; 0: whole."""
+    splits: str = ""
+    unknown: tuple[str, ...] = ()
+    """What the publication leaves open, so that figures need not agree with it."""
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Returns the names of all protocols."""
+    files = resources.files("auteur.evaluate.protocols").iterdir()
+    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+
+
+def load(name: str) -> Protocol:
+    """Returns a protocol by its name; "_" and "-" are the same.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    wanted = name.replace("_", "-").lower()
+    if wanted not in names():
+        raise UsageError(f"protocol {name!r} is unknown; there are {', '.join(names())}")
+    text = resources.files("auteur.evaluate.protocols").joinpath(f"{wanted}.toml").read_text(encoding="utf-8")
+    return from_table(tomllib.loads(text) | {"name": wanted})
+
+
+def from_table(table: dict[str, Any]) -> Protocol:
+    """Returns a protocol from its table.
+
+    Raises:
+        UsageError: A key is unknown or missing.
+    """
+    known = {field.name for field in fields(Protocol)}
+    if unknown := table.keys() - known:
+        raise UsageError(
+            f"protocol has unknown keys {', '.join(sorted(unknown))}; known are {', '.join(known)}"
+        )
+    try:
+        return Protocol(
+            **(table | {"fps": Fraction(table["fps"]), "unknown": tuple(table.get("unknown", ()))})
+        )
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"protocol {table.get('name')!r} is incomplete: {error}") from error
