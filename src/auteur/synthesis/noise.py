@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from auteur.signals.chance import keyed_generator
+
 
 def frame_noise(
     seed: int, first: int, stop: int, shape: tuple[int, ...], *, purpose: str = "sample"
@@ -23,7 +25,7 @@ def frame_noise(
         purpose: What they are for; every purpose has its own, independent numbers.
     """
     frames = [
-        _generator(f"{seed}:{purpose}:{frame}").standard_normal(shape, dtype=np.float32)
+        keyed_generator(f"{seed}:{purpose}:{frame}").standard_normal(shape, dtype=np.float32)
         for frame in range(first, stop)
     ]
     return torch.from_numpy(np.stack(frames)) if frames else torch.zeros(0, *shape)
@@ -40,8 +42,3 @@ def step_generator(seed: int, purpose: str) -> torch.Generator:
     """Returns the CPU generator of one purpose, such as a training step: no state needs to be kept."""
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
-
-
-def _generator(key: str) -> np.random.Generator:
-    digest = hashlib.sha256(key.encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
