@@ -73,6 +73,9 @@ class ExactDenoiser:
         self.condition_names = ("past",) if knows_past else ()
         self._cache: dict[tuple[float, int, int], tuple[Tensor, Tensor]] = {}
 
+    def prepare(self, conditions: Conditions) -> Conditions:
+        return conditions
+
     def __call__(self, sample: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
         frames, past = sample.shape[1], conditions.past
         count = 0 if past is None else past.shape[1]

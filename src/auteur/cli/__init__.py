@@ -9,7 +9,9 @@ from auteur import __version__
 from auteur.errors import AuteurError
 
 VERBS: dict[str, str] = {
+    "direct": "auteur.cli.direct",
     "evaluate": "auteur.cli.evaluate",
+    "express": "auteur.cli.express",
     "generate": "auteur.cli.generate",
     "move": "auteur.cli.move",
     "track": "auteur.cli.track",
@@ -68,6 +70,9 @@ _DESCRIPTION = """Direct a face.
 auteur generate me.jpg talk.wav       make a portrait speak
 auteur move talk.wav --portrait me.jpg -o landmarks.json
                                        how it would move, as landmarks
+auteur direct talk.wav -o talk.csv     hear the emotion, write Action Units
+auteur express --emotion happy --seconds 4 -o happy.csv
+                                       an emotion as Action Units over time
 auteur track me.mp4 -o me.csv          what a face does, frame by frame
 auteur evaluate made/ real/ -o report  how good videos are
 auteur verify out.mp4                  what marks a file carries

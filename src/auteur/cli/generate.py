@@ -47,7 +47,17 @@ class GenerateArguments:
     route: str = "auto"
     """What turns speech into Action Units: auto or landmark."""
     preset: str = "compact"
-    """Which models: compact."""
+    """compact warps the portrait; a denoiser file or a folder of the papers' size also paints; or full."""
+    steps: int | None = None
+    """Denoising steps, 1 to 1000; like the next three only with a denoiser."""
+    au_guidance: float | None = None
+    """How much Action Units count to the denoiser, 0 to 20: 1 as it learned, 3.5 is usual."""
+    audio_guidance: float | None = None
+    """The same for the speech."""
+    window: int | None = None
+    """Frames that are denoised together; fewer need less memory."""
+    device: str | None = None
+    """Where the denoiser runs: cpu or cuda."""
     seed: int = 0
     """The same seed gives the same frames."""
     fps: str = "25"
@@ -82,11 +92,11 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
     asked, settings = requests(arguments)
 
     # It takes torch: not before the arguments are known to be good.
-    from auteur.pipelines.talking_head import MODELS, TalkingHead
-    from auteur.weights import version
+    from auteur.pipelines.talking_head import TalkingHead
 
-    one_thread()
-    head = TalkingHead.from_pretrained(arguments.preset)
+    if arguments.preset == "compact":
+        one_thread()
+    head = TalkingHead.from_pretrained(arguments.preset, device=arguments.device)
     video = head.perform(arguments.portrait, arguments.speech, asked, settings, face=arguments.face)
     for line in video.notes:
         note(line)
@@ -101,7 +111,7 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
         "seed": arguments.seed,
         "route": settings.route,
         "preset": arguments.preset,
-        "models": {name: version(name) for name in MODELS},
+        "models": head.models,
         "also_written": [str(path) for path in extras],
     }
     print(json_text.dumps(result) if arguments.json else f"{arguments.out}: {video.frame_count} frames")
@@ -161,6 +171,10 @@ def requests(arguments: GenerateArguments) -> "tuple[Performance, Settings]":
         blinks=arguments.blinks,
         gaze=arguments.gaze,
         route=arguments.route,
+        steps=arguments.steps,
+        au_guidance=arguments.au_guidance,
+        audio_guidance=arguments.audio_guidance,
+        window=arguments.window,
     )
     return asked, settings
 

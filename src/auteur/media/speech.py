@@ -1,6 +1,7 @@
 """Speech in: any recording as mono at the rate the models listen at, with notes about its quality."""
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -96,16 +97,20 @@ def examine_speech(
         if audio.channels not in _MIX_WEIGHTS:
             raise MediaError(f"{source.name} has {audio.channels} channels; give mono, stereo or 5.1")
         meter = _Meter(audio, rate_hz or audio.rate_hz)
-        parts = list(meter.resampled())
+        parts = deque(meter.resampled())
         duration_sec = Fraction(meter.samples, audio.rate_hz)
         if duration_sec < MIN_SPEECH_SEC:
             raise MediaError(
                 f"{source.name} lasts {float(duration_sec):.3f} s; speech of at least "
                 f"{float(MIN_SPEECH_SEC)} s is needed; choose a longer recording"
             )
-    samples = np.concatenate(parts)
-    count = round(duration_sec * meter.rate_hz)
-    samples = np.pad(samples[:count], (0, max(0, count - samples.size)))
+    samples = np.zeros(round(duration_sec * meter.rate_hz), np.float32)
+    filled = 0
+    while parts:  # each part is given back once it is copied: memory holds the sound once
+        part = parts.popleft()[: samples.size - filled]
+        samples[filled : filled + part.size] = part
+        filled += part.size
+    samples.setflags(write=False)
     return Waveform(samples=samples, rate_hz=meter.rate_hz), meter.notes()
 
 

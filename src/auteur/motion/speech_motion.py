@@ -82,6 +82,21 @@ class Habits:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class AddedShape:
+    """An expression to add to what speech does, as weights of shapes: finer than Action Units can say it."""
+
+    weights: Floats
+    """[T, E] at 25 fps from time 0; a shorter one holds its end."""
+    shapes: Floats
+    """[E, 478, 3] mm of the canonical head, lids and gaze left alone."""
+
+    def displacement_mm(self, part: slice) -> Floats:
+        """Returns the displacement [frames, 478, 3] of some frames."""
+        rows = np.minimum(np.arange(part.start, part.stop), len(self.weights) - 1)
+        return np.tensordot(self.weights[rows], self.shapes, axes=1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Motion:
     """A performance at 25 fps, small however long it is: displacement is made of it piece by piece."""
 
@@ -100,6 +115,10 @@ class Motion:
     takeover: Floats
     """How far the performance directs the whole face, so that the portrait's own expression gives way, [T]
     0 to 1."""
+    shape: AddedShape | None = None
+    """An expression added on top, lips protected as from Action Units."""
+    shown: AUTrack | None = None
+    """`asked` and `shape` together as Action Units, where there is a shape; for plots and files."""
 
     @property
     def frames(self) -> int:
@@ -209,10 +228,12 @@ class SpeechMotion:
             gap = np.maximum(mean + gain * (gap - mean), 0)
         gap = gap * talking
         spoken = with_lip_gap(spoken * talking[:, None, None], gap, self._opening)
-        if motion.asked is None:
-            return with_lip_gap(spoken, fused_gap(gap, np.zeros_like(gap), closure), self._opening)
-        controls = motion.asked.replace(values=_without_lids(motion.asked)[part])
-        added = self.basis.track_displacement(controls)
+        added = np.zeros_like(spoken)
+        if motion.asked is not None:
+            controls = motion.asked.replace(values=_without_lids(motion.asked)[part])
+            added = self.basis.track_displacement(controls)
+        if motion.shape is not None:
+            added = added + motion.shape.displacement_mm(part)
         fused = fused_gap(gap, lip_gap(added), closure)
         return with_lip_gap(spoken + added, fused, self._opening)
 

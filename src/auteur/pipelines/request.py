@@ -106,6 +106,11 @@ class Performance:
         emotion = 0.0 if self.emotion is None else self.intensity
         return np.full(frames, 1.0 if self.track is not None else emotion)
 
+    def leaves_alone(self, expression: AUTrack) -> bool:
+        """Returns whether nothing asked for changes a unit that a route's expression moves ("facs")."""
+        moved = {name for name in expression.channels if expression.channel(name).any()}
+        return not self.scales and not moved & self._single_units().keys()
+
     def _single_units(self) -> dict[str, float]:
         return {
             channel: float(value)

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from auteur.errors import UsageError
 from auteur.signals import AUTrack, Waveform
+
+Floats = NDArray[np.floating]
 
 
 @runtime_checkable
@@ -21,6 +26,17 @@ class Expression(Protocol):
             emotion: What the user asked for, one of `auteur.facs.EMOTIONS`; None leaves it to the speech.
             intensity: Of the emotion, in [0, 1].
         """
+        ...
+
+
+@runtime_checkable
+class ShapedExpression(Protocol):
+    """A first stage that also says how the skin moves, which Action Units can only come near to."""
+
+    def shaped(
+        self, speech: Waveform, *, emotion: str | None, intensity: float
+    ) -> tuple[AUTrack, Floats, Floats]:
+        """Returns Action Units as `Expression` does, then weights [T, E] of shapes [E, 478, 3] in mm."""
         ...
 
 
@@ -45,6 +61,14 @@ class Route:
 
 ROUTES: dict[str, Route] = {
     "landmark": Route("speech and what is asked for drive the landmarks (paper C)", expression=None),
+    "auhead": Route(
+        "an audio-language model hears the emotion and writes Action Units (paper A)",
+        expression="auteur.expression.director:expression",
+    ),
+    "emodiffhead": Route(
+        "an emotion and its strength drive an expression trajectory (paper B)",
+        expression="auteur.expression.generator.dial:shipped_dial",
+    ),
 }
 """Every route by name."""
 

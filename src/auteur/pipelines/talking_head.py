@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,22 +14,25 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from auteur import provenance, weights
-from auteur.errors import UsageError
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.tracker import find_face
 from auteur.facs import find_emotion
 from auteur.media import SpeechNotes, VideoWriter, examine_speech, read_image, read_speech, write_image
 from auteur.motion.own_expression import own_expression
-from auteur.motion.speech_motion import MOTION_RATE, Habits, Motion, SpeechCues, SpeechMotion
+from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, Motion, SpeechCues, SpeechMotion
 from auteur.pipelines.contact_sheet import contact_sheet, spread
 from auteur.pipelines.performed import performed, with_eyes
 from auteur.pipelines.plotting import plot_performance
 from auteur.pipelines.request import Performance
-from auteur.pipelines.routes import find_route
+from auteur.pipelines.routes import ShapedExpression, find_route
+from auteur.pipelines.settings import Settings, denoiser_path, painting_of
 from auteur.signals import AUTrack, LandmarkTrack, Waveform
 from auteur.speech.features import CompactSpeechFeatures
 from auteur.synthesis.warp import PortraitWarper
+
+if TYPE_CHECKING:  # the portrait warp alone needs none of it
+    from auteur.pipelines.painting import Painter
 
 LONGEST_SIDE_PX = 1920
 FRAMES_AT_ONCE = 16
@@ -39,35 +43,9 @@ MOTION_BLOCK = 16
 
 _READ_AT_ONCE = 256
 
-PRESETS = ("compact",)
 MODELS = ("detector", "landmarker", "speech_encoder", "motion", "au_basis", "habits")
 
 Frames = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to generate, whatever is performed."""
-
-    seed: int = 0
-    """Of motion, blinks, gaze and head: the same seed gives the same frames."""
-    fps: Fraction = MOTION_RATE
-    """Frames per second of the video."""
-    head: float = 1.0
-    """Factor on head motion; 0 keeps the head still."""
-    blinks: bool = True
-    gaze: bool = True
-    temperature: float = 0.3
-    """How freely the mouth varies, in [0, 2]."""
-    route: str = "auto"
-    """What makes Action Units of the speech (`auteur.pipelines.routes.ROUTES`)."""
-
-    def __post_init__(self) -> None:
-        find_route(self.route)
-        if not 1 <= self.fps <= 120:
-            raise UsageError(f"fps is {float(self.fps):g}; it must be between 1 and 120")
-        if not 0 <= self.head <= 3:
-            raise UsageError(f"head is {self.head}; it must be between 0 and 3")
 
 
 class TalkingVideo:
@@ -94,9 +72,16 @@ class TalkingVideo:
         self._portrait, self._face, self._motion, self._mover = portrait, face, motion, mover
         self._settings, self._voice, self._mark = settings, voice, mark
         self.notes = notes
-        self.au_track: AUTrack | None = motion.asked
+        self.au_track: AUTrack | None = motion.asked if motion.shape is None else motion.shown
         self._own = own_expression(face.landmarks, face.blendshapes)
         self.frame_count = max(1, round(voice.duration_sec * settings.fps))
+        self._painter: Painter | None = None
+        self._for_sheet: dict[int, Frames] = {}
+
+    def paint_with(self, painter: "Painter") -> "TalkingVideo":
+        """Has its frames painted by a denoiser on top of the warp; returns itself."""
+        self._painter = painter
+        return self
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -142,12 +127,37 @@ class TalkingVideo:
 
     def frames(self) -> Iterator[Frames]:
         """Yields the video's frames, uint8 [H, W, 3]."""
+        if self._painter is not None:
+            yield from self._painted(self._painter)
+            return
         for first in range(0, self.frame_count, FRAMES_AT_ONCE):
             yield from self._rendered(self.landmarks(first, first + FRAMES_AT_ONCE))
 
     @cached_property
     def _warper(self) -> PortraitWarper:
         return PortraitWarper(self._portrait, torch.from_numpy(self._face.landmarks))
+
+    def _painted(self, painter: "Painter") -> Iterator[Frames]:
+        from auteur.pipelines.painting import Painting
+
+        rate, count = self._settings.fps, self.frame_count
+        asked = self.au_track
+        painting = Painting(
+            painter,
+            self._warper,
+            self._portrait,
+            self._face.landmarks,
+            basis=self._mover.basis,
+            asked=None if asked is None else asked.resample(rate, start_sec=0, frames=count),
+            heard=None if painter.speech is None else painter.speech.encode(self._voice, rate),
+        )
+        settings = painter.settings(**self._settings.painting)
+        chosen = set(spread(count))
+        made = painting.frames(self.landmarks, count=count, seed=self._settings.seed, settings=settings)
+        for number, frame in enumerate(made):
+            if number in chosen:
+                self._for_sheet[number] = frame
+            yield frame
 
     def _rendered(self, track: LandmarkTrack) -> Frames:
         rendered = self._warper.render(torch.from_numpy(np.array(track.values)))
@@ -197,7 +207,13 @@ class TalkingVideo:
             InputError: The file cannot be written.
         """
         tracks = [self.landmarks(number, number + 1) for number in spread(self.frame_count)]
-        frames = [self._rendered(track)[0] for track in tracks]
+        if self._painter is None:
+            frames = [self._rendered(track)[0] for track in tracks]
+        else:
+            if len(self._for_sheet) < len(tracks):
+                for _ in self.frames():  # painted in order, each window after the one before
+                    pass
+            frames = [self._for_sheet[number] for number in spread(self.frame_count)]
         sheet = contact_sheet(frames, np.concatenate([track.values for track in tracks]))
         write_image(path, sheet, mark=self._mark, overwrite=overwrite)
 
@@ -211,20 +227,43 @@ class TalkingHead:
         video.save("out.mp4")
     """
 
-    def __init__(self, backend: FaceBackend, speech: CompactSpeechFeatures, mover: SpeechMotion) -> None:
-        self._backend, self._speech, self._mover = backend, speech, mover
+    def __init__(
+        self,
+        backend: FaceBackend,
+        speech: CompactSpeechFeatures,
+        mover: SpeechMotion,
+        *,
+        painter: "Painter | None" = None,
+    ) -> None:
+        self._backend, self._speech, self._mover, self._painter = backend, speech, mover, painter
 
     @classmethod
-    def from_pretrained(cls, preset: str = "compact") -> "TalkingHead":
-        """Returns the system of a preset with the weights that ship with the package.
+    def from_pretrained(cls, preset: Path | str = "compact", *, device: str | None = None) -> "TalkingHead":
+        """Returns the system of a preset, with the weights that ship with the package.
+
+        Args:
+            preset: "compact", which warps the portrait; or a denoiser file, or a folder of the papers' size
+                (docs/denoiser.md), which paints on top of the warp.
+            device: Where the denoiser runs, "cpu" or "cuda"; None: CUDA where there is one.
 
         Raises:
-            UsageError: There is no such preset.
-            WeightsError: The installation is damaged.
+            UsageError: There is no such preset or device, or something must be installed.
+            WeightsError: The weights are missing, damaged or do not fit.
         """
-        if preset not in PRESETS:
-            raise UsageError(f"there is no preset {preset!r}; choose one of {', '.join(PRESETS)}")
-        return cls(AuteurBackend(), CompactSpeechFeatures.shipped(), SpeechMotion.shipped())
+        path = denoiser_path(preset, device)
+        speech = CompactSpeechFeatures.shipped()
+        painter = None
+        if path is not None:
+            from auteur.pipelines.painters import load_painter
+
+            painter = load_painter(path, speech=speech, device=device)
+        return cls(AuteurBackend(), speech, SpeechMotion.shipped(), painter=painter)
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Version of every model by name, as it is written into outputs."""
+        denoiser = {} if self._painter is None else {"denoiser": self._painter.version}
+        return {name: weights.version(name) for name in MODELS} | denoiser
 
     def __call__(
         self,
@@ -262,6 +301,7 @@ class TalkingHead:
         self, portrait: Path, speech: Path, asked: Performance, settings: Settings, *, face: int = 0
     ) -> TalkingVideo:
         """As calling it, with the performance and the settings as objects."""
+        painting = painting_of(settings, self._painter)
         picture = fitted(read_image(portrait))
         reading = find_face(self._backend, picture, face=face, name=portrait.name)
         waveform, heard = examine_speech(speech)
@@ -269,33 +309,42 @@ class TalkingHead:
         notes = _notes(heard, asked, waveform.duration_sec)
         if heard.source_rate_hz != waveform.rate_hz:
             waveform = read_speech(speech, rate_hz=None)  # the video keeps the recording's own rate
-        return TalkingVideo(
+        video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,
             motion=motion,
             mover=self._mover,
             settings=settings,
             voice=waveform,
-            mark=_mark(portrait, speech, asked, settings),
+            mark=_mark(portrait, speech, asked, settings, models=self.models, painting=painting),
             notes=notes,
         )
+        return video if self._painter is None else video.paint_with(self._painter)
 
     def _perform(self, speech: Waveform, asked: Performance, settings: Settings) -> Motion:
         analysis = self._speech.analyse(speech, MOTION_RATE)
         frames = len(analysis.features)
         stage = find_route(settings.route).load()
         emotion = None if asked.emotion is None else find_emotion(asked.emotion)
-        expression = None if stage is None else stage(speech, emotion=emotion, intensity=asked.intensity)
+        expression, shape = None, None
+        if isinstance(stage, ShapedExpression):
+            expression, weights, shapes = stage.shaped(speech, emotion=emotion, intensity=asked.intensity)
+            shape = AddedShape(weights=weights, shapes=shapes) if asked.leaves_alone(expression) else None
+        elif stage is not None:
+            expression = stage(speech, emotion=emotion, intensity=asked.intensity)
+        shown = asked.on_grid(frames, MOTION_RATE, expression=expression)
+        on_top = replace(asked, emotion=None).on_grid(frames, MOTION_RATE)
         motion = self._mover.generate(
             analysis.features,
             cues=SpeechCues.of_analysis(analysis),
-            asked=asked.on_grid(frames, MOTION_RATE, expression=expression),
+            asked=shown if shape is None else on_top,
             seed=settings.seed,
             temperature=settings.temperature,
             habits=Habits(blinks=settings.blinks, gaze=settings.gaze, head=settings.head),
         )
         # What a route makes of the speech directs the whole face, as a track does.
-        return replace(motion, takeover=asked.takeover(frames) if stage is None else np.ones(frames))
+        takeover = asked.takeover(frames) if stage is None else np.ones(frames)
+        return replace(motion, takeover=takeover, shape=shape, shown=shown)
 
 
 def fitted(picture: Frames) -> Frames:
@@ -322,12 +371,20 @@ def _notes(heard: SpeechNotes, asked: Performance, speech_sec: Fraction) -> tupl
     return tuple(notes)
 
 
-def _mark(portrait: Path, speech: Path, asked: Performance, settings: Settings) -> provenance.Mark:
+def _mark(
+    portrait: Path,
+    speech: Path,
+    asked: Performance,
+    settings: Settings,
+    *,
+    models: dict[str, str],
+    painting: dict[str, Any],
+) -> provenance.Mark:
     inputs = {"portrait": provenance.hash_file(portrait), "speech": provenance.hash_file(speech)}
     if isinstance(asked.track, Path):
         inputs["track"] = provenance.hash_file(asked.track)
     return provenance.Mark(
-        models={name: weights.version(name) for name in MODELS},
+        models=models,
         inputs=inputs,
         settings={
             "emotion": asked.emotion,
@@ -340,6 +397,7 @@ def _mark(portrait: Path, speech: Path, asked: Performance, settings: Settings) 
             "blinks": settings.blinks,
             "gaze": settings.gaze,
             "temperature": settings.temperature,
+            **painting,
         },
         seed=settings.seed,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from auteur.errors import UsageError
 from auteur.signals.timebase import Seconds, exact_seconds
@@ -26,7 +26,7 @@ class Waveform:
     """Time of the first sample in seconds."""
 
     def __post_init__(self) -> None:
-        samples = np.array(self.samples, dtype=np.float32)
+        samples = _own(self.samples)
         if samples.ndim != 1 or samples.size == 0:
             raise UsageError(
                 f"samples have shape {samples.shape}; a waveform is one non-empty row of mono samples"
@@ -77,6 +77,13 @@ class Waveform:
         samples = resampled[:count]
         samples = np.pad(samples, (0, count - samples.size))
         return Waveform(samples=samples, rate_hz=rate_hz, start_sec=self.start_sec)
+
+
+def _own(samples: ArrayLike) -> NDArray[np.float32]:
+    """The samples as nobody else can change them: copied, unless they are read-only already."""
+    own = np.asarray(samples, dtype=np.float32)
+    is_safe = own is samples and own.flags.owndata and not own.flags.writeable
+    return own if is_safe else np.array(own)
 
 
 def _check_rate_hz(rate_hz: int) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from auteur.errors import UsageError, WeightsError
@@ -159,7 +160,7 @@ class CompactSpeechFeatures:
         """
         frames = frames_at(waveform, rate)
         mel = self._config.mel
-        samples = torch.from_numpy(np.array(waveform.resample(mel.rate_hz).samples))
+        samples = waveform.resample(mel.rate_hz).samples
         level = self._level(samples)
         parts = [self._describe(samples, first, level) for first in self._chunk_starts(samples)]
         features, phones = (torch.cat(each) for each in zip(*parts, strict=True))
@@ -184,18 +185,18 @@ class CompactSpeechFeatures:
         whole = torch.cat([features[0], loudness(power, level)[::2, None]], -1)
         return at_frame_rate(whole, Fraction(self._config.mel.frames_per_sec, 2), rate, frames)
 
-    def _chunk_starts(self, samples: Tensor) -> range:
+    def _chunk_starts(self, samples: NDArray[np.float32]) -> range:
         return range(0, frame_count(samples.shape[0], self._config.mel), self._chunk_frames)
 
-    def _mel_chunks(self, samples: Tensor) -> Iterator[Tensor]:
+    def _mel_chunks(self, samples: NDArray[np.float32]) -> Iterator[Tensor]:
         for first in self._chunk_starts(samples):
             yield _mel_between(samples, first, first + self._chunk_frames, self._config.mel)
 
-    def _level(self, samples: Tensor) -> Level:
+    def _level(self, samples: NDArray[np.float32]) -> Level:
         frame_power = torch.cat([power.mean(-1) for power in self._mel_chunks(samples)])
         return level_of_pieces(self._mel_chunks(samples), reference_power(frame_power))
 
-    def _describe(self, samples: Tensor, first: int, level: Level) -> tuple[Tensor, Tensor]:
+    def _describe(self, samples: NDArray[np.float32], first: int, level: Level) -> tuple[Tensor, Tensor]:
         """Features and phones of one chunk, with as much sound around it as the network can see."""
         lips = self._config.lips_frames
         past = 2 * (self._config.past_frames + lips) + 4
@@ -209,14 +210,14 @@ class CompactSpeechFeatures:
         return whole[kept], phones[0, kept]
 
 
-def _mel_between(samples: Tensor, first: int, last: int, config: MelConfig) -> Tensor:
+def _mel_between(samples: NDArray[np.float32], first: int, last: int, config: MelConfig) -> Tensor:
     """Mel power of frames `first` to `last` (or the end) of a recording, [frames, bands]."""
     last = min(last, frame_count(samples.shape[0], config))
     half = config.window_samples // 2
     start, stop = first * config.hop_samples - half, (last - 1) * config.hop_samples + half
     inside = samples[max(start, 0) : stop]
     padding = (max(-start, 0), max(stop - samples.shape[0], 0))
-    return mel_power_of_padded(torch.nn.functional.pad(inside, padding), config)
+    return mel_power_of_padded(torch.nn.functional.pad(torch.from_numpy(np.array(inside)), padding), config)
 
 
 def config_to_metadata(config: CompactSpeechConfig) -> dict[str, str]:

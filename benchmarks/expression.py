@@ -1,0 +1,335 @@
+r"""Measures the emotion dial on people and portraits it never saw: the numbers of
+weights/expression_generator.md.
+
+    python benchmarks/expression.py --tracks TRACKS --clips clips/manifest.csv --labels LABELS \
+        --portraits PORTRAITS \
+        --speech talk.flac --teacher face_landmarker.task --classifier emotion_classifier.safetensors --out
+        expression.json
+
+TRACKS is what `python -m auteur.data.motion_tracks` wrote, LABELS what `python -m auteur.data.face_teacher`
+wrote. Final frames are read by MediaPipe, not by the tracker that ships, and named by a classifier that
+learned from photographs of people whom the generator never saw (`python -m auteur.train.emotion_classifier`).
+"""
+
+import csv
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from numpy.typing import NDArray
+
+from auteur.data.emotion_units import clip_arrays
+from auteur.data.expression_tracks import ExpressionClip, encoded, read_motions
+from auteur.data.motion_tracks import rest_frames
+from auteur.data.splits import is_held_out
+from auteur.evaluate.control import rank_correlation
+from auteur.expression.curve import DIALLED, EmotionCurve
+from auteur.expression.generator.dial import DirectedExpression, EmotionDial, loudness_of
+from auteur.expression.generator.storage import load_generator
+from auteur.expression.space import CompactExpressionSpace
+from auteur.face.auteur_backend import AuteurBackend
+from auteur.face.mediapipe_backend import MediaPipeBackend
+from auteur.face.pose import without_pose
+from auteur.face.tracker import find_face
+from auteur.facs import EMOTIONS
+from auteur.media import examine_speech, read_image, write_image
+from auteur.motion.mouth import lip_gap
+from auteur.motion.own_expression import own_expression
+from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, SpeechCues, SpeechMotion
+from auteur.pipelines.talking_head import fitted
+from auteur.provenance import Mark
+from auteur.speech.features import CompactSpeechFeatures, SpeechAnalysis
+from auteur.synthesis.warp import PortraitWarper
+from auteur.train.emotion_classifier import FaceEmotionClassifier, rest_features
+from auteur.weights import load_file
+
+Floats = NDArray[np.floating]
+
+LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+FRAMES = (15, 30, 45, 60)
+"""Of the speech, at 25 per second; the same at every level."""
+SHOWN_PX = 320
+WINDOW = 48
+STILL = Habits(blinks=False, gaze=False, head=0.0)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Where things are."""
+
+    tracks: Path
+    clips: Path
+    labels: Path
+    portraits: tuple[Path, ...]
+    speech: Path
+    teacher: Path
+    classifier: Path
+    out: Path
+    space: Path | None = None
+    """The shipped one unless given."""
+    generator: Path | None = None
+    """The shipped one unless given."""
+    sheet: Path | None = None
+    """A picture of every portrait in every emotion at strength 1."""
+
+
+class Stage:
+    """One portrait, ready to show any expression while it says the speech."""
+
+    def __init__(
+        self,
+        path: Path,
+        mover: SpeechMotion,
+        analysis: SpeechAnalysis,
+        teacher: MediaPipeBackend,
+        shapes: Floats,
+    ) -> None:
+        self._shapes = shapes
+        self.name, self._mover, self._analysis, self._teacher = path.stem, mover, analysis, teacher
+        picture = fitted(read_image(path))
+        reading = find_face(AuteurBackend(), picture, face=0, name=path.name)
+        centre = reading.landmarks[:, :2].mean(axis=0)
+        half = 1.1 * np.ptp(reading.landmarks[:, 1])
+        (left, top), (right, bottom) = np.maximum(centre - half, 0).astype(int), (centre + half).astype(int)
+        step = max(1, round(2 * half / SHOWN_PX))
+        self.picture = np.ascontiguousarray(picture[top:bottom:step, left:right:step])
+        self._face = find_face(AuteurBackend(), self.picture, face=0, name=path.name)
+        self._own = own_expression(self._face.landmarks, self._face.blendshapes)
+        pixels = torch.from_numpy(self.picture).permute(2, 0, 1).contiguous()
+        self._warper = PortraitWarper(pixels, torch.from_numpy(self._face.landmarks))
+
+    def landmarks(self, directed: DirectedExpression, frames: tuple[int, ...] | None = None) -> Floats:
+        """Returns what the motion stage makes of an expression: [frames, 478, 3] px."""
+        motion = self._mover.generate(
+            self._analysis.features,
+            cues=SpeechCues.of_analysis(self._analysis),
+            habits=STILL,
+        )
+        shape = AddedShape(weights=directed.edit.values, shapes=self._shapes)
+        motion = replace(motion, takeover=np.ones(motion.frames), shape=shape)
+        height, width = self.picture.shape[:2]
+        parts = [(0, None)] if frames is None else [(frame, frame + 1) for frame in frames]
+        made = [
+            self._mover.landmarks_on(
+                motion, self._face.landmarks, image_size_px=(width, height), own=self._own, first=a, stop=b
+            )
+            for a, b in parts
+        ]
+        return np.concatenate([track.values for track in made])
+
+    def frames(self, directed: DirectedExpression) -> NDArray[np.uint8]:
+        """Returns the final pictures at `FRAMES`, [4, H, W, 3]."""
+        rendered = self._warper.render(torch.from_numpy(self.landmarks(directed, FRAMES)))
+        return rendered.permute(0, 2, 3, 1).contiguous().numpy()
+
+    def read(self, frames: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        """Returns landmarks [N, 478, 3] and blendshapes [N, 52] that the teacher reads in pictures."""
+        found = [self._teacher.find(frame) for frame in frames]
+        readings = [faces[0] for faces in found if faces]
+        return np.stack([r.landmarks for r in readings]), np.stack([r.blendshapes for r in readings])
+
+
+def dialled(dial: EmotionDial, emotion: str, strength: float, frames: int, speech) -> DirectedExpression:
+    """Returns one emotion at one strength, seed 0."""
+    return dial.direct(EmotionCurve.constant(emotion, strength), frames, speech=speech)
+
+
+def final_video(run: Benchmark, dial: EmotionDial) -> dict:
+    """Returns what the final frames of every portrait show, and how lips follow the speech."""
+    classifier = load_file(FaceEmotionClassifier(), run.classifier)
+    speech, _ = examine_speech(run.speech)
+    speech = speech.slice(0, 4) if speech.duration_sec > 4 else speech
+    analysis = CompactSpeechFeatures.shipped().analyse(speech, MOTION_RATE)
+    frames = len(analysis.features)
+    mover, teacher = SpeechMotion.shipped(), MediaPipeBackend(run.teacher, max_faces=1)
+    calm = dialled(dial, "neutral", 0.0, frames, speech)
+    loud = loudness_of(speech, MOTION_RATE)[:frames]
+    portraits, sheet = {}, []
+    shapes = dial.space.decode(np.eye(dial.space.coefficients, dtype=np.float32))
+    for path in run.portraits:
+        stage = Stage(path, mover, analysis, teacher, shapes)
+        first = stage.frames(calm)
+        at_rest = stage.read(first)
+        rest = rest_features(*at_rest)
+        gap = lip_gap(without_pose(stage.landmarks(calm)))
+        row, emotions = [first[1]], {}
+        for emotion in DIALLED:
+            direction = dial.space.decode(dialled(dial, emotion, 1.0, frames, speech).edit.values).mean(
+                axis=0
+            )
+            shown, chances, named = [0.0], [chance(classifier, at_rest, rest, emotion)], ""
+            for level in LEVELS[1:]:
+                directed = dialled(dial, emotion, level, frames, speech)
+                made = stage.frames(directed)
+                read = stage.read(made)
+                moved = without_pose(read[0]).mean(axis=0) - without_pose(at_rest[0]).mean(axis=0)
+                shown.append(float((moved * direction).sum() / np.square(direction).sum()))
+                chances.append(chance(classifier, read, rest, emotion))
+            row.append(made[1])
+            scores = classifier.probabilities(without_pose(read[0]), read[1], at_rest=rest).mean(axis=0)
+            named = EMOTIONS[1 + int(scores[1:].argmax())]
+            emotional = lip_gap(without_pose(stage.landmarks(directed)))
+            emotions[emotion] = {
+                "projection": np.round(shown, 3).tolist(),
+                "rank_correlation": round(rank_correlation(np.array(LEVELS), np.array(shown)), 3),
+                "probability": np.round(chances, 3).tolist(),
+                "probability_rank_correlation": round(
+                    rank_correlation(np.array(LEVELS), np.array(chances)), 3
+                ),
+                "named": named,
+                "gap_with_loudness": [round(float(np.corrcoef(g, loud)[0, 1]), 4) for g in (gap, emotional)],
+                "gap_with_neutral_gap": round(float(np.corrcoef(gap, emotional)[0, 1]), 4),
+            }
+        portraits[stage.name] = emotions
+        sheet.append(np.concatenate([np.ascontiguousarray(p) for p in row], axis=1))
+        print(stage.name, {e: (v["rank_correlation"], v["named"]) for e, v in emotions.items()}, flush=True)
+    if run.sheet is not None:
+        width = min(p.shape[1] for p in sheet)
+        write_image(run.sheet, np.concatenate([p[:, :width] for p in sheet]), mark=Mark(), overwrite=True)
+    return portraits
+
+
+def chance(
+    classifier: FaceEmotionClassifier, read: tuple[Floats, Floats], rest: Floats, emotion: str
+) -> float:
+    """Returns the mean probability of an emotion over frames."""
+    found = classifier.probabilities(without_pose(read[0]), read[1], at_rest=rest)
+    return float(found[:, EMOTIONS.index(emotion)].mean())
+
+
+def summary(portraits: dict) -> dict:
+    """Returns the figures of the card."""
+    cells = [(emotion, cell) for emotions in portraits.values() for emotion, cell in emotions.items()]
+    drops = [1 - cell["gap_with_loudness"][1] / cell["gap_with_loudness"][0] for _, cell in cells]
+    return {
+        "portraits": len(portraits),
+        "least_rank_correlation": {
+            e: min(cell["rank_correlation"] for name, cell in cells if name == e) for e in DIALLED
+        },
+        "least_probability_rank_correlation": {
+            e: min(cell["probability_rank_correlation"] for name, cell in cells if name == e) for e in DIALLED
+        },
+        "accuracy": round(float(np.mean([name == cell["named"] for name, cell in cells])), 3),
+        "recall": {e: float(np.mean([c["named"] == e for name, c in cells if name == e])) for e in DIALLED},
+        "lip_correlation_drop": {"mean": round(float(np.mean(drops)), 4), "worst": round(max(drops), 4)},
+        "least_gap_with_neutral_gap": min(cell["gap_with_neutral_gap"] for _, cell in cells),
+    }
+
+
+def ceiling(run: Benchmark) -> dict:
+    """Returns how often the classifier names real labelled clips of held-out people rightly."""
+    classifier = load_file(FaceEmotionClassifier(), run.classifier)
+    with run.clips.open(encoding="utf-8") as table:
+        rows = [row for row in csv.DictReader(table) if is_held_out(row["identity"])]
+    rest: dict[str, Floats] = {}
+    named: dict[str, tuple[str, str]] = {}
+    for wanted in (True, False):
+        for row in rows:
+            path = run.labels / f"{Path(row['file']).stem}.npz"
+            if not path.exists() or not row["emotion"] or (row["emotion"] == "neutral") != wanted:
+                continue
+            landmarks, blendshapes, _ = clip_arrays(path, float(row["fps"]))
+            if wanted:
+                calm = rest_frames(without_pose(landmarks), blendshapes)
+                rest.setdefault(row["identity"], rest_features(landmarks[calm], blendshapes[calm]))
+                continue
+            own = rest.get(row["identity"])
+            scores = classifier.probabilities(without_pose(landmarks), blendshapes, at_rest=own).mean(axis=0)
+            named[path.stem] = (row["emotion"], EMOTIONS[1 + int(scores[1:].argmax())])
+    right = [asked == found for asked, found in named.values()]
+    return {"clips": len(right), "accuracy": round(float(np.mean(right)), 3), "named": named}
+
+
+def trajectories(run: Benchmark, dial: EmotionDial) -> dict:
+    """Returns how like real trajectories of held-out people the generated ones are, beside a constant
+    offset."""
+    clips = [encoded(m, dial.space) for m in read_motions(run.tracks, run.clips) if m.part == "test"]
+    clips = [c for c in clips if c.emotion is not None and len(c.vectors) >= WINDOW]
+    weights = dial.space.weights_mm()
+    real = [clip.vectors * weights for clip in clips]
+    made = [generated(dial, clip, seed) * weights for seed, clip in enumerate(clips)]
+    flat = [np.repeat(m.mean(axis=0, keepdims=True), len(m), axis=0) for m in made]
+    again = [generated(dial, clip, seed + 1000) * weights for seed, clip in enumerate(clips)]
+    return {
+        "clips": len(clips),
+        "generated": likeness(made, real),
+        "generated_with_other_noise": likeness(again, real),
+        "constant_offset": likeness(flat, real),
+        "real_halves": likeness(real[::2], real[1::2]),
+    }
+
+
+def generated(dial: EmotionDial, clip: ExpressionClip, seed: int) -> Floats:
+    """Returns a trajectory as long as a clip, of its emotion, strength and loudness."""
+    emotion = clip.emotion or "neutral"
+    names = () if emotion == "neutral" else (emotion,)
+    made = dial.trajectories(names, len(clip.vectors), seed=seed, loudness=clip.loudness)
+    if emotion == "neutral":
+        return made.neutral
+    strengths = np.zeros((len(clip.vectors), len(DIALLED)))
+    strengths[:, DIALLED.index(emotion)] = clip.intensity
+    return made.edited(strengths)
+
+
+def likeness(made: list[Floats], real: list[Floats]) -> dict:
+    """Returns distances between two sets of trajectories [T, E] in mm; 0 is equal."""
+    spread = [np.mean([np.std(t, axis=0) for t in group], axis=0) for group in (made, real)]
+    spectra = [np.mean([velocity_spectrum(t) for t in group], axis=0) for group in (made, real)]
+    windows = [np.stack([w for t in group for w in described(t)]) for group in (made, real)]
+    return {
+        "variance_ratio": round(float(np.square(spread[0]).sum() / np.square(spread[1]).sum()), 3),
+        "deviation_correlation": round(float(np.corrcoef(*spread)[0, 1]), 3) if spread[0].std() > 0 else 0.0,
+        "velocity_spectrum_db": [np.round(10 * np.log10(s + 1e-6), 1).tolist() for s in spectra],
+        "energy_distance": round(energy_distance(*windows), 3),
+    }
+
+
+def velocity_spectrum(trajectory: Floats) -> Floats:
+    """Returns the power of the velocity in 6 bands up to 12.5 Hz, summed over numbers, of windows of 48
+    frames."""
+    velocity = np.diff(trajectory, axis=0)
+    parts = [velocity[i : i + WINDOW - 1] for i in range(0, len(velocity) - WINDOW + 2, WINDOW // 2)]
+    power = np.mean(
+        [np.square(np.abs(np.fft.rfft(p * np.hanning(len(p))[:, None], axis=0))).sum(1) for p in parts], 0
+    )
+    return np.array([band.mean() for band in np.array_split(power[1:], 6)])
+
+
+def described(trajectory: Floats) -> list[Floats]:
+    """Returns what the two-sample test compares: mean, deviation and velocity of each window of 48 frames."""
+    parts = [trajectory[i : i + WINDOW] for i in range(0, len(trajectory) - WINDOW + 1, WINDOW // 2)]
+    return [np.concatenate([p.mean(0), p.std(0), 5 * np.diff(p, axis=0).std(0)]) for p in parts]
+
+
+def energy_distance(a: Floats, b: Floats) -> float:
+    """Returns Székely & Rizzo's energy distance of two samples [N, D] and [M, D], as a share of the mean
+    distance."""
+
+    def mean_distance(x: Floats, y: Floats) -> float:
+        return float(np.linalg.norm(x[:, None] - y[None], axis=2).mean())
+
+    between = mean_distance(a, b)
+    return (2 * between - mean_distance(a, a) - mean_distance(b, b)) / (2 * between)
+
+
+def main(run: Benchmark) -> None:
+    torch.set_num_threads(1)
+    space = (
+        CompactExpressionSpace.shipped() if run.space is None else CompactExpressionSpace.from_file(run.space)
+    )
+    dial = (
+        EmotionDial.shipped() if run.generator is None else EmotionDial(load_generator(run.generator), space)
+    )
+    result = {"trajectories": trajectories(run, dial), "ceiling": ceiling(run)}
+    print(json.dumps(result, indent=1), flush=True)
+    portraits = final_video(run, dial)
+    result |= {"summary": summary(portraits), "portraits": portraits}
+    run.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    print(json.dumps(result["summary"], indent=1))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Benchmark))

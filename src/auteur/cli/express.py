@@ -1,0 +1,158 @@
+"""`auteur express --emotion E --intensity I --seconds S -o TRACK`: an emotion as a trajectory."""
+
+import json as json_text
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from auteur.cli.console import note, one_thread
+from auteur.errors import UsageError
+from auteur.expression.curve import EmotionCurve, parse_curve
+
+Flag = tyro.conf.FlagCreatePairsOff[bool]
+
+if TYPE_CHECKING:  # importing it takes torch
+    import numpy as np
+
+LONGEST_SEC = 3600.0
+
+
+@dataclass(frozen=True)
+class ExpressArguments:
+    """What `auteur express` can be told."""
+
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """The track to write: .csv for the Action Units that the emotion adds (`auteur generate --track` plays
+    it), .json for the whole trajectory as expression vectors."""
+    emotion: str | None = None
+    """neutral, happy, sad, angry, fear, disgusted, surprised or contempt."""
+    intensity: float = 1.0
+    """How strong, 0 to 1.2; over 1 extrapolates."""
+    emotion_curve: str | None = None
+    """Several over time instead: "0s neutral, 1s happy:0.3, 3s happy:1, 5s sad:0.4+fear:0.3"."""
+    seconds: float | None = None
+    """How long; the speech's or the curve's length unless given."""
+    speech: Path | None = None
+    """What is said meanwhile: a recording, or a video with sound."""
+    subject: Path | None = None
+    """Footage of one person in the emotion, tracked with `auteur track --dense`: their way of showing it is
+    used."""
+    subject_neutral: Path | None = None
+    """The same person at rest, tracked with --dense."""
+    seed: int = 0
+    """The same seed gives the same trajectory."""
+    overwrite: Flag = False
+    """Replace a file that exists."""
+    json: Flag = False
+    """End with one JSON object on standard output."""
+
+
+def express(arguments: tyro.conf.OmitArgPrefixes[ExpressArguments]) -> int:
+    """Writes how an emotion, or a curve of emotions, comes and goes on a face.
+
+    Example: auteur express --emotion happy --intensity 0.7 --seconds 4 -o happy.csv
+    """
+    from auteur.files import check_writable
+
+    curve = asked_curve(arguments)
+    if arguments.out.suffix.lower() not in (".csv", ".json"):
+        raise UsageError(f"a track is written as .csv or .json, and {str(arguments.out)!r} ends in neither")
+    check_writable(arguments.out, overwrite=arguments.overwrite)
+
+    # It takes torch: not before the arguments are known to be good.
+    from auteur.expression.generator.dial import DIAL_RATE, EXTRAPOLATES, EmotionDial, frames_of
+    from auteur.media import read_speech
+
+    one_thread()
+    if curve.strongest > 1:
+        note(EXTRAPOLATES)
+    speech = None if arguments.speech is None else read_speech(arguments.speech)
+    seconds = arguments.seconds
+    if seconds is not None:
+        frames = max(1, round(seconds * float(DIAL_RATE)))
+    else:
+        frames = frames_of(speech) if speech else round(curve.duration_sec * float(DIAL_RATE)) + 1
+    dial = EmotionDial.shipped(directions=own_directions(arguments, curve))
+    made = dial.direct(curve, frames, seed=arguments.seed, speech=speech)
+    track = made.units if arguments.out.suffix.lower() == ".csv" else made.vectors
+    track.save(arguments.out, overwrite=arguments.overwrite)
+    result = {
+        "output": str(arguments.out),
+        "convention": track.convention,
+        "frames": track.frames,
+        "fps": str(track.rate),
+        "emotions": list(curve.emotions),
+        "strongest": round(float(made.strengths.sum(axis=1).max()), 4),
+        "seed": arguments.seed,
+    }
+    print(json_text.dumps(result) if arguments.json else f"{arguments.out}: {track.frames} frames")
+    return 0
+
+
+def asked_curve(arguments: ExpressArguments) -> EmotionCurve:
+    """Returns the curve that the arguments mean.
+
+    Raises:
+        UsageError: Neither or both of an emotion and a curve are given, a value is outside its range, nothing
+            says how long, or the curve is malformed.
+    """
+    if (arguments.emotion is None) == (arguments.emotion_curve is None):
+        raise UsageError("give either --emotion or --emotion-curve")
+    if arguments.seconds is not None and not 0 < arguments.seconds <= LONGEST_SEC:
+        raise UsageError(f"--seconds is {arguments.seconds:g}; it must be over 0 and at most {LONGEST_SEC:g}")
+    if arguments.subject is None and arguments.subject_neutral is not None:
+        raise UsageError("--subject-neutral needs --subject, the same person in the emotion")
+    if arguments.emotion_curve is not None:
+        return parse_curve(arguments.emotion_curve)
+    if arguments.seconds is None and arguments.speech is None:
+        raise UsageError("nothing says how long: give --seconds or --speech")
+    return EmotionCurve.constant(arguments.emotion or "neutral", arguments.intensity)
+
+
+def own_directions(arguments: ExpressArguments, curve: EmotionCurve) -> "dict[str, np.ndarray]":
+    """Returns the subject's own direction of the one emotion that is asked for; nothing without a subject.
+
+    Raises:
+        UsageError: More than one emotion is asked for, or the footage holds no face.
+    """
+    if arguments.subject is None:
+        return {}
+    if len(curve.emotions) != 1:
+        raise UsageError(
+            f"--subject shows one emotion, and {len(curve.emotions)} are asked for; ask for the one it shows"
+        )
+    import numpy as np
+
+    from auteur.expression.generator.editing import subject_direction
+    from auteur.expression.space import CompactExpressionSpace
+
+    space = CompactExpressionSpace.shipped()
+    rest = None
+    if arguments.subject_neutral is not None:
+        values = tracked_mesh(arguments.subject_neutral).values
+        rest = np.nanmedian(values, axis=0)
+    return {curve.emotions[0]: subject_direction(tracked_mesh(arguments.subject), space, neutral=rest)}
+
+
+def tracked_mesh(path: Path):
+    """Returns the mesh of an `auteur track --dense` table, or of a landmarks track in JSON.
+
+    Raises:
+        UsageError: The file holds no mesh.
+        InputError: It cannot be read.
+    """
+    from auteur.formats import open_table, openface_tracks, read_openface
+    from auteur.signals import LandmarkTrack, load_track
+
+    if path.suffix.lower() == ".json":
+        track = load_track(path)
+        if isinstance(track, LandmarkTrack):
+            return track
+        raise UsageError(f"{str(path)!r} holds a track of kind {track.kind!r}; give landmarks")
+    with open_table(path) as lines:
+        mesh = openface_tracks(read_openface(lines, source=str(path))).mesh
+    if mesh is None:
+        raise UsageError(f"{str(path)!r} has no mesh; track it again with --dense")
+    return mesh

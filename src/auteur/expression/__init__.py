@@ -1,0 +1,1 @@
+"""Stage 1: what a face should show, heard in speech or asked for."""

@@ -1,0 +1,176 @@
+"""The compact audio-language model: a small transformer that reads sound and writes the codec's text.
+
+The prefix is what is asked (an order, perhaps an emotion), what the ear heard, and one embedding per 200 ms
+of sound. Text follows token by token. A text token also carries the sound of the frame it belongs to and the
+units of the frame before; both follow from the text, and spare a model of a million weights from having to
+find them by attention.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from auteur.expression.audio_lm import vocabulary
+from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
+from auteur.expression.audio_lm.listener import Ear, ListenerConfig
+from auteur.expression.hearing import CHANNELS
+
+ROWS_PER_FRAME = 10
+"""Rows of hearing (50 a second) per frame of text (5 a second)."""
+MOST_FRAMES = 64
+_PLACES = 64
+
+Cache = list[tuple[Tensor, Tensor]]
+"""Keys and values of each layer, [B, heads, N, width / heads]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioLMConfig:
+    """Sizes; saved with the weights."""
+
+    width: int = 96
+    layers: int = 3
+    heads: int = 4
+    sound: int = 96
+    dropout: float = 0.1
+    ear: ListenerConfig = field(default_factory=ListenerConfig)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prefix:
+    """What stands before the text."""
+
+    states: Tensor
+    """[B, P, width]."""
+    sound: Tensor
+    """[B, T, width]: one embedding per frame."""
+    heard: Tensor
+    """The ear's log probabilities, [B, emotions]."""
+
+
+class Block(nn.Module):
+    """Pre-norm causal self-attention and a feed-forward layer."""
+
+    def __init__(self, config: AudioLMConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.before_attention, self.before_feed = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.queries_keys_values = nn.Linear(width, 3 * width)
+        self.join = nn.Linear(width, width)
+        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, hidden: Tensor, past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Returns states [B, N, width] and the keys and values of all N + past positions."""
+        mixed = self.queries_keys_values(self.before_attention(hidden))
+        query, key, value = (
+            each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in mixed.chunk(3, -1)
+        )
+        if past is not None:
+            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=past is None)
+        hidden = hidden + self.dropout(self.join(seen.transpose(1, 2).flatten(2)))
+        return hidden + self.dropout(self.feed(self.before_feed(hidden))), (key, value)
+
+
+class AudioLM(nn.Module):
+    """The model."""
+
+    def __init__(self, config: AudioLMConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or AudioLMConfig()
+        width, sound = self.config.width, self.config.sound
+        self.ear = Ear(self.config.ear)
+        self.hearing = nn.Sequential(
+            nn.Conv1d(CHANNELS, sound, 5, stride=2, padding=2),
+            nn.GELU(),
+            nn.Conv1d(sound, sound, 5, padding=2),
+            nn.GELU(),
+            nn.Conv1d(sound, width, 9, stride=ROWS_PER_FRAME // 2, padding=4),
+        )
+        self.hear_around = nn.Conv1d(width, width, 5, padding=2)
+        self.heard = nn.Linear(len(HEARD_EMOTIONS), width)
+        self.pieces = nn.Embedding(vocabulary.SIZE, width)
+        self.places = nn.Embedding(_PLACES, width)
+        self.before = nn.Linear(len(UNITS), width)
+        self.felt = nn.Embedding(len(HEARD_EMOTIONS) + 1, width)
+        self.align = nn.Linear(width, width)
+        self.blocks = nn.ModuleList(Block(self.config) for _ in range(self.config.layers))
+        self.last_norm = nn.LayerNorm(width)
+        self.next = nn.Linear(width, vocabulary.SIZE)
+        self.register_buffer("frame_codes", _codes(MOST_FRAMES, width), persistent=False)
+        self.frame_codes: Tensor
+
+    def prefix(self, asked: Tensor, rows: Tensor, heard: Tensor, frames: int, *, offset: int = 0) -> Prefix:
+        """Returns the prefix.
+
+        Args:
+            asked: Tokens [B, 2]: the order, then the given emotion or padding.
+            rows: [B, N, CHANNELS] of hearing.
+            heard: The ear's log probabilities, [B, emotions].
+            frames: Frames T of the text, at most `MOST_FRAMES`.
+            offset: Number of the first frame, so that training sees every number.
+        """
+        sound = self.hearing(rows.transpose(1, 2))
+        sound = sound + functional.gelu(self.hear_around(sound))
+        sound = functional.pad(sound, (0, max(0, frames - sound.shape[2])))[..., :frames].transpose(1, 2)
+        sound = sound + self.frame_codes[offset : offset + frames]
+        heard_state = self.heard(heard.exp() * 4 - 0.4)[:, None]
+        sound = sound + heard_state
+        states = torch.cat([self.pieces(asked), heard_state, sound], 1)
+        return Prefix(states=states, sound=sound, heard=heard)
+
+    def text_states(self, prefix: Prefix, lights: dict[str, Tensor]) -> Tensor:
+        """Returns embeddings [B, N, width] of text tokens with their sidelights (`vocabulary.Reader`).
+
+        Args:
+            prefix: What stands before.
+            lights: "tokens", "frame", "place", "emotion" [B, N] and "previous" [B, N, 24].
+        """
+        frame = lights["frame"]
+        index = frame.clamp(0, prefix.sound.shape[1] - 1)[..., None].expand(-1, -1, self.config.width)
+        inside = (frame >= 0)[..., None]
+        here = prefix.sound.gather(1, index) + self.before(lights["previous"])
+        states = self.pieces(lights["tokens"]) + self.places(lights["place"].clamp(max=_PLACES - 1))
+        return states + self.felt(lights["emotion"] + 1) + torch.where(inside, self.align(here), 0.0)
+
+    def run(self, states: Tensor, heard: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
+        """Returns logits [B, N, vocabulary] and the cache; without one, attention is causal over `states`.
+
+        What the ear heard is added to the logits of the emotions, which the text then corrects.
+        """
+        grown: Cache = []
+        for layer, block in enumerate(self.blocks):
+            states, kept = block(states, None if cache is None else cache[layer])
+            grown.append(kept)
+        logits = self.next(self.last_norm(states)).float()
+        ear = torch.zeros_like(logits[:, :1])
+        ear[:, 0, list(vocabulary.EMOTION_TOKENS)] = heard.float()
+        return logits + ear, grown
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Returns the logits [B, N, vocabulary] that follow each text token; position 0 follows the prefix.
+
+        The batch holds "asked", "rows", "heard", "frames", "offset" and, of the text but its last token,
+        "tokens", "frame", "place", "previous".
+        """
+        frames = int(batch["frames"].max())
+        prefix = self.prefix(
+            batch["asked"], batch["rows"], batch["heard"], frames, offset=int(batch["offset"])
+        )
+        text = self.text_states(prefix, batch)
+        logits, _ = self.run(torch.cat([prefix.states, text], 1), batch["heard"])
+        return logits[:, prefix.states.shape[1] - 1 :]
+
+
+def _codes(count: int, width: int) -> Tensor:
+    """Sines and cosines of frame numbers, [count, width]."""
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(1_000.0) / width))
+    angle = torch.arange(count)[:, None] * rate
+    return torch.cat([angle.sin(), angle.cos()], 1) * 0.5

@@ -1,0 +1,239 @@
+"""The emotion dial: label or curve, strength and seed → expression vectors and Action Units.
+
+It stands before the motion generator as the route "emodiffhead" and behind `auteur express`.
+
+Axes: T frames at 25 per second, E numbers per expression, C controls of the convention "facs".
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from auteur.errors import UsageError
+from auteur.expression.curve import DIALLED, STRONGEST, EmotionCurve, check_strength
+from auteur.expression.generator.editing import Trajectories, with_subject
+from auteur.expression.generator.network import (
+    LABELS,
+    NOISE_MEMORY,
+    ExpressionGenerator,
+    Request,
+    smooth_noise,
+)
+from auteur.expression.generator.speech_cues import cues_of, loudness_of
+from auteur.expression.generator.storage import shipped_generator
+from auteur.expression.space import CompactExpressionSpace
+from auteur.facs import au_track
+from auteur.signals import AUTrack, ExpressionTrack, Waveform
+
+Floats = NDArray[np.floating]
+
+DIAL_RATE = Fraction(25)
+"""Frames per second that the generator was trained at."""
+
+
+VARIETY = 0.4
+"""How different two seeds are unless asked otherwise: typical faces are recognised better than individual
+ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class DirectedExpression:
+    """What the dial asks for, in the two forms that the stages after it play.
+
+    Attributes:
+        vectors: e(α), the whole trajectory, convention "compact50".
+        edit: What the dial adds to the neutral trajectory, α (e_emotion - e_neutral); zeros where α is 0.
+        units: The same edit as Action Units, convention "facs"; linear in α up to 1, and 0 where α is 0.
+        strengths: α of each of `auteur.expression.curve.DIALLED`, [T, 7].
+    """
+
+    vectors: ExpressionTrack
+    edit: ExpressionTrack
+    units: AUTrack
+    strengths: Floats
+
+
+class EmotionDial:
+    """Paper B's stage 1: the generator, the space it speaks, and the editing between them.
+
+    Args:
+        generator: In evaluation mode.
+        space: The space that the generator was trained in.
+        directions: A person's own way to show an emotion, [E] each (`editing.subject_direction`).
+        variety: Factor on the noise of the sequence, in [0, 1]: 0 is everybody's way to show an emotion, 1 as
+            different as people are.
+
+    Raises:
+        UsageError: The generator speaks another space, or the variety is outside its range.
+    """
+
+    def __init__(
+        self,
+        generator: ExpressionGenerator,
+        space: CompactExpressionSpace,
+        *,
+        directions: Mapping[str, Floats] | None = None,
+        variety: float = VARIETY,
+    ) -> None:
+        if generator.config.space != space.name:
+            raise UsageError(f"the generator speaks {generator.config.space!r}; the space is {space.name!r}")
+        if not 0 <= variety <= 1:
+            raise UsageError(f"variety is {variety:g}; it must be between 0 and 1")
+        self.generator, self.space, self._variety = generator.eval(), space, variety
+        self._directions = dict(directions or {})
+
+    @classmethod
+    def shipped(cls, *, directions: Mapping[str, Floats] | None = None) -> "EmotionDial":
+        """Returns the dial with the weights that come with the package.
+
+        Raises:
+            WeightsError: The installation is damaged.
+        """
+        return cls(shipped_generator(), CompactExpressionSpace.shipped(), directions=directions)
+
+    def __call__(self, speech: Waveform, *, emotion: str | None, intensity: float) -> AUTrack:
+        """Returns what an emotion adds while the speech is said, convention "facs", as the route asks for it.
+
+        Args:
+            speech: 16 kHz mono.
+            emotion: One of `auteur.facs.EMOTIONS`; None is neutral.
+            intensity: In [0, 1.2].
+        """
+        curve = EmotionCurve.constant(emotion or "neutral", intensity)
+        return self.direct(curve, frames_of(speech), speech=speech).units
+
+    def shaped(
+        self, speech: Waveform, *, emotion: str | None, intensity: float
+    ) -> tuple[AUTrack, Floats, Floats]:
+        """Returns what an emotion adds: as Action Units, then as weights [T, 50] of shapes [50, 478, 3] mm.
+
+        Args:
+            speech: 16 kHz mono.
+            emotion: One of `auteur.facs.EMOTIONS`; None is neutral.
+            intensity: In [0, 1.2].
+        """
+        curve = EmotionCurve.constant(emotion or "neutral", intensity)
+        made = self.direct(curve, frames_of(speech), speech=speech)
+        shapes = self.space.decode(np.eye(self.space.coefficients, dtype=np.float32))
+        return made.units, made.edit.values, shapes
+
+    def direct(
+        self, curve: EmotionCurve, frames: int, *, seed: int = 0, speech: Waveform | None = None
+    ) -> DirectedExpression:
+        """Returns the expression that follows a curve.
+
+        Args:
+            curve: Emotions and strengths over time.
+            frames: T, at least 1.
+            seed: Of the noise: who shows it and how. Strength does not change it.
+            speech: What is said meanwhile, if anything.
+
+        Raises:
+            UsageError: There is no frame.
+        """
+        loud = None if speech is None else loudness_of(speech, DIAL_RATE)
+        made = self.trajectories(curve.emotions, frames, seed=seed, loudness=loud)
+        strengths = curve.at(np.arange(frames) / float(DIAL_RATE))
+        vectors = made.edited(strengths)
+        edit, units = np.zeros_like(vectors), np.zeros((frames, len(self.space.measured)))
+        for emotion in curve.emotions:
+            amount = strengths[:, DIALLED.index(emotion), None]
+            direction = made.direction(emotion)
+            edit += (amount * direction).astype(np.float32)
+            units += amount * self.space.action_unit_values(direction)
+        timing = {"rate": DIAL_RATE, "convention": self.space.name}
+        return DirectedExpression(
+            vectors=ExpressionTrack(values=vectors, **timing),
+            edit=ExpressionTrack(values=edit, **timing),
+            units=au_track(np.clip(units, 0, 1), convention="facs", rate=DIAL_RATE),
+            strengths=strengths,
+        )
+
+    def _lively(self, course: Floats) -> Floats:
+        mean = course.mean(axis=0)
+        return mean + self.generator.liveliness.numpy() * (course - mean)
+
+    @torch.no_grad()
+    def trajectories(
+        self, emotions: Iterable[str], frames: int, *, seed: int = 0, loudness: Floats | None = None
+    ) -> Trajectories:
+        """Returns the neutral trajectory and the emotional ones of one noise.
+
+        Args:
+            emotions: Out of `DIALLED`.
+            frames: T, at least 1.
+            seed: Of the noise.
+            loudness: Of the speech, [N] at 25 per second; its last value holds to the end.
+
+        Raises:
+            UsageError: There is no frame or an emotion is unknown.
+        """
+        if frames < 1:
+            raise UsageError(f"a trajectory has {frames} frames; it needs at least 1")
+        names = list(dict.fromkeys(emotions))
+        unknown = [name for name in names if name not in DIALLED]
+        if unknown:
+            raise UsageError(f"unknown emotion {unknown[0]!r}; choose one of {', '.join(DIALLED)}")
+        config, rows = self.generator.config, 1 + len(names)
+        noise, steps = _noise(seed, frames, config.noise, config.frame_noise)
+        noise = noise * np.float32(self._variety)
+        request = Request(
+            label=torch.tensor([0, *(LABELS.index(name) for name in names)]),
+            intensity=torch.tensor([0.0, *[1.0] * len(names)]),
+            noise=torch.from_numpy(noise).expand(rows, -1),
+            frame_noise=steps.expand(rows, -1, -1),
+            speech=None if loudness is None else _held(cues_of(loudness), frames).expand(rows, -1, -1),
+        )
+        neutral, *emotional = self.generator(request).numpy()
+        neutral, emotional = self._lively(neutral), [self._lively(course) for course in emotional]
+        reach = [float(self.generator.reach[LABELS.index(name)]) for name in names]
+        grown = [
+            neutral + factor * (course - neutral) for factor, course in zip(reach, emotional, strict=True)
+        ]
+        made = Trajectories(neutral, dict(zip(names, grown, strict=True)))
+        for name in names:
+            if name in self._directions:
+                made = with_subject(made, name, self._directions[name])
+        return made
+
+
+def shipped_dial() -> EmotionDial:
+    """Returns the first stage of the route "emodiffhead" (`auteur.pipelines.routes`)."""
+    return EmotionDial.shipped()
+
+
+def frames_of(speech: Waveform) -> int:
+    """Returns how many frames of the dial a recording has, at least 1."""
+    return max(1, round(speech.duration_sec * DIAL_RATE))
+
+
+def check_intensity(intensity: float) -> bool:
+    """Returns whether an intensity extrapolates beyond what people in the footage show (over 1).
+
+    Raises:
+        UsageError: It is outside 0 to 1.2.
+    """
+    check_strength(intensity, "of the emotion")
+    return intensity > 1
+
+
+EXTRAPOLATES = f"strengths over 1 extrapolate (up to {STRONGEST:g}); look at the result"
+
+
+def _held(values: Floats, frames: int) -> torch.Tensor:
+    rows = np.minimum(np.arange(frames), len(values) - 1)
+    return torch.from_numpy(values[rows])
+
+
+def _noise(seed: int, frames: int, width: int, frame_width: int) -> tuple[Floats, torch.Tensor]:
+    """Noise of a sequence [width] and of its frames [T, frame_width]; a longer one begins the same."""
+    digest = hashlib.sha256(f"{seed}:expression".encode()).digest()
+    keys = (int.from_bytes(digest[i : i + 16], "little") for i in (0, 16))
+    still, moving = (np.random.Generator(np.random.Philox(key=key)) for key in keys)
+    white = moving.standard_normal((frames + NOISE_MEMORY, frame_width)).astype(np.float32)
+    return still.standard_normal(width).astype(np.float32), smooth_noise(torch.from_numpy(white)[None])[0]

@@ -1,0 +1,300 @@
+"""FLAME parameters as trackers write them (DECA, EMOCA, SMIRK), and FLAME's own model file.
+
+Nobody agreed on names: every alias below is accepted, and one documented set is written. The FLAME model and
+DECA are licensed for non-commercial research and are not part of this project; their files are the user's.
+"""
+
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# What a file holds is not known before it is read.
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.errors import FormatError, InputError
+from auteur.files import atomic_path
+from auteur.formats.inert_pickle import Inert, read_inert_pickle
+from auteur.signals import ExpressionTrack
+
+Floats = NDArray[np.floating]
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "expression": ("expression", "exp", "expcode", "expression_params", "expr", "expressions"),
+    "shape": ("shape", "shapecode", "shape_params", "betas"),
+    "jaw_pose": ("jaw_pose", "jaw", "jaw_params"),
+    "global_orient": ("global_orient", "global_pose", "global_rotation", "pose_params"),
+    "neck_pose": ("neck_pose", "neck"),
+    "eye_pose": ("eye_pose", "eyes_pose", "eye_pose_params"),
+    "eyelids": ("eyelids", "eyelid", "eyelid_params"),
+    "pose": ("pose", "posecode"),
+    "fps": ("fps", "rate", "frame_rate"),
+}
+"""Every accepted name of an array, ours first. "pose" is DECA's: global 3, then jaw 3."""
+
+DECA_EXPRESSION, DECA_POSE = 50, 6
+DEFAULT_RATE = Fraction(25)
+MODEL_VERTICES, MODEL_JOINTS = 5023, 5
+_MODEL_EXPRESSIONS_FROM = 300
+_LARGEST_NUMBER = 1e4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FlameParameters:
+    """One face over time."""
+
+    expression: ExpressionTrack
+    """Convention "flame50" or "flame100"."""
+    jaw_pose_rad: Floats | None
+    """Axis-angle [T, 3]; None where the file has none."""
+    global_pose_rad: Floats | None
+    """Axis-angle [T, 3]."""
+    eyelids: Floats | None
+    """[T, 2] left, right; SMIRK alone has them."""
+    shape: Floats | None
+    """[100 to 300]: who it is; the mean over frames."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FlameModel:
+    """FLAME's tables (Li et al., "Learning a model of facial shape and expression from 4D scans", 2017)."""
+
+    template: Floats
+    """[V, 3] metres."""
+    shape_directions: Floats
+    """[V, 3, S]."""
+    expression_directions: Floats
+    """[V, 3, E]."""
+    pose_directions: Floats
+    """[V, 3, 36]: one per entry of the four joints' rotation matrices less the identity."""
+    joint_regressor: Floats
+    """[5, V]."""
+    skin_weights: Floats
+    """[V, 5]."""
+    parents: NDArray[np.integer]
+    """[5]; -1 for the root. Joints: root, neck, jaw, left eye, right eye."""
+    faces: NDArray[np.integer]
+    """[F, 3]."""
+
+
+def read_flame_parameters(path: Path | str, *, rate: Fraction | str | float | None = None) -> FlameParameters:
+    """Returns the parameters in an .npz, an old .pkl, or a folder of .npy files (EMOCA).
+
+    Args:
+        path: The file or folder. Pickles are read as data; nothing in them is executed.
+        rate: Frames per second; what the file says, or 25, unless given.
+
+    Raises:
+        InputError: The file is missing, or a pickle asks for more than arrays.
+        FormatError: It has no expression, shapes do not fit, or numbers are not finite.
+    """
+    source = Path(path)
+    arrays = _renamed(_arrays_of(source), source)
+    if "expression" not in arrays:
+        raise FormatError(
+            f"{str(source)!r} has no expression; name the array one of {', '.join(ALIASES['expression'])}"
+        )
+    expression = np.atleast_2d(arrays["expression"])
+    frames, count = expression.shape
+    pose = _rows(arrays, "pose", frames, DECA_POSE, source)
+    jaw = _rows(arrays, "jaw_pose", frames, 3, source)
+    turned = _rows(arrays, "global_orient", frames, 3, source)
+    if pose is not None:
+        jaw = pose[:, 3:] if jaw is None else jaw
+        turned = pose[:, :3] if turned is None else turned
+    stated = arrays.get("fps")
+    found_rate = (
+        rate if rate is not None else (DEFAULT_RATE if stated is None else float(np.ravel(stated)[0]))
+    )
+    return FlameParameters(
+        expression=ExpressionTrack(
+            values=expression, rate=_exact(found_rate, source), convention=f"flame{count}"
+        ),
+        jaw_pose_rad=jaw,
+        global_pose_rad=turned,
+        eyelids=_rows(arrays, "eyelids", frames, 2, source),
+        shape=np.atleast_2d(arrays["shape"]).mean(axis=0) if "shape" in arrays else None,
+    )
+
+
+def write_flame_parameters(parameters: FlameParameters, path: Path | str, *, overwrite: bool = False) -> None:
+    """Writes the documented set of names into an .npz, whole or not at all.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    track = parameters.expression
+    arrays = {
+        "expression": track.values,
+        "jaw_pose": parameters.jaw_pose_rad,
+        "global_orient": parameters.global_pose_rad,
+        "eyelids": parameters.eyelids,
+        "shape": parameters.shape,
+        "fps": np.array(float(track.rate)),
+    }
+    with atomic_path(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **{name: v for name, v in arrays.items() if v is not None})
+
+
+def read_flame_model(path: Path | str, *, expressions: int = DECA_EXPRESSION) -> FlameModel:
+    """Returns the tables of `generic_model.pkl` of FLAME 2019 to 2023, or of an .npz with the same names.
+
+    Args:
+        path: The user's licensed file. A pickle is read as data; nothing in it is executed.
+        expressions: How many expression directions to keep, 1 to 100; DECA uses 50.
+
+    Raises:
+        InputError: The file is missing, or a pickle asks for more than arrays.
+        FormatError: A table is missing or has another shape.
+    """
+    source = Path(path)
+    tables = {key: _plain(value) for key, value in _content(source).items()}
+    shapes = _table(tables, "shapedirs", source)
+    if shapes.ndim != 3 or shapes.shape[2] < _MODEL_EXPRESSIONS_FROM + expressions:
+        raise FormatError(
+            f"{str(source)!r} has shapedirs {list(shapes.shape)}; FLAME has [5023, 3, 400], "
+            f"300 of shape and then 100 of expression"
+        )
+    pose = _table(tables, "posedirs", source)
+    template = _table(tables, "v_template", source)
+    parents = np.array(_table(tables, "kintree_table", source)[0], dtype=np.int64)
+    parents[0] = -1
+    model = FlameModel(
+        template=template,
+        shape_directions=shapes[:, :, :_MODEL_EXPRESSIONS_FROM],
+        expression_directions=shapes[:, :, _MODEL_EXPRESSIONS_FROM : _MODEL_EXPRESSIONS_FROM + expressions],
+        pose_directions=pose.reshape(len(template), 3, -1),
+        joint_regressor=_table(tables, "J_regressor", source),
+        skin_weights=_table(tables, "weights", source),
+        parents=parents,
+        faces=_table(tables, "f", source).astype(np.int64),
+    )
+    _check_model(model, source)
+    return model
+
+
+def _check_model(model: FlameModel, source: Path) -> None:
+    vertices = len(model.template)
+    wanted = {
+        "shapedirs": (model.shape_directions.shape[:2], (vertices, 3)),
+        "posedirs": (model.pose_directions.shape, (vertices, 3, 9 * (MODEL_JOINTS - 1))),
+        "J_regressor": (model.joint_regressor.shape, (MODEL_JOINTS, vertices)),
+        "weights": (model.skin_weights.shape, (vertices, MODEL_JOINTS)),
+        "kintree_table": (model.parents.shape, (MODEL_JOINTS,)),
+    }
+    problems = [
+        f"{name} is {list(has)}, needs {list(needs)}" for name, (has, needs) in wanted.items() if has != needs
+    ]
+    if (
+        not problems
+        and not ((model.parents[1:] >= 0) & (model.parents[1:] < np.arange(1, MODEL_JOINTS))).all()
+    ):
+        problems.append("kintree_table names a joint before its parent")
+    if problems:
+        raise FormatError(f"{str(source)!r} is no FLAME model: {'; '.join(problems)}")
+
+
+def _table(tables: Mapping[str, Any], name: str, source: Path) -> Floats:
+    value = tables.get(name)
+    if not isinstance(value, np.ndarray) or not np.isfinite(value).all():
+        raise FormatError(f"{str(source)!r} has no usable table {name!r}; give FLAME's generic_model.pkl")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """An array out of what chumpy and SciPy would have made of it."""
+    if not isinstance(value, Inert):
+        return value
+    state = value.state if isinstance(value.state, dict) else {}
+    if value.kind.startswith("chumpy"):
+        return _plain(state.get("x"))
+    if "csc_matrix" in value.kind or "csr_matrix" in value.kind:
+        return _dense(state, by_column="csc" in value.kind)
+    return value
+
+
+def _dense(state: Mapping[str, Any], *, by_column: bool) -> Floats:
+    try:
+        shape = state.get("_shape", state.get("shape"))
+        data, indices, starts = state["data"], state["indices"], state["indptr"]
+        rows, columns = (int(n) for n in shape)  # pyright: ignore[reportGeneralTypeIssues]
+        if rows * columns > 10**8:
+            raise FormatError(f"a sparse table is {rows} × {columns}; too large")
+        dense = np.zeros((columns, rows) if by_column else (rows, columns))
+        dense[np.repeat(np.arange(len(starts) - 1), np.diff(starts)), indices] = data
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise FormatError(f"a sparse table of the model cannot be read: {error}") from error
+    return dense.T if by_column else dense
+
+
+def _content(source: Path) -> Mapping[str, Any]:
+    """What a file holds, by name; arrays may still be `Inert`."""
+    if source.suffix.lower() in (".pkl", ".pickle"):
+        content = read_inert_pickle(source)
+        if not isinstance(content, Mapping):
+            raise FormatError(f"{str(source)!r} holds a {type(content).__name__}; expected named arrays")
+        return {str(key): value for key, value in content.items()}
+    try:
+        with np.load(source, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {str(source)!r}") from error
+    except (OSError, ValueError, AttributeError, EOFError) as error:
+        raise FormatError(f"{str(source)!r} is no .npz of plain arrays: {error}") from error
+
+
+def _arrays_of(source: Path) -> Mapping[str, Any]:
+    if not source.is_dir():
+        return _content(source)
+    found: dict[str, Any] = {}
+    for path in sorted(source.glob("*.npy")):
+        try:
+            found[path.stem] = np.load(path, allow_pickle=False)
+        except ValueError as error:
+            raise FormatError(f"{str(path)!r} is no plain array: {error}") from error
+    return found
+
+
+def _renamed(content: Mapping[str, Any], source: Path) -> dict[str, Floats]:
+    """Arrays under our names, checked to be numbers."""
+    lower = {key.lower(): value for key, value in content.items()}
+    arrays: dict[str, Floats] = {}
+    for name, aliases in ALIASES.items():
+        given = next((lower[alias] for alias in aliases if alias in lower), None)
+        if given is None:
+            continue
+        values = np.asarray(given)
+        if values.dtype.kind not in "fiu":
+            raise FormatError(f"{str(source)!r}: {name} holds {values.dtype}, not numbers")
+        values = values.astype(np.float64)
+        if values.size and not (np.isfinite(values).all() and np.abs(values).max() < _LARGEST_NUMBER):
+            raise FormatError(
+                f"{str(source)!r}: {name} holds NaN, infinity or numbers over {_LARGEST_NUMBER:g}"
+            )
+        arrays[name] = values
+    return arrays
+
+
+def _rows(arrays: Mapping[str, Floats], name: str, frames: int, width: int, source: Path) -> Floats | None:
+    if name not in arrays:
+        return None
+    values = np.atleast_2d(arrays[name])
+    if values.shape != (frames, width):
+        raise FormatError(f"{str(source)!r}: {name} is {list(values.shape)}; it must be [{frames}, {width}]")
+    return values
+
+
+def _exact(rate: Fraction | str | float, source: Path) -> Fraction:
+    try:
+        found = Fraction(rate).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise FormatError(f"{str(source)!r}: the frame rate {rate!r} is no number") from error
+    if not 1 <= found <= 1000:
+        raise FormatError(
+            f"{str(source)!r}: the frame rate is {float(found):g}; it must be between 1 and 1000"
+        )
+    return found

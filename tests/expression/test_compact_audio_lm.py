@@ -1,0 +1,148 @@
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from auteur.errors import UsageError, WeightsError
+from auteur.expression.audio_lm import codec, storage, vocabulary
+from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
+from auteur.expression.audio_lm.compact import AudioLM
+from auteur.expression.audio_lm.prompts import Order, read_answer
+from auteur.expression.audio_lm.writer import Answering, CompactWriter, whole_answer
+from auteur.expression.hearing import CHANNELS
+
+from .tiny_models import TINY, tiny_audio_lm
+
+
+@pytest.fixture(scope="module")
+def model() -> AudioLM:
+    return tiny_audio_lm()
+
+
+@pytest.fixture(scope="module")
+def rows() -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).normal(0, 1, (120, CHANNELS)).astype(np.float32))
+
+
+@pytest.mark.parametrize("order", list(Order))
+def test_answers_parse_whatever_the_weights(model, rows, order):
+    emotion = "contempt" if order is Order.UNITS_GIVEN_EMOTION else None
+    frames, answer = whole_answer(CompactWriter(model), rows, frames=12, order=order, emotion=emotion)
+    read = read_answer(answer.text, frames=12)
+    assert read.is_complete
+    assert read.frames == frames
+    assert read.emotion == answer.emotion
+
+
+def test_writing_step_by_step_gives_the_logits_of_the_whole_text(model, rows):
+    from auteur.data.answers import padded
+
+    writer = CompactWriter(model)
+    _, answer = whole_answer(writer, rows, frames=6, order=Order.UNITS)
+    batch = padded([answer.tokens], [-1]) | {
+        "asked": torch.tensor([[vocabulary.order_token(Order.UNITS), vocabulary.PAD]]),
+        "rows": rows[None],
+        "heard": writer.listen(rows)[None],
+        "frames": torch.tensor(6),
+        "offset": torch.tensor(0),
+    }
+    with torch.no_grad():
+        whole = model(batch)[0]
+        prefix = model.prefix(batch["asked"], batch["rows"], batch["heard"], 6)
+        logits, cache = model.run(prefix.states, prefix.heard)
+        reader, stepwise = vocabulary.Reader(), [logits[0, -1]]
+        for token in answer.tokens:
+            reader.read(token)
+            logits, cache = writer._advance(prefix, token, reader, cache)
+            stepwise.append(logits[0, -1])
+    torch.testing.assert_close(torch.stack(stepwise), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_frames_come_while_the_rest_is_written(model, rows):
+    writer, answer = CompactWriter(model), Answering()
+    stream = writer.frames(rows, writer.listen(rows), frames=12, order=Order.UNITS, answer=answer)
+    next(stream)
+    first = len(answer.tokens)
+    list(stream)
+    assert first < len(answer.tokens) / 2
+
+
+def test_emotions_can_be_restricted(model, rows):
+    writer = CompactWriter(model)
+    chances = writer.name_emotion(rows, writer.listen(rows), 12, emotions=("sad", "angry"))
+    allowed = [HEARD_EMOTIONS.index(word) for word in ("sad", "angry")]
+    assert chances.sum() == pytest.approx(1)
+    assert chances[allowed].sum() == pytest.approx(1)
+
+
+def test_bad_requests(model, rows):
+    writer = CompactWriter(model)
+    heard = writer.listen(rows)
+    with pytest.raises(UsageError, match="writes 1 to 64"):
+        next(writer.frames(rows, heard, frames=65))
+    with pytest.raises(UsageError, match="needs given emotion"):
+        next(writer.frames(rows, heard, frames=5, order=Order.UNITS_GIVEN_EMOTION))
+    with pytest.raises(UsageError, match="active_from is 1"):
+        CompactWriter(model, active_from=1)
+
+
+def test_weights_and_sizes_come_back(model, rows, tmp_path):
+    path = tmp_path / "lm.safetensors"
+    save_file(model.state_dict(), path, metadata=storage.config_to_metadata(TINY))
+    loaded = storage.load_audio_lm(path)
+    assert asdict(loaded.config) == asdict(TINY)
+    torch.testing.assert_close(loaded.ear.listen(rows), model.ear.listen(rows))
+    save_file(model.state_dict(), path)
+    with pytest.raises(WeightsError, match="no compact audio-language model"):
+        storage.load_audio_lm(path)
+
+
+def test_the_default_size_fits_in_the_package():
+    with torch.device("meta"):
+        size = sum(v.numel() for v in AudioLM().state_dict().values()) * 2
+    assert size <= 8_000_000
+
+
+def test_the_ear_does_not_mind_silence_around_speech(model, rows):
+    quiet = torch.zeros(100, CHANNELS)
+    quiet[:, :80] = -1.8
+    around = torch.cat([quiet, rows, quiet])
+    torch.testing.assert_close(
+        model.ear.listen(around),
+        model.ear.listen(torch.cat([quiet[:5], rows, quiet[:5]])),
+        atol=1e-5,
+        rtol=1e-5,
+    )
+
+
+def test_it_learns_to_say_what_it_is_shown(rows):
+    """A few steps on one answer make that answer likelier: gradients reach everything but the ear."""
+    from auteur.data.answers import padded
+    from auteur.expression.audio_lm.prompts import answer_text
+    from auteur.train.audio_lm import answer_loss, blurred_numbers
+
+    model = tiny_audio_lm().train()
+    model.ear.requires_grad_(False)
+    text = answer_text(Order.EMOTION_THEN_UNITS, emotion="happy", frames=[((11, 0.5), (12, 0.5))] * 6)
+    batch = padded([vocabulary.tokens_of(text)], [-1]) | {
+        "asked": torch.tensor([[vocabulary.order_token(Order.EMOTION_THEN_UNITS), vocabulary.PAD]]),
+        "rows": rows[None],
+        "heard": torch.log_softmax(torch.zeros(1, len(HEARD_EMOTIONS)), -1),
+        "frames": torch.tensor(6),
+        "offset": torch.tensor(3),
+    }
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(60):
+        loss = answer_loss(model, batch, blurred_numbers(), 1.0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.35 * losses[0]
+    frames, answer = whole_answer(CompactWriter(model), rows, frames=6, order=Order.EMOTION_THEN_UNITS)
+    assert answer.emotion == "happy"
+    assert frames[2] and {i for i, _ in frames[2]} <= {11, 12}
+    assert codec.read(answer.text).frames == frames

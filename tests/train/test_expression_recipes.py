@@ -1,0 +1,119 @@
+"""The expression recipes run on look-alikes and write what loads."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from auteur.errors import UsageError
+from auteur.expression.generator.discriminators import (
+    FrameDiscriminator,
+    SequenceDiscriminator,
+    discriminator_loss,
+)
+from auteur.expression.generator.storage import load_generator
+from auteur.facs import EMOTIONS
+from auteur.train.emotion_classifier import EmotionClassifierRecipe, FaceEmotionClassifier
+from auteur.train.emotion_classifier import train as train_classifier
+from auteur.train.expression_generator import (
+    Data,
+    ExpressionGeneratorRecipe,
+    movement_loss,
+    nearest_of,
+    train,
+)
+from auteur.train.expression_space import fit
+from auteur.weights import load_file, shipped
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+from expression_lookalikes import face, write_deca, write_photographs, write_tracks
+
+pytestmark = pytest.mark.skipif("expression_space" not in shipped(), reason="no expression space ships yet")
+
+
+def test_the_compact_recipe_learns_and_writes(tmp_path: Path):
+    tracks, clips = write_tracks(tmp_path)
+    labels, photos = write_photographs(tmp_path, people=20)
+    data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos)
+    out = tmp_path / "generator.safetensors"
+    shown = train(ExpressionGeneratorRecipe(data, out, steps=6, batch_size=6))
+    assert all(np.isfinite(value) for value in shown.values())
+    generator = load_generator(out)
+    assert generator.config.space == "compact50"
+    assert out.stat().st_size < 3_000_000
+    assert bool(((generator.reach >= 1) & (generator.reach <= 1.6)).all())
+    assert json.loads(out.with_suffix(".jsonl").read_text().splitlines()[-1])["step"] == 6
+
+
+def test_the_full_recipe_runs_on_deca_vectors(tmp_path: Path):
+    deca, clips = write_deca(tmp_path)
+    out = tmp_path / "full.safetensors"
+    train(ExpressionGeneratorRecipe(Data(clips=clips, flame=deca), out, size="full", steps=2, batch_size=4))
+    config = load_generator(out).config
+    assert (config.space, config.hidden, config.noise) == ("flame50", 256, 64)
+
+
+def test_half_a_source_is_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"--data\.flame"):
+        train(
+            ExpressionGeneratorRecipe(
+                Data(clips=tmp_path / "c.csv", tracks=tmp_path), tmp_path / "o.safetensors"
+            )
+        )
+
+
+def test_the_classifier_learns_what_photographs_show(tmp_path: Path):
+    labels, photos = write_photographs(tmp_path)
+    out = tmp_path / "classifier.safetensors"
+    report = train_classifier(EmotionClassifierRecipe(labels, photos, out))
+    assert report.balanced_accuracy > 2 / len(EMOTIONS)
+    model = load_file(FaceEmotionClassifier(), out)
+    chances = model.probabilities(face()[None], np.zeros((1, 52)))
+    assert chances.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_judges_see_the_label():
+    torch.manual_seed(0)
+    vectors, label, strength = torch.randn(4, 32, 50), torch.tensor([0, 1, 2, 3]), torch.ones(4)
+    for judge, shape in ((FrameDiscriminator(50), (4, 32)), (SequenceDiscriminator(50), (4,))):
+        judge.eval()
+        one = judge(vectors, label, strength)
+        assert one.shape == shape
+        assert not torch.allclose(one, judge(vectors, label.flip(0), strength))
+        torch.testing.assert_close(
+            judge(vectors, label, 0 * strength), judge(vectors, label.flip(0), 0 * strength)
+        )
+
+
+def test_hinge_loss_is_0_only_for_sure_judges():
+    assert discriminator_loss(torch.tensor([2.0]), torch.tensor([-2.0])).item() == 0
+    assert discriminator_loss(torch.tensor([0.0]), torch.tensor([0.0])).item() == 2
+
+
+def test_the_nearest_guess_is_taken_row_by_row():
+    real = torch.stack([torch.zeros(5, 3), torch.ones(5, 3)])
+    best, error = nearest_of([torch.zeros(2, 5, 3), torch.ones(2, 5, 3)], real, torch.ones(2, 5))
+    assert torch.equal(best, real)
+    assert error.sum() == 0
+
+
+def test_still_faces_cost_more_than_moving_ones():
+    torch.manual_seed(0)
+    real, other = torch.randn(8, 40, 5), torch.randn(8, 40, 5)
+    assert movement_loss(0.1 * other, real) > 4 * movement_loss(other, real)
+
+
+def test_a_fitted_space_gives_its_clips_back(tmp_path: Path):
+    from auteur.data.expression_tracks import read_motions
+    from auteur.expression.space import CompactExpressionSpace, reconstruction_error_mm
+
+    motions = read_motions(*write_tracks(tmp_path))
+    opening = CompactExpressionSpace.shipped().opening.numpy()
+    shapes = np.random.default_rng(0).normal(size=(20, 478, 3))
+    shapes[:, 468:] = 0
+    space, share = fit(motions, shapes, opening)
+    assert share > 0.9
+    assert reconstruction_error_mm(space, motions[1].displacement_mm).mean() < 0.35
