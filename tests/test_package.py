@@ -14,11 +14,14 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import auteur
+from auteur.media import read_speech, write_audio, write_image
+from auteur.provenance import Mark
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "auteur"
@@ -342,10 +345,14 @@ def test_verbs_on_the_first_page_exist():
     assert named <= VERBS.keys()
 
 
-def test_python_on_the_first_page_runs(film, tmp_path):
+def test_python_on_the_first_page_runs(film, astronaut, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     (tmp_path / "me.mp4").write_bytes(film(8).read_bytes())
+    mark = Mark()
+    write_image(tmp_path / "me.jpg", np.ascontiguousarray(astronaut[0:257, 96:353]), mark=mark)
+    speech = read_speech(ROOT / "examples" / "speech.flac").slice(0, 1)
+    write_audio(tmp_path / "talk.wav", speech, mark=mark)
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(blocks)], capture_output=True, text=True, cwd=tmp_path
     )

@@ -1,7 +1,6 @@
 """Speech in: any recording as mono at the rate the models listen at, with notes about its quality."""
 
 import math
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -97,21 +96,31 @@ def examine_speech(
         if audio.channels not in _MIX_WEIGHTS:
             raise MediaError(f"{source.name} has {audio.channels} channels; give mono, stereo or 5.1")
         meter = _Meter(audio, rate_hz or audio.rate_hz)
-        parts = deque(meter.resampled())
+        samples = _gathered(meter.resampled(), expected=audio.duration_sec, rate_hz=meter.rate_hz)
         duration_sec = Fraction(meter.samples, audio.rate_hz)
         if duration_sec < MIN_SPEECH_SEC:
             raise MediaError(
                 f"{source.name} lasts {float(duration_sec):.3f} s; speech of at least "
                 f"{float(MIN_SPEECH_SEC)} s is needed; choose a longer recording"
             )
-    samples = np.zeros(round(duration_sec * meter.rate_hz), np.float32)
-    filled = 0
-    while parts:  # each part is given back once it is copied: memory holds the sound once
-        part = parts.popleft()[: samples.size - filled]
-        samples[filled : filled + part.size] = part
-        filled += part.size
+    samples.resize(round(duration_sec * meter.rate_hz), refcheck=False)  # in place: cut, or filled with zeros
     samples.setflags(write=False)
     return Waveform(samples=samples, rate_hz=meter.rate_hz), meter.notes()
+
+
+def _gathered(
+    parts: Iterator[NDArray[np.float32]], *, expected: Fraction | None, rate_hz: int
+) -> NDArray[np.float32]:
+    """All parts in one row. Memory holds the sound once if the file says how long it is, twice otherwise."""
+    row = np.zeros(math.ceil((expected or 0) * rate_hz) + rate_hz, np.float32)
+    filled = 0
+    for part in parts:
+        if filled + part.size > row.size:
+            row.resize(2 * (filled + part.size), refcheck=False)
+        row[filled : filled + part.size] = part
+        filled += part.size
+    row.resize(filled, refcheck=False)
+    return row
 
 
 class _Meter:
