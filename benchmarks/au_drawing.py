@@ -21,11 +21,10 @@ from auteur.data.ict_faces import FaceModel, load_ict
 from auteur.face.pose import canonical_face
 from auteur.facs import CONTROLS, CONVENTIONS, au_track, convert
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
-from auteur.motion.storage import shipped_path
 from auteur.signals.topology import IBUG68
 from auteur.synthesis.drawing import draw_lines, draw_mesh
 from auteur.synthesis.warp.mesh import generic_face
-from auteur.weights import load_file
+from auteur.weights import load_shipped
 
 Floats = NDArray[np.floating]
 TO_PICTURE_MM = np.array([10.0, -10.0, -10.0])
@@ -142,7 +141,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     landmark_vertices = json.loads(asked.indices.read_text())["idx_to_landmark_verts"]
-    basis = load_file(AUBasis(), shipped_path("au_basis"))
+    basis = load_shipped(AUBasis(), "au_basis")
     rows = compare(load_ict(asked.ict), landmark_vertices, basis)
     print("unit   cosine  in x, y  same way  ours mm  ICT mm  shapes")
     for row in rows:

@@ -95,7 +95,7 @@ def test_weights_and_sizes_come_back(model, rows, tmp_path):
     assert asdict(loaded.config) == asdict(TINY)
     torch.testing.assert_close(loaded.ear.listen(rows), model.ear.listen(rows))
     save_file(model.state_dict(), path)
-    with pytest.raises(WeightsError, match="no compact audio-language model"):
+    with pytest.raises(WeightsError, match="no audio lm config"):
         storage.load_audio_lm(path)
 
 

@@ -10,8 +10,7 @@ from auteur.motion.au_basis import AUBasis
 from auteur.motion.generator import MotionGenerator
 from auteur.motion.habits import FaceHabits
 from auteur.motion.speech_motion import SpeechMotion
-from auteur.motion.storage import shipped_path
-from auteur.weights import load_file
+from auteur.weights import load_shipped
 
 
 @pytest.fixture
@@ -23,12 +22,12 @@ def generator() -> MotionGenerator:
 
 @pytest.fixture(scope="session")
 def basis() -> AUBasis:
-    return load_file(AUBasis(), shipped_path("au_basis"))
+    return load_shipped(AUBasis(), "au_basis")
 
 
 @pytest.fixture(scope="session")
 def habits() -> FaceHabits:
-    return load_file(FaceHabits(), shipped_path("habits"))
+    return load_shipped(FaceHabits(), "habits")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import torch
 from auteur.errors import UsageError
 from auteur.facs import CONTROLS, au_track
 from auteur.motion.au_basis import AUBasis
-from auteur.motion.storage import shipped_path
 from auteur.pipelines.structure import (
     action_units_to_landmarks,
     draw_action_units,
@@ -17,7 +16,7 @@ from auteur.pipelines.structure import (
     drawing_frame,
 )
 from auteur.synthesis.warp.mesh import generic_face
-from auteur.weights import load_file
+from auteur.weights import load_shipped
 
 SIDE = 96
 RIGHT_CORNER, LEFT_CORNER, CHIN = 61, 291, 152
@@ -27,7 +26,7 @@ RIGHT_LID, LEFT_LID = (159, 145), (386, 374)
 
 @pytest.fixture(scope="module")
 def basis() -> AUBasis:
-    return load_file(AUBasis(), shipped_path("au_basis"))
+    return load_shipped(AUBasis(), "au_basis")
 
 
 @pytest.fixture(scope="module")

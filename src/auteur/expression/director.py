@@ -26,6 +26,7 @@ from auteur.expression.authors import Author, CompactAuthor, RegressorAuthor, Ta
 from auteur.expression.hearing import hear
 from auteur.facs import ACTION_UNITS, EMOTIONS, au_track, convert, find_emotion
 from auteur.signals import AUTrack, Waveform
+from auteur.weights import path_of, shipped
 
 SHORTEST_SEC = Fraction(1, 10)
 SHORTEST_EMOTION_SEC = Fraction(1, 2)
@@ -115,17 +116,9 @@ class Director:
             UsageError: There is no such model.
             WeightsError: The installation is damaged.
         """
-        from importlib import resources
-
-        from auteur.weights import shipped
-
         if name not in ("audio_lm", "regressor"):
             raise UsageError(f"there is no model {name!r}; choose audio_lm or regressor")
-        hashes = shipped()
-        if name not in hashes:
-            raise WeightsError(f"the weights {name!r} are missing; reinstall the package")
-        path = Path(str(resources.files("auteur.weights").joinpath(f"{name}.safetensors")))
-        return cls(_author_of(path, sha256=hashes[name]))
+        return cls(_author_of(path_of(name), sha256=shipped()[name]))
 
     @classmethod
     def from_path(cls, path: Path, *, adapter: Path | None = None) -> "Director":

@@ -4,22 +4,19 @@ Reviewers of AUHead asked whether a language model is needed for 24 numbers; thi
 Same data, same metrics, no text.
 """
 
-import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.errors import WeightsError
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
 from auteur.expression.hearing import CHANNELS
-from auteur.weights import load_file
+from auteur.weights import load_file, metadata_of, read_config
 
-_KEY = "regressor"
+_KIND = "regressor"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +91,7 @@ class Regressor(nn.Module):
 
 def config_to_metadata(config: RegressorConfig) -> dict[str, str]:
     """Returns the safetensors metadata that keeps the sizes beside the weights."""
-    return {_KEY: json.dumps(dataclasses.asdict(config))}
+    return metadata_of(_KIND, config)
 
 
 def load_regressor(path: Path | str, *, sha256: str | None = None) -> Regressor:
@@ -103,12 +100,9 @@ def load_regressor(path: Path | str, *, sha256: str | None = None) -> Regressor:
     Raises:
         WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
     """
-    from safetensors import SafetensorError, safe_open
+    return load_file(Regressor(read_config(path, _KIND, _config)), path, sha256=sha256)
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            saved = json.loads((file.metadata() or {})[_KEY])
-        config = RegressorConfig(**(saved | {"dilations": tuple(saved["dilations"])}))
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{str(path)!r} holds no regressor: {error}; train it again") from error
-    return load_file(Regressor(config), path, sha256=sha256)
+
+def _config(saved: dict[str, Any]) -> RegressorConfig:
+    saved["dilations"] = tuple(saved["dilations"])
+    return RegressorConfig(**saved)

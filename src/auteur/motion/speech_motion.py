@@ -17,11 +17,11 @@ from auteur.motion.habits import FaceHabits
 from auteur.motion.mouth import fused_gap, lip_gap, with_lip_gap
 from auteur.motion.own_expression import OwnExpression, closing
 from auteur.motion.portrait import apply_to
-from auteur.motion.storage import load_generator, shipped_path
+from auteur.motion.storage import load_generator
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
 from auteur.speech.features import SpeechAnalysis
 from auteur.speech.phones import ARTICULATIONS
-from auteur.weights import load_file, shipped
+from auteur.weights import load_shipped, path_of, shipped
 
 Floats = NDArray[np.floating]
 
@@ -146,13 +146,12 @@ class SpeechMotion:
         Raises:
             WeightsError: The installation is damaged, or `generator` is no weights file of the recipe.
         """
-        hashes = shipped()
         return cls(
-            generator=load_generator(shipped_path("motion"), sha256=hashes.get("motion"))
+            generator=load_generator(path_of("motion"), sha256=shipped()["motion"])
             if generator is None
             else load_generator(generator),
-            basis=load_file(AUBasis(), shipped_path("au_basis"), sha256=hashes.get("au_basis")),
-            habits=load_file(FaceHabits(), shipped_path("habits"), sha256=hashes.get("habits")),
+            basis=load_shipped(AUBasis(), "au_basis"),
+            habits=load_shipped(FaceHabits(), "habits"),
         )
 
     def generate(

@@ -1,19 +1,18 @@
 """Speech features at any frame rate: what a face needs to know about a voice, not whose it is."""
 
-import dataclasses
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auteur.errors import UsageError, WeightsError
+from auteur import weights
+from auteur.errors import UsageError
 from auteur.signals import Waveform
 from auteur.speech.mel import (
     Level,
@@ -28,6 +27,8 @@ from auteur.speech.mel import (
 )
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder
 from auteur.speech.phones import ARTICULATIONS
+
+_KIND = "speech_encoder"
 
 
 class SpeechFeatures(Protocol):
@@ -113,9 +114,7 @@ class CompactSpeechFeatures:
         Raises:
             WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
         """
-        from auteur.weights import load_file
-
-        return cls(load_file(CompactSpeechEncoder(read_config(path)), path))
+        return cls(weights.load_file(CompactSpeechEncoder(read_config(path)), path))
 
     @classmethod
     def shipped(cls) -> "CompactSpeechFeatures":
@@ -124,9 +123,7 @@ class CompactSpeechFeatures:
         Raises:
             WeightsError: The installation is damaged.
         """
-        from auteur.weights import load_shipped
-
-        return cls(load_shipped(CompactSpeechEncoder(), "speech_encoder"))
+        return cls(weights.load_shipped(CompactSpeechEncoder(), "speech_encoder"))
 
     @property
     def dim(self) -> int:
@@ -162,8 +159,10 @@ class CompactSpeechFeatures:
         mel = self._config.mel
         samples = waveform.resample(mel.rate_hz).samples
         level = self._level(samples)
-        parts = [self._describe(samples, first, level) for first in self._chunk_starts(samples)]
-        features, phones = (torch.cat(each) for each in zip(*parts, strict=True))
+        starts = self._chunk_starts(samples)
+        features, phones = map(
+            torch.cat, zip(*(self._describe(samples, first, level) for first in starts), strict=True)
+        )
         network_rate = Fraction(mel.frames_per_sec, 2)
         features = at_frame_rate(features, network_rate, rate, frames)
         embedding = self._config.embedding
@@ -222,7 +221,7 @@ def _mel_between(samples: NDArray[np.float32], first: int, last: int, config: Me
 
 def config_to_metadata(config: CompactSpeechConfig) -> dict[str, str]:
     """Returns the safetensors metadata that keeps an encoder's config beside its weights."""
-    return {"speech_encoder": json.dumps(dataclasses.asdict(config))}
+    return weights.metadata_of(_KIND, config)
 
 
 def read_config(path: Path | str) -> CompactSpeechConfig:
@@ -231,16 +230,11 @@ def read_config(path: Path | str) -> CompactSpeechConfig:
     Raises:
         WeightsError: The file is missing, is not a safetensors file, or holds no config of this kind.
     """
-    from safetensors import SafetensorError, safe_open
+    return weights.read_config(path, _KIND, _config)
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            saved = json.loads((file.metadata() or {})["speech_encoder"])
-        saved["mel"] = MelConfig(**saved["mel"])
-        for name in ("dilations", "looks_ahead", "lips_dilations"):
-            saved[name] = tuple(saved[name])
-        return CompactSpeechConfig(**saved)
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise WeightsError(
-            f"{str(path)!r} holds no speech encoder config: {error}; train it again"
-        ) from error
+
+def _config(saved: dict[str, Any]) -> CompactSpeechConfig:
+    for name in ("dilations", "looks_ahead", "lips_dilations"):
+        saved[name] = tuple(saved[name])
+    saved["mel"] = MelConfig(**saved["mel"])
+    return CompactSpeechConfig(**saved)

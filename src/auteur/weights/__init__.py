@@ -1,20 +1,23 @@
 """The weights that ship with the package, and the one way to put tensors from a file into a model."""
 
+import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor, nn
 
 from auteur.errors import WeightsError
 
 Model = TypeVar("Model", bound=nn.Module)
+Config = TypeVar("Config")
 
 
 @cache
@@ -35,10 +38,42 @@ def load_shipped(model: Model, name: str) -> Model:
     Raises:
         WeightsError: There are none of that name, or they are missing, damaged or not of this shape.
     """
+    return load_file(model, path_of(name), sha256=shipped()[name])
+
+
+def path_of(name: str) -> Path:
+    """Returns the path of shipped weights.
+
+    Raises:
+        WeightsError: There are none of that name.
+    """
     if name not in shipped():
         raise WeightsError(f"no weights {name!r} ship with this version; there are {', '.join(shipped())}")
-    path = Path(str(resources.files("auteur.weights").joinpath(f"{name}.safetensors")))
-    return load_file(model, path, sha256=shipped()[name])
+    return Path(str(resources.files("auteur.weights").joinpath(f"{name}.safetensors")))
+
+
+def metadata_of(kind: str, config: Any) -> dict[str, str]:
+    """Returns the safetensors metadata that keeps a model's config, a dataclass, beside its weights."""
+    return {kind: json.dumps(dataclasses.asdict(config))}
+
+
+def read_config(path: Path | str, kind: str, build: Callable[[dict[str, Any]], Config]) -> Config:
+    """Returns the config that `metadata_of` kept in a weights file.
+
+    Args:
+        path: The safetensors file.
+        kind: What kind of model it must be.
+        build: Makes the config of what was saved.
+
+    Raises:
+        WeightsError: The file is missing, is no safetensors file, or holds no config of this kind.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return build(json.loads((file.metadata() or {})[kind]))
+    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        what = kind.replace("_", " ")
+        raise WeightsError(f"{str(path)!r} holds no {what} config: {error}; train it again") from error
 
 
 def load_file(model: Model, path: Path | str, *, sha256: str | None = None) -> Model:

@@ -1,20 +1,18 @@
 """The compact audio-language model and its sizes in one safetensors file."""
 
-import dataclasses
-import json
 from pathlib import Path
+from typing import Any
 
-from auteur.errors import WeightsError
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
 from auteur.expression.audio_lm.listener import ListenerConfig
-from auteur.weights import load_file
+from auteur.weights import load_file, metadata_of, read_config
 
-_KEY = "audio_lm"
+_KIND = "audio_lm"
 
 
 def config_to_metadata(config: AudioLMConfig) -> dict[str, str]:
     """Returns the safetensors metadata that keeps the model's sizes beside its weights."""
-    return {_KEY: json.dumps(dataclasses.asdict(config))}
+    return metadata_of(_KIND, config)
 
 
 def load_audio_lm(path: Path | str, *, sha256: str | None = None) -> AudioLM:
@@ -23,14 +21,9 @@ def load_audio_lm(path: Path | str, *, sha256: str | None = None) -> AudioLM:
     Raises:
         WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
     """
-    from safetensors import SafetensorError, safe_open
+    return load_file(AudioLM(read_config(path, _KIND, _config)), path, sha256=sha256)
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            saved = json.loads((file.metadata() or {})[_KEY])
-        config = AudioLMConfig(**(saved | {"ear": ListenerConfig(**saved["ear"])}))
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise WeightsError(
-            f"{str(path)!r} holds no compact audio-language model: {error}; train it again"
-        ) from error
-    return load_file(AudioLM(config), path, sha256=sha256)
+
+def _config(saved: dict[str, Any]) -> AudioLMConfig:
+    saved["ear"] = ListenerConfig(**saved["ear"])
+    return AudioLMConfig(**saved)
