@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -177,3 +178,117 @@ def test_controls_are_read_as_pairs():
     for bad in ("AU1", "=0.5", "AU1=", "AU1=much"):
         with pytest.raises(UsageError, match="NAME=VALUE"):
             parse_pairs((bad,), "--au")
+
+
+@pytest.fixture(scope="module")
+def denoiser(tmp_path_factory) -> Path:
+    """A file of the compact denoiser, as small as it comes, with random weights."""
+    pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
+    from auteur.synthesis.denoiser.builder import build_denoiser
+    from auteur.synthesis.denoiser.config import TemporalConfig, UNetConfig
+    from auteur.synthesis.denoiser.presets import PRESETS
+    from auteur.synthesis.denoiser.storage import save_denoiser
+
+    config = PRESETS["compact"].config
+    unet = UNetConfig(widths=(8, 16), attends=(False, True), layers=1, heads=2, groups=4, context_width=None)
+    small = replace(
+        config,
+        patch=16,
+        unet=unet,
+        temporal=TemporalConfig(levels=(False, True), heads=2, groups=4),
+        landmarks=replace(config.landmarks, downscale=2, stem=(4, 8), head=4),
+        audio=replace(config.audio, hidden=8, tokens=2, width=8, head=4),
+        au=None,
+        past=replace(config.past, head=4),
+    )
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_denoiser(build_denoiser(small, seed=0), path)
+    return path
+
+
+def test_a_denoiser_file_paints(folder, denoiser, capsys):
+    painted = ["--preset", str(denoiser), "--steps", "1", "--audio-guidance", "2", "--device", "cpu"]
+    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *painted, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["frames"] == 12 and len(result["models"]["denoiser"]) == 12
+    assert main(["verify", "out.mp4"]) == 0
+    record = provenance.verify("out.mp4").sidecar
+    assert record is not None
+    assert record.mark.settings["steps"] == 1 and record.mark.settings["audio_guidance"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--steps", "4"], 2, "steps: no effect with the preset compact"),
+        (["--au-guidance", "2"], 2, "au_guidance: no effect"),
+        (["--audio-guidance", "2"], 2, "audio_guidance: no effect"),
+        (["--window", "2"], 2, "window: no effect"),
+        (["--device", "cuda"], 2, "no effect"),
+        (["--preset", "WEIGHTS", "--steps", "0"], 2, "between 1 and 1000"),
+        (["--preset", "WEIGHTS", "--au-guidance", "21"], 2, "between 0 and 20"),
+        (["--preset", "WEIGHTS", "--au-guidance", "2"], 2, "no plug for it"),
+        (["--preset", "WEIGHTS", "--window", "99"], 2, "between 1 and 32"),
+        (["--preset", "WEIGHTS", "--device", "tpu"], 2, "choose cpu or cuda"),
+        (["--preset", "absent.safetensors"], 3, "absent.safetensors"),
+        (["--preset", "cut.safetensors"], 3, "cut.safetensors"),
+        (["--preset", "pickle.safetensors"], 3, "not a safetensors file"),
+        (["--preset", "other.safetensors"], 3, "holds no denoiser"),
+        (["--preset", "me.png"], 3, "not a safetensors file"),
+        (["--preset", "weights/"], 3, "denoiser.safetensors"),
+        (["--preset", "full"], 2, "name a folder"),
+    ],
+)
+def test_bad_painting_ends_with_one_line_and_nothing_written(
+    folder, denoiser, capsys, arguments, code, message
+):
+    import torch
+    from safetensors.torch import save_file
+
+    Path("cut.safetensors").write_bytes(denoiser.read_bytes()[:5000])
+    torch.save({"weight": torch.zeros(3)}, "pickle.safetensors")
+    save_file({"weight": torch.zeros(3)}, "other.safetensors")
+    Path("weights").mkdir()
+    before = sorted(folder.iterdir())
+    given = [str(denoiser) if one == "WEIGHTS" else one for one in arguments]
+    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *given]) == code
+    error = capsys.readouterr().err.strip()
+    assert message in error and len(error.splitlines()) == 1
+    assert sorted(folder.iterdir()) == before
+
+
+def test_out_of_memory_names_what_to_lower(folder, denoiser, capsys, monkeypatch):
+    import torch
+
+    from auteur.synthesis.denoiser.network import VideoDenoiser
+
+    def too_much(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(VideoDenoiser, "forward", too_much)
+    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", "--preset", str(denoiser)]) == 2
+    assert "lower the window from 8 frames" in capsys.readouterr().err
+    assert not Path("out.mp4").exists()
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_the_default_preset_loads_no_library_of_the_extras(folder):
+    done = run_python(
+        "import sys; from auteur.cli import main\n"
+        "code = main(['generate', 'me.png', 'talk.wav', '-o', 'out.mp4'])\n"
+        "print(code, [name for name in ('diffusers', 'transformers', 'peft') if name in sys.modules])"
+    )
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+
+
+def test_a_missing_diffusers_is_one_line_that_names_the_extra(folder, denoiser):
+    done = run_python(
+        "import sys; sys.modules['diffusers'] = None\n"
+        "from auteur.cli import main\n"
+        f"sys.exit(main(['generate', 'me.png', 'talk.wav', '-o', 'out.mp4', '--preset', {str(denoiser)!r}]))"
+    )
+    assert done.returncode == 2
+    assert "auteur-face[full]" in done.stderr and len(done.stderr.strip().splitlines()) == 1

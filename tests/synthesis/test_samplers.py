@@ -272,3 +272,15 @@ def test_halvings():
 def test_student_times_are_where_its_steps_start():
     times = draw_student_times(500, 4, torch.Generator().manual_seed(0))
     assert set(np.unique(times.numpy())) == {0.25, 0.5, 0.75, 1.0}
+
+
+@pytest.mark.parametrize("process", [Flow(), Diffusion()])
+def test_the_network_is_told_the_time_exactly_whatever_the_sample_is_in(process):
+    told: list[float] = []
+
+    def predict(now, rows):
+        told.append(float(rows[0]))
+        return torch.zeros_like(now)
+
+    sample(process, predict, torch.zeros(1, 2, dtype=torch.bfloat16), 1)
+    assert 998 < told[0] < 1000

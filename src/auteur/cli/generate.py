@@ -94,8 +94,7 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
     # It takes torch: not before the arguments are known to be good.
     from auteur.pipelines.talking_head import TalkingHead
 
-    if arguments.preset == "compact":
-        one_thread()
+    one_thread()
     head = TalkingHead.from_pretrained(arguments.preset, device=arguments.device)
     video = head.perform(arguments.portrait, arguments.speech, asked, settings, face=arguments.face)
     for line in video.notes:
@@ -111,7 +110,7 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
         "seed": arguments.seed,
         "route": settings.route,
         "preset": arguments.preset,
-        "models": head.models,
+        "models": video.models,
         "also_written": [str(path) for path in extras],
     }
     print(json_text.dumps(result) if arguments.json else f"{arguments.out}: {video.frame_count} frames")

@@ -50,6 +50,11 @@ class Performance:
             resolve(name)
         self.constants()
 
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether what to show is left to the speech."""
+        return self.emotion is None and not self.action_units and self.track is None
+
     def constants(self) -> dict[str, float]:
         """Returns what is asked for throughout, by control of the convention "facs".
 

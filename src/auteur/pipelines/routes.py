@@ -49,6 +49,8 @@ class Route:
     expression: str | None
     """"module:function" that returns an `Expression`, imported when it is used; None where nothing stands
     before the motion and emotions are fixed prototypes."""
+    weights: tuple[str, ...] = ()
+    """Shipped weights of that stage."""
 
     def load(self) -> Expression | None:
         """Returns its first stage with the weights that ship with the package."""
@@ -64,25 +66,28 @@ ROUTES: dict[str, Route] = {
     "auhead": Route(
         "an audio-language model hears the emotion and writes Action Units (paper A)",
         expression="auteur.expression.director:expression",
+        weights=("audio_lm",),
     ),
     "emodiffhead": Route(
         "an emotion and its strength drive an expression trajectory (paper B)",
         expression="auteur.expression.generator.dial:shipped_dial",
+        weights=("expression_space", "expression_generator"),
     ),
 }
 """Every route by name."""
 
-AUTOMATIC = "landmark"
-"""What "auto" means."""
+HEARD, ASKED = "auhead", "landmark"
+"""What "auto" means when nothing is asked for, and when something is."""
 
 
-def find_route(name: str) -> Route:
-    """Returns the route of a name, or the best one for "auto".
+def find_route(name: str, *, asks_nothing: bool = False) -> Route:
+    """Returns the route of a name. "auto" listens for the emotion unless the user says what to show.
 
     Raises:
         UsageError: There is no such route.
     """
-    route = ROUTES.get(AUTOMATIC if name == "auto" else name)
+    automatic = HEARD if asks_nothing else ASKED
+    route = ROUTES.get(automatic if name == "auto" else name)
     if route is None:
         raise UsageError(f"there is no route {name!r}; choose one of auto, {', '.join(ROUTES)}")
     return route

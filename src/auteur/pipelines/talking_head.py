@@ -1,12 +1,13 @@
 """Portrait + speech + performance → talking video: paper C's route, rendered by warping the portrait."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from auteur.pipelines.performed import performed, with_eyes
 from auteur.pipelines.plotting import plot_performance
 from auteur.pipelines.request import Performance
 from auteur.pipelines.routes import ShapedExpression, find_route
-from auteur.pipelines.settings import Settings, denoiser_path, painting_of
+from auteur.pipelines.settings import Settings, denoiser_path, mark_of, painting_of
 from auteur.signals import AUTrack, LandmarkTrack, Waveform
 from auteur.speech.features import CompactSpeechFeatures
 from auteur.synthesis.warp import PortraitWarper
@@ -79,9 +80,14 @@ class TalkingVideo:
         self._for_sheet: dict[int, Frames] = {}
 
     def paint_with(self, painter: "Painter") -> "TalkingVideo":
-        """Has its frames painted by a denoiser on top of the warp; returns itself."""
+        """Has the frames painted by a denoiser on top of the warp; returns itself."""
         self._painter = painter
         return self
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Version of every model that had a part in it, by name."""
+        return dict(self._mark.models)
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -140,8 +146,7 @@ class TalkingVideo:
     def _painted(self, painter: "Painter") -> Iterator[Frames]:
         from auteur.pipelines.painting import Painting
 
-        rate, count = self._settings.fps, self.frame_count
-        asked = self.au_track
+        rate, count, asked = self._settings.fps, self.frame_count, self.au_track
         painting = Painting(
             painter,
             self._warper,
@@ -154,10 +159,12 @@ class TalkingVideo:
         settings = painter.settings(**self._settings.painting)
         chosen = set(spread(count))
         made = painting.frames(self.landmarks, count=count, seed=self._settings.seed, settings=settings)
+        kept: dict[int, Frames] = {}
         for number, frame in enumerate(made):
             if number in chosen:
-                self._for_sheet[number] = frame
+                kept[number] = frame
             yield frame
+        self._for_sheet = kept
 
     def _rendered(self, track: LandmarkTrack) -> Frames:
         rendered = self._warper.render(torch.from_numpy(np.array(track.values)))
@@ -210,9 +217,8 @@ class TalkingVideo:
         if self._painter is None:
             frames = [self._rendered(track)[0] for track in tracks]
         else:
-            if len(self._for_sheet) < len(tracks):
-                for _ in self.frames():  # painted in order, each window after the one before
-                    pass
+            if not self._for_sheet:  # painted in order, each window after the one before
+                deque(self.frames(), maxlen=0)
             frames = [self._for_sheet[number] for number in spread(self.frame_count)]
         sheet = contact_sheet(frames, np.concatenate([track.values for track in tracks]))
         write_image(path, sheet, mark=self._mark, overwrite=overwrite)
@@ -316,7 +322,7 @@ class TalkingHead:
             mover=self._mover,
             settings=settings,
             voice=waveform,
-            mark=_mark(portrait, speech, asked, settings, models=self.models, painting=painting),
+            mark=mark_of(portrait, speech, asked, settings, models=self.models, painting=painting),
             notes=notes,
         )
         return video if self._painter is None else video.paint_with(self._painter)
@@ -324,7 +330,7 @@ class TalkingHead:
     def _perform(self, speech: Waveform, asked: Performance, settings: Settings) -> Motion:
         analysis = self._speech.analyse(speech, MOTION_RATE)
         frames = len(analysis.features)
-        stage = find_route(settings.route).load()
+        stage = find_route(settings.route, asks_nothing=asked.asks_nothing).load()
         emotion = None if asked.emotion is None else find_emotion(asked.emotion)
         expression, shape = None, None
         if isinstance(stage, ShapedExpression):
@@ -342,8 +348,10 @@ class TalkingHead:
             temperature=settings.temperature,
             habits=Habits(blinks=settings.blinks, gaze=settings.gaze, head=settings.head),
         )
-        # What a route makes of the speech directs the whole face, as a track does.
-        takeover = asked.takeover(frames) if stage is None else np.ones(frames)
+        # What a named route makes of the speech directs the whole face, as a track does; what is only heard
+        # leaves the portrait's own expression where it is.
+        is_named = stage is not None and settings.route != "auto"
+        takeover = np.ones(frames) if is_named else asked.takeover(frames)
         return replace(motion, takeover=takeover, shape=shape, shown=shown)
 
 
@@ -369,35 +377,3 @@ def _notes(heard: SpeechNotes, asked: Performance, speech_sec: Fraction) -> tupl
     if curves is not None and curves.rate != MOTION_RATE:
         notes.append(f"the track has {float(curves.rate):g} frames/s; it was resampled by time")
     return tuple(notes)
-
-
-def _mark(
-    portrait: Path,
-    speech: Path,
-    asked: Performance,
-    settings: Settings,
-    *,
-    models: dict[str, str],
-    painting: dict[str, Any],
-) -> provenance.Mark:
-    inputs = {"portrait": provenance.hash_file(portrait), "speech": provenance.hash_file(speech)}
-    if isinstance(asked.track, Path):
-        inputs["track"] = provenance.hash_file(asked.track)
-    return provenance.Mark(
-        models=models,
-        inputs=inputs,
-        settings={
-            "emotion": asked.emotion,
-            "intensity": asked.intensity,
-            "action_units": dict(asked.action_units),
-            "scales": dict(asked.scales),
-            "route": settings.route,
-            "fps": str(settings.fps),
-            "head": settings.head,
-            "blinks": settings.blinks,
-            "gaze": settings.gaze,
-            "temperature": settings.temperature,
-            **painting,
-        },
-        seed=settings.seed,
-    )

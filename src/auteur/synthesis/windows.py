@@ -19,7 +19,7 @@ from auteur.errors import UsageError
 from auteur.synthesis.conditions import Conditions, Denoiser
 from auteur.synthesis.guidance import Guidance, check_supported, guided
 from auteur.synthesis.noise import video_noise
-from auteur.synthesis.samplers.process import OnStep, Predict, Process
+from auteur.synthesis.samplers.process import OnStep, Predict, Process, model_times
 from auteur.synthesis.samplers.schedule import check_steps, trailing_times
 
 ConditionsOf = Callable[[int, int], Conditions]
@@ -176,6 +176,7 @@ def _window(
     conditions = conditions_of(*span)
     if settings.past and state.past is not None and "past" in denoiser.condition_names:
         conditions = dataclasses.replace(conditions, past=state.past.to(denoiser.device, denoiser.dtype))
+    conditions = denoiser.prepare(conditions)  # once, not in every step
     predict = guided(denoiser, conditions, settings.guidance, at_once=settings.evaluations_at_once)
     noise = video_noise(video.seeds, *span, video.shape).to(denoiser.device)
     return denoise_joined(process, predict, noise, settings.steps, shared=state.shared, on_step=on_step)
@@ -204,7 +205,7 @@ def denoise_joined(
     now, zero = noise, torch.zeros((), dtype=torch.float64)
     for index in range(steps):
         time, next_time = times[index], times[index + 1]
-        rows = process.model_time(time).to(now.device, now.dtype).expand(len(now))
+        rows = model_times(process, time, now)
         prediction = predict(now, rows)
         if shared is not None:
             clean = process.clean(now, prediction, time)

@@ -58,7 +58,7 @@ def load_denoiser(path: Path | str, *, sha256: str | None = None) -> VideoDenois
         WeightsError: The file is missing, damaged, of another kind or holds parts only; all misfits are
             listed.
     """
-    config, names = _read_header(path)
+    config, names = read_header(path)
     if missing := set(parts_in(config)) - set(names):
         raise WeightsError(
             f"{str(path)!r} lacks {', '.join(sorted(missing))}; "
@@ -76,7 +76,7 @@ def load_parts(denoiser: VideoDenoiser, path: Path | str, *, sha256: str | None 
         WeightsError: The file is missing, damaged, of another kind, or its parts have other sizes or are not
             in this model; all misfits are listed.
     """
-    config, names = _read_header(path)
+    config, names = read_header(path)
     if unknown := set(names) - set(part_names(denoiser)):
         raise WeightsError(
             f"{str(path)!r} holds {', '.join(sorted(unknown))}, which this model has no part for; "
@@ -110,7 +110,12 @@ def _build(config: DenoiserConfig, path: Path | str) -> VideoDenoiser:
     return build_denoiser(config)
 
 
-def _read_header(path: Path | str) -> tuple[DenoiserConfig, tuple[str, ...]]:
+def read_header(path: Path | str) -> tuple[DenoiserConfig, tuple[str, ...]]:
+    """Returns the config of a file's denoiser and the names of the parts that it holds.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or no denoiser's.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from auteur.errors import UsageError
-from auteur.synthesis.samplers.process import OnStep, Predict
+from auteur.synthesis.samplers.process import OnStep, Predict, model_times
 from auteur.synthesis.samplers.schedule import MODEL_TIMES, spread, trailing_times
 
 
@@ -66,10 +66,10 @@ def sample_heun(
     now = noise
     for index in range(steps):
         time, next_time = times[index], times[index + 1]
-        slope = predict(now, _rows(process, time, now))
+        slope = predict(now, model_times(process, time, now))
         there = process.step(now, slope, time, next_time)
         if next_time > 0:
-            end_slope = predict(there, _rows(process, next_time, now))
+            end_slope = predict(there, model_times(process, next_time, now))
             there = process.step(now, (slope + end_slope) / 2, time, next_time)
         now = there
         if on_step:
@@ -89,7 +89,3 @@ def logit_normal_times(
         raise UsageError(f"logit-normal times of mean {mean}, deviation {deviation}: deviation must exceed 0")
     normal = torch.randn(count, generator=generator, dtype=torch.float64)
     return torch.sigmoid(mean + deviation * normal)
-
-
-def _rows(process: Flow, time: Tensor, like: Tensor) -> Tensor:
-    return process.model_time(time).to(like.device, like.dtype).expand(len(like))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from auteur.synthesis.samplers.schedule import trailing_times
@@ -75,8 +76,17 @@ def sample(
     now = noise
     for index in range(steps):
         time, next_time = times[index], times[index + 1]
-        rows = process.model_time(time).to(now.device, now.dtype).expand(len(now))
+        rows = model_times(process, time, now)
         now = process.step(now, predict(now, rows), time, next_time)
         if on_step:
             on_step(index + 1, steps)
     return now
+
+
+def model_times(process: Process, time: Tensor, like: Tensor) -> Tensor:
+    """Returns what the network is told as `time`, one number per row of `like`, at least float32.
+
+    In bfloat16, 999 would be 1000.
+    """
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return process.model_time(time).to(like.device, dtype).expand(len(like))

@@ -1,0 +1,151 @@
+"""Denoisers by what the user names: a file, or a folder of the papers' size."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from auteur import provenance
+from auteur.errors import UsageError, WeightsError
+from auteur.pipelines.painting import Painter
+from auteur.speech.features import SpeechFeatures
+from auteur.synthesis.conditioners.layers import diffusers_module
+from auteur.synthesis.denoiser.config import DenoiserConfig
+from auteur.synthesis.denoiser.network import VideoDenoiser
+from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, read_header
+from auteur.synthesis.full.device import full_size_device
+from auteur.synthesis.full.image_encoder import PortraitEncoder
+from auteur.synthesis.full.latents import LatentSpace
+from auteur.synthesis.full.loading import BaseFolders, load_base
+
+DENOISER_FILE = "denoiser.safetensors"
+LAYOUT = (
+    f"{DENOISER_FILE} (what training saved), unet/ and motion_adapter/ where that file holds parts only, "
+    "vae/, image_encoder/ and speech_encoder/"
+)
+
+
+def load_painter(
+    path: Path, *, speech: SpeechFeatures, device: str | None = None, size_px: int | None = None
+) -> Painter:
+    """Returns the denoiser of a file, or of a folder of the papers' size, with what it needs around it.
+
+    Args:
+        path: What `save_denoiser` wrote; or a folder that holds it as "denoiser.safetensors" beside the
+            published parts, each as `save_pretrained` wrote it.
+        speech: The compact speech encoder, for models that listen to it.
+        device: "cpu" or "cuda"; None: CUDA where there is one. A folder needs CUDA unless "cpu" is said.
+        size_px: Side of the square it paints; None: the preset's, 256 in pixels and 512 in latents.
+
+    Raises:
+        UsageError: There is no such device, or a library is missing; the message says what to install.
+        WeightsError: The weights are missing, damaged or do not fit.
+    """
+    chosen = _device(device)
+    diffusers_module("diffusers")  # what is missing is the library, not something in the file
+    if path.is_dir():
+        return _of_folder(path, speech, chosen if device else None, size_px or PRESETS["auhead"].height_px)
+    denoiser = load_denoiser(path).to(chosen)
+    if denoiser.config.channels != 3:
+        raise WeightsError(
+            f"{str(path)!r} paints {denoiser.config.channels} channels of latents, not pixels; name a folder "
+            f"that holds {LAYOUT}"
+        )
+    return Painter(
+        denoiser=denoiser,
+        size_px=_checked(size_px or PRESETS["compact"].height_px, denoiser.config.size_multiple),
+        speech=_fitting(speech, denoiser.config, path),
+        version=provenance.hash_file(path)[:12],
+    )
+
+
+def say_what_full_needs() -> UsageError:
+    """Returns the error of a user who asks for the papers' size without naming weights."""
+    need = f"the papers' size ships without weights: name a folder as preset, which holds {LAYOUT}"
+    try:
+        full_size_device(PRESETS["auhead"].config)
+    except UsageError as error:
+        return UsageError(f"{need}; and {error}")
+    return UsageError(need)
+
+
+def _of_folder(path: Path, speech: SpeechFeatures, device: torch.device | None, size_px: int) -> Painter:
+    file = path / DENOISER_FILE
+    if not file.is_file():
+        raise WeightsError(f"{str(path)!r} holds no {DENOISER_FILE}; such a folder has {LAYOUT}")
+    config, _ = read_header(file)
+    place = device or full_size_device(config)
+    dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
+    denoiser = _denoiser_of(path, config, dtype).to(place, dtype)
+    latents = LatentSpace(path / "vae", device=place, dtype=dtype)
+    size_px = _checked(size_px, denoiser.config.size_multiple * latents.downscale)
+    if denoiser.config.audio is not None and denoiser.config.audio.features != speech.dim:
+        from auteur.speech.pretrained import TransformersSpeechFeatures
+
+        speech = TransformersSpeechFeatures(path / "speech_encoder", device=place)
+    encoder = None
+    if denoiser.config.identity is not None:
+        encoder = PortraitEncoder(path / "image_encoder", device=place, dtype=dtype)
+        if encoder.features != denoiser.config.identity.features:
+            raise WeightsError(
+                f"the image encoder in {str(path)!r} gives {encoder.features} numbers; the denoiser reads "
+                f"{denoiser.config.identity.features}"
+            )
+    return Painter(
+        denoiser=denoiser,
+        size_px=size_px,
+        latents=latents,
+        image_encoder=encoder,
+        speech=_fitting(speech, denoiser.config, path),
+        version=_version(path),
+    )
+
+
+def _denoiser_of(path: Path, config: DenoiserConfig, dtype: torch.dtype) -> VideoDenoiser:
+    """A whole denoiser from its file, or the parts in its file on top of the published ones."""
+    if not (path / "unet" / "config.json").is_file():
+        return load_denoiser(path / DENOISER_FILE)
+    adapter = path / "motion_adapter"
+    folders = BaseFolders(unet=path, motion_adapter=adapter if adapter.is_dir() else None)
+    denoiser = load_base(config, folders, dtype=dtype)
+    load_parts(denoiser, path / DENOISER_FILE)
+    return denoiser
+
+
+def _fitting(speech: SpeechFeatures, config: DenoiserConfig, path: Path) -> SpeechFeatures | None:
+    if config.audio is None:
+        return None
+    if config.audio.features != speech.dim:
+        raise WeightsError(
+            f"{str(path)!r} listens to {config.audio.features} numbers per frame; the speech encoder gives "
+            f"{speech.dim}"
+        )
+    return speech
+
+
+def _checked(size_px: int, multiple: int) -> int:
+    if size_px < 32 or size_px % multiple:
+        raise UsageError(f"the painted square has {size_px} px a side; it must be a multiple of {multiple}")
+    return size_px
+
+
+def _device(name: str | None) -> torch.device:
+    if name not in (None, "cpu", "cuda"):
+        raise UsageError(f"device is {name!r}; choose cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device is cuda, but there is no CUDA GPU here; choose cpu")
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _version(path: Path) -> str:
+    """Start of one hash of all weights in a folder."""
+    whole = hashlib.sha256()
+    for file in _weights(path):
+        whole.update(provenance.hash_file(file).encode())
+    return whole.hexdigest()[:12]
+
+
+def _weights(path: Path) -> Iterator[Path]:
+    yield from sorted(path.rglob("*.safetensors"))

@@ -1,0 +1,140 @@
+"""How to generate, what a preset names, and what is written down about both."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auteur import provenance, weights
+from auteur.errors import UsageError
+from auteur.motion.speech_motion import MOTION_RATE
+from auteur.pipelines.request import Performance
+from auteur.pipelines.routes import find_route
+
+if TYPE_CHECKING:  # the portrait warp alone needs none of it
+    from auteur.pipelines.painting import Painter
+
+PRESETS = ("compact", "full")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to generate, whatever is performed."""
+
+    seed: int = 0
+    """Of motion, blinks, gaze and head: the same seed gives the same frames."""
+    fps: Fraction = MOTION_RATE
+    """Frames per second of the video."""
+    head: float = 1.0
+    """Factor on head motion; 0 keeps the head still."""
+    blinks: bool = True
+    gaze: bool = True
+    temperature: float = 0.3
+    """How freely the mouth varies, in [0, 2]."""
+    route: str = "auto"
+    """What makes Action Units of the speech (`auteur.pipelines.routes.ROUTES`)."""
+    steps: int | None = None
+    """Of the denoiser, per window of frames; like the next three only with one. None: what suits it."""
+    au_guidance: float | None = None
+    """How much Action Units count to the denoiser: 1 as it learned, more exaggerates; None: 1."""
+    audio_guidance: float | None = None
+    """The same for the speech."""
+    window: int | None = None
+    """Frames that are denoised together; fewer need less memory."""
+
+    @property
+    def painting(self) -> dict[str, Any]:
+        """What is said to the denoiser."""
+        names = ("steps", "au_guidance", "audio_guidance", "window")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def __post_init__(self) -> None:
+        find_route(self.route)
+        if not 1 <= self.fps <= 120:
+            raise UsageError(f"fps is {float(self.fps):g}; it must be between 1 and 120")
+        if not 0 <= self.head <= 3:
+            raise UsageError(f"head is {self.head}; it must be between 0 and 3")
+        if self.painting:
+            from auteur.synthesis.guidance import Guidance
+            from auteur.synthesis.samplers.schedule import check_steps
+
+            check_steps(1 if self.steps is None else self.steps)
+            Guidance(
+                au=1.0 if self.au_guidance is None else self.au_guidance,
+                audio=1.0 if self.audio_guidance is None else self.audio_guidance,
+            )
+
+
+def denoiser_path(preset: Path | str, device: str | None) -> Path | None:
+    """Returns the file or folder that a preset names; None for the warp alone.
+
+    Raises:
+        UsageError: It names nothing, or the device has no effect.
+    """
+    if preset == "compact":
+        if device not in (None, "cpu"):
+            raise UsageError(f"device {device!r} has no effect: the preset compact runs on the CPU")
+        return None
+    if preset == "full":
+        from auteur.pipelines.painters import say_what_full_needs
+
+        raise say_what_full_needs()
+    path = Path(preset)
+    if not path.exists() and path.suffix != ".safetensors" and len(path.parts) < 2:
+        raise UsageError(
+            f"there is no preset {str(preset)!r}; choose one of {', '.join(PRESETS)}, or name a denoiser file"
+        )
+    return path
+
+
+def painting_of(settings: Settings, painter: "Painter | None") -> dict[str, Any]:
+    """Returns what a denoiser is told, defaults included; nothing without one.
+
+    Raises:
+        UsageError: Something is said to a denoiser that is not there, or that it has no plug for.
+    """
+    if painter is not None:
+        windows = painter.settings(**settings.painting)
+        scales = {"au_guidance": windows.guidance.au, "audio_guidance": windows.guidance.audio}
+        return {"steps": windows.steps, "window": windows.frames, **scales}
+    if settings.painting:
+        names = ", ".join(settings.painting)
+        raise UsageError(
+            f"{names}: no effect with the preset compact, which only warps; leave it out, or name "
+            "a denoiser file as preset"
+        )
+    return {}
+
+
+def mark_of(
+    portrait: Path,
+    speech: Path,
+    asked: Performance,
+    settings: Settings,
+    *,
+    models: dict[str, str],
+    painting: dict[str, Any],
+) -> provenance.Mark:
+    """Returns what is written into an output: inputs by hash, models by version, and all settings."""
+    inputs = {"portrait": provenance.hash_file(portrait), "speech": provenance.hash_file(speech)}
+    if isinstance(asked.track, Path):
+        inputs["track"] = provenance.hash_file(asked.track)
+    route = find_route(settings.route, asks_nothing=asked.asks_nothing)
+    return provenance.Mark(
+        models=models | {name: weights.version(name) for name in route.weights},
+        inputs=inputs,
+        settings={
+            "emotion": asked.emotion,
+            "intensity": asked.intensity,
+            "action_units": dict(asked.action_units),
+            "scales": dict(asked.scales),
+            "route": settings.route,
+            "fps": str(settings.fps),
+            "head": settings.head,
+            "blinks": settings.blinks,
+            "gaze": settings.gaze,
+            "temperature": settings.temperature,
+            **painting,
+        },
+        seed=settings.seed,
+    )
