@@ -156,7 +156,10 @@ def test_ctrl_c_while_rendering_leaves_nothing(folder):
     write_audio("talk.wav", Waveform(samples=voice, rate_hz=16000), mark=provenance.Mark(), overwrite=True)
     before = sorted(folder.iterdir())
     command = [sys.executable, "-m", "auteur.cli", "generate", "me.png", "talk.wav"]
+    # Whoever runs the tests in the background has Ctrl-C switched off, and children inherit that.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([*command, "--save-tracks", "tracks"], stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, inherited)
     deadline = time.monotonic() + 120
     while not list(folder.glob(".*.part.mp4")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)

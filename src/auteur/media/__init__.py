@@ -7,7 +7,7 @@ all.
 from auteur.media.audio import read_audio
 from auteur.media.audio_writer import write_audio
 from auteur.media.budget import DEFAULT_BUDGET, Budget
-from auteur.media.image import read_image, write_image
+from auteur.media.image import jpeg_bytes, read_image, resized, write_image
 from auteur.media.probe import MediaInfo, probe
 from auteur.media.speech import SPEECH_RATE_HZ, SpeechNotes, examine_speech, read_speech
 from auteur.media.tags import read_mark_text
@@ -24,11 +24,13 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "examine_speech",
+    "jpeg_bytes",
     "probe",
     "read_audio",
     "read_image",
     "read_mark_text",
     "read_speech",
+    "resized",
     "write_audio",
     "write_image",
 ]

@@ -1,5 +1,6 @@
 """Still pictures in and out."""
 
+import io
 import struct
 import warnings
 from collections.abc import Generator
@@ -137,6 +138,24 @@ def write_image(path: Path | str, image: NDArray[np.uint8], *, mark: Mark, overw
             picture.save(temporary, kind, pnginfo=_png_text(mark))
         else:
             picture.save(temporary, kind, exif=_exif(mark), quality=95)
+
+
+def jpeg_bytes(image: NDArray[np.uint8], *, mark: Mark, quality: int = 82) -> bytes:
+    """Returns a marked JPEG of uint8 RGB [H, W, 3], for pages that hold their pictures themselves.
+
+    Raises:
+        UsageError: The array is not a picture.
+    """
+    check_pixels(image)
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "JPEG", exif=_exif(mark), quality=quality)
+    return out.getvalue()
+
+
+def resized(image: NDArray[np.uint8], width_px: int, height_px: int) -> NDArray[np.uint8]:
+    """Returns uint8 RGB [H, W, 3] at another size, by Lanczos' filter."""
+    check_pixels(image)
+    return np.array(Image.fromarray(image).resize((width_px, height_px), Image.Resampling.LANCZOS))
 
 
 def check_pixels(image: NDArray[np.uint8]) -> None:

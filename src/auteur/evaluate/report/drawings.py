@@ -1,7 +1,6 @@
 """Plots as inline SVG, and pictures and videos as data: nothing on the page is fetched."""
 
 import base64
-import io
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -10,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from auteur.evaluate.statistics import Estimate
+from auteur.media import jpeg_bytes, resized
+from auteur.provenance import Mark
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.floating]
@@ -29,9 +29,8 @@ _KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov
 
 def jpeg_uri(picture: Picture, quality: int = 82) -> str:
     """Returns a picture [H, W, 3] as a data URI."""
-    out = io.BytesIO()
-    Image.fromarray(picture).save(out, "JPEG", quality=quality)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    jpeg = jpeg_bytes(picture, mark=Mark(), quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def contact_sheet(rows: Sequence[Sequence[Picture]], side_px: int = 128) -> Picture:
@@ -40,7 +39,7 @@ def contact_sheet(rows: Sequence[Sequence[Picture]], side_px: int = 128) -> Pict
     sheet = np.full((len(rows) * side_px, columns * side_px, 3), 255, np.uint8)
     for i, row in enumerate(rows):
         for j, picture in enumerate(row):
-            small = np.asarray(Image.fromarray(picture).resize((side_px, side_px), Image.Resampling.LANCZOS))
+            small = resized(picture, side_px, side_px)
             sheet[i * side_px : (i + 1) * side_px, j * side_px : (j + 1) * side_px] = small
     return sheet
 
