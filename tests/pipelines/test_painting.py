@@ -27,6 +27,7 @@ from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.presets import PRESETS
 from auteur.synthesis.denoiser.storage import save_denoiser
 from auteur.synthesis.full.loading import BaseFolders, load_base
+from auteur.synthesis.views import view_frames
 from auteur.synthesis.windows import WindowSettings
 
 MARK = provenance.Mark()
@@ -190,13 +191,15 @@ class TestConditions:
         video, painted = painting
         track = video.landmarks(4, 6)
         warped = painted.conditions(track, 4).warped
-        assert warped.shape == (1, 2, 4, SIZE_PX, SIZE_PX)
+        assert warped.shape == (2, 2, 4, SIZE_PX, SIZE_PX)
         seen = torch.from_numpy(video._rendered(track)[0])
-        assert torch.allclose(warped[0, 0, :3], 2 * crops.cut(seen, painted.frame, SIZE_PX) - 1, atol=1e-5)
-        pixels = crops.apply(painted.frame.matrix(SIZE_PX), track.values[0])[:, :2].round().astype(int)
+        mouth, eyes = (view_frames(track.values[:1], view)[0] for view in ("mouth", "eyes"))
+        assert torch.allclose(warped[0, 0, :3], 2 * crops.cut(seen, mouth, SIZE_PX) - 1, atol=0.02)
+        assert torch.allclose(warped[1, 0, :3], 2 * crops.cut(seen, eyes, SIZE_PX) - 1, atol=0.02)
+        pixels = crops.apply(eyes.matrix(SIZE_PX), track.values[0])[:, :2].round().astype(int)
         for centre in (pixels[468], pixels[473]):  # between the lids
-            assert warped[0, 0, 3, centre[1], centre[0]] < 0.9  # an eye is 2 px high here
-        assert warped[0, 0, 3, pixels[4][1], pixels[4][0]] == 1  # the tip of the nose
+            assert warped[1, 0, 3, centre[1], centre[0]] < 0.9  # an eye is few pixels high here
+        assert warped[1, 0, 3, pixels[4][1], pixels[4][0]] == 1  # the tip of the nose
 
     def test_nothing_asked_is_absent_and_not_neutral(self, painting):
         video, painted = painting
@@ -343,9 +346,9 @@ def test_a_folder_of_the_papers_size_paints_a_clip(models, folder, tmp_path):
         head._painter, video._warper, video._portrait, video._face.landmarks, basis=head._mover.basis
     )
     outside = np.ones(changed.shape[1:], bool)
-    outside[painting._paste.box] = False
+    outside[painting._whole.box] = False
     assert outside.any() and not changed[:, outside].any()
-    assert changed[:, *(side.start for side in painting._paste.box)].max() <= 1  # the corner: a soft border
+    assert changed[:, *(side.start for side in painting._whole.box)].max() <= 1  # the corner: a soft border
 
 
 def test_the_papers_size_says_what_it_needs(models, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from auteur.synthesis.losses import LossSettings
 from auteur.synthesis.noise import step_generator
 from auteur.synthesis.samplers import process_named, sample
 from auteur.train.denoiser import DenoiserRecipe, PhaseTraining, make_accelerator, train, training_loss
-from auteur.train.denoiser_clips import ClipBatch, ClipFolder, write_clip
+from auteur.data.denoiser_clips import ClipBatch, ClipFolder, write_clip
 from auteur.train.denoiser_distill import DistillRecipe, distill
 from auteur.train.denoiser_smoke import SIDE, SmokeClips, shrunk
 from auteur.train.denoiser_state import checkpoints

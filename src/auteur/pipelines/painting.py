@@ -1,11 +1,12 @@
 """Frames through a denoiser: the conditions of a performed video, window by window, and what comes of them.
 
-A denoiser sees a square around the portrait's face. One that is given the warped portrait paints mouth and
-eyes anew: what it changes is added to the warp, which keeps the portrait's full resolution everywhere else.
-One that is not paints the whole square, which is laid over the warp with a soft border.
+A denoiser sees a square around the portrait's face, or squares that follow mouth and eyes, each a row of its
+batch. One that is given the warped portrait paints mouth and eyes anew: what it changes is added to the warp,
+which keeps the portrait's full resolution everywhere else. One that is not paints the whole square, which is
+laid over the warp with a soft border.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +17,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from auteur.errors import UsageError, WeightsError
+from auteur.expression.space import CompactExpressionSpace
 from auteur.face import crops
 from auteur.face.crops import CropFrame
+from auteur.face.pose import without_pose
 from auteur.facs import convert, find_convention
 from auteur.motion.au_basis import AUBasis
-from auteur.pipelines.pasting import LIP_MARGIN, LIPS, Paste, eye_distance, holes, oval, painted_mask
+from auteur.pipelines.pasting import LIP_MARGIN, LIPS, Square, eye_distance, holes, oval, painted_mask
 from auteur.pipelines.structure import action_units_to_landmarks, draw_landmarks, drawing_frame
 from auteur.signals import AUTrack, LandmarkTrack
 from auteur.speech.features import SpeechFeatures
@@ -30,7 +33,8 @@ from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.full.image_encoder import PortraitEncoder
 from auteur.synthesis.full.latents import LatentSpace
 from auteur.synthesis.guidance import Guidance, check_supported
-from auteur.synthesis.samplers import OnStep, process_named
+from auteur.synthesis.samplers import OnStep
+from auteur.synthesis.views import view_frames
 from auteur.synthesis.warp import PortraitWarper
 from auteur.synthesis.warp.mesh import FACE_OVAL
 from auteur.synthesis.windows import Video, WindowSettings, explained_memory, generate
@@ -128,15 +132,16 @@ class Painting:
     ) -> None:
         self._painter, self._warper, self._landmarks, self._basis = painter, warper, landmarks, basis
         self._config = painter.denoiser.config
+        self._space = CompactExpressionSpace.shipped()
         self._heard, self._asked = heard, None if self._config.au is None else asked
         self._numbers = None
         if self._config.au is not None and asked is not None and self._config.au.form == "sequence":
             self._numbers = _sequence(asked, self._config.au.action_units)
-        self.frame = _square(landmarks, portrait, is_whole=self._config.warped is None)
-        self._paste = Paste(self.frame, painter.size_px, portrait.shape[2], portrait.shape[1])
+        self._views: tuple[str | None, ...] = self._config.views or (None,)
+        whole = _square(landmarks, portrait, is_whole=self._config.warped is None)
+        self._whole = Square(whole, painter.size_px, portrait.shape[2], portrait.shape[1])
         self._still = self._still_conditions(portrait)
-        self._warped = torch.zeros(0)
-        self._moved = torch.zeros(0)
+        self._shown = _Shown(torch.zeros(0), torch.zeros(0), [])
 
     def frames(
         self,
@@ -164,77 +169,106 @@ class Painting:
         def conditions(first: int, stop: int) -> Conditions:
             return self.conditions(landmarks(first, stop), first)
 
+        video = Video(
+            frames=count,
+            shape=shape,
+            seeds=(seed,) * len(self._views),
+            noise_common=self._config.noise_common,
+        )
         pieces = generate(
             self._painter.denoiser,
             conditions,
-            Video(frames=count, shape=shape, seeds=(seed,)),
-            process=process_named(self._config.process),
+            video,
+            process=self._config.noising,
             settings=replace(settings, overlap=0),
             on_step=on_step,
         )
         for piece in pieces:
             with explained_memory(settings, shape), torch.inference_mode():
-                made = self._decoded(piece.frames).float().cpu()[0]
-                finished = [self._finish(index, picture) for index, picture in enumerate(made)]
+                made = self._decoded(piece.frames).float().cpu()
+                finished = [self._finish(index, made[:, index]) for index in range(made.shape[1])]
             yield from finished
 
     def conditions(self, track: LandmarkTrack, first: int) -> Conditions:
-        """Returns the conditions of the frames from `first` on that have these landmarks."""
+        """Returns the conditions of the frames from `first` on that have these landmarks; a row per view."""
         config, values = self._config, np.array(track.values)
-        targets = torch.from_numpy(values)
-        self._warped = self._warper.render(targets)
-        self._moved = torch.stack([self._warper.mesh(one).landmarks for one in targets.float()])
+        rows, targets = len(self._views), torch.from_numpy(values)
+        warped = self._warper.render(targets)
+        moved = torch.stack([self._warper.mesh(one).landmarks for one in targets.float()])
+        self._shown = shown = _Shown(warped, moved, [self._squares(moved, view) for view in self._views])
         given: dict[str, Tensor] = {}
         if config.warped is not None:
-            given["warped"] = self._warped_condition()
+            given["warped"] = torch.stack([self._warped_condition(row) for row in range(rows)])
         if config.landmarks is not None:
-            given["landmarks"] = self._drawn(self._moved.numpy())[None]
+            frames = [[square.frame for square in row] for row in shown.squares]
+            given["landmarks"] = torch.stack([self._drawn(moved.numpy(), row) for row in frames])
         if self._asked is not None and config.au is not None:
-            given["au"] = self._action_units(first, len(values), config.au.margin)[None]
+            given["au"] = _for_each(rows, self._action_units(first, len(values), config.au.margin))
+        if config.expression is not None:
+            given["expression"] = _for_each(rows, self._expression(moved.numpy()))
         if config.audio is not None and self._heard is not None:
-            given["audio"] = self._speech(first, len(values), config.audio.window)[None]
+            given["audio"] = _for_each(rows, self._speech(first, len(values), config.audio.window))
             if config.audio.by_region:
-                given["regions"] = self._regions().expand(1, len(values), -1, -1, -1)
+                given["regions"] = self._regions().expand(rows, len(values), -1, -1, -1)
         margin = config.au.margin if "au" in given and config.au is not None else 0
         moving: dict[str, Any] = {
             name: value.to(self._painter.denoiser.device) for name, value in given.items()
         }
         return Conditions(**moving, **self._still, au_margin=margin)
 
+    def _squares(self, moved: Tensor, view: str | None) -> list[Square]:
+        """Where a view is in each frame of landmarks [F, 478, 3] px."""
+        if view is None:
+            return [self._whole] * len(moved)
+        size, whole = self._painter.size_px, self._whole
+        return [
+            Square(frame, size, whole.width_px, whole.height_px) for frame in view_frames(moved.numpy(), view)
+        ]
+
     def _still_conditions(self, portrait: Tensor) -> dict[str, Any]:
-        config, size = self._config, self._painter.size_px
-        painter = self._painter
-        own = 2 * crops.cut(portrait.permute(1, 2, 0), self.frame, size)[None] - 1
+        config, painter, device = self._config, self._painter, self._painter.denoiser.device
+        own = torch.from_numpy(self._landmarks)[None]
+        frames = [self._squares(own, view)[0].frame for view in self._views]
+        cut = [crops.cut(portrait.permute(1, 2, 0), frame, painter.size_px) for frame in frames]
+        pictures = 2 * torch.stack(cut) - 1
         given: dict[str, Any] = {}
         with torch.no_grad():
             if config.reference is not None:
-                picture = self._encoded(own[:, None])[:, 0]
-                given["reference"] = painter.denoiser.reference_features(picture)
+                encoded = self._encoded(pictures[:, None])[:, 0]
+                given["reference"] = painter.denoiser.reference_features(encoded)
             if config.identity is not None and painter.image_encoder is not None:
-                given["identity"] = painter.image_encoder.encode(own).to(painter.denoiser.device)
+                given["identity"] = painter.image_encoder.encode(pictures).to(device)
             if config.landmarks is not None:
-                drawn = self._drawn(self._landmarks[None])
-                given["landmarks_reference"] = drawn.to(self._painter.denoiser.device)
+                drawn = [self._drawn(self._landmarks[None], [frame]) for frame in frames]
+                given["landmarks_reference"] = torch.cat(drawn).to(device)
         return given
 
-    def _warped_condition(self) -> Tensor:
-        """[1, F, C + 1, H, W]: the warp, and 0 where it guesses: beyond the picture and in openings."""
-        size = self._painter.size_px
-        pictures = torch.stack([crops.cut(w.permute(1, 2, 0), self.frame, size) for w in self._warped])
-        points = torch.from_numpy(crops.apply(self.frame.matrix(size), self._moved.numpy()[..., :2])).float()
-        openings = torch.stack([holes(one, self._paste.crop_pixels) for one in points])
-        valid = (self._paste.in_picture * (1 - openings))[:, None]
-        encoded = self._encoded(2 * pictures[None] - 1)
+    def _warped_condition(self, row: int) -> Tensor:
+        """[F, C + 1, H, W]: the warp, and 0 where it guesses: beyond the picture and in openings."""
+        shown, size = self._shown, self._painter.size_px
+        pictures = torch.stack(
+            [square.cut(picture) for square, picture in zip(shown.squares[row], shown.warped, strict=True)]
+        )
+        valid: list[Tensor] = []
+        for square, points in zip(shown.squares[row], shown.moved.numpy(), strict=True):
+            square_px = torch.from_numpy(crops.apply(square.frame.matrix(size), points[:, :2])).float()
+            valid.append(square.in_picture * (1 - holes(square_px, square.own_pixels)))
+        encoded = self._encoded(2 * pictures[None] - 1)[0]
         sides = (encoded.shape[-2], encoded.shape[-1])
-        return torch.cat([encoded.cpu().float(), functional.adaptive_avg_pool2d(valid, sides)[None]], dim=2)
+        mask = functional.adaptive_avg_pool2d(torch.stack(valid)[:, None], sides)
+        return torch.cat([encoded.cpu().float(), mask], dim=1)
 
-    def _drawn(self, landmarks: Floats) -> Tensor:
+    def _drawn(self, landmarks: Floats, frames: Sequence[CropFrame]) -> Tensor:
         """Drawings [F, 3, side, side] of the size that the model reads."""
         config = self._config
         side = self._painter.size_px
         if config.landmarks is not None:
             side = self._painter.side // config.patch * config.landmarks.downscale
-        return draw_landmarks(landmarks, self.frame, size_px=side)
+        return draw_landmarks(landmarks, frames, size_px=side)
+
+    def _expression(self, landmarks: Floats) -> Tensor:
+        """Vectors [F, E] of what the landmarks show, whatever made them move."""
+        return torch.from_numpy(self._space.of_unknown_people(without_pose(landmarks)).astype(np.float32))
 
     def _action_units(self, first: int, count: int, margin: int) -> Tensor:
         """Numbers [F + 2 margin, A] or drawings; the first and the last frame stand for what lies beyond."""
@@ -246,7 +280,7 @@ class Painting:
             self._asked.replace(values=self._asked.values[rows]), self._landmarks, self._basis
         )
         form = "mesh" if self._config.au.form == "mesh" else "lines"
-        return draw_landmarks(moved, self.frame, form=form, size_px=self._painter.size_px)
+        return draw_landmarks(moved, self._whole.frame, form=form, size_px=self._painter.size_px)
 
     def _speech(self, first: int, count: int, window: int) -> Tensor:
         assert self._heard is not None  # noqa: S101 - for the type checker
@@ -255,8 +289,10 @@ class Painting:
 
     def _regions(self) -> Tensor:
         """Where the audio may act, [1, 1, 3, side, side]: beyond the face, on it, on the lips (Hallo)."""
-        own = torch.from_numpy(crops.apply(self.frame.matrix(self._painter.size_px), self._landmarks[:, :2]))
-        positions = self._paste.crop_pixels
+        own = torch.from_numpy(
+            crops.apply(self._whole.frame.matrix(self._painter.size_px), self._landmarks[:, :2])
+        )
+        positions = self._whole.own_pixels
         face = oval(own.float(), FACE_OVAL, 0.0, positions)
         lips = oval(own.float(), LIPS, LIP_MARGIN * eye_distance(own), positions)
         return torch.stack([1 - face, face * (1 - lips), lips])[None, None]
@@ -270,18 +306,36 @@ class Painting:
         return sample.clamp(-1, 1) if latents is None else latents.decode(sample)
 
     def _finish(self, index: int, painted: Tensor) -> Frames:
-        """The full-size frame of a painted square [3, S, S] in [-1, 1]."""
-        warp, picture = self._warped[index].float(), (painted + 1) / 2
-        if self._config.warped is None:
-            result = self._paste.over(warp, 255 * picture, self._paste.border)
-        else:
-            before = crops.cut(self._warped[index].permute(1, 2, 0), self.frame, self._painter.size_px)
-            changed = self._paste.onto(255 * (picture - before))
-            result = warp.clone()
-            rows, columns = self._paste.box
-            mask = painted_mask(self._moved[index, :, :2], self._paste) * self._paste.border
-            result[:, rows, columns] += mask * changed
+        """The full-size frame of painted squares [views, 3, S, S] in [-1, 1]."""
+        warp, points = self._shown.warped[index], self._shown.moved[index, :, :2]
+        result = warp.float()
+        for row, view in enumerate(self._views):
+            square, picture = self._shown.squares[row][index], (painted[row] + 1) / 2
+            rows, columns = square.box
+            if self._config.warped is None:
+                result[:, rows, columns] = square.over(result[:, rows, columns], 255 * picture)
+            else:
+                changed = square.onto(255 * (picture - square.cut(warp)))
+                result[:, rows, columns] += (
+                    painted_mask(points, square.pixels, view) * square.border * changed
+                )
         return result.clamp(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """The window that is being painted."""
+
+    warped: Tensor
+    """uint8 [F, 3, H, W]."""
+    moved: Tensor
+    """What the warp made of the landmarks, [F, 478, 3] px."""
+    squares: list[list[Square]]
+    """By view and frame."""
+
+
+def _for_each(rows: int, values: Tensor) -> Tensor:
+    return values.expand(rows, *values.shape)
 
 
 def _square(landmarks: Floats, portrait: Tensor, *, is_whole: bool) -> CropFrame:

@@ -36,40 +36,60 @@ _BORDER = 0.08
 """Width of the soft border of a painted square, as a share of its side."""
 
 
-class Paste:
-    """From the pixels of a square crop back to those of the picture."""
+class Square:
+    """A square crop of a picture, and the way back from its pixels to those of the picture.
 
-    def __init__(self, frame: CropFrame, size_px: int, width: int, height: int) -> None:
+    Args:
+        frame: Where it is.
+        size_px: Its side in pixels of its own.
+        width_px: Of the picture.
+        height_px: Of the picture.
+    """
+
+    def __init__(self, frame: CropFrame, size_px: int, width_px: int, height_px: int) -> None:
+        self.frame, self.size_px, self.width_px, self.height_px = frame, size_px, width_px, height_px
         x, y = frame.center_px
-        half = frame.side_px / 2
-        left, top = max(0, int(np.floor(x - half))), max(0, int(np.floor(y - half)))
-        right, bottom = min(width, int(np.ceil(x + half))), min(height, int(np.ceil(y + half)))
+        half = frame.side_px / 2 * (abs(np.cos(frame.roll_rad)) + abs(np.sin(frame.roll_rad)))
+        left, right = _within(x - half, x + half, width_px)
+        top, bottom = _within(y - half, y + half, height_px)
         self.box = (slice(top, bottom), slice(left, right))
+        """Rows and columns of the picture that hold it."""
         self.pixels = _positions(top, bottom, left, right)
-        """[h, w, 2] px of the picture."""
-        self.crop_pixels = _positions(0, size_px, 0, size_px)
-        """[S, S, 2] px of the crop."""
+        """[h, w, 2] px of the picture, in the box."""
+        self.own_pixels = _positions(0, size_px, 0, size_px)
+        """[S, S, 2] px of the square."""
         places = crops.apply(frame.matrix(size_px), self.pixels.numpy())
         # align_corners=False measures from edges: -1 is the left of the first pixel, 1 the right of the last.
         self._grid = torch.from_numpy((2 * places + 1) / size_px - 1).float()
         self.border = smooth_step((1 - self._grid.abs().amax(-1)) / 2 / _BORDER)
-        """1 inside the square, 0 on its border, [h, w]."""
-        there = crops.apply(crops.invert(frame.matrix(size_px)), self.crop_pixels.numpy())
-        known = (there >= -0.5).all(-1) & (there[..., 0] <= width - 0.5) & (there[..., 1] <= height - 0.5)
-        self.in_picture = torch.from_numpy(known).float()
-        """1 where the crop shows the picture, 0 beyond its edges, [S, S]."""
+        """1 inside the square, 0 on its border and beyond, [h, w]."""
 
-    def onto(self, crop: Tensor) -> Tensor:
-        """Returns what a crop [C, S, S] is at the pixels of `box`."""
+    @property
+    def in_picture(self) -> Tensor:
+        """1 where the square shows the picture, 0 beyond its edges, [S, S]."""
+        there = crops.apply(crops.invert(self.frame.matrix(self.size_px)), self.own_pixels.numpy())
+        last = np.array([self.width_px, self.height_px]) - 0.5
+        return torch.from_numpy(((there >= -0.5) & (there <= last)).all(-1)).float()
+
+    def cut(self, picture: Tensor) -> Tensor:
+        """Returns what a picture, uint8 [3, H, W], shows in it, [3, S, S] in [0, 1]."""
+        return crops.cut(picture.permute(1, 2, 0), self.frame, self.size_px)
+
+    def onto(self, own: Tensor) -> Tensor:
+        """Returns what values [C, S, S] of the square are at the pixels of its box, [C, h, w]."""
         return functional.grid_sample(
-            crop[None], self._grid[None], mode="bilinear", padding_mode="border", align_corners=False
+            own[None], self._grid[None], mode="bilinear", padding_mode="border", align_corners=False
         )[0]
 
-    def over(self, picture: Tensor, crop: Tensor, mask: Tensor) -> Tensor:
-        """Returns a picture [3, H, W] with a crop laid over it where `mask` [h, w] says so."""
-        result, (rows, columns) = picture.clone(), self.box
-        result[:, rows, columns] = torch.lerp(result[:, rows, columns], self.onto(crop), mask)
-        return result
+    def over(self, behind: Tensor, own: Tensor) -> Tensor:
+        """Returns the box [3, h, w] with the square laid over it, its border soft."""
+        return torch.lerp(behind, self.onto(own), self.border)
+
+
+def _within(low: float, high: float, size_px: int) -> tuple[int, int]:
+    """The whole pixels that hold a span, in a picture; none if it lies beside."""
+    first = min(max(0, int(np.floor(low))), size_px)
+    return first, max(first, min(size_px, int(np.ceil(high))))
 
 
 def _positions(top: int, bottom: int, left: int, right: int) -> Tensor:
@@ -77,12 +97,18 @@ def _positions(top: int, bottom: int, left: int, right: int) -> Tensor:
     return torch.stack([columns, rows], dim=-1).float()
 
 
-def painted_mask(points: Tensor, paste: Paste) -> Tensor:
-    """Where the mouth and the eyes are in a frame with these points [478, 2] px, at the pixels of `paste`."""
+def painted_mask(points: Tensor, positions: Tensor, view: str | None = None) -> Tensor:
+    """Returns where a denoiser paints, [h, w], in a frame with these points [478, 2] px.
+
+    Args:
+        points: Landmarks.
+        positions: Pixels to ask about, [h, w, 2], measured like the points.
+        view: The mouth or the eyes only (`auteur.synthesis.views`); None: both.
+    """
     unit = eye_distance(points)
-    ovals = [oval(points, LIPS, LIP_MARGIN * unit, paste.pixels)]
-    ovals += [oval(points, eye, _EYE_MARGIN * unit, paste.pixels) for eye in EYES]
-    return torch.stack(ovals).amax(0)
+    chains = {"mouth": [(LIPS, LIP_MARGIN)], "eyes": [(eye, _EYE_MARGIN) for eye in EYES]}
+    wanted = chains[view] if view else [one for some in chains.values() for one in some]
+    return torch.stack([oval(points, chain, share * unit, positions) for chain, share in wanted]).amax(0)
 
 
 def holes(points: Tensor, positions: Tensor) -> Tensor:

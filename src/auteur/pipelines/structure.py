@@ -5,7 +5,7 @@ with the displacement basis D of `auteur.motion.au_basis`; lids close on the por
 Identity, pose and framing are the portrait's, so the drawing and the picture share one camera.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -65,13 +65,13 @@ def action_units_to_landmarks(track: AUTrack, portrait: Floats, basis: AUBasis) 
 
 
 def draw_landmarks(
-    landmarks: Floats, frame: CropFrame, *, form: Form = "lines", size_px: int = 512
+    landmarks: Floats, frame: CropFrame | Sequence[CropFrame], *, form: Form = "lines", size_px: int = 512
 ) -> Tensor:
     """Returns drawings [T, 3, size_px, size_px] in [0, 1] of landmarks [T, 478, 3] px of a picture.
 
     Args:
         landmarks: In pixels of the picture that `frame` lies in.
-        frame: What the drawing shows.
+        frame: What the drawings show; one for all, or one for each.
         form: "lines" (LMK) or "mesh" (RoM).
         size_px: Side of the drawing.
 
@@ -81,7 +81,12 @@ def draw_landmarks(
     """
     if form not in DRAW:
         raise UsageError(f"form {form!r} is unknown; choose {' or '.join(DRAW)}")
-    moved = crops.apply(frame.matrix(size_px), np.asarray(landmarks))
+    moved = np.asarray(landmarks)
+    if isinstance(frame, CropFrame):
+        moved = crops.apply(frame.matrix(size_px), moved)
+    elif len(moved):
+        pairs = zip(frame, moved, strict=True)
+        moved = np.stack([crops.apply(one.matrix(size_px), points) for one, points in pairs])
     points = torch.from_numpy(np.ascontiguousarray(moved, dtype=np.float32))
     blocks = [DRAW[form](block, size_px, size_px) for block in points.split(_FRAMES_AT_ONCE)]
     return torch.cat(blocks) if blocks else torch.zeros(0, 3, size_px, size_px)

@@ -128,6 +128,14 @@ class Conditions:
         flags = {name: torch.zeros_like(p) for name in names if (p := self.presence(name)) is not None}
         return dataclasses.replace(self, present={**self.present, **flags})
 
+    def lacking(self, *names: str) -> "Conditions":
+        """Returns conditions that do not hold the named ones at all."""
+        _known(names)
+        gone: dict[str, Any] = {name: None for name in names}
+        gone |= {companion: None for companion, name in _COMPANIONS.items() if name in names}
+        flags = {name: flag for name, flag in self.present.items() if name not in names}
+        return dataclasses.replace(self, **gone, present=flags)
+
     def only(self, *names: str) -> "Conditions":
         """Returns conditions in which all but the named ones are null in every row."""
         _known(names)

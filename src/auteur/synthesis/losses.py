@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from auteur.errors import UsageError
+from auteur.synthesis.noise import mixed_noise
 from auteur.synthesis.samplers.ddim import Diffusion
 from auteur.synthesis.samplers.flow import Flow, logit_normal_times
 from auteur.synthesis.samplers.process import Process
@@ -64,6 +65,15 @@ def offset_noise(noise: Tensor, strength: float, generator: torch.Generator) -> 
     return noise + strength * shared.to(noise.device, noise.dtype)
 
 
+def draw_noise(clean: Tensor, common: float, generator: torch.Generator) -> Tensor:
+    """Returns unit noise like `clean` [B, F, C, H, W], of which all frames share some (`mixed_noise`)."""
+    own = torch.randn(clean.shape, generator=generator)
+    if common:
+        shared = torch.randn(clean[:, :1].shape, generator=generator)
+        own = mixed_noise(own, shared, common)
+    return own.to(clean)
+
+
 def draw_times(process: Process, count: int, settings: LossSettings, generator: torch.Generator) -> Tensor:
     """Returns one training time per row, float64 [count]: uniform levels, or logit-normal for a flow."""
     if isinstance(process, Flow):
@@ -86,7 +96,7 @@ def denoising_loss(
 ) -> Tensor:
     """Returns the loss of a batch, [].
 
-    Diffusion: min-SNR-weighted mean ‖v - v̂‖². Flow: mean ‖x_0 - x̂_0‖² = t² ‖v - v̂‖² (MEMO).
+    Diffusion: min-SNR-weighted mean ‖v - v̂‖². Flow: mean ‖x_0 - x̂_0‖² = σ² ‖v - v̂‖² (MEMO).
 
     Args:
         process: What made the noisy sample.
@@ -106,6 +116,6 @@ def denoising_loss(
             return rows.mean()
         weight = min_snr_weight(process.snr(time).clamp(min=HARDEST_SNR), settings.snr_gamma)
         return (spread(weight, rows) * rows).mean()
-    rows = rows * spread(time, rows).square()
+    rows = rows * spread(process.amount(time) if isinstance(process, Flow) else time, rows).square()
     counted = (rows.detach() <= settings.largest_error).to(rows.dtype)
     return (counted * rows).sum() / counted.sum().clamp(min=1)

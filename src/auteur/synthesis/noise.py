@@ -1,6 +1,7 @@
 """Noise that belongs to a frame: the same whatever window, batch or resumed run asks for it."""
 
 import hashlib
+import math
 
 import numpy as np
 import torch
@@ -32,10 +33,38 @@ def frame_noise(
 
 
 def video_noise(
-    seeds: tuple[int, ...], first: int, stop: int, shape: tuple[int, ...], *, purpose: str = "sample"
+    seeds: tuple[int, ...],
+    first: int,
+    stop: int,
+    shape: tuple[int, ...],
+    *,
+    purpose: str = "sample",
+    common: float = 0.0,
 ) -> Tensor:
-    """Returns the noise of several videos, one seed each, [B, stop - first, *shape]."""
-    return torch.stack([frame_noise(seed, first, stop, shape, purpose=purpose) for seed in seeds])
+    """Returns the noise of several videos, one seed each, [B, stop - first, *shape].
+
+    Args:
+        seeds: One per video.
+        first: First frame.
+        stop: Frame after the last.
+        shape: Of one frame.
+        purpose: What the numbers are for.
+        common: Share of the variance that all frames of a video have in common, in [0, 1].
+    """
+    own = [frame_noise(seed, first, stop, shape, purpose=purpose) for seed in seeds]
+    if common:
+        shared = [frame_noise(seed, 0, 1, shape, purpose=f"{purpose}:common") for seed in seeds]
+        own = [mixed_noise(o, s, common) for o, s in zip(own, shared, strict=True)]
+    return torch.stack(own)
+
+
+def mixed_noise(own: Tensor, shared: Tensor, common: float) -> Tensor:
+    """Returns unit noise of which a share of the variance is the same in all frames.
+
+    The mixed noise model of PYoCo (Ge et al. 2023, arXiv 2305.10474, section 4.2): what does not move is
+    painted alike in every frame.
+    """
+    return math.sqrt(common) * shared + math.sqrt(1 - common) * own
 
 
 def step_generator(seed: int, purpose: str) -> torch.Generator:

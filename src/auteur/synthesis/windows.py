@@ -100,12 +100,14 @@ class Video:
         seeds: One per row of the batch.
         first_past: What comes before the first frame, such as the portrait repeated, [B, P, C, H, W];
             None: the network's null.
+        noise_common: Share of the noise that its frames have in common, in [0, 1].
     """
 
     frames: int
     shape: tuple[int, int, int]
     seeds: tuple[int, ...] = (0,)
     first_past: Tensor | None = None
+    noise_common: float = 0.0
 
     def __post_init__(self) -> None:
         if self.frames < 1:
@@ -178,7 +180,7 @@ def _window(
         conditions = dataclasses.replace(conditions, past=state.past.to(denoiser.device, denoiser.dtype))
     conditions = denoiser.prepare(conditions)  # once, not in every step
     predict = guided(denoiser, conditions, settings.guidance, at_once=settings.evaluations_at_once)
-    noise = video_noise(video.seeds, *span, video.shape).to(denoiser.device)
+    noise = video_noise(video.seeds, *span, video.shape, common=video.noise_common).to(denoiser.device)
     return denoise_joined(process, predict, noise, settings.steps, shared=state.shared, on_step=on_step)
 
 

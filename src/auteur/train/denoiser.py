@@ -3,7 +3,7 @@
     python -m auteur.train.denoiser --preset compact --clips CLIPS --out RUN
     accelerate launch -m auteur.train.denoiser --preset landmark --clips CLIPS --out RUN --unet SD15 …
 
-Clips are files of `auteur.train.denoiser_clips`. A run that was broken off goes on from its last checkpoint
+Clips are files of `auteur.data.denoiser_clips`. A run that was broken off goes on from its last checkpoint
 and ends with the same numbers: batches and noise depend on the seed and the step alone.
 """
 
@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from auteur.data.denoiser_augment import augmented
+from auteur.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder
 from auteur.errors import UsageError
 from auteur.files import write_text
 from auteur.synthesis.denoiser.builder import build_denoiser
@@ -28,10 +30,9 @@ from auteur.synthesis.denoiser.parts import parts, train_only
 from auteur.synthesis.denoiser.presets import preset
 from auteur.synthesis.denoiser.storage import load_parts, save_denoiser
 from auteur.synthesis.full.loading import BaseFolders, load_base
-from auteur.synthesis.losses import LossSettings, denoising_loss, draw_times, offset_noise
+from auteur.synthesis.losses import LossSettings, denoising_loss, draw_noise, draw_times, offset_noise
 from auteur.synthesis.noise import step_generator
-from auteur.synthesis.samplers import process_named
-from auteur.train.denoiser_clips import BatchOf, ClipBatch, ClipFolder
+from auteur.train.denoiser_recipe import DenoiserRecipe, learning_rate_at
 from auteur.train.denoiser_smoke import SmokeClips, shrunk
 from auteur.train.denoiser_state import (
     Average,
@@ -42,6 +43,7 @@ from auteur.train.denoiser_state import (
     read_progress,
     save_progress,
 )
+from auteur.train.denoiser_watch import Watch, averaged
 
 LossOf = Callable[[Callable[..., Tensor], DenoiserConfig, ClipBatch, torch.Generator], Tensor]
 
@@ -50,56 +52,6 @@ LOSSES = {
     "flow": LossSettings(),
     "ddim": LossSettings(snr_gamma=5.0, noise_offset=0.05),
 }
-
-
-@dataclass(frozen=True)
-class DenoiserRecipe:
-    """What you will most likely change."""
-
-    out: Path
-    """Folder of the run: checkpoints, metrics.jsonl, and denoiser.safetensors at the end."""
-    preset: str = "compact"
-    """auhead, emodiffhead, landmark or compact."""
-    clips: Path | None = None
-    """Folder of clips; not needed with --smoke."""
-    unet: Path | None = None
-    """Stable Diffusion 1.5 folder to start from; the compact preset starts from nothing."""
-    motion_adapter: Path | None = None
-    """AnimateDiff motion adapter to start from."""
-    start: tuple[Path, ...] = ()
-    """Files with a denoiser or parts of one to start from, such as a base to adapt."""
-    steps: tuple[int, ...] = (30_000, 30_000)
-    """Per phase. Hallo: 30,000 each; AniPortrait: 300,000 and 40,000; MEMO and so AUHead: 20,000."""
-    batch_size: tuple[int, ...] = (8, 4)
-    """Rows per process and step, per phase. Hallo: 8 and 4."""
-    learning_rate: float = 1e-5
-    """AUHead: 5e-6 on Hallo, 1e-5 on MEMO; a model from nothing needs about 3e-4."""
-    warm_up_steps: int = 100
-    accumulate: int = 1
-    """Batches per step."""
-    clip_gradient: float = 1.0
-    average_decay: float = 0.999
-    weight_decay: float = 0.01
-    precision: str = "no"
-    """Of accelerate: no, bf16 or fp16."""
-    recompute: bool = False
-    """Compute feature maps twice to hold fewer of them in memory."""
-    save_every: int = 1000
-    log_every: int = 50
-    seed: int = 0
-    smoke: bool = False
-    """Try everything on a tiny model and made-up clips, a few steps."""
-
-    def __post_init__(self) -> None:
-        for name in ("accumulate", "save_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
-            raise UsageError(f"learning_rate is {self.learning_rate}; it must be more than 0, 1e-5 is usual")
-        if not 0 <= self.average_decay < 1:
-            raise UsageError(f"average_decay is {self.average_decay}; it must be at least 0 and below 1")
-        if min(self.steps, default=0) < 1 or min(self.batch_size, default=0) < 1:
-            raise UsageError(f"steps {self.steps} and batch_size {self.batch_size} must be 1 or more")
 
 
 def training_loss(
@@ -122,23 +74,19 @@ def training_loss(
         settings: Weights; None: those of the base model.
     """
     settings = settings or LOSSES[config.process]
-    process = process_named(config.process)
+    process = config.noising
     rates = config.dropout_rates
     conditions = batch.conditions.drop(rates, generator, together=config.drop_all)
     time = draw_times(process, len(batch.clean), settings, generator)
-    noise = torch.randn(batch.clean.shape, generator=generator).to(batch.clean)
+    noise = draw_noise(batch.clean, config.noise_common, generator)
     noise = offset_noise(noise, settings.noise_offset, generator)
     noisy = process.noised(batch.clean, noise, time)
     told = process.model_time(time).to(batch.clean.device, torch.float32)
     prediction = network(noisy, told, conditions)
-    return denoising_loss(
+    loss = denoising_loss(
         process, prediction, batch.clean, noise, time, settings=settings, region=batch.region
     )
-
-
-def learning_rate_at(recipe: DenoiserRecipe, step: int) -> float:
-    """Returns the rate of a step: constant after a linear warm-up, as in MEMO and Hallo."""
-    return recipe.learning_rate * min(1.0, (step + 1) / max(1, recipe.warm_up_steps))
+    return loss / (config.anchor_deviation or 1.0) ** 2  # as if what is predicted had unit variance
 
 
 class PhaseTraining:
@@ -153,6 +101,8 @@ class PhaseTraining:
         rows: Clips per batch and process.
         accelerator: Of accelerate.
         loss_of: Takes network, config, batch and source of chance; None: `training_loss`.
+        untaught: Conditions that learn in a later phase only: their plugs still do nothing, and encoding
+            them would cost time.
     """
 
     def __init__(
@@ -166,7 +116,9 @@ class PhaseTraining:
         rows: int,
         accelerator: Any,
         loss_of: LossOf | None = None,
+        untaught: tuple[str, ...] = (),
     ) -> None:
+        self._untaught = untaught
         self.parameters: dict[str, nn.Parameter] = train_only(denoiser, learning)
         self.denoiser, self._recipe, self._batch_of = denoiser.train(), recipe, batch_of
         self._frames, self._rows, self._accelerator = frames, rows, accelerator
@@ -180,14 +132,14 @@ class PhaseTraining:
         self._network, self._prepared = accelerator.prepare(denoiser, self.optimizer)
         self.average = Average(self.parameters, recipe.average_decay)
 
-    def step(self, phase: int, step: int) -> dict[str, Any]:
-        """Makes one step and returns what is logged.
+    def step(self, phase: int, step: int, progress: float = 0.0) -> dict[str, Any]:
+        """Makes one step, `progress` of the phase being done, and returns what is logged.
 
         Raises:
             FloatingPointError: Loss or gradient became NaN or infinite; the model is as before the step.
         """
         recipe, accelerator = self._recipe, self._accelerator
-        rate = learning_rate_at(recipe, step)
+        rate = learning_rate_at(recipe, step, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self._prepared.zero_grad()
@@ -195,7 +147,9 @@ class PhaseTraining:
         for part in range(recipe.accumulate):
             key = f"train:{phase}:{step}:{part}:{accelerator.process_index}"
             generator = step_generator(recipe.seed, key)
-            batch = self._batch_of(self._rows, self._frames, generator).to(accelerator.device)
+            drawn = self._batch_of(self._rows, self._frames, generator)
+            batch = replace(drawn, conditions=drawn.conditions.lacking(*self._untaught))
+            batch = batch.to(accelerator.device)
             with accelerator.autocast():
                 loss = self._loss_of(self._network, self.denoiser.config, batch, generator)
             accelerator.backward(loss / recipe.accumulate)
@@ -231,7 +185,11 @@ def train(recipe: DenoiserRecipe) -> Path:
     denoiser, batch_of = _model_and_clips(recipe)
     denoiser.to(accelerator.device).checkpointing = recipe.recompute
     learning = tuple(dict.fromkeys(name for names in plan.phases for name in names))
-    run = _Run(recipe, denoiser, learning, accelerator)
+    watch = None
+    if recipe.watch_every and recipe.clips is not None:
+        held = ClipFolder(recipe.clips, names=denoiser.condition_names, past=_past(denoiser), held_out=True)
+        watch = Watch(held.batch, frames=2, folder=recipe.out)
+    run = _Run(recipe, denoiser, learning, accelerator, watch)
     for phase in range(run.done.phase, len(plan.phases)):
         training = PhaseTraining(
             denoiser,
@@ -241,6 +199,7 @@ def train(recipe: DenoiserRecipe) -> Path:
             frames=plan.frames[phase],
             rows=_of_phase(recipe.batch_size, phase),
             accelerator=accelerator,
+            untaught=tuple(set(later(plan.phases, phase)) & set(denoiser.condition_names)),
         )
         run.go_through(phase, training, _of_phase(recipe.steps, phase))
     result = recipe.out / "denoiser.safetensors"
@@ -250,13 +209,24 @@ def train(recipe: DenoiserRecipe) -> Path:
     return result
 
 
+def later(phases: tuple[tuple[str, ...], ...], phase: int) -> tuple[str, ...]:
+    """Returns the parts that learn after a phase, but neither in it nor before."""
+    taught = {name for names in phases[: phase + 1] for name in names}
+    return tuple(name for names in phases[phase + 1 :] for name in names if name not in taught)
+
+
 class _Run:
     """A run on disk: where it is, and what it logs."""
 
     def __init__(
-        self, recipe: DenoiserRecipe, denoiser: VideoDenoiser, learning: tuple[str, ...], accelerator: Any
+        self,
+        recipe: DenoiserRecipe,
+        denoiser: VideoDenoiser,
+        learning: tuple[str, ...],
+        accelerator: Any,
+        watch: Watch | None,
     ) -> None:
-        self._recipe, self._accelerator = recipe, accelerator
+        self._recipe, self._accelerator, self._watch, self._best = recipe, accelerator, watch, -math.inf
         self._everything = parts(denoiser, learning).state_dict()
         self._settings = json.dumps(
             [recipe.preset, recipe.seed, recipe.batch_size, denoiser.config.to_json()]
@@ -277,9 +247,13 @@ class _Run:
         if first and self._checkpoint is not None:
             load_optimizer(self._checkpoint, training.parameters, training.average, training.optimizer)
         started = time.monotonic()
+        minutes = _of_phase(recipe.minutes, phase) if recipe.minutes else math.inf
         for step in range(first, steps):
-            seen = training.step(phase, step)
-            last = step + 1 == steps
+            progress = max(step / steps, (time.monotonic() - started) / 60 / minutes)
+            seen = training.step(phase, step, progress)
+            last = step + 1 == steps or progress >= 1
+            if is_main and self._watch and (last or (step + 1) % recipe.watch_every == 0):
+                seen |= self._looked_at(training, phase, step)
             if is_main and (last or (step + 1) % recipe.log_every == 0):
                 seen["seconds"] = round(time.monotonic() - started, 1)
                 with self._metrics.open("a", encoding="utf-8") as file:
@@ -297,6 +271,19 @@ class _Run:
                     settings=self._settings,
                 )
             self._accelerator.wait_for_everyone()
+            if last:
+                return
+
+    def _looked_at(self, training: PhaseTraining, phase: int, step: int) -> dict[str, Any]:
+        """Looks at held-out people, and keeps the weights if they never did better."""
+        assert self._watch is not None  # noqa: S101 - for the type checker
+        seen = self._watch.look(training.denoiser, training.average, f"phase{phase}-{step + 1:06d}")
+        if seen.painted_db > self._best:
+            self._best = seen.painted_db
+            with averaged(training.denoiser, training.average):
+                best = self._recipe.out / "best.safetensors"
+                save_denoiser(training.denoiser, best, dtype=torch.float16, overwrite=True)
+        return asdict(seen)
 
 
 def _model_and_clips(recipe: DenoiserRecipe) -> tuple[VideoDenoiser, BatchOf]:
@@ -314,8 +301,17 @@ def _model_and_clips(recipe: DenoiserRecipe) -> tuple[VideoDenoiser, BatchOf]:
         denoiser = build_denoiser(config, seed=recipe.seed)
     for path in recipe.start:
         load_parts(denoiser, path)
-    past = 0 if config.past is None else config.past.frames
-    return denoiser, ClipFolder(recipe.clips, names=config.condition_names, past=past).batch
+    clips = ClipFolder(recipe.clips, names=config.condition_names, past=_past(denoiser))
+
+    def batch(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
+        drawn = clips.batch(rows, frames, generator)
+        return augmented(drawn, generator) if recipe.augment else drawn
+
+    return denoiser, batch
+
+
+def _past(denoiser: VideoDenoiser) -> int:
+    return 0 if denoiser.config.past is None else denoiser.config.past.frames
 
 
 def _of_phase(values: tuple[int, ...], phase: int) -> int:

@@ -17,16 +17,16 @@ import torch
 import tyro
 from torch import Tensor
 
+from auteur.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder
 from auteur.errors import UsageError
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import part_names
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 from auteur.synthesis.guidance import Guidance, check_supported, guided
-from auteur.synthesis.samplers import process_named
+from auteur.synthesis.losses import draw_noise
 from auteur.synthesis.samplers.distill import distillation_loss, draw_student_times, halvings, lesson
 from auteur.train.denoiser import DenoiserRecipe, LossOf, PhaseTraining, make_accelerator
-from auteur.train.denoiser_clips import BatchOf, ClipBatch, ClipFolder
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def distillation_loss_of(teacher: VideoDenoiser, guidance: Guidance, student_ste
     def loss_of(
         network: Callable[..., Tensor], config: DenoiserConfig, batch: ClipBatch, generator: torch.Generator
     ) -> Tensor:
-        process = process_named(config.process)
+        process = config.noising
         conditions = batch.conditions
         if guidance == Guidance():
             conditions = conditions.drop(config.dropout_rates, generator, together=config.drop_all)
         time = draw_student_times(len(batch.clean), student_steps, generator)
-        noise = torch.randn(batch.clean.shape, generator=generator).to(batch.clean)
+        noise = draw_noise(batch.clean, config.noise_common, generator)
         predict = guided(teacher, conditions, guidance)
         given = lesson(process, predict, batch.clean, noise, time, student_steps)
         told = process.model_time(time).to(batch.clean.device, torch.float32)

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from auteur.data.denoiser_clips import ClipBatch
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.config import DenoiserConfig, TemporalConfig, UNetConfig
-from auteur.train.denoiser_clips import ClipBatch
 
 SIDE = 8
 """Of the sample; pixels of the smallest UNet."""

@@ -16,6 +16,8 @@ from auteur.synthesis.conditioners.past import PastConfig
 from auteur.synthesis.conditioners.reference import ReferenceConfig
 from auteur.synthesis.conditioners.warped import WarpedConfig
 from auteur.synthesis.conditions import CONDITION_NAMES
+from auteur.synthesis.samplers import Process, process_named
+from auteur.synthesis.views import VIEWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,14 @@ class DenoiserConfig:
     """Standard deviation of the data, to scale input and output by; None: they are used as they are."""
     anchor_deviation: float | None = None
     """Predict the difference from the warped portrait, which varies by this much; None: predict all."""
+    noise_shift: float = 1.0
+    """Of the process, see `samplers.flow`; for data that varies little, about its deviation."""
+    noise_common: float = 0.0
+    """Share of the noise that all frames of a video have in common, see `synthesis.noise`."""
+    views: tuple[str, ...] = ()
+    """What it paints, of `synthesis.views`, each as a row of its own; (): a square around the whole face."""
+    sample_px: int | None = None
+    """Side of the square that it learned to paint, in pixels; None: it says nothing."""
     drop_all: float = 0.05
     """Probability that a training row loses all its conditions at once."""
     unet: UNetConfig = field(default_factory=UNetConfig)
@@ -116,6 +126,12 @@ class DenoiserConfig:
             value = getattr(self, name)
             if value is not None and not 0.01 <= value <= 10:
                 problems.append(f"{name} is {value}; it must be between 0.01 and 10")
+        if not 0 <= self.noise_common <= 1:
+            problems.append(f"noise_common is {self.noise_common}; it must be between 0 and 1")
+        if unknown := set(self.views) - set(VIEWS):
+            problems.append(f"views are {sorted(unknown)}; choose of {', '.join(VIEWS)}")
+        if self.sample_px is not None and (self.sample_px < 1 or self.sample_px % self.size_multiple):
+            problems.append(f"sample_px is {self.sample_px}; it must be a multiple of {self.size_multiple}")
         if self.temporal is not None and len(self.temporal.levels) != len(self.unet.widths):
             problems.append(f"temporal names {len(self.temporal.levels)} levels of {len(self.unet.widths)}")
         if problems:
@@ -130,6 +146,11 @@ class DenoiserConfig:
     def dropout_rates(self) -> dict[str, float]:
         """Probability that a training row loses a condition, for `Conditions.drop`."""
         return {name: getattr(self, name).dropout for name in self.condition_names}
+
+    @property
+    def noising(self) -> Process:
+        """The process, shifted."""
+        return process_named(self.process, shift=self.noise_shift)
 
     @property
     def size_multiple(self) -> int:

@@ -36,8 +36,8 @@ _STABLE_DIFFUSION = DenoiserConfig(
 )
 
 _COMPACT_UNET = UNetConfig(
-    widths=(32, 48, 64, 96),
-    attends=(False, False, True, True),
+    widths=(48, 64, 96),
+    attends=(False, False, True),
     layers=1,
     heads=4,
     groups=16,
@@ -77,7 +77,7 @@ PRESETS = {
         height_px=512,
         width_px=512,
     ),
-    # All of them at once, small, in pixels of a face crop, around the warped portrait.
+    # All of them at once, small, in pixels of mouth and eyes, around the warped portrait.
     "compact": Preset(
         config=DenoiserConfig(
             channels=3,
@@ -85,15 +85,27 @@ PRESETS = {
             process="flow",
             data_deviation=0.5,
             anchor_deviation=0.15,
+            noise_shift=0.15,
+            noise_common=1.0,
+            views=("mouth", "eyes"),
+            sample_px=128,
             unet=_COMPACT_UNET,
-            temporal=TemporalConfig(levels=(False, False, True, True), heads=4, groups=16, longest_window=32),
+            temporal=TemporalConfig(levels=(False, True, True), heads=4, groups=16, longest_window=32),
             reference=ReferenceConfig(),
             warped=WarpedConfig(),
             landmarks=LandmarksConfig(downscale=4, stem=(16, 16, 32), attending_levels=1, head=32),
-            au=AUConfig(form="sequence", width=64, grid=2, head=32, every_layer=False),
-            expression=ExpressionConfig(),
+            # Often nobody asks for anything, and then there is nothing to give.
+            au=AUConfig(form="sequence", width=64, grid=2, head=32, every_layer=False, dropout=0.3),
+            expression=ExpressionConfig(dropout=0.3),
             audio=AudioConfig(
-                features=80, hidden=128, tokens=4, width=64, head=32, by_region=False, every_layer=False
+                features=80,
+                hidden=128,
+                tokens=4,
+                width=64,
+                head=32,
+                by_region=False,
+                every_layer=False,
+                dropout=0.2,
             ),
             past=PastConfig(head=32),
         ),
@@ -102,8 +114,8 @@ PRESETS = {
             ("temporal", "past"),
         ),
         frames=(1, 8),
-        height_px=256,
-        width_px=256,
+        height_px=128,
+        width_px=128,
     ),
 }
 

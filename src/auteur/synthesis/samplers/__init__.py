@@ -8,13 +8,20 @@ from auteur.synthesis.samplers.process import OnStep, Predict, Process, sample
 __all__ = ["Diffusion", "Flow", "OnStep", "Predict", "Process", "process_named", "sample", "sample_heun"]
 
 
-def process_named(name: str) -> Process:
+def process_named(name: str, *, shift: float = 1.0) -> Process:
     """Returns the process that a denoiser's config names.
 
+    Args:
+        name: "ddim" or "flow".
+        shift: Of the flow's noise, see `Flow`.
+
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is none of that name, or it has no shift.
     """
-    for process in (Diffusion(), Flow()):
-        if process.name == name:
-            return process
+    if name == Flow.name:
+        return Flow(shift)
+    if name == Diffusion.name and shift == 1:
+        return Diffusion()
+    if name == Diffusion.name:
+        raise UsageError(f"shift is {shift}; only flow can be shifted, leave it at 1")
     raise UsageError(f'process {name!r} is unknown; choose "ddim" or "flow"')

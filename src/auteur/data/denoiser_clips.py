@@ -1,0 +1,157 @@
+"""Clips that the denoiser learns from: one safetensors file each, read in short windows.
+
+A file holds `clean` [T, C, H, W] (latents, or pixels in [-1, 1]) and any tensors of `Conditions` under their
+names, without the batch axis: `au` [T, A], `audio` [T, W, D], `reference` [C, H, W], … and `region`
+[T, 1, H, W] to weight pixels. Pictures may be bytes: 0 to 255 is -1 to 1, or 0 to 1 for drawings, regions and
+the validity of `warped`. Its metadata names the `person`; people who are held out are left aside.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from auteur.data.splits import is_held_out
+from auteur.errors import InputError, WeightsError
+from auteur.files import atomic_path
+from auteur.synthesis.conditions import CONDITION_NAMES, Conditions
+
+IN_TIME = ("clean", "region", "warped", "landmarks", "au", "expression", "audio", "regions")
+STILL = ("reference", "identity", "landmarks_reference")
+_SIGNED = ("clean", "warped", "reference")
+"""Pictures whose bytes mean -1 to 1."""
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """What one training step sees."""
+
+    clean: Tensor
+    """[B, F, C, H, W]."""
+    conditions: Conditions
+    region: Tensor | None = None
+    """How much each pixel counts, [B, F, 1, H, W]."""
+
+    def to(self, device: torch.device) -> "ClipBatch":
+        """Returns it on another device."""
+        region = None if self.region is None else self.region.to(device)
+        return ClipBatch(self.clean.to(device), self.conditions.to(device), region)
+
+
+BatchOf = Callable[[int, int, torch.Generator], ClipBatch]
+"""(rows, frames, source of chance) → a batch; the same chance gives the same batch, as resuming needs."""
+
+
+def write_clip(path: Path | str, tensors: Mapping[str, Tensor], *, person: str) -> None:
+    """Writes a clip, whole or not at all.
+
+    Raises:
+        InputError: A name is unknown, `clean` is missing, or lengths differ.
+    """
+    unknown = tensors.keys() - {*IN_TIME, *STILL}
+    if unknown or "clean" not in tensors:
+        raise InputError(f"a clip holds clean and {', '.join((*IN_TIME[1:], *STILL))}; not {sorted(unknown)}")
+    lengths = {name: len(value) for name, value in tensors.items() if name in IN_TIME}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"tensors of a clip must have one length, not {lengths}")
+    with atomic_path(path) as temporary:
+        own = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+        save_file(own, temporary, metadata={"person": person})
+
+
+class ClipFolder:
+    """Clips of a folder, read window by window; memory does not grow with the data.
+
+    Args:
+        folder: Holds `*.safetensors`.
+        names: Conditions to read; what a file lacks is absent in its rows.
+        past: Frames before the window to give as `past`, if the network has that plug.
+        held_out: Whether to take the people who are held out, to evaluate, instead of the others.
+
+    Raises:
+        InputError: There is no usable clip.
+    """
+
+    def __init__(
+        self, folder: Path, *, names: Sequence[str] = CONDITION_NAMES, past: int = 2, held_out: bool = False
+    ) -> None:
+        self._names, self._past = tuple(names), past if "past" in names else 0
+        self._clips: list[tuple[Path, int]] = []
+        for path in sorted(folder.glob("*.safetensors")):
+            person, length = _examine(path)
+            if is_held_out(person) == held_out:
+                self._clips.append((path, length))
+        if not self._clips:
+            kind = "held-out" if held_out else "training"
+            raise InputError(f"{str(folder)!r} holds no clip of a {kind} person; prepare clips first")
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def batch(self, rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
+        """Returns random windows, [rows, frames, …].
+
+        Raises:
+            InputError: No clip is long enough.
+        """
+        long = [(path, length) for path, length in self._clips if length >= frames]
+        if not long:
+            raise InputError(f"no clip has {frames} frames; the longest has {max(n for _, n in self._clips)}")
+        chosen = torch.randint(len(long), (rows,), generator=generator).tolist()
+        windows = [self._window(long[index], frames, generator) for index in chosen]
+        conditions = Conditions.stack([window.conditions for window in windows])
+        regions = [window.region for window in windows]
+        region = None
+        if any(one is not None for one in regions):
+            size = windows[0].clean.shape
+            blank = torch.ones(1, frames, 1, *size[-2:])
+            region = torch.cat([blank if one is None else one for one in regions])
+        return ClipBatch(torch.cat([window.clean for window in windows]), conditions, region)
+
+    def _window(self, clip: tuple[Path, int], frames: int, generator: torch.Generator) -> ClipBatch:
+        path, length = clip
+        first = int(torch.randint(length - frames + 1, (1,), generator=generator))
+        before = first - self._past
+        found: dict[str, Any] = {}
+        with safe_open(path, framework="pt") as file:
+            held = set(file.keys())
+            for name in (*IN_TIME, *STILL):
+                wanted = name in ("clean", "region", "landmarks_reference", "regions") or name in self._names
+                if name in held and wanted:
+                    part = file.get_slice(name)
+                    value = part[first : first + frames] if name in IN_TIME else part[:]
+                    found[name] = _values(name, value)[None]
+            clean, region = found.pop("clean"), found.pop("region", None)
+            if self._past and before >= 0:
+                found["past"] = _values("clean", file.get_slice("clean")[before:first])[None]
+        if self._past and before < 0:
+            found["past"] = clean.new_zeros(1, self._past, *clean.shape[2:])
+            found["present"] = {"past": torch.zeros(1, dtype=torch.bool)}
+        return ClipBatch(clean, Conditions(**found), region)
+
+
+def _values(name: str, stored: Tensor) -> Tensor:
+    """What stored numbers or bytes mean."""
+    if stored.dtype != torch.uint8:
+        return stored.float()
+    shares = stored.float() / 255
+    if name not in _SIGNED:
+        return shares
+    signed = 2 * shares - 1
+    if name == "warped":
+        signed[..., -1, :, :] = shares[..., -1, :, :]
+    return signed
+
+
+def _examine(path: Path) -> tuple[str, int]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            person = (file.metadata() or {})["person"]
+            return person, file.get_slice("clean").get_shape()[0]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise WeightsError(f"{str(path)!r} is not a clip of this project: {error}; write it again") from error
