@@ -74,7 +74,14 @@ def test_one_batch_can_be_learned_by_heart(name, tmp_path):
 def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tmp_path):
     """A first stretch of the way, for a random network and with guidance; `test_samplers` goes all of it."""
     config = undisturbed(shrunk(PRESETS["compact"].config))
-    config = replace(config, data_deviation=1.0, anchor_deviation=None)
+    config = replace(
+        config,
+        data_deviation=1.0,
+        anchor_deviation=None,
+        answers="balanced",
+        noise_shift=1.0,
+        noise_common=0.0,
+    )
     teacher = build_denoiser(config, seed=0)
     generator = torch.Generator().manual_seed(0)
     for parameter in teacher.parameters():  # weights that no plug is silent with
@@ -146,11 +153,11 @@ def test_a_broken_run_goes_on_and_ends_with_the_same_numbers(whole_run, tmp_path
 
     breaks = [(0, 1), (1, 2)]  # before the first checkpoint; after one, in the second phase
 
-    def breaking(self, phase, step):
+    def breaking(self, phase, step, progress):
         if breaks and (phase, step) == breaks[0]:
             breaks.pop(0)
             raise KeyboardInterrupt
-        return make_step(self, phase, step)
+        return make_step(self, phase, step, progress)
 
     monkeypatch.setattr(PhaseTraining, "step", breaking)
     for _ in range(2):

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from auteur.synthesis.denoiser.storage import load_parts, save_denoiser
 from auteur.synthesis.full.loading import BaseFolders, load_base
 from auteur.synthesis.losses import LossSettings, denoising_loss, draw_noise, draw_times, offset_noise
 from auteur.synthesis.noise import step_generator
-from auteur.train.denoiser_recipe import DenoiserRecipe, learning_rate_at
+from auteur.train.denoiser_recipe import DenoiserRecipe, later, learning_rate_at
 from auteur.train.denoiser_smoke import SmokeClips, shrunk
 from auteur.train.denoiser_state import (
     Average,
@@ -122,7 +123,12 @@ class PhaseTraining:
         self.parameters: dict[str, nn.Parameter] = train_only(denoiser, learning)
         self.denoiser, self._recipe, self._batch_of = denoiser.train(), recipe, batch_of
         self._frames, self._rows, self._accelerator = frames, rows, accelerator
-        self._loss_of = loss_of or training_loss
+        chosen = replace(
+            LOSSES[denoiser.config.process],
+            time_mean=recipe.time_mean,
+            time_deviation=recipe.time_deviation,
+        )
+        self._loss_of = loss_of or partial(training_loss, settings=chosen)
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(),
             lr=recipe.learning_rate,
@@ -209,10 +215,48 @@ def train(recipe: DenoiserRecipe) -> Path:
     return result
 
 
-def later(phases: tuple[tuple[str, ...], ...], phase: int) -> tuple[str, ...]:
-    """Returns the parts that learn after a phase, but neither in it nor before."""
-    taught = {name for names in phases[: phase + 1] for name in names}
-    return tuple(name for names in phases[phase + 1 :] for name in names if name not in taught)
+def follow(
+    denoiser: VideoDenoiser,
+    recipe: DenoiserRecipe,
+    batch_of: BatchOf,
+    *,
+    learning: tuple[str, ...],
+    frames: int,
+    loss_of: LossOf,
+    watch: Watch | None,
+    untaught: tuple[str, ...] = (),
+) -> Path:
+    """Goes through one phase with a loss of another recipe's own, and returns the denoiser's file.
+
+    Args:
+        denoiser: Trained in place.
+        recipe: How; of its phases only the first counts.
+        batch_of: Gives clips.
+        learning: Parts that learn.
+        frames: Per clip.
+        loss_of: See `PhaseTraining`.
+        watch: Looks at held-out people, if given.
+        untaught: See `PhaseTraining`.
+    """
+    accelerator = make_accelerator(recipe.precision)
+    denoiser.to(accelerator.device)
+    run = _Run(recipe, denoiser, learning, accelerator, watch)
+    training = PhaseTraining(
+        denoiser,
+        recipe,
+        learning=learning,
+        batch_of=batch_of,
+        frames=frames,
+        rows=recipe.batch_size[0],
+        accelerator=accelerator,
+        loss_of=loss_of,
+        untaught=untaught,
+    )
+    run.go_through(0, training, recipe.steps[0])
+    result = recipe.out / "denoiser.safetensors"
+    if accelerator.is_main_process:
+        save_denoiser(denoiser.eval(), result, dtype=torch.float16, overwrite=True)
+    return result
 
 
 class _Run:
@@ -277,10 +321,10 @@ class _Run:
     def _looked_at(self, training: PhaseTraining, phase: int, step: int) -> dict[str, Any]:
         """Looks at held-out people, and keeps the weights if they never did better."""
         assert self._watch is not None  # noqa: S101 - for the type checker
-        seen = self._watch.look(training.denoiser, training.average, f"phase{phase}-{step + 1:06d}")
-        if seen.painted_db > self._best:
-            self._best = seen.painted_db
-            with averaged(training.denoiser, training.average):
+        with averaged(training.denoiser, training.parameters, training.average):
+            seen = self._watch.look(training.denoiser, f"phase{phase}-{step + 1:06d}")
+            if seen.painted_db > self._best:
+                self._best = seen.painted_db
                 best = self._recipe.out / "best.safetensors"
                 save_denoiser(training.denoiser, best, dtype=torch.float16, overwrite=True)
         return asdict(seen)

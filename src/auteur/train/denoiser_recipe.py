@@ -32,6 +32,9 @@ class DenoiserRecipe:
     warm_up_steps: int = 100
     last_rate: float = 1.0
     """Share of the learning rate left at the end of a phase, along a cosine; 1 keeps it, as the papers do."""
+    time_mean: float = 0.0
+    time_deviation: float = 1.0
+    """Of the logit of the times that a flow is trained at; MEMO: 0 and 1."""
     minutes: tuple[float, ...] = ()
     """Ends a phase after so long if its steps are not done; leave it out if runs must repeat exactly."""
     accumulate: int = 1
@@ -70,3 +73,9 @@ def learning_rate_at(recipe: DenoiserRecipe, step: int, progress: float = 0.0) -
     """Returns the rate of a step: a linear warm-up, then constant as in MEMO and Hallo, or along a cosine."""
     left = recipe.last_rate + (1 - recipe.last_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     return recipe.learning_rate * left * min(1.0, (step + 1) / max(1, recipe.warm_up_steps))
+
+
+def later(phases: tuple[tuple[str, ...], ...], phase: int) -> tuple[str, ...]:
+    """Returns the parts that learn after a phase, but neither in it nor before."""
+    taught = {name for names in phases[: phase + 1] for name in names}
+    return tuple(name for names in phases[phase + 1 :] for name in names if name not in taught)

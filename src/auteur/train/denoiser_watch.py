@@ -1,13 +1,13 @@
 """How a denoiser does on people it never saw, while it trains: errors, and a sheet of pictures to look at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from auteur.data.denoiser_clips import BatchOf, ClipBatch
 from auteur.media import write_image
@@ -18,7 +18,7 @@ from auteur.synthesis.noise import step_generator
 from auteur.synthesis.samplers import sample
 from auteur.train.denoiser_state import Average
 
-_ROWS, _BATCHES, _STEPS = 8, 6, 4
+_ROWS, _BATCHES = 8, 6
 _SHEET_ROWS = 12
 
 
@@ -27,7 +27,7 @@ class Seen:
     """What a look found; errors are decibels (PSNR) where the clips' `region` counts."""
 
     painted_db: float
-    """Of pictures painted in four steps."""
+    """Of what was painted."""
     warped_db: float
     """Of the warped portrait as it is, for comparison; NaN for a model that is given none."""
     sharpness: float
@@ -41,20 +41,21 @@ class Watch:
         held: Gives clips of people who are held out, in pixels.
         frames: Per clip.
         folder: Where sheets go.
+        steps: In which pictures are painted.
     """
 
-    def __init__(self, held: BatchOf, *, frames: int, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, held: BatchOf, *, frames: int, folder: Path, steps: int = 4) -> None:
+        self._folder, self._steps = folder, steps
         self._batches = [held(_ROWS, frames, step_generator(0, f"watch:{i}")) for i in range(_BATCHES)]
 
-    def look(self, denoiser: VideoDenoiser, average: Average, name: str) -> Seen:
-        """Paints with the averaged weights, writes the sheet NAME.png and returns the errors."""
+    def look(self, denoiser: VideoDenoiser, name: str) -> Seen:
+        """Paints with the weights as they are, writes the sheet NAME.png and returns the errors."""
         painted: list[Tensor] = []
-        with averaged(denoiser, average), torch.inference_mode():
+        with torch.inference_mode():
             for number, batch in enumerate(self._batches):
                 chance = step_generator(1, f"watch:{number}")
                 noise = draw_noise(batch.clean, denoiser.config.noise_common, chance)
-                painted.append(paint(denoiser, batch, noise, _STEPS))
+                painted.append(paint(denoiser, batch, noise, self._steps))
         errors = [
             _decibels(made, batch.clean, batch.region)
             for made, batch in zip(painted, self._batches, strict=True)
@@ -103,9 +104,10 @@ def paint(denoiser: VideoDenoiser, batch: ClipBatch, noise: Tensor, steps: int) 
 
 
 @contextmanager
-def averaged(denoiser: VideoDenoiser, average: Average) -> Iterator[None]:
-    """Puts the averaged weights in place for a while, ready for use."""
-    parameters = {n: p for n, p in denoiser.named_parameters() if n in average.values}
+def averaged(
+    denoiser: VideoDenoiser, parameters: Mapping[str, nn.Parameter], average: Average
+) -> Iterator[None]:
+    """Puts the averaged weights in place of the parameters that learn for a while, ready for use."""
     kept = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     was_training = denoiser.training
     average.copy_to(parameters)

@@ -189,9 +189,34 @@ def test_the_anchor_and_scales_lead_back_to_the_process(process, time):
     assert torch.allclose(scaled.prediction(answer), target, atol=2e-3)
 
 
+@pytest.mark.parametrize("process", [Diffusion(), Flow(), Flow(0.15)])
+@pytest.mark.parametrize("time", [0.05, 0.5, 1.0])
+def test_a_network_that_answers_with_data_leads_back_to_the_process(process, time):
+    """The answer F = (x_0 - w) / d, and absent warp F = x_0 / d_0, give the process's own target."""
+    config = DenoiserConfig(
+        channels=3,
+        process=process.name,
+        answers="data",
+        data_deviation=0.5,
+        anchor_deviation=0.15,
+        warped=PLUGS["warped"],
+        unet=UNetConfig(widths=(8,), attends=(True,), heads=2, groups=4),
+    )
+    rows = torch.tensor([time, time], dtype=torch.float64)
+    clean, noise = sample_of(config).double(), sample_of(config, 1).double()
+    warped = torch.cat([clean + 0.1, torch.ones_like(clean[:, :, :1])], 2)
+    given = Conditions(warped=warped, present={"warped": torch.tensor([True, False])})
+    noisy = process.noised(clean, noise, rows)
+    scaled = frame(config, noisy, process.model_time(rows), given)
+    is_warped = torch.tensor([True, False]).reshape(2, 1, 1, 1, 1)
+    anchor = torch.where(is_warped, warped[:, :, :-1], torch.zeros_like(clean))
+    answer = (clean - anchor) / torch.where(is_warped, 0.15, 0.5)
+    assert torch.allclose(scaled.prediction(answer), process.target(clean, noise, rows), atol=2e-2)
+
+
 @torch.no_grad()
 def test_what_enters_and_leaves_the_network_has_unit_variance():
-    config = replace(TINY["compact"], anchor_deviation=None)
+    config = replace(TINY["compact"], anchor_deviation=None, answers="balanced", noise_shift=1.0)
     generator = torch.Generator().manual_seed(0)
     clean, noise = (torch.randn(1, 4, 3, 64, 64, generator=generator) * d for d in (0.5, 1.0))
     for time in (0.01, 0.5, 0.99):
@@ -210,6 +235,13 @@ def test_what_enters_and_leaves_the_network_has_unit_variance():
         ({"reference": None, "past": PLUGS["past"]}, "past frames are read by the ReferenceNet"),
         ({"anchor_deviation": 0.2}, "anchor_deviation needs"),
         ({"data_deviation": 0.0}, "between 0.01 and 10"),
+        ({"answers": "noise"}, 'choose "balanced", or "data"'),
+        ({"answers": "data"}, "with a data_deviation"),
+        ({"process": "flow", "noise_shift": 0.0}, "shift is 0.0; it must be between"),
+        ({"process": "ddim", "noise_shift": 0.5}, "only flow can be shifted"),
+        ({"noise_common": 1.5}, "noise_common is 1.5; it must be between 0 and 1"),
+        ({"views": ("nose",)}, "choose of mouth, eyes"),
+        ({"sample_px": 33}, "sample_px is 33; it must be a multiple of"),
         ({"temporal": replace(PLUGS["temporal"], levels=(True,))}, "names 1 levels of 2"),
     ],
 )

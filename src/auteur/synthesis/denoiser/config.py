@@ -87,6 +87,8 @@ class DenoiserConfig:
     """Standard deviation of the data, to scale input and output by; None: they are used as they are."""
     anchor_deviation: float | None = None
     """Predict the difference from the warped portrait, which varies by this much; None: predict all."""
+    answers: Literal["balanced", "data"] = "balanced"
+    """What the network itself answers, see `denoiser.precondition`: data for large patches."""
     noise_shift: float = 1.0
     """Of the process, see `samplers.flow`; for data that varies little, about its deviation."""
     noise_common: float = 0.0
@@ -112,6 +114,11 @@ class DenoiserConfig:
         problems: list[str] = []
         if self.process not in ("ddim", "flow"):
             problems.append(f'process is {self.process!r}; choose "ddim" or "flow"')
+        else:
+            try:
+                process_named(self.process, shift=self.noise_shift)
+            except UsageError as error:
+                problems.append(str(error))
         if not (1 <= self.channels <= 64 and 1 <= self.patch <= 16):
             problems.append(
                 f"channels is {self.channels} and patch {self.patch}; they must be 1 to 64 and 1 to 16"
@@ -126,6 +133,10 @@ class DenoiserConfig:
             value = getattr(self, name)
             if value is not None and not 0.01 <= value <= 10:
                 problems.append(f"{name} is {value}; it must be between 0.01 and 10")
+        if self.answers not in ("balanced", "data") or (self.answers == "data" and not self.data_deviation):
+            problems.append(
+                f'answers is {self.answers!r}; choose "balanced", or "data" with a data_deviation'
+            )
         if not 0 <= self.noise_common <= 1:
             problems.append(f"noise_common is {self.noise_common}; it must be between 0 and 1")
         if unknown := set(self.views) - set(VIEWS):

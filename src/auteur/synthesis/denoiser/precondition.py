@@ -12,6 +12,12 @@ and what the process asks for follows, free of divisions by σ:
     flow,      α + σ = 1      v = ε̂ - x̂_0     = (σ - αd²)/D  r_t - d/√D F - w
 
 For d = 1 and diffusion, v = -F - σ w: plain v-prediction.
+
+A small network with large patches cannot pass the noise on to its output, which this asks of it at small σ.
+It may answer with data instead, r̂_0 = d F (Li & He 2025, arXiv 2511.13720), from which
+
+    diffusion  v = (α / σ) r_t - (d / σ) F - σ w
+    flow       v = (1 / σ) r_t - (d / σ) F - w
 """
 
 from dataclasses import dataclass
@@ -23,6 +29,9 @@ from auteur.synthesis.conditioners.layers import choose
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.samplers.schedule import MODEL_TIMES, signal_levels
+
+
+_LEAST_NOISE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,13 @@ def frame(config: DenoiserConfig, sample: Tensor, timestep: Tensor, conditions: 
         warped = choose(present, pixels, pixels.new_zeros(()))
         deviation = torch.where(present, config.anchor_deviation or 1.0, deviation)
     total = alpha.square() * deviation.square() + sigma.square()
-    if config.process == "ddim":
+    scale_out = -deviation * total.rsqrt()
+    if config.answers == "data":
+        sigma = sigma.clamp(min=_LEAST_NOISE)
+        is_flow = config.process == "flow"
+        skip, scale_out = (1 if is_flow else alpha) / sigma, -deviation / sigma
+        anchor_scale = torch.ones_like(sigma) if is_flow else sigma
+    elif config.process == "ddim":
         skip, anchor_scale = alpha * sigma * (1 - deviation.square()) / total, sigma
     else:
         skip, anchor_scale = (sigma - alpha * deviation.square()) / total, torch.ones_like(sigma)
@@ -73,7 +88,7 @@ def frame(config: DenoiserConfig, sample: Tensor, timestep: Tensor, conditions: 
         difference=sample if warped is None else sample - shaped(alpha) * warped,
         scale_in=shaped(total.rsqrt()),
         skip=shaped(skip),
-        scale_out=shaped(-deviation * total.rsqrt()),
+        scale_out=shaped(scale_out),
         anchor=None if warped is None else shaped(anchor_scale) * warped,
     )
 

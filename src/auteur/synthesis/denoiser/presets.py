@@ -85,6 +85,7 @@ PRESETS = {
             process="flow",
             data_deviation=0.5,
             anchor_deviation=0.15,
+            answers="data",
             noise_shift=0.15,
             noise_common=1.0,
             views=("mouth", "eyes"),

@@ -1,0 +1,202 @@
+r"""What the compact denoiser adds to the warp, on people it never saw; baselines beside every figure.
+
+    python benchmarks/painted.py --pack PACK --denoiser FILE \
+        [--steps 1 2 4] [--without au reference ...] [--sheet FOLDER]
+
+Every held-out piece of a face pack is played again from its first frame, with the landmarks that were tracked
+in it. Compared with the real frames: the mouth (the oval that is painted: decibels; the square around it:
+SSIM, the auteur perceptual distance, sharpness), the whole face's appearance, and flicker where the real
+video stands still. A person counts once, however many pieces show them.
+"""
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from auteur.data.face_pack import RATE, Piece, read_piece
+from auteur.evaluate.behaviour import FlickerMeter
+from auteur.evaluate.face_features import (
+    FaceFeatureNet,
+    aligned_crop,
+    appearance_similarity,
+    perceptual_distance,
+)
+from auteur.evaluate.picture_quality import sharpness, ssim
+from auteur.face import crops
+from auteur.facs import au_track, convert
+from auteur.media import write_image
+from auteur.motion.speech_motion import SpeechMotion
+from auteur.pipelines.painting import Painter, Painting
+from auteur.pipelines.pasting import painted_mask
+from auteur.provenance import Mark
+from auteur.signals import LandmarkTrack
+from auteur.synthesis.conditions import Conditions
+from auteur.synthesis.denoiser.storage import load_denoiser
+from auteur.synthesis.views import view_frames
+from auteur.synthesis.warp import PortraitWarper
+
+SIDE = 160
+"""Of the squares that are compared."""
+
+
+class Lacking(Painting):
+    """Painting without some conditions."""
+
+    lacks: tuple[str, ...] = ()
+
+    def conditions(self, track: LandmarkTrack, first: int) -> Conditions:
+        return super().conditions(track, first).without(*self.lacks)
+
+
+def played(piece: Piece, painter: Painter | None, *, steps: int, lacks: tuple[str, ...]) -> np.ndarray:
+    """The piece again from its first frame, uint8 [T, S, S, 3]; without a painter by the warp alone."""
+    portrait = torch.from_numpy(piece.pictures[0]).permute(2, 0, 1).contiguous()
+    warper = PortraitWarper(portrait, torch.from_numpy(piece.landmarks[0]))
+    if painter is None:
+        return warper.render(torch.from_numpy(piece.landmarks)).permute(0, 2, 3, 1).numpy()
+    asked = convert(au_track(piece.units, convention="feafa24", rate=RATE), "facs")
+    painting = Lacking(
+        painter,
+        warper,
+        portrait,
+        piece.landmarks[0],
+        basis=SpeechMotion.shipped().basis,
+        asked=asked,
+        heard=None if piece.speech is None else torch.from_numpy(piece.speech),
+    )
+    painting.lacks = tuple(name for name in lacks if name in painter.denoiser.condition_names)
+    side = piece.pictures.shape[1]
+
+    def landmarks(first: int, stop: int) -> LandmarkTrack:
+        return LandmarkTrack(
+            values=piece.landmarks[first:stop],
+            rate=RATE,
+            convention="mediapipe478",
+            image_size_px=(side, side),
+        )
+
+    settings = painter.settings(steps=steps)
+    return np.stack(list(painting.frames(landmarks, count=len(piece.landmarks), seed=0, settings=settings)))
+
+
+def compared(piece: Piece, made: np.ndarray, net: FaceFeatureNet) -> dict[str, float]:
+    """All figures of one piece, means over its frames after the first."""
+    real, flicker = piece.pictures, FlickerMeter()
+    for one, other in zip(made, real, strict=True):
+        flicker.add(one, other)
+    every = slice(1, None, 2)
+    decibels, squares, faces = [], ([], []), ([], [])
+    for points, one, other in zip(piece.landmarks[every], made[every], real[every], strict=True):
+        frame = view_frames(points[None], "mouth")[0]
+        pair = [crops.cut(torch.from_numpy(p), frame, SIDE) for p in (one, other)]
+        own = torch.from_numpy(crops.apply(frame.matrix(SIDE), points[:, :2])).float()
+        rows, columns = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+        mask = painted_mask(own, torch.stack([columns, rows], -1).float(), "mouth") > 0.5
+        error = (pair[0] - pair[1]).square()[:, mask].mean()
+        decibels.append(float(-10 * torch.log10(error.clamp(min=1e-8))))
+        for kept, picture, square in zip((0, 1), (one, other), pair, strict=True):
+            squares[kept].append(square)
+            faces[kept].append(aligned_crop(picture, points))
+    bytes_of = [
+        (255 * torch.stack(s)).round().byte().permute(0, 2, 3, 1).contiguous().numpy() for s in squares
+    ]
+    mouths = [net.describe(torch.stack(s)) for s in squares]
+    whole = [net.describe(torch.stack(f)) for f in faces]
+    portrait = net.describe(aligned_crop(real[0], piece.landmarks[0])[None])
+    return {
+        "mouth_psnr_db": float(np.mean(decibels)),
+        "mouth_ssim": float(ssim(bytes_of[0], bytes_of[1]).mean()),
+        "mouth_distance": float(perceptual_distance(*mouths).mean()),
+        "mouth_sharpness": float(sharpness(bytes_of[0]).mean() / sharpness(bytes_of[1]).mean()),
+        "face_distance": float(perceptual_distance(*whole).mean()),
+        "like_portrait": float(appearance_similarity(whole[0].appearance, portrait.appearance).mean()),
+        "flicker": flicker.flicker(),
+    }
+
+
+def held_out(pack: Path, longest: int) -> Iterator[Piece]:
+    for path in sorted(pack.glob("*.npz")):
+        piece = read_piece(path)
+        if piece.is_held_out:
+            end = slice(0, longest)
+            yield Piece(
+                name=piece.name,
+                person=piece.person,
+                pictures=piece.pictures[end],
+                landmarks=piece.landmarks[end],
+                units=piece.units[end],
+                expression=piece.expression[end],
+                speech=None if piece.speech is None else piece.speech[end],
+            )
+
+
+def sheet(folder: Path, piece: Piece, rows: dict[str, np.ndarray]) -> None:
+    """Mouths at full size: portrait, then eight moments; one row for every way of making them."""
+    moments = np.linspace(1, len(piece.landmarks) - 1, 8).round().astype(int)
+    lines = []
+    for made in ({"real": piece.pictures} | rows).values():
+        squares = [
+            crops.cut(torch.from_numpy(made[m]), view_frames(piece.landmarks[m][None], "mouth")[0], SIDE)
+            for m in (0, *moments)
+        ]
+        lines.append(torch.cat(squares, dim=2))
+    pixels = (255 * torch.cat(lines, dim=1)).round().byte().permute(1, 2, 0).contiguous().numpy()
+    write_image(folder / f"{piece.name}.png", pixels, mark=Mark(tool="benchmarks/painted.py"), overwrite=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--denoiser", type=Path)
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--without", nargs="*", default=[], help="leave out each of these in turn, 4 steps")
+    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--sheet", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    painter = None
+    if given.denoiser:
+        denoiser = load_denoiser(given.denoiser)
+        painter = Painter(denoiser=denoiser, size_px=denoiser.config.sample_px or 128, speech=None)
+    ways: dict[str, tuple[int, tuple[str, ...]] | None] = {"warp": None}
+    if painter is not None:
+        ways |= {f"{steps} steps": (steps, ()) for steps in given.steps}
+        ways |= {f"without {name}": (given.steps[-1], (name,)) for name in given.without}
+    net = FaceFeatureNet()
+    found: dict[str, dict[str, list[dict[str, float]]]] = defaultdict(lambda: defaultdict(list))
+    seconds: dict[str, float] = defaultdict(float)
+    frames = 0
+    for piece in held_out(given.pack, given.frames):
+        still = np.repeat(piece.pictures[:1], len(piece.pictures), axis=0)
+        rows = {"still": still}
+        for name, way in ways.items():
+            started = time.process_time()
+            rows[name] = (
+                played(piece, None, steps=1, lacks=())
+                if way is None
+                else played(piece, painter, steps=way[0], lacks=way[1])
+            )
+            seconds[name] += time.process_time() - started
+        frames += len(piece.pictures)
+        for name, made in rows.items():
+            found[name][piece.person].append(compared(piece, made, net))
+        if given.sheet:
+            given.sheet.mkdir(parents=True, exist_ok=True)
+            sheet(given.sheet, piece, rows)
+    table = {}
+    for name, people in found.items():
+        each = [{k: np.mean([one[k] for one in pieces]) for k in pieces[0]} for pieces in people.values()]
+        table[name] = {k: round(float(np.nanmean([one[k] for one in each])), 4) for k in each[0]}
+        table[name]["processor_ms_per_frame"] = round(1000 * seconds[name] / frames, 1)
+        print(f"{name:20s}", "  ".join(f"{k} {v}" for k, v in table[name].items()), flush=True)
+    print(json.dumps({"people": len(found["warp"]), "frames": frames, "figures": table}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Recipe: a one-step student of a trained denoiser that paints sharply, by adversarial distillation.
+
+    python -m auteur.train.denoiser_adversarial --teacher RUN/denoiser.safetensors --clips CLIPS --out STUDENT
+
+A denoiser asked for everything in one step paints the mean of all mouths that fit, which is blurred. As in
+adversarial diffusion distillation (Sauer et al. 2023, arXiv 2311.17042), the student starts as its teacher
+and must convince a discriminator, while it stays near the truth, which here is known: its conditions belong
+to a real picture. Some rows go on learning at all other times, so that the same file still paints in more
+steps. A run that was broken off goes on with a new discriminator.
+
+The discriminator judges patches (Isola et al. 2017, arXiv 1611.07004) of the real picture with the painted
+area laid in, beside the warp and the drawing. Its gradient is scaled to a share of that of the error, at the
+last layer (Esser et al. 2021, arXiv 2012.09841, equation 7).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+import tyro
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from auteur.data.denoiser_augment import augmented
+from auteur.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder
+from auteur.errors import UsageError
+from auteur.synthesis.denoiser.config import DenoiserConfig
+from auteur.synthesis.denoiser.network import VideoDenoiser
+from auteur.synthesis.denoiser.parts import part_names
+from auteur.synthesis.denoiser.storage import load_denoiser
+from auteur.synthesis.losses import LossSettings, draw_noise, draw_times
+from auteur.train.denoiser import follow
+from auteur.train.denoiser_recipe import DenoiserRecipe
+from auteur.train.denoiser_watch import Watch
+
+_TO_JUDGE = 100
+_REGION_FLOOR = 0.1
+"""What `region` of a clip is where nothing is painted in the end (`auteur.data.face_views`)."""
+
+
+@dataclass(frozen=True)
+class AdversarialRecipe:
+    """What you will most likely change."""
+
+    teacher: Path
+    """A denoiser that `auteur.train.denoiser` made; it must take the warped portrait."""
+    clips: Path
+    out: Path
+    """Folder for denoiser.safetensors, best.safetensors, metrics.jsonl and sheets of pictures."""
+    steps: int = 2000
+    minutes: float = 0.0
+    """Ends after so long if the steps are not done; 0: never."""
+    rows: int = 16
+    frames: int = 1
+    """Per clip: 1 leaves out what looks at other frames, which then learns in a second, shorter run."""
+    one_step: float = 0.75
+    """Share of the rows that paint in one step."""
+    share: float = 0.4
+    """Size of the discriminator's gradient beside that of the error."""
+    start_after: int = 300
+    """Steps before the discriminator has a say; in the last 100 of them it learns to judge."""
+    judge_widths: tuple[int, ...] = (32, 64, 128, 128)
+    """Channels of the discriminator; each layer halves the picture."""
+    learning_rate: float = 5e-4
+    judge_learning_rate: float = 4e-4
+    average_decay: float = 0.995
+    watch_every: int = 100
+    log_every: int = 25
+    seed: int = 0
+    precision: str = "bf16"
+    """Of accelerate: no, bf16 or fp16."""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.one_step <= 1 and 0 <= self.share <= 10):
+            raise UsageError(
+                f"one_step is {self.one_step} and share {self.share}; they must be in (0, 1] and [0, 10]"
+            )
+
+
+class PatchJudge(nn.Module):
+    """Tells real patches from painted ones: pictures and what they should show, [N, C, H, W] → logits."""
+
+    def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, width in zip((channels, *widths), widths, strict=False):
+            layers += [spectral_norm(nn.Conv2d(before, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1)))
+
+    def forward(self, pictures: Tensor, shown: Tensor) -> Tensor:
+        """Returns one logit per patch, [N, 1, h, w]."""
+        given = torch.cat([pictures, shown], dim=1).float()
+        with torch.autocast(
+            given.device.type, enabled=False
+        ):
+            return self.layers(given)
+
+
+class AdversarialLoss:
+    """The loss of the student for `PhaseTraining`; its discriminator learns on the way.
+
+    Args:
+        recipe: How.
+        last_layer: Whose gradients are compared.
+    """
+
+    def __init__(self, recipe: AdversarialRecipe, last_layer: nn.Parameter) -> None:
+        self._recipe, self._last = recipe, last_layer
+        torch.manual_seed(recipe.seed)
+        self.judge = PatchJudge(3 + 4 + 3, recipe.judge_widths).to(last_layer.device)
+        self._optimizer = torch.optim.AdamW(
+            self.judge.parameters(), lr=recipe.judge_learning_rate, betas=(0.0, 0.99), weight_decay=1e-3
+        )
+        self._steps = 0
+
+    def __call__(
+        self,
+        network: Callable[..., Tensor],
+        config: DenoiserConfig,
+        batch: ClipBatch,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Returns the loss of a batch of pixels, []."""
+        if batch.conditions.warped is None or batch.conditions.landmarks is None or batch.region is None:
+            raise UsageError("clips for this recipe hold warped, landmarks and region")
+        process, rows = config.noising, len(batch.clean)
+        is_one = torch.rand(rows, generator=generator) < self._recipe.one_step
+        drawn = draw_times(process, rows, LossSettings(), generator)
+        time = torch.where(is_one, torch.ones_like(drawn), drawn)
+        noise = draw_noise(batch.clean, config.noise_common, generator)
+        told = process.model_time(time).to(batch.clean.device, torch.float32)
+        conditions = batch.conditions.drop({"au": 0.3, "expression": 0.3, "audio": 0.2}, generator)
+        noisy = process.noised(batch.clean, noise, time)
+        made = process.clean(noisy, network(noisy, told, conditions), time).float()
+        scale = (config.anchor_deviation or 1.0) ** 2
+        error = ((made - batch.clean).square() * batch.region).mean() / scale
+        self._steps += 1
+        if not is_one.any() or self._steps <= self._recipe.start_after - _TO_JUDGE:
+            return error
+        return error + self._adversarial(made, batch, is_one, error)
+
+    def _adversarial(self, made: Tensor, batch: ClipBatch, is_one: Tensor, error: Tensor) -> Tensor:
+        assert batch.region is not None  # noqa: S101 - for the type checker
+        given = batch.conditions
+        assert given.warped is not None and given.landmarks is not None  # noqa: S101
+        size = made.shape[-2:]
+        drawn = functional.adaptive_avg_pool2d(given.landmarks[is_one].flatten(0, 1), tuple(size))
+        shown = torch.cat([given.warped[is_one].flatten(0, 1), 2 * drawn - 1], dim=1)
+        mask = ((batch.region - _REGION_FLOOR) / (1 - _REGION_FLOOR)).clamp(0, 1)
+        real = batch.clean[is_one].flatten(0, 1)
+        laid = torch.lerp(batch.clean, made, mask)[is_one].flatten(0, 1)
+        self._teach(real, laid.detach(), shown)
+        if self._steps <= self._recipe.start_after:
+            return torch.zeros((), device=made.device)
+        unconvinced = -self.judge(laid, shown).mean()
+        wanted, found = (
+            torch.autograd.grad(loss, self._last, retain_graph=True)[0].norm()
+            for loss in (error, unconvinced)
+        )
+        weight = (self._recipe.share * wanted / (found + 1e-6)).clamp(max=100.0).detach()
+        return weight * unconvinced
+
+    def _teach(self, real: Tensor, laid: Tensor, shown: Tensor) -> None:
+        """One step of the discriminator, with the hinge loss."""
+        self._optimizer.zero_grad()
+        loss = functional.relu(1 - self.judge(real, shown)).mean()
+        loss = loss + functional.relu(1 + self.judge(laid, shown)).mean()
+        loss.backward()
+        self._optimizer.step()
+
+
+def distil(
+    denoiser: VideoDenoiser, recipe: AdversarialRecipe, batch_of: BatchOf, watch: Watch | None
+) -> Path:
+    """Trains the student in place and returns its file.
+
+    Raises:
+        UsageError: The denoiser is not given the warped portrait and its drawing in pixels.
+        FloatingPointError: The loss became NaN.
+    """
+    config = denoiser.config
+    if config.warped is None or config.landmarks is None or config.channels != 3:
+        raise UsageError("the teacher must paint pixels, from the warped portrait and drawn landmarks")
+    settings = DenoiserRecipe(
+        out=recipe.out,
+        steps=(recipe.steps,),
+        minutes=(recipe.minutes,) if recipe.minutes else (),
+        batch_size=(recipe.rows,),
+        learning_rate=recipe.learning_rate,
+        last_rate=0.05,
+        average_decay=recipe.average_decay,
+        precision=recipe.precision,
+        watch_every=recipe.watch_every,
+        log_every=recipe.log_every,
+        seed=recipe.seed,
+    )
+    loss = AdversarialLoss(recipe, denoiser.unet.conv_out.weight)
+    across = {"temporal", "past"} if recipe.frames == 1 else set()
+    return follow(
+        denoiser,
+        settings,
+        batch_of,
+        learning=tuple(name for name in part_names(denoiser) if name not in across),
+        untaught=tuple(across & set(denoiser.condition_names)),
+        frames=recipe.frames,
+        loss_of=loss,
+        watch=watch,
+    )
+
+
+def main(recipe: AdversarialRecipe) -> None:
+    """Distils a denoiser of a file on clips of a folder."""
+    denoiser = load_denoiser(recipe.teacher)
+    past = 0 if denoiser.config.past is None else denoiser.config.past.frames
+    open_clips = partial(ClipFolder, recipe.clips, names=denoiser.condition_names, past=past)
+    clips, held = open_clips(), open_clips(held_out=True)
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    watch = Watch(held.batch, frames=2, folder=recipe.out, steps=1)
+
+    def batch(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
+        return augmented(clips.batch(rows, frames, generator), generator)
+
+    distil(denoiser, recipe, batch, watch)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(AdversarialRecipe))
