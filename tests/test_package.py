@@ -31,7 +31,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     {"errors"},
     {"files"},
-    {"signals", "provenance", "weights"},
+    {"engines", "signals", "provenance", "weights"},
     {"facs"},
     {"formats", "media", "face", "speech"},
     {"expression", "motion", "synthesis"},

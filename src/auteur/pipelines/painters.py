@@ -28,7 +28,12 @@ LAYOUT = (
 
 
 def load_painter(
-    path: Path, *, speech: SpeechFeatures, device: str | None = None, size_px: int | None = None
+    path: Path,
+    *,
+    speech: SpeechFeatures,
+    device: str | None = None,
+    size_px: int | None = None,
+    views: tuple[str, ...] = (),
 ) -> Painter:
     """Returns the denoiser of a file, or of a folder of the papers' size, with what it needs around it.
 
@@ -37,7 +42,8 @@ def load_painter(
             published parts, each as `save_pretrained` wrote it.
         speech: The compact speech encoder, for models that listen to it.
         device: "cpu" or "cuda"; None: CUDA where there is one. A folder needs CUDA unless "cpu" is said.
-        size_px: Side of the square it paints; None: the preset's, 256 in pixels and 512 in latents.
+        size_px: Side of the square it paints; None: what it learned, 512 in latents.
+        views: Which of its views it paints; (): all.
 
     Raises:
         UsageError: There is no such device, or a library is missing; the message says what to install.
@@ -55,7 +61,11 @@ def load_painter(
         )
     return Painter(
         denoiser=denoiser,
-        size_px=_checked(size_px or PRESETS["compact"].height_px, denoiser.config.size_multiple),
+        size_px=_checked(
+            size_px or denoiser.config.sample_px or PRESETS["compact"].height_px,
+            denoiser.config.size_multiple,
+        ),
+        views=views,
         speech=_fitting(speech, denoiser.config, path),
         version=provenance.hash_file(path)[:12],
     )

@@ -64,6 +64,8 @@ class Painter:
     speech: SpeechFeatures | None = None
     version: str = ""
     """Start of the hash of its file."""
+    views: tuple[str, ...] = ()
+    """Which of the model's views it paints; (): all."""
 
     @property
     def side(self) -> int:
@@ -101,7 +103,7 @@ class Painter:
         return WindowSettings(
             frames=frames,
             past=0 if config.past is None else min(config.past.frames, frames),
-            steps=steps if steps is not None else (25 if is_full else 4),
+            steps=steps or config.paints_in or (25 if is_full else 4),
             guidance=guidance,
         )
 
@@ -137,7 +139,7 @@ class Painting:
         self._numbers = None
         if self._config.au is not None and asked is not None and self._config.au.form == "sequence":
             self._numbers = _sequence(asked, self._config.au.action_units)
-        self._views: tuple[str | None, ...] = self._config.views or (None,)
+        self._views: tuple[str | None, ...] = painter.views or self._config.views or (None,)
         whole = _square(landmarks, portrait, is_whole=self._config.warped is None)
         self._whole = Square(whole, painter.size_px, portrait.shape[2], portrait.shape[1])
         self._still = self._still_conditions(portrait)

@@ -14,7 +14,7 @@ last layer (Esser et al. 2021, arXiv 2012.09841, equation 7).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -65,6 +65,7 @@ class AdversarialRecipe:
     judge_widths: tuple[int, ...] = (32, 64, 128, 128)
     """Channels of the discriminator; each layer halves the picture."""
     learning_rate: float = 5e-4
+    warm_up_steps: int = 100
     judge_learning_rate: float = 4e-4
     average_decay: float = 0.995
     watch_every: int = 100
@@ -184,12 +185,14 @@ def distil(
     config = denoiser.config
     if config.warped is None or config.landmarks is None or config.channels != 3:
         raise UsageError("the teacher must paint pixels, from the warped portrait and drawn landmarks")
+    denoiser.config = replace(config, paints_in=1)
     settings = DenoiserRecipe(
         out=recipe.out,
         steps=(recipe.steps,),
         minutes=(recipe.minutes,) if recipe.minutes else (),
         batch_size=(recipe.rows,),
         learning_rate=recipe.learning_rate,
+        warm_up_steps=recipe.warm_up_steps,
         last_rate=0.05,
         average_decay=recipe.average_decay,
         precision=recipe.precision,

@@ -17,6 +17,7 @@ from auteur.synthesis.conditioners.reference import ReferenceConfig
 from auteur.synthesis.conditioners.warped import WarpedConfig
 from auteur.synthesis.conditions import CONDITION_NAMES
 from auteur.synthesis.samplers import Process, process_named
+from auteur.synthesis.samplers.schedule import MOST_STEPS
 from auteur.synthesis.views import VIEWS
 
 
@@ -97,6 +98,8 @@ class DenoiserConfig:
     """What it paints, of `synthesis.views`, each as a row of its own; (): a square around the whole face."""
     sample_px: int | None = None
     """Side of the square that it learned to paint, in pixels; None: it says nothing."""
+    paints_in: int | None = None
+    """Steps in which it paints best, if it was taught to paint in few."""
     drop_all: float = 0.05
     """Probability that a training row loses all its conditions at once."""
     unet: UNetConfig = field(default_factory=UNetConfig)
@@ -143,6 +146,8 @@ class DenoiserConfig:
             problems.append(f"views are {sorted(unknown)}; choose of {', '.join(VIEWS)}")
         if self.sample_px is not None and (self.sample_px < 1 or self.sample_px % self.size_multiple):
             problems.append(f"sample_px is {self.sample_px}; it must be a multiple of {self.size_multiple}")
+        if self.paints_in is not None and not 1 <= self.paints_in <= MOST_STEPS:
+            problems.append(f"paints_in is {self.paints_in}; it must be 1 to {MOST_STEPS} steps")
         if self.temporal is not None and len(self.temporal.levels) != len(self.unet.widths):
             problems.append(f"temporal names {len(self.temporal.levels)} levels of {len(self.unet.widths)}")
         if problems:
