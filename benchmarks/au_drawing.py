@@ -2,9 +2,9 @@
 
 python benchmarks/au_drawing.py --ict ict_facekit.npz --indices ict_vertex_indices.json [--json OUT]
 
-The 468 vertices of the canonical face are put on ICT's average head by the 68 iBUG points that both know
-(similarity, then a smooth warp), and each takes the nearest skin vertex. A unit's ICT movement is the sum of
-the shapes that `facs` maps it to. Cosines compare the two displacement fields, millimetres, pose free.
+A unit's ICT movement is the sum of the shapes that `facs` maps it to, carried to our mesh by
+`auteur.data.ict_units`. Cosines compare the two displacement fields, millimetres, pose free. Units whose
+basis takes part of ICT's movement (`auteur.train.au_basis`) agree with it by construction.
 """
 
 import argparse
@@ -18,46 +18,16 @@ import torch
 from numpy.typing import NDArray
 
 from auteur.data.ict_faces import FaceModel, load_ict
-from auteur.face.pose import canonical_face
+from auteur.data.ict_units import Correspondence
 from auteur.facs import CONTROLS, CONVENTIONS, au_track, convert
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
-from auteur.signals.topology import IBUG68
 from auteur.synthesis.drawing import draw_lines, draw_mesh
 from auteur.synthesis.warp.mesh import generic_face
 from auteur.weights import load_shipped
 
 Floats = NDArray[np.floating]
-TO_PICTURE_MM = np.array([10.0, -10.0, -10.0])
-"""ICT: centimetres, y up, z out of the face; ours: millimetres, y down, z away."""
 MOVES_MM = 0.5
 """Vertices that neither model moves by this much do not count as moving."""
-
-
-def similarity(source: Floats, target: Floats) -> tuple[float, Floats, Floats]:
-    """Scale, rotation and shift that take points to points (Umeyama 1991)."""
-    a, b = source - source.mean(0), target - target.mean(0)
-    u, s, vt = np.linalg.svd(b.T @ a)
-    handed = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])
-    rotation = u @ handed @ vt
-    scale = float((s * np.diag(handed)).sum() / (a**2).sum())
-    return scale, rotation, target.mean(0) - scale * rotation @ source.mean(0)
-
-
-def correspondence(model: FaceModel, landmark_vertices: list[int]) -> tuple[NDArray[np.intp], float, Floats]:
-    """ICT's vertex for each canonical vertex [468], the scale to canonical millimetres, distances [468]."""
-    neutral = model.neutral * TO_PICTURE_MM
-    mesh, known = canonical_face(), np.array(IBUG68)
-    targets = neutral[landmark_vertices]
-    inner = np.arange(17, 68)  # the two marks put the jaw line in different places
-    scale, rotation, shift = similarity(mesh[known[inner]], targets[inner])
-    placed = scale * mesh @ rotation.T + shift
-    anchors = placed[known[inner]]
-    kernel = np.linalg.norm(anchors[:, None] - anchors[None], axis=2)
-    weights = np.linalg.solve(kernel - 2.0 * np.eye(len(inner)), targets[inner] - anchors)
-    placed = placed + np.linalg.norm(placed[:, None] - anchors[None], axis=2) @ weights
-    skin = np.flatnonzero(model.is_part("skin") & (neutral[:, 2] < 0))
-    distance = np.linalg.norm(placed[:, None] - neutral[skin][None], axis=2)
-    return skin[distance.argmin(1)], 1 / scale, distance.min(1)
 
 
 def ict_weights(model: FaceModel, number: int) -> dict[str, float]:
@@ -82,12 +52,10 @@ def cosine(a: Floats, b: Floats) -> float:
 
 
 def compare(model: FaceModel, landmark_vertices: list[int], basis: AUBasis) -> list[dict]:
-    vertices, to_ours, distance = correspondence(model, landmark_vertices)
-    print(
-        f"correspondence: median {np.median(distance):.1f} mm, 95 % below {np.quantile(distance, 0.95):.1f}"
-    )
-    deltas = model.expression_deltas[:, vertices] * TO_PICTURE_MM * to_ours
-    neutral = model.neutral[vertices] * TO_PICTURE_MM * to_ours
+    found = Correspondence(model, landmark_vertices)
+    away = found.distance_mm
+    print(f"correspondence: median {np.median(away):.1f} mm, 95 % below {np.quantile(away, 0.95):.1f}")
+    neutral = found.on_mesh(model.neutral)
     rows = []
     for number in sorted(BASIS_UNITS):
         ours = basis.control_displacement(f"AU{number}")[:468]
@@ -95,7 +63,7 @@ def compare(model: FaceModel, landmark_vertices: list[int], basis: AUBasis) -> l
         if not weights:
             rows.append({"unit": f"AU{number}", "shapes": "none"})
             continue
-        theirs = np.sum([w * deltas[model.expression_names.index(n)] for n, w in weights.items()], axis=0)
+        theirs = found.movement(weights)[:468]
         theirs = theirs - rigid_part(neutral, theirs)
         moving = (np.linalg.norm(ours, axis=1) > MOVES_MM) | (np.linalg.norm(theirs, axis=1) > MOVES_MM)
         top = np.linalg.norm(theirs, axis=1) > 0.5 * np.linalg.norm(theirs, axis=1).max()

@@ -3,12 +3,14 @@ weights/expression_generator.md.
 
     python benchmarks/expression.py --tracks TRACKS --clips clips/manifest.csv --labels LABELS \
         --portraits PORTRAITS \
-        --speech talk.flac --teacher face_landmarker.task --classifier emotion_classifier.safetensors --out
-        expression.json
+        --speech talk.flac --teacher face_landmarker.task --classifier emotion_classifier.safetensors \
+        --identity face_identity.safetensors --out expression.json
 
 TRACKS is what `python -m auteur.data.motion_tracks` wrote, LABELS what `python -m auteur.data.face_teacher`
 wrote. Final frames are read by MediaPipe, not by the tracker that ships, and named by a classifier that
 learned from photographs of people whom the generator never saw (`python -m auteur.train.emotion_classifier`).
+Whether the portrait still looks like itself is judged by `python -m auteur.train.face_identity`, a modest
+judge, and by the landmarker's own features (`auteur.evaluate.face_features`), which judge appearance.
 """
 
 import csv
@@ -16,6 +18,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import tyro
@@ -26,6 +29,7 @@ from auteur.data.expression_tracks import ExpressionClip, encoded, read_motions
 from auteur.data.motion_tracks import rest_frames
 from auteur.data.splits import is_held_out
 from auteur.evaluate.control import rank_correlation
+from auteur.evaluate.face_features import FaceFeatureNet, aligned_crop, appearance_similarity
 from auteur.expression.curve import DIALLED, EmotionCurve
 from auteur.expression.generator.dial import DirectedExpression, EmotionDial, loudness_of
 from auteur.expression.generator.storage import load_generator
@@ -44,6 +48,7 @@ from auteur.provenance import Mark
 from auteur.speech.features import CompactSpeechFeatures, SpeechAnalysis
 from auteur.synthesis.warp import PortraitWarper
 from auteur.train.emotion_classifier import FaceEmotionClassifier, rest_features
+from auteur.train.face_identity import FaceIdentity, aligned_face
 from auteur.weights import load_file
 
 Floats = NDArray[np.floating]
@@ -52,6 +57,7 @@ LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FRAMES = (15, 30, 45, 60)
 """Of the speech, at 25 per second; the same at every level."""
 SHOWN_PX = 320
+CLOSE_UP_PX = 192
 WINDOW = 48
 STILL = Habits(blinks=False, gaze=False, head=0.0)
 
@@ -67,13 +73,14 @@ class Benchmark:
     speech: Path
     teacher: Path
     classifier: Path
+    identity: Path
     out: Path
     space: Path | None = None
     """The shipped one unless given."""
     generator: Path | None = None
     """The shipped one unless given."""
     sheet: Path | None = None
-    """A picture of every portrait in every emotion at strength 1."""
+    """A picture of every portrait at rest and in every emotion at strength ½ and 1."""
 
 
 class Stage:
@@ -100,6 +107,18 @@ class Stage:
         self._own = own_expression(self._face.landmarks, self._face.blendshapes)
         pixels = torch.from_numpy(self.picture).permute(2, 0, 1).contiguous()
         self._warper = PortraitWarper(pixels, torch.from_numpy(self._face.landmarks))
+
+    @property
+    def portrait_landmarks(self) -> Floats:
+        """[478, 3] px of `picture`."""
+        return self._face.landmarks
+
+    def close_up(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Returns the face of a frame, [CLOSE_UP_PX, CLOSE_UP_PX, 3]."""
+        centre, half = self._face.landmarks[:, :2].mean(axis=0), 0.7 * np.ptp(self._face.landmarks[:, 1])
+        left, top = (int(max(0, round(value))) for value in centre - half)
+        cut = frame[top : top + round(2 * half), left : left + round(2 * half)]
+        return np.asarray(cv2.resize(cut, (CLOSE_UP_PX, CLOSE_UP_PX), interpolation=cv2.INTER_AREA))
 
     def landmarks(self, directed: DirectedExpression, frames: tuple[int, ...] | None = None) -> Floats:
         """Returns what the motion stage makes of an expression: [frames, 478, 3] px."""
@@ -137,72 +156,96 @@ def dialled(dial: EmotionDial, emotion: str, strength: float, frames: int, speec
     return dial.direct(EmotionCurve.constant(emotion, strength), frames, speech=speech)
 
 
+class Judges:
+    """Who looks at final frames."""
+
+    def __init__(self, run: Benchmark) -> None:
+        self.emotion = load_file(FaceEmotionClassifier(), run.classifier)
+        self._identity = load_file(FaceIdentity(), run.identity)
+        self._appearance = FaceFeatureNet()
+
+    def emotions(self, blendshapes: Floats, rest: Floats) -> Floats:
+        """Returns the mean probability [8] of every emotion over frames."""
+        return self.emotion.probabilities(blendshapes, at_rest=rest).mean(axis=0)
+
+    def likeness(self, stage: Stage, frames: NDArray[np.uint8], landmarks: Floats) -> tuple[float, float]:
+        """Returns the similarity of frames to the portrait: of identity, and of appearance."""
+        pictures = [(stage.picture, stage.portrait_landmarks), *zip(frames, landmarks, strict=False)]
+        who = self._identity.describe(np.stack([aligned_face(*pair) for pair in pictures]))
+        seen = self._appearance.describe(torch.stack([aligned_crop(*pair) for pair in pictures])).appearance
+        same = [float(appearance_similarity(seen[:1], row[None])[0]) for row in seen[1:]]
+        return float((who[1:] @ who[0]).mean()), float(np.mean(same))
+
+
+def shown_on(stage: Stage, dial: EmotionDial, judges: Judges, frames: int, speech) -> tuple[dict, list]:
+    """Returns what one portrait shows in every emotion at every strength, and pictures of it."""
+    loud = loudness_of(speech, MOTION_RATE)[:frames]
+    calm = dialled(dial, "neutral", 0.0, frames, speech)
+    first = stage.frames(calm)
+    at_rest = stage.read(first)
+    rest, calm_face = rest_features(at_rest[1]), without_pose(at_rest[0]).mean(axis=0)
+    gap, own = lip_gap(without_pose(stage.landmarks(calm))), judges.likeness(stage, first, at_rest[0])
+    row, emotions = [first[1]], {}
+    for emotion in DIALLED:
+        whole = dialled(dial, emotion, 1.0, frames, speech)
+        direction = dial.space.decode(whole.edit.values).mean(axis=0)
+        shown, scores = [0.0], [judges.emotions(at_rest[1], rest)]
+        for level in LEVELS[1:]:
+            made = stage.frames(dialled(dial, emotion, level, frames, speech))
+            read = stage.read(made)
+            moved = without_pose(read[0]).mean(axis=0) - calm_face
+            shown.append(float((moved * direction).sum() / np.square(direction).sum()))
+            scores.append(judges.emotions(read[1], rest))
+            row += [made[1]] if level in (0.5, 1.0) else []
+        emotional = lip_gap(without_pose(stage.landmarks(whole)))
+        alike = judges.likeness(stage, made, read[0])
+        chances = [float(score[EMOTIONS.index(emotion)]) for score in scores]
+        emotions[emotion] = {
+            "projection": np.round(shown, 3).tolist(),
+            "rank_correlation": round(rank_correlation(np.array(LEVELS), np.array(shown)), 3),
+            "probability": np.round(chances, 3).tolist(),
+            "probability_rank_correlation": round(rank_correlation(np.array(LEVELS), np.array(chances)), 3),
+            "named": EMOTIONS[1 + int(scores[-1][1:].argmax())],
+            "gap_with_loudness": [round(float(np.corrcoef(g, loud)[0, 1]), 4) for g in (gap, emotional)],
+            "gap_with_neutral_gap": round(float(np.corrcoef(gap, emotional)[0, 1]), 4),
+            "identity": [round(own[0], 3), round(alike[0], 3)],
+            "appearance": [round(own[1], 3), round(alike[1], 3)],
+        }
+    return emotions, row
+
+
 def final_video(run: Benchmark, dial: EmotionDial) -> dict:
     """Returns what the final frames of every portrait show, and how lips follow the speech."""
-    classifier = load_file(FaceEmotionClassifier(), run.classifier)
+    judges = Judges(run)
     speech, _ = examine_speech(run.speech)
     speech = speech.slice(0, 4) if speech.duration_sec > 4 else speech
     analysis = CompactSpeechFeatures.shipped().analyse(speech, MOTION_RATE)
     frames = len(analysis.features)
     mover, teacher = SpeechMotion.shipped(), MediaPipeBackend(run.teacher, max_faces=1)
-    calm = dialled(dial, "neutral", 0.0, frames, speech)
-    loud = loudness_of(speech, MOTION_RATE)[:frames]
     portraits, sheet = {}, []
     shapes = dial.space.decode(np.eye(dial.space.coefficients, dtype=np.float32))
     for path in run.portraits:
         stage = Stage(path, mover, analysis, teacher, shapes)
-        first = stage.frames(calm)
-        at_rest = stage.read(first)
-        rest = rest_features(*at_rest)
-        gap = lip_gap(without_pose(stage.landmarks(calm)))
-        row, emotions = [first[1]], {}
-        for emotion in DIALLED:
-            direction = dial.space.decode(dialled(dial, emotion, 1.0, frames, speech).edit.values).mean(
-                axis=0
-            )
-            shown, chances, named = [0.0], [chance(classifier, at_rest, rest, emotion)], ""
-            for level in LEVELS[1:]:
-                directed = dialled(dial, emotion, level, frames, speech)
-                made = stage.frames(directed)
-                read = stage.read(made)
-                moved = without_pose(read[0]).mean(axis=0) - without_pose(at_rest[0]).mean(axis=0)
-                shown.append(float((moved * direction).sum() / np.square(direction).sum()))
-                chances.append(chance(classifier, read, rest, emotion))
-            row.append(made[1])
-            scores = classifier.probabilities(without_pose(read[0]), read[1], at_rest=rest).mean(axis=0)
-            named = EMOTIONS[1 + int(scores[1:].argmax())]
-            emotional = lip_gap(without_pose(stage.landmarks(directed)))
-            emotions[emotion] = {
-                "projection": np.round(shown, 3).tolist(),
-                "rank_correlation": round(rank_correlation(np.array(LEVELS), np.array(shown)), 3),
-                "probability": np.round(chances, 3).tolist(),
-                "probability_rank_correlation": round(
-                    rank_correlation(np.array(LEVELS), np.array(chances)), 3
-                ),
-                "named": named,
-                "gap_with_loudness": [round(float(np.corrcoef(g, loud)[0, 1]), 4) for g in (gap, emotional)],
-                "gap_with_neutral_gap": round(float(np.corrcoef(gap, emotional)[0, 1]), 4),
-            }
+        emotions, row = shown_on(stage, dial, judges, frames, speech)
         portraits[stage.name] = emotions
-        sheet.append(np.concatenate([np.ascontiguousarray(p) for p in row], axis=1))
+        sheet.append(np.concatenate([stage.close_up(picture) for picture in row], axis=1))
         print(stage.name, {e: (v["rank_correlation"], v["named"]) for e, v in emotions.items()}, flush=True)
     if run.sheet is not None:
-        width = min(p.shape[1] for p in sheet)
-        write_image(run.sheet, np.concatenate([p[:, :width] for p in sheet]), mark=Mark(), overwrite=True)
+        write_image(run.sheet, np.concatenate(sheet), mark=Mark(), overwrite=True)
     return portraits
-
-
-def chance(
-    classifier: FaceEmotionClassifier, read: tuple[Floats, Floats], rest: Floats, emotion: str
-) -> float:
-    """Returns the mean probability of an emotion over frames."""
-    found = classifier.probabilities(without_pose(read[0]), read[1], at_rest=rest)
-    return float(found[:, EMOTIONS.index(emotion)].mean())
 
 
 def summary(portraits: dict) -> dict:
     """Returns the figures of the card."""
     cells = [(emotion, cell) for emotions in portraits.values() for emotion, cell in emotions.items()]
+
+    def kept(name: str) -> dict[str, float]:
+        shares = [cell[name][1] / cell[name][0] for _, cell in cells]
+        at_rest = [cell[name][0] for _, cell in cells]
+        return {"least": round(min(shares), 3), "mean": round(float(np.mean(shares)), 3)} | {
+            "at_strength_0": round(float(np.mean(at_rest)), 3)
+        }
+
     drops = [1 - cell["gap_with_loudness"][1] / cell["gap_with_loudness"][0] for _, cell in cells]
     return {
         "portraits": len(portraits),
@@ -215,6 +258,8 @@ def summary(portraits: dict) -> dict:
         "accuracy": round(float(np.mean([name == cell["named"] for name, cell in cells])), 3),
         "recall": {e: float(np.mean([c["named"] == e for name, c in cells if name == e])) for e in DIALLED},
         "lip_correlation_drop": {"mean": round(float(np.mean(drops)), 4), "worst": round(max(drops), 4)},
+        "identity_kept": kept("identity"),
+        "appearance_kept": kept("appearance"),
         "least_gap_with_neutral_gap": min(cell["gap_with_neutral_gap"] for _, cell in cells),
     }
 
@@ -234,10 +279,10 @@ def ceiling(run: Benchmark) -> dict:
             landmarks, blendshapes, _ = clip_arrays(path, float(row["fps"]))
             if wanted:
                 calm = rest_frames(without_pose(landmarks), blendshapes)
-                rest.setdefault(row["identity"], rest_features(landmarks[calm], blendshapes[calm]))
+                rest.setdefault(row["identity"], rest_features(blendshapes[calm]))
                 continue
             own = rest.get(row["identity"])
-            scores = classifier.probabilities(without_pose(landmarks), blendshapes, at_rest=own).mean(axis=0)
+            scores = classifier.probabilities(blendshapes, at_rest=own).mean(axis=0)
             named[path.stem] = (row["emotion"], EMOTIONS[1 + int(scores[1:].argmax())])
     right = [asked == found for asked, found in named.values()]
     return {"clips": len(right), "accuracy": round(float(np.mean(right)), 3), "named": named}

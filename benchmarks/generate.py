@@ -2,7 +2,8 @@
 
     python benchmarks/generate.py --portraits face1.jpg face2.jpg --speech talk.wav --out generate.json
 
-Action Units are read by the shipped tracker, calibrated on the same portrait with nothing asked.
+Action Units are read by the shipped tracker, calibrated on the same portrait with nothing asked; how a sweep
+is read is said in `auteur.evaluate.sweeps`.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,23 +26,28 @@ import torch
 import tyro
 from PIL import Image
 
+from auteur.evaluate.control import UNITS, unit_intensities
+from auteur.evaluate.sweeps import (
+    FRAMES_PER_LEVEL,
+    LEVELS,
+    Response,
+    shown_intensities,
+    unit_response,
+    unit_responses,
+    unit_staircase,
+)
 from auteur.face.action_units import Neutral, action_units, neutral_of
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.tracker import FaceTracker
-from auteur.facs import ACTION_UNITS, EMOTIONS, au_track
+from auteur.facs import EMOTIONS
 from auteur.motion.mouth import lip_gap
 from auteur.pipelines import talking_head
 from auteur.pipelines.request import Performance
 from auteur.pipelines.talking_head import Settings, TalkingHead, TalkingVideo
-from auteur.signals import AUTrack
 
-UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
-"""OpenFace's intensities."""
 DURING_SPEECH = (1, 2, 4, 5, 6, 7, 12)
-LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LEAST_RANK_CORRELATION = 0.95
 MOST_IN_OTHER_REGIONS = 0.15
-FRAMES_PER_LEVEL = 2
 STILL = Settings(head=0.0, blinks=False, gaze=False)
 RATE = Fraction(25)
 
@@ -81,101 +87,61 @@ def read(frames: list[Floats]) -> tuple[Floats, Floats]:
 
 def measured(landmarks: Floats, blendshapes: Floats, neutral: Neutral) -> Floats:
     """Returns the intensity of every unit [T, 17], the mean of its sides."""
-    track = action_units(landmarks, blendshapes, rate=RATE, neutral=neutral)
-    sides = [[track.channel(control) for control in ACTION_UNITS[unit].controls] for unit in UNITS]
-    return np.stack([np.mean(values, axis=0) for values in sides], axis=1)
+    return unit_intensities(action_units(landmarks, blendshapes, rate=RATE, neutral=neutral))
 
 
-def ranks(values: Floats) -> Floats:
-    return (values[:, None] > values).sum(1) + (values[:, None] == values).sum(1) / 2
-
-
-def rank_correlation(asked: Floats, seen: Floats) -> float:
-    if np.ptp(seen) == 0:
-        return 0.0
-    return float(np.corrcoef(ranks(asked), ranks(seen))[0, 1])
-
-
-def figures(unit: int, seen: Floats) -> dict[str, float]:
-    """Returns a unit's figures from what was seen [levels, 17]."""
-    region = ACTION_UNITS[unit].region
-    others = [i for i, other in enumerate(UNITS) if ACTION_UNITS[other].region != region]
-    change = seen[-1] - seen[0]
-    worst = max(others, key=lambda i: abs(change[i]))
-    return {
-        "rank_correlation": rank_correlation(np.array(LEVELS), seen[:, UNITS.index(unit)]),
-        "own_change": float(change[UNITS.index(unit)]),
-        "other_regions": float(np.abs(change[others]).mean()),
-        "worst_other": float(change[worst]),
-        "worst_other_unit": float(UNITS[worst]),
-    }
-
-
-def summary(by_portrait: dict[str, dict[int, dict[str, float]]]) -> dict[str, object]:
+def summary(by_portrait: dict[str, dict[int, Response]]) -> dict[str, object]:
     """Returns the means over portraits, the units that fall short, and the portraits' own figures."""
-    units = next(iter(by_portrait.values()))
+    portraits = {
+        name: {u: dataclasses.asdict(r) for u, r in units.items()} for name, units in by_portrait.items()
+    }
     means = {
         unit: {
-            key: float(np.mean([portrait[unit][key] for portrait in by_portrait.values()]))
-            for key in ("rank_correlation", "own_change", "other_regions")
+            key: float(np.mean([figures[unit][key] for figures in portraits.values()]))
+            for key in ("rank_correlation", "is_monotonic", "own_change", "cross_talk")
         }
-        for unit in units
+        for unit in next(iter(portraits.values()))
     }
     short = [
         unit
         for unit, mean in means.items()
-        if mean["rank_correlation"] < LEAST_RANK_CORRELATION or mean["other_regions"] > MOST_IN_OTHER_REGIONS
+        if mean["rank_correlation"] < LEAST_RANK_CORRELATION or mean["cross_talk"] > MOST_IN_OTHER_REGIONS
     ]
-    return {"mean": means, "fall_short": short, "portraits": by_portrait}
-
-
-def staircase() -> AUTrack:
-    """Returns a track that asks for nothing, then for each unit at each level above 0, in turn."""
-    controls = [control for unit in UNITS for control in ACTION_UNITS[unit].controls]
-    rows = [np.zeros(len(controls))]
-    for unit in UNITS:
-        mine = np.array([control in ACTION_UNITS[unit].controls for control in controls], dtype=float)
-        rows += [level * mine for level in LEVELS[1:]]
-    values = np.repeat(np.stack(rows), FRAMES_PER_LEVEL, axis=0).astype(np.float32)
-    return AUTrack(values=values, rate=RATE, channels=tuple(controls), convention="facs")
-
-
-def full(track: AUTrack) -> AUTrack:
-    """Returns the track with every channel of the hub convention."""
-    names = [control for unit in ACTION_UNITS.values() for control in unit.controls]
-    values = np.zeros((track.frames, len(names)), dtype=np.float32)
-    values[:, [names.index(name) for name in track.channels]] = track.values
-    return au_track(values, convention="facs", rate=RATE)
+    return {"mean": means, "fall_short": short, "portraits": portraits}
 
 
 def sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
-    """Asks a silent, still portrait for one unit at a time; the whole video is tracked."""
-    track = full(staircase())
+    """Asks a silent, still portrait for one unit at a time (`auteur.evaluate.sweeps`)."""
+    track = unit_staircase()
     silence = write_sound(folder / "silence.wav", np.zeros(track.frames * 640))
-    result: dict[str, dict[int, dict[str, float]]] = {}
+    result: dict[str, dict[int, Response]] = {}
     shown: list[list[Floats]] = []
     for path in run.portraits:
-        frames = list(head.perform(path, silence, Performance(track=track), STILL).frames())
-        last = slice(FRAMES_PER_LEVEL - 1, None, FRAMES_PER_LEVEL)  # of each level
-        chosen = frames[last]
-        landmarks, blendshapes = (values[last] for values in read(frames))
-        seen = measured(landmarks, blendshapes, neutral_of(landmarks[:1], blendshapes[:1]))
-        steps = len(LEVELS) - 1
-        result[path.stem] = {
-            unit: figures(unit, seen[[0, *range(1 + steps * i, 1 + steps * (i + 1))]])
-            for i, unit in enumerate(UNITS)
-        }
-        shown.append([chosen[0], *chosen[steps::steps]])
+        kept: list[Floats] = []
+        frames = head.perform(path, silence, Performance(track=track), STILL).frames()
+        result[path.stem] = unit_responses(
+            shown_intensities(_kept_full(frames, kept), AuteurBackend(), name=path.name)
+        )
+        shown.append(kept)
     if run.sheets is not None:
         draw(run.sheets, shown)
     return summary(result)
 
 
+def _kept_full(frames: Iterable[Floats], kept: list[Floats]) -> Iterator[Floats]:
+    """Yields all frames of a staircase; adds a small one of rest and of each unit at 1 to `kept`."""
+    steps = len(LEVELS) - 1
+    for number, frame in enumerate(frames):
+        step, place = divmod(number, FRAMES_PER_LEVEL)
+        if place == FRAMES_PER_LEVEL // 2 and step % steps == 0:
+            kept.append(np.asarray(Image.fromarray(frame).resize((320, 320))))
+        yield frame
+
+
 def draw(folder: Path, shown: list[list[Floats]]) -> None:
     """Writes one picture per unit: every portrait at 0 (above) and at 1 (below)."""
-    small = [[np.asarray(Image.fromarray(f).resize((320, 320))) for f in frames] for frames in shown]
     for i, unit in enumerate(UNITS, start=1):
-        rows = [np.hstack([frames[j] for frames in small]) for j in (0, i)]
+        rows = [np.hstack([frames[j] for frames in shown]) for j in (0, i)]
         Image.fromarray(np.vstack(rows)).save(folder / f"AU{unit:02d}.png")
 
 
@@ -183,7 +149,7 @@ def speech_sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, o
     """Asks a speaking portrait for upper-face units and AU12; means over the clip, 5 frames a second."""
     silence = write_sound(folder / "silence.wav", np.zeros(9600))
     settings = dataclasses.replace(STILL, fps=Fraction(5))
-    result: dict[str, dict[int, dict[str, float]]] = {}
+    result: dict[str, dict[int, Response]] = {}
     for path in run.portraits:
         neutral = neutral_of(*read(list(head.perform(path, silence, Performance(), settings).frames())))
 
@@ -193,7 +159,7 @@ def speech_sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, o
 
         rest = seen({})
         result[path.stem] = {
-            unit: figures(unit, np.stack([rest, *(seen({f"AU{unit}": level}) for level in LEVELS[1:])]))
+            unit: unit_response(unit, np.stack([rest, *(seen({f"AU{unit}": level}) for level in LEVELS[1:])]))
             for unit in DURING_SPEECH
         }
     return summary(result)

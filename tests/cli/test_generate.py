@@ -40,6 +40,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         sparse.write(b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt ")
         sparse.write(struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8) + b"data" + struct.pack("<I", size))
         sparse.truncate(44 + size)
+    Path("half.wav").write_bytes(Path("talk.wav").read_bytes()[:8000])
     Path("empty.wav").write_bytes(b"")
     Path("text.wav").write_text("#EXTM3U\nhttp://127.0.0.1/a.ts\n")
     return tmp_path
@@ -61,6 +62,7 @@ def test_it_writes_a_video_and_says_so_in_json(folder, capsys):
         (["me.png", "empty.wav"], 3, "empty.wav"),
         (["cat.png", "talk.wav"], 3, "no face"),
         (["me.png", "cut.wav"], 3, "cut.wav"),
+        (["me.png", "half.wav"], 3, "cut short"),
         (["me.png", "long.wav"], 3, "7200"),
         (["me.png", "text.wav"], 3, "text.wav"),
         (["me.png", "blip.wav"], 3, "0.1"),
@@ -79,6 +81,14 @@ def test_it_writes_a_video_and_says_so_in_json(folder, capsys):
         (["me.png", "talk.wav", "-o", "out.avi"], 2, ".mp4"),
         (["me.png", "talk.wav", "--au", "AU12=3"], 2, "between 0 and 1"),
         (["me.png", "talk.wav", "--emotion", "sad", "--intensity", "2"], 2, "between 0 and 1"),
+        (["me.png", "talk.wav", "--emotion-curve", "0s hapy:1"], 2, "character 4 ('h')"),
+        (["me.png", "talk.wav", "--emotion-curve", "0s happy:1.3"], 2, "character 10 ('1')"),
+        (["me.png", "talk.wav", "--emotion-curve", "0s happy 1s sad"], 2, "character 10 ('1')"),
+        (["me.png", "talk.wav", "--emotion-curve", "1s happy, 1s sad"], 2, "character 11 ('1')"),
+        (["me.png", "talk.wav", "--emotion-curve", "0s happy:0.9+sad:0.9"], 2, "add up to 1.8"),
+        (["me.png", "talk.wav", "--emotion-curve", ""], 2, "the end"),
+        (["me.png", "talk.wav", "--emotion-curve", "0s sad", "--emotion", "sad"], 2, "either an emotion"),
+        (["me.png", "talk.wav", "--emotion-curve", "0s sad", "--intensity", "0.5"], 2, "of its own"),
         (["me.png", "talk.wav", "--fps", "0"], 2, "between 1 and 120"),
         (["me.png", "talk.wav", "--fps", "fast"], 2, "fast"),
         (["me.png", "talk.wav", "--track", "absent.csv"], 3, "absent.csv"),
@@ -94,6 +104,17 @@ def test_bad_input_ends_with_one_line_and_nothing_written(folder, capsys, argume
     error = capsys.readouterr().err.strip()
     assert message in error and len(error.splitlines()) == 1
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("route", ["auto", "emodiffhead"])
+def test_an_emotion_curve_is_performed_and_written_down(folder, capsys, route):
+    curve = "0s neutral, 0.2s happy:0.3, 0.4s surprised:1.1"
+    asked = ["--emotion-curve", curve, "--route", route, "--save-tracks", "tracks"]
+    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *asked]) == 0
+    assert "extrapolate" in capsys.readouterr().err
+    track = read_au_track("tracks/asked.json")
+    assert track.channel("AU1L")[-1] > 0.2 and not track.channel("AU1L")[0]
+    assert "surprised:1.1" in Path("out.mp4.json").read_text()
 
 
 def test_an_existing_output_is_kept(folder, capsys):
@@ -223,10 +244,10 @@ def test_a_denoiser_file_paints(folder, denoiser, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--steps", "4"], 2, "steps: no effect with the preset compact"),
-        (["--au-guidance", "2"], 2, "au_guidance: no effect"),
-        (["--audio-guidance", "2"], 2, "audio_guidance: no effect"),
-        (["--window", "2"], 2, "window: no effect"),
+        (["--preset", "warp", "--steps", "4"], 2, "steps: no effect with the preset warp"),
+        (["--preset", "warp", "--au-guidance", "2"], 2, "au_guidance: no effect"),
+        (["--preset", "warp", "--audio-guidance", "2"], 2, "audio_guidance: no effect"),
+        (["--preset", "warp", "--window", "2"], 2, "window: no effect"),
         (["--device", "cuda"], 2, "no effect"),
         (["--preset", "WEIGHTS", "--steps", "0"], 2, "between 1 and 1000"),
         (["--preset", "WEIGHTS", "--au-guidance", "21"], 2, "between 0 and 20"),

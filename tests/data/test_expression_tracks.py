@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from auteur.data.expression_apexes import TEXTBOOK, apexes, jaw_apart, size_of, textbook_vectors
 from auteur.data.expression_tracks import (
+    ExpressionClip,
     emotion_of,
     encoded,
     for_classifier,
@@ -23,7 +25,6 @@ from auteur.data.expression_windows import (
     graded,
     mirror_matrix,
     photo_vectors,
-    textbook_vectors,
 )
 from auteur.data.splits import is_held_out
 from auteur.errors import InputError
@@ -33,7 +34,7 @@ from auteur.facs import EMOTIONS
 from auteur.weights import shipped
 
 sys.path.insert(0, str(Path(__file__).parent))
-from expression_lookalikes import write_deca, write_photographs, write_tracks
+from expression_lookalikes import shapes, write_deca, write_photographs, write_tracks
 
 pytestmark = pytest.mark.skipif("expression_space" not in shipped(), reason="no expression space ships yet")
 
@@ -95,7 +96,7 @@ def test_without_photographs_it_says_so(tmp_path: Path):
 def test_windows_hold_every_label(tmp_path: Path, space: CompactExpressionSpace):
     clips = [encoded(m, space) for m in read_motions(*write_tracks(tmp_path))]
     photos = read_photographs(*write_photographs(tmp_path))
-    clips, peaks = graded(clips, photo_vectors(photos, space), textbook_vectors(space, clips))
+    clips, peaks = graded(clips, photo_vectors(photos, space), textbook_vectors(space, shapes()))
     assert all(((p.strengths > 0) & (p.strengths <= 1)).all() for p in peaks.values())
     windows = ExpressionWindows(clips, peaks=peaks, mirror=mirror_matrix(space), batch_size=200, seed=0)
     batch = next(iter(windows))
@@ -104,6 +105,34 @@ def test_windows_hold_every_label(tmp_path: Path, space: CompactExpressionSpace)
     assert (batch["intensity"] == 0).any()
     assert batch["intensity"].max() <= 1
     assert bool(batch["vectors"].isfinite().all())
+
+
+def test_the_textbook_says_how_far(space: CompactExpressionSpace):
+    sizes = jaw_apart(space.weights_mm())
+    assert sizes[0] == 0
+    for emotion, vector in textbook_vectors(space, shapes()).items():
+        assert size_of(vector, sizes) == pytest.approx(TEXTBOOK[emotion][0])
+    lacking = {name: shape for name, shape in shapes().items() if not name.startswith("noseSneer")}
+    with pytest.raises(InputError, match="noseSneer"):
+        textbook_vectors(space, lacking)
+
+
+def test_apexes_lie_between_their_sources_and_people_count_alike():
+    def clip(person: str, vector: list[float], strength: float = 1.0) -> ExpressionClip:
+        vectors = np.tile(np.array(vector, dtype=np.float32), (5, 1))
+        return ExpressionClip("c", person, "train", "sad", strength, vectors, None)
+
+    often = [clip("ann", [1.0, 0.0, 0.0])] * 9
+    clips = [*often, clip("bob", [0.0, 2.0, 0.0]), clip("eve", [0.0, 0.0, 9.0], strength=0.4)]
+    calm, sizes = np.zeros(3), np.ones(3)
+    of_people = apexes(clips, calm, sizes)
+    assert set(of_people) == {"sad"}
+    np.testing.assert_allclose(of_people["sad"], [1.8 / np.sqrt(2), 1.8 / np.sqrt(2), 0])
+    book = dict.fromkeys(EMOTIONS[1:], np.array([0.0, 0.0, 3.0]))
+    mixed = apexes(clips, calm, sizes, textbook=book)
+    assert size_of(mixed["sad"], sizes) == pytest.approx(3)
+    assert mixed["sad"][2] > mixed["sad"][0] == pytest.approx(mixed["sad"][1])
+    np.testing.assert_allclose(mixed["fear"], [0, 0, 3])
 
 
 def test_mirroring_twice_is_nothing(space: CompactExpressionSpace):

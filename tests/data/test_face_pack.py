@@ -1,5 +1,7 @@
 """Footage for the denoiser: packed, read again, warped and cut."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -57,16 +59,19 @@ def test_a_mirror_twice_is_the_piece(piece):
 
 def test_spans_become_clips_that_training_reads(piece, tmp_path):
     given, path = piece
-    recipe = FaceViewsRecipe(pack=path.parent, out=tmp_path, size_px=32)
-    made = dict(clips_of(given, recipe, np.random.default_rng(0), views=("mouth", "eyes")))
+    recipe = FaceViewsRecipe(
+        pack=path.parent, out=tmp_path, size_px=32, views=("mouth", "eyes"), least_painted=0.0
+    )
+    made = dict(clips_of(given, recipe, np.random.default_rng(0)))
     clip = made[f"{given.name}_0000_mouth"]
     assert clip["clean"].shape == (10, 3, 32, 32) and clip["clean"].dtype == torch.uint8
     assert clip["warped"].shape == (10, 4, 32, 32) and clip["landmarks"].shape == (10, 3, 32, 32)
     difference = (clip["clean"].int() - clip["warped"][:, :3].int()).abs().float()
     assert difference.mean() < 10  # the same face at the same place
-    assert clip["region"].min() > 0 and clip["region"].max() == 255
+    assert clip["region"].min() > 0 and made[f"{given.name}_0000_eyes"]["region"].max() == 255
+    assert not dict(clips_of(given, replace(recipe, least_painted=0.9), np.random.default_rng(0)))
 
-    assert render(path, recipe) == 3  # the mouth twice, the eyes once
+    assert render(path, recipe) == 4  # mouth and eyes, and in a mirror
     batch = ClipFolder(tmp_path, past=2).batch(4, 3, torch.Generator().manual_seed(0))
     assert batch.clean.shape == (4, 3, 3, 32, 32) and -1 <= batch.clean.min() < 0 < batch.clean.max() <= 1
     assert batch.conditions.warped[:, :, 3].min() >= 0 and batch.conditions.warped[:, :, :3].min() < -0.2
@@ -79,7 +84,7 @@ def test_spans_become_clips_that_training_reads(piece, tmp_path):
 
 def test_light_changes_picture_and_warp_alike(piece, tmp_path):
     path = piece[1]
-    render(path, FaceViewsRecipe(pack=path.parent, out=tmp_path, size_px=32))
+    render(path, FaceViewsRecipe(pack=path.parent, out=tmp_path, size_px=32, least_painted=0.0))
     batch = ClipFolder(tmp_path, past=2).batch(6, 2, torch.Generator().manual_seed(0))
     same = batch.conditions
     same.warped[:, :, :3] = batch.clean

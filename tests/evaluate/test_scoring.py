@@ -18,7 +18,7 @@ from auteur.evaluate.face_features import (
 from auteur.evaluate.pairing import Clip
 from auteur.evaluate.scoring import REAL, STILL, WARP, ClipScorer
 from auteur.evaluate.streams import Networks
-from auteur.evaluate.sweeps import unit_responses, unit_staircase
+from auteur.evaluate.sweeps import FRAMES_PER_LEVEL, unit_responses, unit_staircase
 from auteur.evaluate.views import Observation, observe
 from auteur.face.action_units import neutral_of
 from auteur.face.pose import MIRROR, without_pose
@@ -203,6 +203,6 @@ def test_the_sweep_reads_back_what_the_staircase_asked():
         for level in range(4):
             asked[1 + 4 * unit + level, unit] = (level + 1) / 4
     responses = unit_responses(0.7 * asked)
-    assert len(responses) == 17 and track.frames == 2 * len(asked)
+    assert len(responses) == 17 and track.frames == FRAMES_PER_LEVEL * len(asked)
     assert all(r.rank_correlation == pytest.approx(1) and r.is_monotonic for r in responses.values())
     assert all(r.own_change == pytest.approx(0.7) and r.cross_talk == 0 for r in responses.values())

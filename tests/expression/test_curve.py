@@ -104,3 +104,19 @@ def test_a_constant_outside_the_range_is_refused(value: float):
 def test_an_unknown_emotion_is_named_with_its_neighbour():
     with pytest.raises(UsageError, match="did you mean 'angry'"):
         EmotionCurve.constant("angri", 1)
+
+
+@given(curves)
+def test_a_curve_is_written_as_it_is_read(steps: list[tuple[float, float, str]]):
+    times = np.cumsum([round(step[0], 3) for step in steps]).round(3)
+    keys = [
+        Key(float(time), tuple(amount if name == emotion else 0.0 for name in DIALLED))
+        for time, (_, amount, emotion) in zip(times, steps, strict=True)
+    ]
+    curve = EmotionCurve(tuple(keys))
+    assert parse_curve(str(curve)) == curve
+
+
+def test_blends_are_written_with_a_plus():
+    assert str(parse_curve("1.5 sad:.4 + fear:.3")) == "1.5s sad:0.4+fear:0.3"
+    assert str(EmotionCurve.constant("neutral", 1)) == "0s neutral"

@@ -178,6 +178,18 @@ def test_seeds_repeat_and_differ(dial: EmotionDial):
 
 
 @needs_weights
+@pytest.mark.parametrize("emotion", DIALLED)
+def test_every_seed_shows_nearly_the_same_emotion(dial: EmotionDial, emotion: str):
+    sizes = dial.space.weights_mm()
+    sizes[0] = 0
+    apex = dial.generator.apex[LABELS.index(emotion)].numpy() * sizes
+    for seed in range(3):
+        shown = dial.trajectories([emotion], 100, seed=seed).direction(emotion).mean(axis=0) * sizes
+        assert shown @ apex > 0.95 * np.linalg.norm(shown) * np.linalg.norm(apex)
+        assert 0.75 < np.linalg.norm(shown) / np.linalg.norm(apex) < 1.25
+
+
+@needs_weights
 def test_a_minute_does_not_drift_or_come_to_rest(dial: EmotionDial):
     values = dial.trajectories(["happy"], 1500).emotional["happy"] * dial.space.weights_mm()
     early, late = values[:500], values[-500:]

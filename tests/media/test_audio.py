@@ -102,6 +102,27 @@ def test_too_short_speech_is_refused(tmp_path: Path, samples: int) -> None:
         read_speech(tmp_path / "a.wav")
 
 
+@pytest.mark.parametrize("kept", [0.3, 0.99])
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_a_wav_that_ends_before_its_sound_is_refused(tmp_path: Path, kept: float, subtype: str) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1.0).samples, 16_000, subtype=subtype)
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(whole[: int(kept * len(whole))])
+    for reader in (read_audio, read_speech, probe):
+        with pytest.raises(MediaError, match="bytes of sound are missing"):
+            reader(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("length", [0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+def test_a_wav_from_a_pipe_does_not_know_its_length_and_is_read(tmp_path: Path, length: int) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1.0).samples, 16_000)
+    whole = bytearray((tmp_path / "a.wav").read_bytes())
+    place = whole.index(b"data") + 4
+    whole[place : place + 4] = length.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(whole)
+    assert read_speech(tmp_path / "a.wav").duration_sec == 1
+
+
 @pytest.mark.parametrize("rate_hz", [4_000, 384_000])
 def test_rates_out_of_range_are_refused(tmp_path: Path, rate_hz: int) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(rate_hz), rate_hz)

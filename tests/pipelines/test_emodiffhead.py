@@ -64,3 +64,26 @@ def test_units_are_shown_and_controls_still_work(head: TalkingHead, inputs: tupl
     assert not unsmiling.au_track.channel("AU12L").any()
     width = [np.ptp(mesh(video)[:, [61, 291], 0], axis=1).mean() for video in (unsmiling, plain)]
     assert width[0] < width[1] - 1
+
+
+def test_a_curve_comes_and_goes_and_a_blend_is_the_sum(head: TalkingHead, inputs: tuple[Path, Path]):
+    calm = mesh(head(*inputs, emotion="neutral", settings=STILL))
+    curved = mesh(head(*inputs, emotion="0s neutral, 0.5s happy:1, 1s neutral", settings=STILL))
+    whole = mesh(head(*inputs, emotion="happy", settings=STILL))
+    np.testing.assert_array_equal(curved[0], calm[0])
+    np.testing.assert_array_equal(curved[-1], calm[-1])
+    corners = [61, 291]
+    moved = np.linalg.norm(curved[:, corners] - calm[:, corners], axis=2).mean(axis=1)
+    assert 10 <= int(moved.argmax()) <= 15
+    np.testing.assert_allclose(curved[12:13, 200], whole[12:13, 200], atol=0.5)
+    both, sad, fear = (
+        mesh(head(*inputs, emotion=text, settings=STILL)) - calm
+        for text in ("0s sad:0.4+fear:0.3", "0s sad:0.4", "0s fear:0.3")
+    )
+    brows = [105, 107, 334, 336]
+    np.testing.assert_allclose(both[:, brows], (sad + fear)[:, brows], atol=0.25)
+
+
+def test_a_constant_curve_is_the_emotion(head: TalkingHead, inputs: tuple[Path, Path]):
+    curve, label = (head(*inputs, emotion=asked, settings=STILL) for asked in ("0s angry:1", "angry"))
+    np.testing.assert_array_equal(curve.landmarks().values, label.landmarks().values)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from auteur.errors import UsageError
+from auteur.expression.curve import parse_curve
 from auteur.pipelines.request import Performance
 from auteur.signals import AUTrack
 
@@ -47,7 +48,10 @@ def test_curves_are_resampled_by_time_and_the_larger_of_two_counts():
         ({"action_units": {"AU99": 0.5}}, "AU6[0-9]"),
         ({"action_units": {"smil": 0.5}}, "smile"),
         ({"action_units": {"AU12": 1.5}}, "between 0 and 1"),
-        ({"emotion": "happy", "intensity": -0.1}, "between 0 and 1"),
+        ({"emotion": "happy", "intensity": -0.1}, r"between 0 and 1\.2"),
+        ({"emotion": "happy", "intensity": 1.3}, r"between 0 and 1\.2"),
+        ({"emotion": "sad", "emotion_curve": parse_curve("0s happy")}, "either an emotion or"),
+        ({"intensity": 0.5, "emotion_curve": parse_curve("0s happy")}, "happy:0.5 into it"),
         ({"action_units": {"AU12": float("nan")}}, "between 0 and 1"),
     ],
 )
@@ -86,3 +90,34 @@ def test_a_routes_expression_takes_the_place_of_the_prototype_and_the_user_overr
 def test_factors_have_a_range(factor):
     with pytest.raises(UsageError, match="between 0 and 4"):
         Performance(scales={"AU12": factor})
+
+
+def test_a_curve_scales_prototypes_over_time_and_blends_add_up():
+    curve = parse_curve("0s neutral, 1s happy:0.5, 2s happy:0.5+surprised:0.5")
+    asked = Performance(emotion_curve=curve)
+    track = asked.on_grid(51, RATE)
+    assert track is not None and not asked.asks_nothing
+    happy, surprised = (Performance(emotion=e, intensity=0.5).constants() for e in ("happy", "surprised"))
+    assert not track.values[0].any()
+    assert track.channel("AU12L")[25] == pytest.approx(happy["AU12L"])
+    assert track.channel("AU1L")[25] == 0
+    assert track.channel("AU12L")[50] == pytest.approx(happy["AU12L"])
+    assert track.channel("AU1L")[50] == pytest.approx(surprised["AU1L"])
+    assert asked.takeover(51).tolist() == [1.0] * 51
+
+
+def test_single_units_overrule_a_curve():
+    asked = Performance(action_units={"AU12": 0.1}, emotion_curve=parse_curve("0s happy"))
+    track = asked.on_grid(5, RATE)
+    assert track is not None
+    np.testing.assert_allclose(track.channel("AU12L"), 0.1, rtol=1e-6)
+    assert track.channel("AU6L").min() > 0.5
+
+
+def test_over_1_is_extrapolated_up_to_the_top():
+    constant = Performance(emotion="happy", intensity=1.2).constants()
+    assert constant["AU12L"] == pytest.approx(0.96)
+    curved = Performance(emotion_curve=parse_curve("0s happy:1.2")).on_grid(3, RATE)
+    assert curved is not None
+    np.testing.assert_allclose(curved.channel("AU12L"), 0.96, rtol=1e-6)
+    assert Performance(emotion="happy", intensity=1.2).takeover(2).tolist() == [1, 1]

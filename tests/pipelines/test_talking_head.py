@@ -10,15 +10,16 @@ from skimage import data
 import auteur
 from auteur import provenance
 from auteur.errors import FaceError, UsageError
+from auteur.expression.curve import parse_curve
 from auteur.face.action_units import action_units, neutral_of
 from auteur.face.backend import FaceReading
 from auteur.face.pose import canonical_face, rotation_of
 from auteur.facs import convert
 from auteur.formats import read_au_track
-from auteur.media import probe, read_image, write_audio, write_image
+from auteur.media import SpeechFile, probe, read_image, read_speech, write_audio, write_image
 from auteur.motion.mouth import lip_gap
 from auteur.pipelines import talking_head
-from auteur.pipelines.routes import ROUTES, Expression, Route
+from auteur.pipelines.routes import ROUTES, Expression, Route, following
 from auteur.pipelines.talking_head import Settings, TalkingHead, fitted
 from auteur.signals import AUTrack, Waveform
 
@@ -82,6 +83,50 @@ def test_an_asked_unit_is_seen_in_the_frames(head, folder, backend, control, cha
 def test_in_silence_the_face_is_still_when_asked(head, folder):
     frames = head(folder / "me.png", folder / "quiet.wav", settings=STILL).landmarks().values
     assert np.abs(frames - frames[:1]).max() < 1.0  # px of a face of 105
+
+
+def test_hiss_keeps_the_lips_shut_and_quiet_speech_moves_them(head, folder, tmp_path):
+    hiss = np.random.default_rng(0).normal(0, 1e-3, 16_000).astype(np.float32)  # -60 dB of full scale
+    talk = read_speech(Path(__file__).parents[2] / "examples" / "speech.flac").slice(0, 2).samples
+    quiet = talk * np.float32(10 ** (-35 / 20) / talk.std())
+    for name, samples in (("hiss", hiss), ("faint", quiet)):
+        write_audio(tmp_path / f"{name}.wav", Waveform(samples=samples, rate_hz=16000), mark=MARK)
+    gaps = {
+        name: lip_gap(head(folder / "me.png", tmp_path / f"{name}.wav", settings=STILL).landmarks().values)
+        for name in ("hiss", "faint")
+    }
+    assert np.abs(np.diff(gaps["hiss"])).max() < 0.02 < 1 < np.ptp(gaps["faint"])  # px of a face of 105
+    notes = head(folder / "me.png", tmp_path / "hiss.wav").notes
+    assert notes == ("no speech is heard in the recording: the lips stay closed",)
+
+
+def test_sound_is_not_held_while_frames_are_made(head, folder, tmp_path, monkeypatch):
+    """However long the recording, a second of it is in memory at a time."""
+    asked: list[int] = []
+    pieces = SpeechFile.pieces
+
+    def counted(self, step, **around):
+        for begin, samples in pieces(self, step, **around):
+            asked.append(len(samples))
+            yield begin, samples
+
+    monkeypatch.setattr(SpeechFile, "pieces", counted)
+    monkeypatch.setattr(SpeechFile, "samples", None)  # nobody asks for all of it
+    sound = buzz(1.02).resample(48_000)
+    write_audio(
+        tmp_path / "hifi.wav", Waveform(samples=np.tile(sound.samples, 70), rate_hz=48_000), mark=MARK
+    )
+    video = head(folder / "me.png", tmp_path / "hifi.wav", emotion="happy")
+    assert max(asked) < 40 * 16_000
+    asked.clear()
+
+    def stop(done: int) -> None:
+        if done == 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        video.save(tmp_path / "out.mp4", on_frame=stop)
+    assert len(asked) == 3 and max(asked) == 48_000
 
 
 def test_the_saved_video_is_whole_marked_and_as_long_as_the_speech(head, folder, tmp_path):
@@ -173,6 +218,24 @@ def test_a_route_makes_the_action_units_of_the_speech(folder, monkeypatch):
     assert video.au_track.channel("AU12L").max() > 0.9 and not video.au_track.channel("AU6L").any()
     with pytest.raises(UsageError, match="auto, landmark"):
         Settings(route="nowhere")
+
+
+def test_a_curve_edits_what_any_route_writes():
+    sound = Waveform(samples=np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32), rate_hz=16000)
+    track = following(Mood(), sound, parse_curve("0s neutral, 1s happy:0.5+sad:0.25, 1.9s neutral"))
+    np.testing.assert_allclose(track.channel("AU12L")[[0, 10, 19]], [0.1, 0.5, 0.1], atol=1e-6)
+    np.testing.assert_allclose(track.channel("AU15L")[[0, 10, 19]], [0, 0.2, 0], atol=1e-6)
+    most = following(Mood(), sound, parse_curve("0s happy:1.2"))
+    np.testing.assert_allclose(most.channel("AU12L"), 1)
+
+
+class Mood:
+    """A first stage that smiles a little, happily or not at all."""
+
+    def __call__(self, speech: Waveform, *, emotion: str | None, intensity: float) -> AUTrack:
+        shown = {"neutral": (0.1, 0.0), "happy": (0.9, 0.0), "sad": (0.1, 0.8)}[str(emotion)]
+        values = np.tile(np.array(shown) * intensity, (20, 1))
+        return AUTrack(values=values, rate=Fraction(10), channels=("AU12L", "AU15L"), convention="facs")
 
 
 class LoudSmile:

@@ -11,11 +11,12 @@ from auteur.speech.mel import (
     loudness,
     measure_level,
     mel_filters,
+    mel_pieces,
     mel_power,
     reference_power,
 )
 
-from .voices import babble
+from .voices import babble, waveform
 
 CONFIG = MelConfig()
 
@@ -95,3 +96,31 @@ def test_silence_has_no_loudness_and_speech_has():
     assert 0.6 < loud[:90].max() < 1.3
     nothing = mel_power(torch.zeros(16_000), CONFIG)
     assert loudness(nothing, measure_level(nothing)).max() == 0
+
+
+@pytest.mark.parametrize("samples", [1, 159, 160, 161, 5_000, 16_123])
+@pytest.mark.parametrize(("step", "past", "future"), [(1, 0, 0), (7, 3, 2), (10, 200, 200), (1000, 5, 5)])
+def test_mel_in_pieces_is_mel_at_once(samples, step, past, future):
+    sound = waveform(np.random.default_rng(0).normal(0, 0.1, samples))
+    whole = mel_power(torch.from_numpy(np.array(sound.samples)), MelConfig())
+    pieces = list(mel_pieces(sound, step, MelConfig(), past=past, future=future))
+    assert len(pieces) == -(-len(whole) // step)
+    for number, (first, power) in enumerate(pieces):
+        assert first == max(number * step - past, 0)
+        torch.testing.assert_close(power, whole[first : (number + 1) * step + future], atol=0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("level_db", [-80, -60, -52])
+def test_faint_hiss_is_silence_and_quiet_speech_is_not(level_db):
+    level = 10 ** (level_db / 20)
+    hiss = np.random.default_rng(0).normal(0, level, 32_000)
+    power = mel_power(torch.from_numpy(hiss).float(), MelConfig())
+    assert loudness(power, measure_level(power)).max() == 0
+    if level_db > -70:  # fainter still, it is measured against the threshold of silence
+        nothing = levelled(0 * power, measure_level(0 * power))
+        assert torch.equal(levelled(power, measure_level(power)), nothing)
+    spoken = babble(2.0).samples
+    quiet = torch.from_numpy(spoken / spoken.std() * level)
+    if level_db > -65:  # where speech can still be told from nothing
+        power = mel_power(quiet, MelConfig())
+        assert loudness(power, measure_level(power)).max() > 0.9

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from auteur.errors import UsageError
+from auteur.data.expression_apexes import apexes
+from auteur.data.expression_windows import neutral_mean
+from auteur.errors import InputError, UsageError
 from auteur.expression.generator.discriminators import (
     FrameDiscriminator,
     SequenceDiscriminator,
     discriminator_loss,
 )
+from auteur.expression.generator.network import LABELS, ExpressionGenerator, GeneratorConfig
 from auteur.expression.generator.storage import load_generator
 from auteur.facs import EMOTIONS
 from auteur.train.emotion_classifier import EmotionClassifierRecipe, FaceEmotionClassifier
@@ -21,15 +24,17 @@ from auteur.train.emotion_classifier import train as train_classifier
 from auteur.train.expression_generator import (
     Data,
     ExpressionGeneratorRecipe,
+    aim,
     movement_loss,
     nearest_of,
+    read_training,
     train,
 )
 from auteur.train.expression_space import fit
 from auteur.weights import load_file, shipped
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-from expression_lookalikes import face, write_deca, write_photographs, write_tracks
+from expression_lookalikes import write_deca, write_face_model, write_people, write_photographs, write_tracks
 
 pytestmark = pytest.mark.skipif("expression_space" not in shipped(), reason="no expression space ships yet")
 
@@ -37,14 +42,15 @@ pytestmark = pytest.mark.skipif("expression_space" not in shipped(), reason="no 
 def test_the_compact_recipe_learns_and_writes(tmp_path: Path):
     tracks, clips = write_tracks(tmp_path)
     labels, photos = write_photographs(tmp_path, people=20)
-    data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos)
+    model = write_face_model(tmp_path)
+    data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos, face_model=model)
     out = tmp_path / "generator.safetensors"
     shown = train(ExpressionGeneratorRecipe(data, out, steps=6, batch_size=6))
     assert all(np.isfinite(value) for value in shown.values())
     generator = load_generator(out)
     assert generator.config.space == "compact50"
     assert out.stat().st_size < 3_000_000
-    assert bool(((generator.reach >= 1) & (generator.reach <= 1.6)).all())
+    assert bool(generator.apex[:-1].norm(dim=1).min() > 0)
     assert json.loads(out.with_suffix(".jsonl").read_text().splitlines()[-1])["step"] == 6
 
 
@@ -71,7 +77,7 @@ def test_the_classifier_learns_what_photographs_show(tmp_path: Path):
     report = train_classifier(EmotionClassifierRecipe(labels, photos, out))
     assert report.balanced_accuracy > 2 / len(EMOTIONS)
     model = load_file(FaceEmotionClassifier(), out)
-    chances = model.probabilities(face()[None], np.zeros((1, 52)))
+    chances = model.probabilities(np.zeros((1, 52)))
     assert chances.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -117,3 +123,36 @@ def test_a_fitted_space_gives_its_clips_back(tmp_path: Path):
     space, share = fit(motions, shapes, opening)
     assert share > 0.9
     assert reconstruction_error_mm(space, motions[1].displacement_mm).mean() < 0.35
+
+
+def test_aiming_fills_in_the_apexes_and_leaves_the_jaw(tmp_path: Path):
+    torch.manual_seed(0)
+    tracks, clips = write_tracks(tmp_path)
+    labels, photos = write_photographs(tmp_path, people=20)
+    data = Data(clips, tracks=tracks, labels=labels, photos=photos, face_model=write_face_model(tmp_path))
+    training, peaks, _, sizes = read_training(data)
+    generator = ExpressionGenerator(GeneratorConfig(hidden=8)).eval()
+    aim(generator, training, peaks, sizes)
+    assert peaks is not None
+    books = {emotion: found.textbook for emotion, found in peaks.items()}
+    faces = {emotion: found.photos / found.strengths[:, None] for emotion, found in peaks.items()}
+    wanted = apexes(training, neutral_mean(training), np.asarray(sizes), textbook=books, photos=faces)
+    for row, emotion in enumerate(LABELS[:-1]):
+        np.testing.assert_allclose(generator.apex[row, 1:], wanted[emotion][1:], atol=1e-5)
+    assert np.asarray(sizes)[0] == 0
+    assert float(generator.apex[:, 0].abs().max()) < 0.1  # what a fresh generator does to it
+
+
+def test_who_somebody_is_can_be_told(tmp_path: Path):
+    from auteur.train.face_identity import FaceIdentity, FaceIdentityRecipe
+    from auteur.train.face_identity import train as train_identity
+
+    labels = write_people(tmp_path)
+    report = train_identity(FaceIdentityRecipe(labels, tmp_path / "identity.safetensors"))
+    assert report.accuracy > 0.7
+    assert report.same > report.different + 0.2
+    model = load_file(FaceIdentity(), tmp_path / "identity.safetensors")
+    described = model.describe(np.random.default_rng(0).integers(0, 255, (3, 72, 64), dtype=np.uint8))
+    np.testing.assert_allclose(np.linalg.norm(described, axis=1), 1, atol=1e-5)
+    with pytest.raises(InputError, match="no photographs"):
+        train_identity(FaceIdentityRecipe(tmp_path, tmp_path / "none.safetensors"))

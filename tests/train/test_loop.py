@@ -1,17 +1,28 @@
-"""The training loop: it learns, keeps the best average, logs every look, and stops at NaN."""
+"""The training loop: it learns, keeps the best average, logs, goes on where it stopped, and stops at NaN."""
 
 import itertools
 import json
+import os
+import resource
+import signal
 from dataclasses import dataclass, replace
+from pathlib import Path
+from zlib import crc32
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from auteur import weights
+from auteur.errors import InputError, UsageError, WeightsError
+from auteur.train.batches import Batches
 from auteur.train.loop import Schedule, train_for
+from auteur.train.state import DivergedError, checkpoints, save_checkpoint
 
-SCHEDULE = Schedule(minutes=0.012, learning_rate=0.02, evaluate_every_minutes=0.003, average_decay=0.9)
+SCHEDULE = Schedule(steps=200, learning_rate=0.05, evaluate_every_steps=50, average_decay=0.9)
+TIMED = Schedule(minutes=0.012, learning_rate=0.02, evaluate_every_minutes=0.004)
+STEPS = Schedule(steps=9, learning_rate=0.02, evaluate_every_steps=2, save_every_steps=3, log_every_steps=1)
 
 
 @dataclass(frozen=True)
@@ -23,21 +34,27 @@ class Errors:
         return self.loss
 
 
-def batches():
-    random = torch.Generator().manual_seed(0)
-    while True:
-        x = torch.randn(32, 3, generator=random)
-        yield {"x": x, "y": x @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.3}
+def batch_of(key: str):
+    x = torch.randn(32, 3, generator=torch.Generator().manual_seed(crc32(key.encode())))
+    return {"x": x, "y": x @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.3}
 
 
-def loss_of(network, batch):
+BATCHES = Batches(batch_of)
+
+
+def loss_of(network, batch, step=0):
     return (network(batch["x"]) - batch["y"]).square().mean()
+
+
+def noisy_loss_of(network, batch, step):
+    """Draws chance, as dropout does."""
+    return loss_of(network, batch) * (1 + 0.1 * torch.rand(()))
 
 
 def held_out_error(network) -> Errors:
     assert not network.training
     with torch.no_grad():
-        return Errors(loss_of(network, next(batches())).item())
+        return Errors(loss_of(network, batch_of("test")).item())
 
 
 def tiny() -> nn.Module:
@@ -45,15 +62,35 @@ def tiny() -> nn.Module:
     return nn.Linear(3, 1)
 
 
+def normalised() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 8), nn.Dropout(0.2), nn.Linear(8, 1))
+
+
+def wide() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 2000), nn.Linear(2000, 1))
+
+
+def run(out: Path, schedule: Schedule = STEPS, *, model=normalised, loss=noisy_loss_of, **more) -> Errors:
+    return train_for(
+        model(), BATCHES, loss_of=loss, evaluate=held_out_error, schedule=schedule, out=out, **more
+    )
+
+
+def lines_of(out: Path) -> list[dict]:
+    return [json.loads(line) for line in out.with_suffix(".jsonl").read_text().splitlines()]
+
+
 def test_it_learns_keeps_the_best_and_logs_every_look(tmp_path):
     out = tmp_path / "tiny.safetensors"
-    best = train_for(tiny(), batches(), loss_of=loss_of, evaluate=held_out_error, schedule=SCHEDULE, out=out)
+    best = run(out, SCHEDULE, model=tiny, loss=loss_of)
     before = held_out_error(tiny().eval()).loss
     assert best.loss < 0.05 * before
-    lines = [json.loads(line) for line in out.with_suffix(".jsonl").read_text().splitlines()]
-    assert len(lines) >= 3
-    assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
-    assert min(line["loss"] for line in lines) == best.loss
+    looks = [line for line in lines_of(out) if "validation" in line]
+    assert len(looks) >= 3
+    assert [line["step"] for line in looks] == sorted({line["step"] for line in looks})
+    assert min(line["score"] for line in looks) == best.loss
     kept = held_out_error(weights.load_file(tiny(), out))
     assert kept.loss == pytest.approx(best.loss, abs=2e-3)  # stored in half precision
 
@@ -68,7 +105,7 @@ def test_the_best_look_is_kept_not_the_last(tmp_path):
         return Errors(next(scores))
 
     slow = replace(SCHEDULE, learning_rate=1e-3)
-    best = train_for(tiny(), batches(), loss_of=loss_of, evaluate=evaluate, schedule=slow, out=out)
+    best = train_for(tiny(), BATCHES, loss_of=loss_of, evaluate=evaluate, schedule=slow, out=out)
     assert best.loss == 1.0
     assert len(states) > 2
     kept = weights.load_file(tiny(), out).state_dict()
@@ -76,31 +113,217 @@ def test_the_best_look_is_kept_not_the_last(tmp_path):
     assert not torch.equal(kept["weight"], states[-1]["weight"].half().float())
 
 
-def test_nan_stops_the_training(tmp_path):
-    def broken(network, batch):
-        return loss_of(network, batch) * float("nan")
+def killed(out: Path, schedule: Schedule = STEPS, *, after: int = 5) -> None:
+    """A run that is killed by -9 before step `after` + 1, in a process of its own."""
+    child = os.fork()
+    if not child:
+        seen = []
 
-    with pytest.raises(FloatingPointError, match="loss is nan at step 1; lower the learning rate"):
+        def loss(network, batch, step):
+            seen.append(step)
+            if step == after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return noisy_loss_of(network, batch, step)
+
+        run(out, schedule, loss=loss)
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+
+@pytest.mark.parametrize("after", [1, 5, 8])
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, after):
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    killed(broken, after=after)
+    assert run(broken) == run(whole)
+    assert whole.read_bytes() == broken.read_bytes()
+    last, other = (checkpoints(out.with_suffix(".run"))[-1] for out in (whole, broken))
+    assert last.name == other.name == "checkpoint-00000009"
+    for name in ("model", "average", "optimizer", "best"):
+        expected, found = (load_file(one / f"{name}.safetensors") for one in (last, other))
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected), name
+    timeless = [[{**line, "minutes": 0} for line in lines_of(out)] for out in (whole, broken)]
+    assert timeless[0] == timeless[1]
+
+
+def test_workers_do_not_change_the_bits(tmp_path):
+    one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
+    run(one)
+    ahead = Batches(batch_of, workers=1)
+    train_for(normalised(), ahead, loss_of=noisy_loss_of, evaluate=held_out_error, schedule=STEPS, out=other)
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_accelerate_on_a_cpu_gives_the_same_bits(tmp_path, monkeypatch):
+    pytest.importorskip("accelerate", reason="the extra full")
+    from auteur.train import devices, loop
+
+    one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
+    run(one)
+    accelerated = devices.Accelerated("no", "", tmp_path, "other")
+    if accelerated.device.type != "cpu":
+        pytest.skip("there is a GPU")
+    monkeypatch.setattr(loop, "find_devices", lambda *_: accelerated)
+    run(other)
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_finished_run_writes_its_result_again(tmp_path):
+    out = tmp_path / "done.safetensors"
+    first = run(out)
+    content = out.read_bytes()
+    out.unlink()
+    assert run(out) == first
+    assert out.read_bytes() == content
+
+
+def test_a_run_by_minutes_goes_on_with_the_minutes_left(tmp_path):
+    out = tmp_path / "timed.safetensors"
+    run(out, TIMED)
+    before = lines_of(out)[-1]["step"]
+    run(out, TIMED)
+    assert lines_of(out)[-1]["step"] == before
+
+
+def test_other_settings_are_refused_by_name(tmp_path):
+    out = tmp_path / "run.safetensors"
+    run(out)
+    with pytest.raises(InputError, match=r"learning_rate was 0\.02 and is 0\.01") as refused:
+        run(out, replace(STEPS, learning_rate=0.01, seed=3))
+    assert "seed was 0 and is 3" in str(refused.value)
+    assert "weight_decay" not in str(refused.value)
+    run(out, replace(STEPS, threads=2))  # changes nothing that is learnt
+    torch.set_num_threads(1)
+
+
+def test_nan_stops_the_training_and_names_the_batch(tmp_path):
+    def broken(network, batch, step):
+        return loss_of(network, batch) * (float("nan") if step == 4 else 1)
+
+    out = tmp_path / "run.safetensors"
+    with pytest.raises(DivergedError, match=r"loss is nan at step 5, batch train:4:0 .*lower the learning"):
+        run(out, loss=broken)
+    kept = load_file(next(out.with_suffix(".run").glob("diverged-*.safetensors")))
+    assert torch.equal(kept["x"], batch_of("0:train:4:0")["x"])
+    assert checkpoints(out.with_suffix(".run"))[-1].name == "checkpoint-00000004"
+
+
+def test_inputs_that_are_not_finite_are_named(tmp_path):
+    def poisoned(key):
+        batch = batch_of(key)
+        batch["y"][[3, 7]] = float("inf")
+        return batch
+
+    with pytest.raises(FloatingPointError, match=r"not finite: y in rows 3, 7"):
         train_for(
-            tiny(), batches(), loss_of=broken, evaluate=held_out_error, schedule=SCHEDULE, out=tmp_path / "x"
+            tiny(),
+            Batches(poisoned),
+            loss_of=loss_of,
+            evaluate=held_out_error,
+            schedule=STEPS,
+            out=tmp_path / "run.safetensors",
         )
 
 
-def test_batches_that_end_are_refused(tmp_path):
-    few = itertools.islice(batches(), 3)
-    with pytest.raises(ValueError, match="endless stream"):
-        train_for(
-            tiny(), few, loss_of=loss_of, evaluate=held_out_error, schedule=Schedule(), out=tmp_path / "x"
-        )
+def test_a_full_disk_is_named_and_nothing_is_lost(tmp_path):
+    out = tmp_path / "run.safetensors"
+    whole = run(tmp_path / "whole.safetensors", model=wide)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def loss(network, batch, step):
+        if step == 5:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8000, limits[1]))
+        return noisy_loss_of(network, batch, step)
+
+    try:
+        with pytest.raises(InputError, match=r"cannot write .*File too large.*make room and run the same"):
+            run(out, model=wide, loss=loss)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(out.with_suffix(".run").glob(".*"))
+    assert run(out, model=wide) == whole
+    assert out.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_the_earlier_ones(tmp_path):
+    save_checkpoint(tmp_path, 1, {"model": {"a": torch.zeros(9)}}, facts={}, settings={})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot write the checkpoint .*kept up to checkpoint-00000001"):
+            save_checkpoint(tmp_path, 2, {"model": {"a": torch.zeros(900)}}, facts={}, settings={})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000001"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_log_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "run.jsonl").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"run\.jsonl.*No space left on device; make room"):
+        run(tmp_path / "run.safetensors")
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(tmp_path):
+    out = tmp_path / "run.safetensors"
+    run(out)
+    content = out.read_bytes()
+    last = checkpoints(out.with_suffix(".run"))[-1]
+    (last / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(WeightsError, match=r"checkpoint-00000009.* is damaged.*delete this folder"):
+        run(out)
+    (last / "state.json").write_text("{")
+    with pytest.raises(WeightsError, match="is damaged"):
+        run(out)
+    for path in last.iterdir():
+        path.unlink()
+    last.rmdir()
+    run(out)
+    assert out.read_bytes() == content
+
+
+def test_a_missing_folder_is_said_before_training(tmp_path):
+    with pytest.raises(InputError, match="does not exist; create it first"):
+        run(tmp_path / "nowhere" / "run.safetensors")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"steps": -1},
+        {"average_decay": 1.0},
+        {"log_every_steps": 0},
+        {"minutes": 0},
+    ],
+)
+def test_schedules_that_nobody_can_follow_are_refused(wrong):
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        Schedule(**wrong)
 
 
 def test_batch_statistics_of_the_average_are_the_models(tmp_path):
-    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    def model():
+        return nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+
     out = tmp_path / "norm.safetensors"
-    train_for(model, batches(), loss_of=loss_of, evaluate=held_out_error, schedule=SCHEDULE, out=out)
-    kept = weights.load_file(nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1)), out)
+    run(out, SCHEDULE, model=model, loss=loss_of)
+    kept = weights.load_file(model(), out)
     assert torch.allclose(kept[0].running_var, torch.ones(3), atol=0.3)
     assert kept[0].num_batches_tracked > 1
+
+
+def test_what_does_not_learn_stays_and_is_written(tmp_path):
+    def frozen():
+        model = normalised()
+        model[1].requires_grad_(False)
+        return model
+
+    out = tmp_path / "frozen.safetensors"
+    run(out, model=frozen)
+    assert torch.equal(load_file(out)["1.weight"], frozen()[1].weight.half())
+    assert "1.weight" not in load_file(checkpoints(out.with_suffix(".run"))[-1] / "model.safetensors")
 
 
 def test_learning_rate_warms_up_and_falls():

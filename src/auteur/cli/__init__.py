@@ -14,7 +14,9 @@ VERBS: dict[str, str] = {
     "express": "auteur.cli.express",
     "generate": "auteur.cli.generate",
     "move": "auteur.cli.move",
+    "prepare": "auteur.cli.prepare",
     "track": "auteur.cli.track",
+    "train": "auteur.cli.train",
     "verify": "auteur.cli.verify",
 }
 """Every verb and the module that holds a function of its name."""
@@ -57,6 +59,9 @@ def _run(arguments: list[str]) -> int:
     verbs: dict[str, Callable[..., Any]] = {
         verb: getattr(import_module(module), verb) for verb, module in VERBS.items()
     }
+    if arguments[:1] == ["train"] and (page := import_module(VERBS["train"]).help_of(arguments[1:])):
+        print(page)  # of one recipe
+        return 0
     try:
         return tyro.extras.subcommand_cli_from_dict(
             verbs, prog="auteur", description=_DESCRIPTION, args=arguments or ["--help"], config=()
@@ -75,6 +80,9 @@ auteur express --emotion happy --seconds 4 -o happy.csv
                                        an emotion as Action Units over time
 auteur track me.mp4 -o me.csv          what a face does, frame by frame
 auteur evaluate made/ real/ -o report  how good videos are
+auteur prepare MEAD --kind mead -o shards
+                                       a data set as shards to train on
+auteur train motion --smoke            train a model by its recipe; --list names them
 auteur verify out.mp4                  what marks a file carries
 
 Any verb with --help says more. --debug shows the traceback of an error."""

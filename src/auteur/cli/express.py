@@ -9,7 +9,7 @@ import tyro
 
 from auteur.cli.console import note, one_thread
 from auteur.errors import UsageError
-from auteur.expression.curve import EmotionCurve, parse_curve
+from auteur.expression.curve import EXTRAPOLATES, EmotionCurve, parse_curve
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
@@ -62,7 +62,7 @@ def express(arguments: tyro.conf.OmitArgPrefixes[ExpressArguments]) -> int:
     check_writable(arguments.out, overwrite=arguments.overwrite)
 
     # It takes torch: not before the arguments are known to be good.
-    from auteur.expression.generator.dial import DIAL_RATE, EXTRAPOLATES, EmotionDial, frames_of
+    from auteur.expression.generator.dial import DIAL_RATE, EmotionDial, frames_of
     from auteur.media import read_speech
 
     one_thread()

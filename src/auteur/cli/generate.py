@@ -10,6 +10,7 @@ import tyro
 
 from auteur.cli.arguments import parse_pairs, parse_rate
 from auteur.cli.console import note, one_thread, progress
+from auteur.cli.generate_batch import check_alone, generate_batch
 from auteur.errors import UsageError
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
@@ -26,16 +27,18 @@ _LANDMARKS, _LONG_LANDMARKS = "landmarks.json", "landmarks.csv"
 class GenerateArguments:
     """What `auteur generate` can be told."""
 
-    portrait: tyro.conf.Positional[Path]
+    portrait: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PORTRAIT")] = None
     """A picture with a face: PNG, JPEG or WEBP."""
-    speech: tyro.conf.Positional[Path]
+    speech: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SPEECH")] = None
     """A recording, or a video with sound."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out.mp4")
-    """The MP4 to write."""
+    """The MP4 to write; with --batch, the folder."""
     emotion: str | None = None
     """neutral, happy, sad, angry, fear, disgusted, surprised or contempt."""
     intensity: float = 1.0
-    """Of the emotion, 0 to 1."""
+    """Of the emotion, 0 to 1.2; over 1 extrapolates."""
+    emotion_curve: str | None = None
+    """Emotions over time instead: "0s neutral, 1s happy:0.3, 3s happy:1, 5s sad:0.4+fear:0.3"."""
     au: tuple[str, ...] = ()
     """Single controls, such as AU1=0.5 smile_left=0.3; 0 to 1."""
     track: Path | None = None
@@ -76,6 +79,16 @@ class GenerateArguments:
     """Also put 12 frames and their mouths on one picture."""
     save_tracks: Path | None = None
     """Also write asked.json and done.json (Action Units; both fit --track) and landmarks into this folder."""
+    batch: Path | None = None
+    """Instead of PORTRAIT and SPEECH: JSONL with a video per line, such as {"portrait": "me.jpg", "speech":
+    "talk.wav", "seed": 1}, with these options as keys; what is said here holds for lines that do not say
+    otherwise. Run again, it goes on where it was. See docs/scale.md."""
+    engine: str = "local"
+    """What a batch runs on: local (processes of this machine) or ray (a cluster)."""
+    workers: int | None = None
+    """How many videos of a batch are made at the same time; one per core of this machine unless given."""
+    ray_address: str | None = None
+    """A running Ray cluster, such as auto or head:6379; else RAY_ADDRESS, else this machine."""
     overwrite: Flag = False
     """Replace files that exist."""
     json: Flag = False
@@ -87,7 +100,10 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
 
     Example: auteur generate me.jpg talk.wav -o out.mp4 --emotion happy --intensity 0.6 --au AU1=0.5
     """
+    if arguments.batch is not None:
+        return generate_batch(arguments)
     started_sec = time.monotonic()
+    portrait, speech = check_alone(arguments)
     check_outputs(arguments)
     asked, settings = requests(arguments)
 
@@ -96,7 +112,7 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
 
     one_thread()
     head = TalkingHead.from_pretrained(arguments.preset, device=arguments.device)
-    video = head.perform(arguments.portrait, arguments.speech, asked, settings, face=arguments.face)
+    video = head.perform(portrait, speech, asked, settings, face=arguments.face)
     for line in video.notes:
         note(line)
     with progress("rendering", video.frame_count) as advance:
@@ -159,10 +175,14 @@ def requests(arguments: GenerateArguments) -> "tuple[Performance, Settings]":
     scales = parse_pairs(arguments.au_scale, "--au-scale") | dict.fromkeys(arguments.mute, 0.0)
     fps = parse_rate(arguments.fps)
 
+    from auteur.expression.curve import parse_curve
     from auteur.pipelines.request import Performance
+
+    curve = None if arguments.emotion_curve is None else parse_curve(arguments.emotion_curve)
+    asked = Performance(arguments.emotion, arguments.intensity, controls, arguments.track, scales, curve)
+
     from auteur.pipelines.talking_head import Settings
 
-    asked = Performance(arguments.emotion, arguments.intensity, controls, arguments.track, scales)
     settings = Settings(
         seed=arguments.seed,
         fps=fps,

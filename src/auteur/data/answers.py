@@ -63,7 +63,7 @@ class AnswerBatches:
         self._shares = shares / shares.sum()
         self._statistics, self._heard = statistics, heard
         self._size, self._augment = batch_size, augment
-        self._random = np.random.default_rng(seed)
+        self.random = np.random.default_rng(seed)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         """Yields what `AudioLM.forward` reads, and "targets" [B, N + 1] with `IGNORED` after the end."""
@@ -72,32 +72,32 @@ class AnswerBatches:
 
     def batch(self) -> dict[str, Tensor]:
         """Returns one batch."""
-        first = self._random.choice(len(self._all), p=self._shares)
-        frames = int(min(max(self._lengths[first], 3), self._random.integers(8, _MOST_AT_ONCE + 1)))
+        first = self.random.choice(len(self._all), p=self._shares)
+        frames = int(min(max(self._lengths[first], 3), self.random.integers(8, _MOST_AT_ONCE + 1)))
         fitting = np.where(self._lengths >= frames, self._shares, 0)
         if not fitting.any():
             fitting = self._shares
-        chosen = self._random.choice(len(self._all), self._size, p=fitting / fitting.sum())
+        chosen = self.random.choice(len(self._all), self._size, p=fitting / fitting.sum())
         rows, heard, asked, texts = zip(*(self._one(self._all[i], frames) for i in chosen), strict=True)
         stacked = torch.from_numpy(np.stack(rows))
         batch = {
-            "rows": augmented(stacked, self._random) if self._augment else stacked,
+            "rows": augmented(stacked, self.random) if self._augment else stacked,
             "heard": torch.from_numpy(np.stack(heard).astype(np.float32)),
             "asked": torch.tensor(asked),
             "frames": torch.tensor(frames),
-            "offset": torch.tensor(int(self._random.integers(MOST_FRAMES - frames + 1))),
+            "offset": torch.tensor(int(self.random.integers(MOST_FRAMES - frames + 1))),
         }
         places = [-1 if given == vocabulary.PAD else EMOTION_PLACE[given] for _, given in asked]
         return batch | padded(texts, places)
 
     def _one(self, one: Performance, frames: int) -> tuple[np.ndarray, np.ndarray, list[int], list[int]]:
-        start = int(self._random.integers(max(len(one.units) - frames * _STRIDE, 0) + 1))
+        start = int(self.random.integers(max(len(one.units) - frames * _STRIDE, 0) + 1))
         rows = rows_of(one, start, frames)
-        order = Order.UNITS if not one.emotion else list(Order)[self._random.integers(len(Order))]
+        order = Order.UNITS if not one.emotion else list(Order)[self.random.integers(len(Order))]
         emotion = one.emotion
-        if order is Order.UNITS_GIVEN_EMOTION and not one.is_measured and self._random.random() < 0.5:
-            emotion = str(self._random.choice(HEARD_EMOTIONS))
-        target = one.target(self._statistics, self._random, emotion=emotion or None)
+        if order is Order.UNITS_GIVEN_EMOTION and not one.is_measured and self.random.random() < 0.5:
+            emotion = str(self.random.choice(HEARD_EMOTIONS))
+        target = one.target(self._statistics, self.random, emotion=emotion or None)
         text = answer_text(order, emotion=emotion, frames=text_frames(target[start:], frames))
         given = order is Order.UNITS_GIVEN_EMOTION
         asked = [

@@ -189,28 +189,28 @@ class EmotionBatches:
         self._rows = [active_rows(torch.from_numpy(clip.rows)).numpy() for clip in clips]
         self._labels = np.array([HEARD_EMOTIONS.index(clip.emotion) for clip in clips])
         self._size, self._mixed = batch_size, mixed
-        self._random = np.random.default_rng(seed)
+        self.random = np.random.default_rng(seed)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         """Yields rows [B, 150, CHANNELS], inside [B, 150] and targets [B, emotions]."""
         while True:
-            chosen = self._random.choice(len(self._rows), self._size, replace=False)
+            chosen = self.random.choice(len(self._rows), self._size, replace=False)
             crops, inside = zip(*(self._crop(self._rows[i]) for i in chosen), strict=True)
             batch = {
-                "rows": augmented(torch.from_numpy(np.stack(crops)), self._random),
+                "rows": augmented(torch.from_numpy(np.stack(crops)), self.random),
                 "inside": torch.from_numpy(np.stack(inside)),
                 "targets": functional.one_hot(
                     torch.from_numpy(self._labels[chosen]), len(HEARD_EMOTIONS)
                 ).float(),
             }
-            yield self._mixup(batch) if self._random.random() < self._mixed else batch
+            yield self._mixup(batch) if self.random.random() < self._mixed else batch
 
     def _crop(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        speed = self._random.uniform(0.8, 1.25)
+        speed = self.random.uniform(0.8, 1.25)
         length = max(int(len(rows) / speed), 4)
         kept = min(length, CROP_ROWS)
-        position = (np.arange(kept) + self._random.uniform(0, length - kept)) * speed
-        start = int(self._random.integers(CROP_ROWS - kept + 1))
+        position = (np.arange(kept) + self.random.uniform(0, length - kept)) * speed
+        start = int(self.random.integers(CROP_ROWS - kept + 1))
         crop = np.zeros((CROP_ROWS, CHANNELS), np.float32)
         crop[:, :BANDS] = QUIET
         inside = np.zeros(CROP_ROWS, np.float32)
@@ -219,8 +219,8 @@ class EmotionBatches:
         return crop, inside
 
     def _mixup(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        share = float(self._random.beta(0.3, 0.3))
-        order = torch.from_numpy(self._random.permutation(self._size))
+        share = float(self.random.beta(0.3, 0.3))
+        order = torch.from_numpy(self.random.permutation(self._size))
         rows, other = batch["rows"], batch["rows"][order]
         mixed = share * rows + (1 - share) * other
         mixed[:, :, BANDS:] = (rows if share > 0.5 else other)[:, :, BANDS:]  # half an octave is nobody's

@@ -13,7 +13,7 @@ from auteur.data.motion_windows import mirrored
 from auteur.expression.generator.network import LABELS
 from auteur.expression.generator.speech_cues import cues_of
 from auteur.expression.space import CompactExpressionSpace
-from auteur.facs import CONTROLS, EMOTIONS, prototype
+from auteur.facs import EMOTIONS
 
 Floats = NDArray[np.floating]
 
@@ -27,10 +27,6 @@ WEAKEST = 0.25
 """Strength under which something labelled with an emotion teaches nothing about it: many acted clips
 smile."""
 _RIDGE = 0.05
-_TEXTBOOK_RIDGE = 0.5
-_TEXTBOOK_MM = 3.4
-"""Root mean square over vertices; people at MEAD's level 3 move by 2.3 to 3.6."""
-_TEXTBOOK_GAIN = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +38,7 @@ class Peaks:
     strengths: Floats
     """[N] in (0, 1]."""
     textbook: Floats
-    """[E]: EMFACS, at strength 1."""
+    """[E]: EMFACS, at strength 1 (`auteur.data.expression_apexes`)."""
 
 
 def photo_vectors(photos: Photographs, space: CompactExpressionSpace) -> dict[str, Floats]:
@@ -58,30 +54,6 @@ def photo_vectors(photos: Photographs, space: CompactExpressionSpace) -> dict[st
         rows = raw[labels == emotion]
         mean = rows.mean(axis=0) if len(rows) else np.zeros(raw.shape[1])
         found[emotion] = mean + (rows - mean) @ share.T
-    return found
-
-
-def textbook_vectors(space: CompactExpressionSpace, clips: Sequence[ExpressionClip]) -> dict[str, Floats]:
-    """Returns faces [E] on which the tracker would measure what EMFACS asks of each emotion.
-
-    Of all such faces the one that is likeliest among the clips (the smallest in units of their covariance),
-    units that EMFACS does not name wanted at 0, all of them softly; no larger than people's own level-3
-    faces.
-    """
-    rows = np.concatenate([clip.vectors for clip in clips]).astype(np.float64)
-    spread = np.cov(rows.T)
-    measured = space.measured.numpy().astype(np.float64)
-    used = np.abs(measured).sum(axis=1) > 0
-    units = measured[used]
-    gram = units @ spread @ units.T
-    soft = gram + _TEXTBOOK_RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    found: dict[str, Floats] = {}
-    for emotion in EMOTIONS[1:]:
-        asked = prototype(emotion, convention="facs", table="emfacs")
-        wanted = np.array([asked[name] for name in CONTROLS])[used]
-        vector = spread @ units.T @ np.linalg.solve(soft, wanted)
-        size_mm = float(np.sqrt(np.square(space.decode(vector[None])).sum(axis=2).mean()))
-        found[emotion] = vector * min(_TEXTBOOK_MM / size_mm, _TEXTBOOK_GAIN)
     return found
 
 
@@ -160,7 +132,7 @@ class ExpressionWindows:
         batch_size: int,
         seed: int,
     ) -> None:
-        self._random = np.random.default_rng(seed)
+        self.random = np.random.default_rng(seed)
         self._peaks, self._mirror, self._batch_size = peaks, mirror, batch_size
         self._calm = neutral_mean(clips)
         self._clips = [clip for clip in clips if len(clip.vectors) >= WINDOW_FRAMES // 2]
@@ -175,13 +147,13 @@ class ExpressionWindows:
             yield {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 
     def _row(self) -> dict[str, np.ndarray]:
-        draw = self._random.random()
+        draw = self.random.random()
         if draw < SHARES["unlabelled"] and self._unlabelled:
             return self._window(self._of_a_person(self._unlabelled), "unlabelled", 1.0)
         if draw < SHARES["unlabelled"] + SHARES["neutral"] and self._by_emotion["neutral"]:
             clip = self._of_a_person(self._by_emotion["neutral"])
-            return self._window(clip, str(self._random.choice(LABELS)), 0.0)
-        return self._emotional(str(self._random.choice(EMOTIONS[1:])))
+            return self._window(clip, str(self.random.choice(LABELS)), 0.0)
+        return self._emotional(str(self.random.choice(EMOTIONS[1:])))
 
     def _emotional(self, emotion: str) -> dict[str, np.ndarray]:
         clips = self._by_emotion[emotion]
@@ -192,14 +164,14 @@ class ExpressionWindows:
         if not sources:  # nobody shows it: whatever there is, without a label
             return self._window(self._of_a_person(self._clips), "unlabelled", 1.0)
         weights = np.array([SOURCE_WEIGHTS[name] for name in sources])
-        source = str(self._random.choice(sources, p=weights / weights.sum()))
+        source = str(self.random.choice(sources, p=weights / weights.sum()))
         if source == "clips" or peaks is None:
             clip = self._of_a_person(clips)
             return self._window(clip, emotion, clip.intensity)
         course = self._of_a_person(clips or self._clips)
         static, strength = peaks.textbook, 1.0
         if source == "photos":
-            row = self._random.integers(len(peaks.photos))
+            row = self.random.integers(len(peaks.photos))
             static, strength = peaks.photos[row], float(peaks.strengths[row])
         # A photograph says where a trajectory's mean is, a clip how people move about it while they speak.
         shift = self._calm + static - course.vectors.mean(axis=0)
@@ -208,21 +180,21 @@ class ExpressionWindows:
     def _of_a_person(self, clips: Sequence[ExpressionClip]) -> ExpressionClip:
         """A clip of somebody: everybody counts the same, however much there is of them."""
         people = sorted({clip.person for clip in clips})
-        person = people[self._random.integers(len(people))]
+        person = people[self.random.integers(len(people))]
         own = [clip for clip in clips if clip.person == person]
         lengths = np.array([len(clip.vectors) for clip in own], dtype=float)
-        return own[self._random.choice(len(own), p=lengths / lengths.sum())]
+        return own[self.random.choice(len(own), p=lengths / lengths.sum())]
 
     def _window(
         self, clip: ExpressionClip, label: str, intensity: float, shift: Floats | float = 0.0
     ) -> dict[str, np.ndarray]:
         frames = len(clip.vectors)
-        start = int(self._random.integers(max(frames - WINDOW_FRAMES, 0) + 1))
+        start = int(self.random.integers(max(frames - WINDOW_FRAMES, 0) + 1))
         rows = np.clip(start + np.arange(WINDOW_FRAMES), 0, frames - 1)
         vectors = clip.vectors[rows] + shift
-        if self._mirror is not None and self._random.random() < 0.5:
+        if self._mirror is not None and self.random.random() < 0.5:
             vectors = vectors @ self._mirror
-        heard = clip.loudness is not None and self._random.random() < 0.8
+        heard = clip.loudness is not None and self.random.random() < 0.8
         speech = np.zeros((WINDOW_FRAMES, 2)) if clip.loudness is None else cues_of(clip.loudness)[rows]
         return {
             "vectors": vectors.astype(np.float32),

@@ -78,9 +78,13 @@ class FaceCrops(IterableDataset[dict[str, torch.Tensor]]):
         random = np.random.default_rng([self.seed, worker.id if worker else 0])
         cv2.setNumThreads(0)
         while True:
-            for pick in random.choice(len(self.rows), size=4096, p=self.weights):
-                shard_index, row = self.rows[pick]
-                yield self.sample(shard_index, row, random)
+            yield from self.samples(4096, random)
+
+    def samples(self, count: int, random: Generator) -> Iterator[dict[str, torch.Tensor]]:
+        """Yields so many samples."""
+        for pick in random.choice(len(self.rows), size=count, p=self.weights):
+            shard_index, row = self.rows[pick]
+            yield self.sample(shard_index, row, random)
 
     def sample(self, shard_index: int, row: int, random: Generator) -> dict[str, torch.Tensor]:
         """Returns a sample: `picture` [3, 160, 160], `landmarks` [478, 3], `blendshapes` [52], `face` []."""
@@ -121,7 +125,12 @@ class MovedPairs(IterableDataset[dict[str, torch.Tensor]]):
         random = np.random.default_rng([self.seed, 1, worker.id if worker else 0])
         cv2.setNumThreads(0)
         while True:
-            for pick in random.permutation(len(self.groups)):
+            yield from self.samples(len(self.groups), random)
+
+    def samples(self, count: int, random: Generator) -> Iterator[dict[str, torch.Tensor]]:
+        """Yields so many pairs; no group twice before all were drawn."""
+        for start in range(0, count, len(self.groups)):
+            for pick in random.permutation(len(self.groups))[: count - start]:
                 shard_index, first = self.groups[pick]
                 chosen = first + random.choice(self.views, size=2, replace=False)
                 yield self.sample(shard_index, chosen, random)

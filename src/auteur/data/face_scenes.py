@@ -69,10 +69,14 @@ class SceneMosaics(IterableDataset[dict[str, torch.Tensor]]):
         random = np.random.default_rng([self.seed, worker.id if worker else 0])
         cv2.setNumThreads(0)
         while True:
-            canvas, faces = self.mosaic(random)
-            cells, counts = target_cells(faces, CANVAS_SIZE_PX)
-            picture = torch.from_numpy(np.ascontiguousarray(spoil(canvas, random).transpose(2, 0, 1)))
-            yield {"picture": picture, "cells": cells, "counts": counts}
+            yield self.sample(random)
+
+    def sample(self, random: Generator) -> dict[str, torch.Tensor]:
+        """Returns a canvas with its target: `picture` [3, 256, 256], `cells` and `counts`."""
+        canvas, faces = self.mosaic(random)
+        cells, counts = target_cells(faces, CANVAS_SIZE_PX)
+        picture = torch.from_numpy(np.ascontiguousarray(spoil(canvas, random).transpose(2, 0, 1)))
+        return {"picture": picture, "cells": cells, "counts": counts}
 
     def mosaic(self, random: Generator) -> tuple[Picture, list[CropFrame]]:
         """Returns a canvas [256, 256, 3] and the faces that can be seen on it."""

@@ -32,17 +32,17 @@ from auteur.face import crops
 from auteur.face.crops import CropFrame
 from auteur.face.pose import MIRROR, head_pose, without_pose
 from auteur.facs import au_track, mirror
-from auteur.pipelines.pasting import Square, holes, painted_mask
+from auteur.pipelines.pasting import Square, eye_ovals, holes, with_rim
 from auteur.pipelines.structure import draw_landmarks
 from auteur.synthesis.conditioners.audio import windows_around
-from auteur.synthesis.views import VIEWS, view_frames
+from auteur.synthesis.views import view_frames
 from auteur.synthesis.warp import PortraitWarper
 
 Floats = NDArray[np.floating]
 Clip = Mapping[str, Tensor]
 
 AUDIO_WINDOW = 5
-REGION_FLOOR = 0.1
+REGION_FLOOR = 0.05
 """How much pixels count that are not painted in the end, beside those that are."""
 _MOST_TURNED_RAD = 0.6
 """Between the portrait and the middle of a span; beyond, the warp has too little of the far side."""
@@ -57,9 +57,10 @@ class FaceViewsRecipe:
     out: Path
     size_px: int = 128
     span_frames: int = 40
-    views: tuple[str, ...] = tuple(VIEWS)
-    mirrored_views: tuple[str, ...] = ("mouth",)
-    """The mouth twice: there is most to learn."""
+    views: tuple[str, ...] = ("mouth",)
+    """Of `auteur.synthesis.views`."""
+    least_painted: float = 0.01
+    """Spans in which less of the square is painted, such as those of closed mouths, teach nothing."""
     workers: int = 1
     seed: int = 0
 
@@ -80,9 +81,7 @@ def mirrored(piece: Piece) -> Piece:
     )
 
 
-def clips_of(
-    piece: Piece, recipe: FaceViewsRecipe, random: Generator, *, views: tuple[str, ...]
-) -> Iterator[tuple[str, Clip]]:
+def clips_of(piece: Piece, recipe: FaceViewsRecipe, random: Generator) -> Iterator[tuple[str, Clip]]:
     """Yields name and tensors of every span and view of a piece."""
     length = len(piece.landmarks)
     turned = head_pose(piece.landmarks).rotation
@@ -102,9 +101,10 @@ def clips_of(
         targets = torch.from_numpy(piece.landmarks[span])
         warped = warper.render(targets)
         moved = torch.stack([warper.mesh(one).landmarks for one in targets])
-        for view in views:
-            seen = _Seen(piece, view, recipe.size_px)
-            yield f"{piece.name}_{first:04d}_{view}", seen.clip(span, portrait, warped, moved)
+        for view in recipe.views:
+            clip = _Seen(piece, view, recipe.size_px).clip(span, portrait, warped, moved)
+            if clip["region"].float().mean() / 255 >= REGION_FLOOR + recipe.least_painted:
+                yield f"{piece.name}_{first:04d}_{view}", clip
 
 
 class _Seen:
@@ -155,10 +155,15 @@ class _Seen:
         return _bytes(torch.stack(valid)[:, None])
 
     def _region(self, moved: Tensor, frames: list[CropFrame]) -> Tensor:
-        pixels = torch.arange(self._size).float()
-        rows, columns = torch.meshgrid(pixels, pixels, indexing="ij")
-        positions = torch.stack([columns, rows], dim=-1)
-        painted = [painted_mask(points, positions, self._view) for _, points in self._places(moved, frames)]
+        """What is painted in the end counts fully, the rest a little."""
+        height, width = self._piece.pictures.shape[1:3]
+        painted: list[Tensor] = []
+        for frame, points in self._places(moved, frames):
+            square = Square(frame, self._size, width, height)
+            if self._view == "mouth":
+                painted.append(with_rim(holes(points, square.own_pixels, only_mouth=True)))
+            else:
+                painted.append(eye_ovals(points, square.own_pixels))
         return _bytes(REGION_FLOOR + (1 - REGION_FLOOR) * torch.stack(painted)[:, None])
 
 
@@ -181,9 +186,9 @@ def render(path: Path, recipe: FaceViewsRecipe) -> int:
     """Writes all clips of the piece at `path` and returns how many there are."""
     torch.set_num_threads(1)
     piece, count = read_piece(path), 0
-    for one, views in ((piece, recipe.views), (mirrored(piece), recipe.mirrored_views)):
+    for one in (piece, mirrored(piece)):
         random = np.random.default_rng([recipe.seed, crc32(one.name.encode())])
-        for name, tensors in clips_of(one, recipe, random, views=views):
+        for name, tensors in clips_of(one, recipe, random):
             write_clip(recipe.out / f"{name}.safetensors", tensors, person=piece.person)
             count += 1
     return count

@@ -17,12 +17,12 @@ from auteur.errors import InputError
 Floats = NDArray[np.floating[Any]]
 
 PARTS = ("skin", "mouth", "tongue", "teeth", "eye", "lash", "hidden")
-_ICT_VERTICES = 26719
+ICT_VERTICES = 26719
 # Hidden: inner eyeballs, tear film, shading shells, and all lashes but one upper row (here they are opaque).
 _ICT_STARTS = (
     *((0, "skin"), (11248, "mouth"), (13294, "mouth"), (14062, "tongue"), (17039, "teeth"), (21451, "eye")),
     *((22221, "hidden"), (23021, "eye"), (23791, "hidden"), (25351, "lash"), (25465, "hidden")),
-    *((26035, "lash"), (26149, "hidden"), (_ICT_VERTICES, "hidden")),
+    *((26035, "lash"), (26149, "hidden"), (ICT_VERTICES, "hidden")),
 )
 
 # Shapes that a face makes together; a name without a side stands for its _L and _R shapes.
@@ -114,9 +114,9 @@ def load_ict(path: Path | str) -> FaceModel:
     except (OSError, KeyError, ValueError) as error:
         message = f"cannot read a face model from {str(path)!r}: {error}; give ICT-FaceKit's npz"
         raise InputError(message) from error
-    if neutral.shape != (_ICT_VERTICES, 3):
-        raise InputError(f"{str(path)!r} has vertices {neutral.shape}; ICT-FaceKit has ({_ICT_VERTICES}, 3)")
-    part = np.empty(_ICT_VERTICES, np.uint8)
+    if neutral.shape != (ICT_VERTICES, 3):
+        raise InputError(f"{str(path)!r} has vertices {neutral.shape}; ICT-FaceKit has ({ICT_VERTICES}, 3)")
+    part = np.empty(ICT_VERTICES, np.uint8)
     for (start, name), (stop, _) in pairwise(_ICT_STARTS):
         part[start:stop] = PARTS.index(name)
     return FaceModel(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auteur.data.motion_tracks import RATE, Part
+from auteur.errors import InputError
 from auteur.face.pose import MIRROR
 from auteur.facs import au_track, convert
 from auteur.signals import topology
@@ -48,7 +49,11 @@ class MotionClip:
 
 
 def read_clips(folder: Path) -> list[MotionClip]:
-    """Returns the clips that `python -m auteur.data.motion_tracks` wrote."""
+    """Returns the clips that `python -m auteur.data.motion_tracks` wrote.
+
+    Raises:
+        InputError: There is no clip of a training person.
+    """
     clips: list[MotionClip] = []
     for path in sorted(folder.glob("*.npz")):
         arrays = np.load(path)
@@ -66,6 +71,10 @@ def read_clips(folder: Path) -> list[MotionClip]:
                 loudness=arrays["loudness"] if has_speech else None,
                 hearings=arrays["hearings"] if has_speech and "hearings" in arrays else None,
             )
+        )
+    if not any(clip.part == "train" for clip in clips):
+        raise InputError(
+            f"{str(folder)!r} holds no track of a training person; run python -m auteur.data.motion_tracks"
         )
     return clips
 
@@ -141,7 +150,7 @@ class MotionWindows:
         batch_size: int,
         seed: int,
     ) -> None:
-        self._random = np.random.default_rng(seed)
+        self.random = np.random.default_rng(seed)
         self._batch_size = batch_size
         heard = np.concatenate([clip.speech for clip in clips if clip.speech is not None])
         self._speech_mean, self._speech_deviation = heard.mean(0), heard.std(0)
@@ -159,7 +168,7 @@ class MotionWindows:
             yield {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 
     def _window(self) -> dict[str, np.ndarray | np.float32]:
-        random = self._random
+        random = self.random
         number = int(random.choice(len(self._clips), p=self._chance))
         clip, motion = self._clips[number], self._motion[number][int(random.integers(2))]
         positions, inside = self._positions(len(motion))
@@ -181,20 +190,20 @@ class MotionWindows:
 
     def _positions(self, frames: int) -> tuple[Floats, NDArray[np.bool_]]:
         """Where to read (at another speed), and which of it lies inside the clip."""
-        speed = self._random.uniform(0.88, 1.14)
-        start = self._random.uniform(-8, max(frames - speed * WINDOW_FRAMES, -7) + 8)
+        speed = self.random.uniform(0.88, 1.14)
+        start = self.random.uniform(-8, max(frames - speed * WINDOW_FRAMES, -7) + 8)
         positions = start + speed * np.arange(WINDOW_FRAMES)
         return positions, (positions >= 0) & (positions <= frames - 1)
 
     def _hearing(self, speech: Floats, hearings: Floats | None) -> Floats:
         """The speech as it is (one time in four), or one of its disguised hearings."""
-        if hearings is None or self._random.random() < 0.25:
+        if hearings is None or self.random.random() < 0.25:
             return speech
-        return hearings[self._random.integers(len(hearings))].astype(np.float32)
+        return hearings[self.random.integers(len(hearings))].astype(np.float32)
 
     def _disturbed(self, speech: Floats) -> Floats:
         """Features with noise, a shifted mean, and some of them missing: voices differ, clips are few."""
-        random = self._random
+        random = self.random
         noise = random.normal(0, random.uniform(0, 0.6), speech.shape) + random.normal(
             0, 0.2, speech.shape[1]
         )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,12 +18,12 @@ from auteur.evaluate.pairing import VIDEO_SUFFIXES, Clip, person_of, sound_of
 from auteur.evaluate.protocols import Protocol
 from auteur.evaluate.scoring import ClipScorer
 from auteur.evaluate.sweeps import (
+    FRAMES_PER_LEVEL,
     SWEPT_EMOTIONS,
     EmotionResponse,
     Response,
     emotion_responses,
     emotion_staircase,
-    settled,
     shown_intensities,
     unit_responses,
     unit_staircase,
@@ -47,7 +47,7 @@ LEFT_TO_SPEECH = (25, 26)
 """Units that speech moves itself; asking for them too would open the mouth twice."""
 
 _PORTRAIT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-_STAIRCASE = "a staircase of levels, two frames each"
+_STAIRCASE = f"a staircase of levels, {FRAMES_PER_LEVEL} frames each, tracked and smoothed as a whole"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,17 +260,15 @@ def _perform(run: Run, who: Driver, told: Driver | None, name: str) -> Path:
     return path
 
 
-def still_frames(run: Run, portrait: Path, asked: Performance, frames: int) -> list[Picture]:
-    """Returns frames of a portrait that is silent and still but for what is asked of it."""
+def still_frames(run: Run, portrait: Path, asked: Performance, frames: int) -> Iterator[Picture]:
+    """Yields frames of a portrait that is silent and still but for what is asked of it."""
     with tempfile.TemporaryDirectory() as folder:
         silence = Path(folder) / "silence.wav"
         samples = np.zeros(frames * 640, dtype=np.float32)
         write_audio(silence, Waveform(samples=samples, rate_hz=16_000), mark=provenance.Mark())
-        made: list[Picture] = []
         for frame in run.head.perform(portrait, silence, asked, STILL).frames():
             run.step()
-            made.append(frame)
-        return made
+            yield frame
 
 
 def au_responses(run: Run, portraits: Sequence[Path]) -> dict[str, dict[int, Response]]:
@@ -279,7 +277,7 @@ def au_responses(run: Run, portraits: Sequence[Path]) -> dict[str, dict[int, Res
     return {
         path.stem: unit_responses(
             shown_intensities(
-                settled(still_frames(run, path, Performance(track=track), track.frames)),
+                still_frames(run, path, Performance(track=track), track.frames),
                 run.backend, name=path.name,
             )
         )
@@ -320,7 +318,7 @@ def emotion_sweep(run: Run, portraits: Sequence[Path]) -> Table:
     found: list[dict[str, EmotionResponse]] = [
         emotion_responses(
             shown_intensities(
-                settled(still_frames(run, path, Performance(track=track), track.frames)),
+                still_frames(run, path, Performance(track=track), track.frames),
                 run.backend, name=path.name,
             )
         )

@@ -1,9 +1,12 @@
 """Asks a portrait for one thing at a time and measures what the final frames show.
 
+A level is held for `FRAMES_PER_LEVEL` frames. The whole video is tracked and smoothed as `auteur track` does
+it, and a level is read in the middle of its frames, where the smoothing looks at no other level.
+
 Axis legend: T frames, A units, L levels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -23,6 +26,7 @@ from auteur.evaluate.emotion import PrototypeClassifier, prototype_intensities
 from auteur.evaluate.views import Observation
 from auteur.face.action_units import neutral_of
 from auteur.face.backend import FaceBackend, FaceReading
+from auteur.face.smoothing import REACH, smooth_readings
 from auteur.face.tracker import FaceTracker
 from auteur.facs import ACTION_UNITS, EMOTIONS, au_track, prototype
 from auteur.signals import AUTrack
@@ -31,7 +35,7 @@ Floats = NDArray[np.floating]
 Picture = NDArray[np.uint8]
 
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
-FRAMES_PER_LEVEL = 2
+FRAMES_PER_LEVEL = 2 * REACH + 1
 RATE = Fraction(25)
 SWEPT_EMOTIONS = tuple(emotion for emotion in EMOTIONS if emotion != "neutral")
 
@@ -78,22 +82,23 @@ def emotion_staircase() -> AUTrack:
     return staircase(asks)
 
 
-def settled(frames: Sequence[Picture]) -> list[Picture]:
-    """Returns the last frame of every step of a staircase."""
-    return list(frames[FRAMES_PER_LEVEL - 1 :: FRAMES_PER_LEVEL])
+def shown_intensities(frames: Iterable[Picture], backend: FaceBackend, *, name: str = "the video") -> Floats:
+    """Returns what the steps of a staircase show, [steps, 17], measured from the first of them.
 
-
-def shown_intensities(frames: Sequence[Picture], backend: FaceBackend, *, name: str = "the video") -> Floats:
-    """Returns what frames of a staircase show, [steps, 17], measured from the first of them.
+    Args:
+        frames: Every frame of the video, `FRAMES_PER_LEVEL` for each step.
+        backend: Reads faces.
+        name: What to call the video in errors.
 
     Raises:
         FaceError: The face is lost in a frame.
     """
     readings: list[FaceReading] = []
-    for number, reading in enumerate(FaceTracker(backend).track(frames)):
+    for number, reading in enumerate(smooth_readings(FaceTracker(backend).track(frames))):
         if reading is None:
-            raise FaceError(f"the face is lost in step {number} of {name}")
-        readings.append(reading)
+            raise FaceError(f"the face is lost in step {number // FRAMES_PER_LEVEL} of {name}")
+        if number % FRAMES_PER_LEVEL == REACH:
+            readings.append(reading)
     seen = Observation(
         np.stack([r.landmarks for r in readings]), np.stack([r.blendshapes for r in readings]), RATE
     )

@@ -18,7 +18,7 @@ from auteur.expression.audio_lm.prompts import Order
 from auteur.expression.audio_lm.writer import CompactWriter
 from auteur.expression.hearing import Hearing
 from auteur.expression.regressor import Regressor
-from auteur.signals import Waveform
+from auteur.signals import Sound, Waveform
 
 Floats = NDArray[np.float32]
 
@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 class Take:
     """A recording, as sound and as the compact models hear it."""
 
-    sound: Waveform
+    sound: Sound
     hearing: Hearing
 
     @property
@@ -131,7 +131,8 @@ class PretrainedAuthor:
         """Returns frames at 5 a second; the first batch of chunks is answered before this returns."""
         chunks = chunks_of(take.frames)
         order = Order.EMOTION_THEN_UNITS if emotion is None else Order.UNITS_GIVEN_EMOTION
-        questions = [Question(sound=_sound(take, chunk), order=order, emotion=emotion) for chunk in chunks]
+        sound = Waveform.of(take.sound)
+        questions = [Question(sound=_part(sound, chunk), order=order, emotion=emotion) for chunk in chunks]
         groups = [questions[i : i + self._batch] for i in range(0, len(questions), self._batch)]
         first = self._model.answer(groups[0])
 
@@ -156,7 +157,6 @@ def _rows(take: Take, chunk: Chunk) -> torch.Tensor:
     return torch.from_numpy(rows)
 
 
-def _sound(take: Take, chunk: Chunk) -> Waveform:
-    stop = min(chunk.stop / CODEC_RATE, take.sound.duration_sec)
-    first = take.sound.start_sec + chunk.first / CODEC_RATE
-    return take.sound.slice(first, take.sound.start_sec + stop)
+def _part(sound: Waveform, chunk: Chunk) -> Waveform:
+    stop = min(chunk.stop / CODEC_RATE, sound.duration_sec)
+    return sound.slice(sound.start_sec + chunk.first / CODEC_RATE, sound.start_sec + stop)

@@ -22,6 +22,7 @@ STRONGEST = 1.2
 DIALLED = EMOTIONS[1:]
 """Emotions that can be dialled; neutral is all of them at 0."""
 LONGEST_SEC = 3600.0
+EXTRAPOLATES = f"strengths over 1 extrapolate (up to {STRONGEST:g}); look at the result"
 
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*s?\s+")
 _WORD = re.compile(r"\s*([A-Za-z]+)\s*")
@@ -81,6 +82,18 @@ class EmotionCurve:
     def strongest(self) -> float:
         """Largest sum of strengths at any key."""
         return max(sum(key.strengths) for key in self.keys)
+
+    def __str__(self) -> str:
+        """The curve as `parse_curve` reads it."""
+        mixes = [
+            "+".join(
+                f"{name}:{value:.10g}" for name, value in zip(DIALLED, key.strengths, strict=True) if value
+            )
+            for key in self.keys
+        ]
+        return ", ".join(
+            f"{key.time_sec:.10g}s {mix or 'neutral'}" for key, mix in zip(self.keys, mixes, strict=True)
+        )
 
     def at(self, times_sec: Floats) -> Floats:
         """Returns strengths [T, 7] in the order of `DIALLED`, exactly a key's at its time.

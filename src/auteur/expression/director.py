@@ -25,7 +25,7 @@ from auteur.expression.audio_lm.prompts import find_heard_emotion
 from auteur.expression.authors import Author, CompactAuthor, RegressorAuthor, Take, Written
 from auteur.expression.hearing import hear
 from auteur.facs import ACTION_UNITS, EMOTIONS, au_track, convert, find_emotion
-from auteur.signals import AUTrack, Waveform
+from auteur.signals import AUTrack, Sound
 from auteur.weights import path_of, shipped
 
 SHORTEST_SEC = Fraction(1, 10)
@@ -143,7 +143,7 @@ class Director:
 
     def __call__(
         self,
-        speech: Waveform,
+        speech: Sound,
         *,
         emotion: str | None = None,
         intensity: float = 1.0,
@@ -161,7 +161,7 @@ class Director:
             direction = _with_track(direction, adjustment.applied(direction.track))
         return direction
 
-    def stream(self, speech: Waveform, *, emotion: str | None = None) -> DirectionStream:
+    def stream(self, speech: Sound, *, emotion: str | None = None) -> DirectionStream:
         """Returns the direction of a recording while it is being made.
 
         Args:
@@ -204,7 +204,7 @@ class DirectedExpression:
     def __init__(self, director: Director) -> None:
         self.director = director
 
-    def __call__(self, speech: Waveform, *, emotion: str | None, intensity: float) -> AUTrack:
+    def __call__(self, speech: Sound, *, emotion: str | None, intensity: float) -> AUTrack:
         """Returns Action Units, convention "facs", at 25 frames a second, as long as the speech.
 
         How far the mouth opens is left to the motion generator, which hears the speech itself: five frames a
@@ -249,7 +249,7 @@ def _rule(take: Take) -> str | None:
     return "short" if take.sound.duration_sec < SHORTEST_EMOTION_SEC else None
 
 
-def _still(speech: Waveform, asked: str | None, note: str) -> DirectionStream:
+def _still(speech: Sound, asked: str | None, note: str) -> DirectionStream:
     """Nothing to write; an emotion that was asked for needs a voice to be shown with."""
     frames = _frames_of(speech)
     track = au_track(
@@ -263,7 +263,7 @@ def _still(speech: Waveform, asked: str | None, note: str) -> DirectionStream:
     )
 
 
-def _pieces(written: Written, speech: Waveform) -> Iterator[AUTrack]:
+def _pieces(written: Written, speech: Sound) -> Iterator[AUTrack]:
     """The track at 25 frames a second, piece by piece: linear between frames, the last one held."""
     total, step = _frames_of(speech), int(TRACK_RATE / written.rate)
     before: Floats | None = None
@@ -288,7 +288,7 @@ def _pieces(written: Written, speech: Waveform) -> Iterator[AUTrack]:
         yield piece(np.repeat(before[None], total - made, axis=0))
 
 
-def _frames_of(speech: Waveform) -> int:
+def _frames_of(speech: Sound) -> int:
     return max(1, round(speech.duration_sec * TRACK_RATE))
 
 

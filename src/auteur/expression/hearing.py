@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auteur.signals import Waveform
-from auteur.speech.mel import SILENT_POWER, MelConfig, mel_power, reference_power
+from auteur.signals import Sound
+from auteur.speech.mel import SILENT_POWER, MelConfig, frame_count, mel_pieces, reference_power
 from auteur.speech.prosody import pitch
 
 HEARING_RATE = Fraction(50)
@@ -26,7 +26,7 @@ CHANNELS = BANDS + 2
 _MIDDLE_HZ = 150.0
 _FLOOR = 1e-5
 _VOICED_FROM = 0.65
-_PIECE_SAMPLES = 16_000 * 60
+_PIECE_FRAMES = 100 * 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,48 +36,42 @@ class Hearing:
     rows: NDArray[np.float32]
     """[N, CHANNELS] at `HEARING_RATE`; bands are (log power + 6) / 3, about -1.8 to 2."""
     peak_power: float
-    """Mel power of the loud frames; `SILENT_POWER` or less is silence."""
+    """Mel power of the loud frames; `SILENT_POWER` or less is silence, infinity a faint hiss."""
     voiced_share: float
     """Share of the 20-ms instants in which something periodic sounds."""
 
     @property
     def is_silent(self) -> bool:
         """Whether nothing is loud enough to be speech."""
-        return self.peak_power <= SILENT_POWER
+        return not SILENT_POWER < self.peak_power < np.inf
 
 
-def hear(waveform: Waveform) -> Hearing:
+def hear(waveform: Sound) -> Hearing:
     """Returns the rows of a recording: ceil(seconds × 50) of them.
 
-    A minute is analysed at a time; memory beyond the result does not grow with the length.
+    Five seconds are analysed at a time; memory beyond the result does not grow with the length.
     """
     config = MelConfig()
-    samples = torch.from_numpy(np.array(waveform.resample(config.rate_hz).samples))
-    power = torch.cat([_power(samples, start, config) for start in range(0, len(samples), _PIECE_SAMPLES)])
-    reference = reference_power(power.mean(-1))
-    voice = pitch(waveform)
-    count = len(power)
-    f0_hz, voicing = voice.f0_hz[:count], voice.voicing[:count]
-    sounds = f0_hz > 0
-    octave = np.where(sounds, np.log2(np.maximum(f0_hz, 1) / _MIDDLE_HZ), 0)
-    bands = (torch.log(_in_pairs(power) / reference + _FLOOR) + 6) / 3
-    rows = np.concatenate(
-        [bands.numpy(), octave[::2, None], voicing[::2, None]], axis=1, dtype=np.float32, casting="same_kind"
-    )
+    sound = waveform.resample(config.rate_hz)
+    count = frame_count(sound.sample_count, config)
+    rows = np.empty((-(-count // 2), CHANNELS), np.float32)
+    frame_power: list[Tensor] = []
+    for first, power in mel_pieces(sound, _PIECE_FRAMES, config):
+        frame_power.append(power.mean(-1))
+        pairs = _in_pairs(power)
+        rows[first // 2 :][: len(pairs), :BANDS] = pairs
+    reference = reference_power(torch.cat(frame_power))
+    for part in np.split(rows, range(_PIECE_FRAMES, len(rows), _PIECE_FRAMES)):
+        part[:, :BANDS] = (torch.log(torch.from_numpy(part[:, :BANDS]) / reference + _FLOOR) + 6) / 3
+    voice = pitch(sound)
+    sounds = voice.f0_hz > 0
+    octave = np.where(sounds, np.log2(np.maximum(voice.f0_hz, 1) / _MIDDLE_HZ), 0)
+    rows[:, BANDS], rows[:, BANDS + 1] = octave[::2], voice.voicing[::2]
     return Hearing(
         rows=rows,
         peak_power=float(reference),
-        voiced_share=float(np.mean(sounds & (voicing > _VOICED_FROM))),
+        voiced_share=float(np.mean(sounds & (voice.voicing > _VOICED_FROM))),
     )
-
-
-def _power(samples: Tensor, start: int, config: MelConfig) -> Tensor:
-    """Mel power of one piece with the sound around it, [frames, bands] at 100 Hz."""
-    margin = config.hop_samples * 2
-    first = max(start - margin, 0)
-    piece = mel_power(samples[first : start + _PIECE_SAMPLES + margin], config)
-    skipped = (start - first) // config.hop_samples
-    return piece[skipped : skipped + _PIECE_SAMPLES // config.hop_samples]
 
 
 def _in_pairs(power: Tensor) -> Tensor:

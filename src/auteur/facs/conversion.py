@@ -84,13 +84,13 @@ def convert(track: AUTrack, to: str) -> AUTrack:
         return track
     controls = _decode(track, source)
     kept = {entry for entry in _entries(source, track.channels) if entry in target.entries}
-    columns = [
-        track.channel(channel.name).astype(np.float64)
-        if channel in kept
-        else _encode(controls, channel, track.frames)
-        for channel in target.entries
-    ]
-    return track.replace(values=np.stack(columns, axis=1), channels=target.channels, convention=to)
+    values = np.empty((track.frames, len(target.entries)), np.float32)
+    for column, channel in enumerate(target.entries):
+        is_kept = channel in kept
+        values[:, column] = (
+            track.channel(channel.name) if is_kept else _encode(controls, channel, track.frames)
+        )
+    return track.replace(values=values, channels=target.channels, convention=to)
 
 
 def lossiness(source: str, target: str, *, channels: Collection[str] | None = None) -> dict[str, Lossiness]:

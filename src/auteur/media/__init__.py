@@ -9,7 +9,14 @@ from auteur.media.audio_writer import write_audio
 from auteur.media.budget import DEFAULT_BUDGET, Budget
 from auteur.media.image import jpeg_bytes, read_image, resized, write_image
 from auteur.media.probe import MediaInfo, probe
-from auteur.media.speech import SPEECH_RATE_HZ, SpeechNotes, examine_speech, read_speech
+from auteur.media.speech import (
+    SPEECH_RATE_HZ,
+    SpeechFile,
+    SpeechNotes,
+    examine_speech,
+    open_speech,
+    read_speech,
+)
 from auteur.media.tags import read_mark_text
 from auteur.media.video_reader import VideoFrame, VideoReader
 from auteur.media.video_writer import VideoWriter
@@ -19,12 +26,14 @@ __all__ = [
     "SPEECH_RATE_HZ",
     "Budget",
     "MediaInfo",
+    "SpeechFile",
     "SpeechNotes",
     "VideoFrame",
     "VideoReader",
     "VideoWriter",
     "examine_speech",
     "jpeg_bytes",
+    "open_speech",
     "probe",
     "read_audio",
     "read_image",

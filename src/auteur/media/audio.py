@@ -1,5 +1,7 @@
 """Sound in, block by block: libsndfile for WAV, FLAC and OGG, FFmpeg for all else."""
 
+import os
+import struct
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ _SOUND_FORMATS = frozenset(("WAV", "WAVEX", "RF64", "FLAC", "OGG"))
 _BLOCK_SAMPLES = 65_536
 _LOUDEST = 16.0
 _GAP_SEC = Fraction(1, 20)
+_UNKNOWN_BYTES = 0x7FFF_F000
+"""Lengths from here on are what programs write that cannot go back to the header, such as into a pipe."""
 
 Block = NDArray[np.float32]
 """Sound [S, C], full scale [-1, 1]."""
@@ -102,6 +106,7 @@ def _checked(audio: AudioBlocks, name: str, budget: Budget) -> Iterator[Block]:
 
 @contextmanager
 def _open_sound(source: Source) -> Generator[AudioBlocks]:
+    _check_whole_wav(source)
     try:
         # libsndfile's Python wrapper carries no types.
         with cast("Any", soundfile).SoundFile(source.file) as file:
@@ -111,6 +116,26 @@ def _open_sound(source: Source) -> Generator[AudioBlocks]:
             yield AudioBlocks(file.samplerate, file.channels, duration_sec, _sound_blocks(file, source.name))
     except soundfile.LibsndfileError as error:
         raise MediaError(f"{source.name} cannot be decoded ({error.error_string}); it is damaged") from error
+
+
+def _check_whole_wav(source: Source) -> None:
+    # libsndfile reads a WAV up to its end and says nothing when the header promises more.
+    file = source.file
+    size_bytes = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    is_wav = file.read(12)[8:] == b"WAVE"
+    while is_wav and len(head := file.read(8)) == 8:
+        kind, length = struct.unpack("<4sI", head)
+        if kind == b"data":
+            missing = file.tell() + length - size_bytes
+            if missing > 0 and length < _UNKNOWN_BYTES:
+                raise MediaError(
+                    f"{source.name} is cut short: {missing} of {length} bytes of sound are missing; "
+                    "copy or record it again"
+                )
+            break
+        file.seek(length + length % 2, os.SEEK_CUR)
+    file.seek(0)
 
 
 def _sound_blocks(file: Any, name: str) -> Iterator[Block]:

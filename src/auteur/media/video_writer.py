@@ -5,7 +5,7 @@
 
 import math
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from auteur.errors import MediaError, UsageError
 from auteur.media.image import check_pixels
 from auteur.media.output import marked_file
 from auteur.provenance.mark import Mark
-from auteur.signals import Waveform
+from auteur.signals import Sound
 
 _SIDE_RANGE_PX = (16, 8192)
 _MAX_RATE = 240
@@ -56,7 +56,7 @@ class VideoWriter:
         size_px: tuple[int, int],
         rate: Fraction | int,
         mark: Mark,
-        audio: Waveform | None = None,
+        audio: Sound | None = None,
         overwrite: bool = False,
         quality_crf: int = 18,
     ) -> None:
@@ -67,7 +67,7 @@ class VideoWriter:
             size_px: (width, height) of the frames, 16 to 8192 each.
             rate: Frames per second, above 0 up to 240; 29.97 is `Fraction(30000, 1001)`.
             mark: How the video was made.
-            audio: Its sound.
+            audio: Its sound; read along with the frames, a second at a time.
             overwrite: Whether a file of that name may be replaced.
             quality_crf: H.264 constant rate factor, 0 (lossless) to 51 (worst).
 
@@ -89,6 +89,7 @@ class VideoWriter:
         self._stack = ExitStack()
         self.frames = 0
         self._samples = 0
+        self._waiting = np.zeros(0, np.float32)
 
     def __enter__(self) -> Self:
         """Opens the encoder.
@@ -100,6 +101,8 @@ class VideoWriter:
             temporary = stack.enter_context(
                 marked_file(self._path, mark=self._mark, overwrite=self._overwrite)
             )
+            if self._audio is not None:
+                self._pieces = stack.enter_context(closing(self._audio.pieces(self._audio.rate_hz)))
             stack.enter_context(self._encoding(temporary))
             self._stack = stack.pop_all()
         return self
@@ -199,14 +202,17 @@ class VideoWriter:
     def _write_audio(self, until_sec: Fraction) -> None:
         if self._audio is None or self._sound is None:
             return
-        stop = min(self._audio.samples.size, math.ceil(until_sec * self._audio.rate_hz))
-        if stop <= self._samples:
-            return
-        frame = av.AudioFrame.from_ndarray(self._audio.samples[None, self._samples : stop], "fltp", "mono")
-        frame.sample_rate = self._audio.rate_hz
-        frame.pts, frame.time_base = self._samples, Fraction(1, self._audio.rate_hz)
-        self._container.mux(self._sound.encode(frame))
-        self._samples = stop
+        rate_hz = self._audio.rate_hz
+        stop = min(self._audio.sample_count, math.ceil(until_sec * rate_hz))
+        while self._samples < stop:
+            if not self._waiting.size:
+                self._waiting = next(self._pieces)[1]
+            part, self._waiting = np.split(self._waiting, [stop - self._samples])
+            frame = av.AudioFrame.from_ndarray(part[None], "fltp", "mono")
+            frame.sample_rate = rate_hz
+            frame.pts, frame.time_base = self._samples, Fraction(1, rate_hz)
+            self._container.mux(self._sound.encode(frame))
+            self._samples += part.size
 
     @contextmanager
     def _encoder_errors(self) -> Generator[None]:

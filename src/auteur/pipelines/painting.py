@@ -319,7 +319,7 @@ class Painting:
             else:
                 changed = square.onto(255 * (picture - square.cut(warp)))
                 result[:, rows, columns] += (
-                    painted_mask(points, square.pixels, view) * square.border * changed
+                    painted_mask(points, square, view) * square.border * changed
                 )
         return result.clamp(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 

@@ -97,21 +97,40 @@ def _positions(top: int, bottom: int, left: int, right: int) -> Tensor:
     return torch.stack([columns, rows], dim=-1).float()
 
 
-def painted_mask(points: Tensor, positions: Tensor, view: str | None = None) -> Tensor:
-    """Returns where a denoiser paints, [h, w], in a frame with these points [478, 2] px.
+def painted_mask(points: Tensor, square: Square, view: str | None = None) -> Tensor:
+    """Returns where a denoiser's changes are laid over the warp, [h, w] of the square's box.
 
     Args:
-        points: Landmarks.
-        positions: Pixels to ask about, [h, w, 2], measured like the points.
-        view: The mouth or the eyes only (`auteur.synthesis.views`); None: both.
+        points: Landmarks of the frame, [478, 2] px of the picture.
+        square: What was painted.
+        view: "mouth" paints what shows between the lips and a soft rim, nothing while they are closed; "eyes"
+            paints ovals around both; None paints ovals around all three.
     """
-    unit = eye_distance(points)
-    chains = {"mouth": [(LIPS, LIP_MARGIN)], "eyes": [(eye, _EYE_MARGIN) for eye in EYES]}
-    wanted = chains[view] if view else [one for some in chains.values() for one in some]
-    return torch.stack([oval(points, chain, share * unit, positions) for chain, share in wanted]).amax(0)
+    if view == "mouth":
+        own = torch.from_numpy(crops.apply(square.frame.matrix(square.size_px), points.numpy())).float()
+        return square.onto(with_rim(holes(own, square.own_pixels, only_mouth=True)[None]))[0]
+    eyes = eye_ovals(points, square.pixels)
+    if view == "eyes":
+        return eyes
+    return torch.maximum(eyes, oval(points, LIPS, LIP_MARGIN * eye_distance(points), square.pixels))
 
 
-def holes(points: Tensor, positions: Tensor) -> Tensor:
+def eye_ovals(points: Tensor, positions: Tensor) -> Tensor:
+    """Returns 1 around the eyes of points [478, 2], softly 0 elsewhere, at positions [h, w, 2]."""
+    margin = _EYE_MARGIN * eye_distance(points)
+    return torch.stack([oval(points, eye, margin, positions) for eye in EYES]).amax(0)
+
+
+def with_rim(opening: Tensor) -> Tensor:
+    """Returns masks [..., S, S] of what shows between the lips, with a soft rim of a fortieth of the side."""
+    rim = max(1, round(opening.shape[-1] / 40))
+    flat = opening.reshape(-1, 1, *opening.shape[-2:])
+    grown = functional.max_pool2d(flat, 2 * rim + 1, stride=1, padding=rim)
+    soft = functional.avg_pool2d(grown, 2 * rim + 1, stride=1, padding=rim, count_include_pad=False)
+    return soft.reshape(opening.shape)
+
+
+def holes(points: Tensor, positions: Tensor, *, only_mouth: bool = False) -> Tensor:
     """How much of the openings of mouth and eyes shows at positions [h, w, 2], for points [478, 2]."""
     edges = (
         (MOUTH_UPPER, MOUTH_LOWER),
@@ -119,7 +138,7 @@ def holes(points: Tensor, positions: Tensor) -> Tensor:
         (LEFT_EYE_UPPER, LEFT_EYE_LOWER),
     )
     shown: list[Tensor] = []
-    for upper, lower in edges:
+    for upper, lower in edges[:1] if only_mouth else edges:
         opening = opening_between(points[list(upper)], points[list(lower)])
         place, _ = opening.place(positions)
         shown.append(opening.mask(positions, 1.5) * ((place >= 0) & (place <= 1)))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.facs import convert, find_emotion, prototype, resolve
+from auteur.expression.curve import DIALLED, STRONGEST, EmotionCurve
+from auteur.facs import CONTROLS, au_track, convert, find_emotion, prototype, resolve
 from auteur.formats import read_au_track
 from auteur.signals import AUTrack
 
@@ -27,7 +28,7 @@ class Performance:
     emotion: str | None = None
     """One of the eight labels or a word for one (`auteur.facs.EMOTIONS`)."""
     intensity: float = 1.0
-    """Of the emotion, in [0, 1]."""
+    """Of the emotion, in [0, 1.2]; over 1 extrapolates."""
     action_units: Mapping[str, float] = field(default_factory=dict[str, float])
     """Intensity in [0, 1] by control, in either vocabulary: {"AU12": 0.6} or {"smile_left": 0.6}."""
     track: AUTrack | Path | None = None
@@ -35,10 +36,19 @@ class Performance:
     scales: Mapping[str, float] = field(default_factory=dict[str, float])
     """Factor from 0 to 4 by control, on the whole of what is asked for: {"AU12": 1.5, "AU4": 0}. What would
     pass 1 stays at 1."""
+    emotion_curve: EmotionCurve | None = None
+    """Emotions and their strengths over time instead of one emotion throughout."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.intensity <= 1:
-            raise UsageError(f"intensity is {self.intensity}; it must be between 0 and 1")
+        if not 0 <= self.intensity <= STRONGEST:
+            raise UsageError(f"intensity is {self.intensity}; it must be between 0 and {STRONGEST:g}")
+        if self.emotion_curve is not None and self.emotion is not None:
+            raise UsageError("give either an emotion or an emotion curve")
+        if self.emotion_curve is not None and self.intensity != 1:
+            raise UsageError(
+                f"intensity is {self.intensity:g}, and an emotion curve has strengths of its own: "
+                "write happy:0.5 into it"
+            )
         for name, value in self.action_units.items():
             if not 0 <= value <= 1:
                 raise UsageError(f"{name} is {value}; intensities must be between 0 and 1")
@@ -53,7 +63,15 @@ class Performance:
     @property
     def asks_nothing(self) -> bool:
         """Whether what to show is left to the speech."""
-        return self.emotion is None and not self.action_units and self.track is None
+        nothing = self.emotion is None and self.emotion_curve is None
+        return nothing and not self.action_units and self.track is None
+
+    @property
+    def emotions(self) -> EmotionCurve | None:
+        """The emotion or the emotion curve, as a curve; None for neither."""
+        if self.emotion is None:
+            return self.emotion_curve
+        return EmotionCurve.constant(self.emotion, self.intensity)
 
     def constants(self) -> dict[str, float]:
         """Returns what is asked for throughout, by control of the convention "facs".
@@ -63,7 +81,8 @@ class Performance:
         """
         values: dict[str, float] = {}
         if self.emotion is not None:
-            asked = prototype(find_emotion(self.emotion), self.intensity, convention="facs")
+            apex = prototype(find_emotion(self.emotion), convention="facs")
+            asked = {name: min(value * self.intensity, 1.0) for name, value in apex.items()}
             values |= {name: value for name, value in asked.items() if value > 0}
         return values | self._single_units()
 
@@ -88,7 +107,8 @@ class Performance:
                 the place of the emotion's fixed prototype.
         """
         constants = self._single_units() if expression is not None else self.constants()
-        tracks = [track for track in (self.curves(), expression) if track is not None]
+        shown = self._prototypes(frames, rate) if expression is None else expression
+        tracks = [track for track in (self.curves(), shown) if track is not None]
         if not constants and not tracks:
             return None
         if not tracks:
@@ -106,10 +126,12 @@ class Performance:
     def takeover(self, frames: int) -> NDArray[np.float64]:
         """Returns how far the performance directs the whole face, [T] in [0, 1].
 
-        Curves direct it wholly, an emotion as far as its intensity, single units not at all.
+        Curves direct it wholly, those of emotions as well; an emotion as far as its intensity, single units
+        not at all.
         """
-        emotion = 0.0 if self.emotion is None else self.intensity
-        return np.full(frames, 1.0 if self.track is not None else emotion)
+        if self.track is not None or self.emotion_curve is not None:
+            return np.ones(frames)
+        return np.full(frames, 0.0 if self.emotion is None else min(self.intensity, 1.0))
 
     def leaves_alone(self, expression: AUTrack) -> bool:
         """Returns whether nothing asked for changes a unit that a route's expression moves ("facs")."""
@@ -122,6 +144,17 @@ class Performance:
             for name, value in self.action_units.items()
             for channel in resolve(name).channels
         }
+
+    def _prototypes(self, frames: int, rate: Fraction) -> AUTrack | None:
+        """The fixed prototypes of a curve's emotions, each as strong as the curve says; blends add up."""
+        if self.emotion_curve is None:
+            return None
+        strengths = self.emotion_curve.at(np.arange(frames) / float(rate))
+        values = np.zeros((frames, len(CONTROLS)))
+        for emotion in self.emotion_curve.emotions:
+            apex = prototype(emotion, convention="facs")
+            values += strengths[:, DIALLED.index(emotion), None] * np.array([apex[name] for name in CONTROLS])
+        return au_track(np.clip(values, 0, 1), convention="facs", rate=rate)
 
     def _scaled(self, track: AUTrack) -> AUTrack:
         values = np.array(track.values)

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.signals import AUTrack, Waveform
+from auteur.expression.curve import DIALLED, EmotionCurve
+from auteur.facs import convert
+from auteur.signals import AUTrack, Sound
 
 Floats = NDArray[np.floating]
 
@@ -18,7 +20,7 @@ Floats = NDArray[np.floating]
 class Expression(Protocol):
     """The first stage of a route: what a face should show while it says something."""
 
-    def __call__(self, speech: Waveform, *, emotion: str | None, intensity: float) -> AUTrack:
+    def __call__(self, speech: Sound, *, emotion: str | None, intensity: float) -> AUTrack:
         """Returns Action Units from time 0, any convention and rate, about as long as the speech.
 
         Args:
@@ -33,10 +35,13 @@ class Expression(Protocol):
 class ShapedExpression(Protocol):
     """A first stage that also says how the skin moves, which Action Units can only come near to."""
 
-    def shaped(
-        self, speech: Waveform, *, emotion: str | None, intensity: float
-    ) -> tuple[AUTrack, Floats, Floats]:
-        """Returns Action Units as `Expression` does, then weights [T, E] of shapes [E, 478, 3] in mm."""
+    def shaped(self, speech: Sound, *, curve: EmotionCurve) -> tuple[AUTrack, Floats, Floats]:
+        """Returns Action Units as `Expression` does, then weights [T, E] of shapes [E, 478, 3] in mm.
+
+        Args:
+            speech: 16 kHz mono.
+            curve: Emotions and strengths over time.
+        """
         ...
 
 
@@ -75,6 +80,23 @@ ROUTES: dict[str, Route] = {
     ),
 }
 """Every route by name."""
+
+
+def following(stage: Expression, speech: Sound, curve: EmotionCurve) -> AUTrack:
+    """Returns what a first stage shows while emotions follow a curve, convention "facs".
+
+    Linear editing (arXiv 2409.07255) between what the stage makes of the speech spoken neutrally and in each
+    emotion; the stage is asked once for each of them.
+    """
+    calm = convert(stage(speech, emotion="neutral", intensity=1.0), "facs")
+    strengths = curve.at(float(calm.start_sec) + np.arange(calm.frames) / float(calm.rate))
+    values = np.array(calm.values, dtype=np.float64)
+    for emotion in curve.emotions:
+        full = convert(stage(speech, emotion=emotion, intensity=1.0), "facs")
+        amount = strengths[:, DIALLED.index(emotion), None]
+        values += amount * (np.asarray(full.values, dtype=np.float64) - calm.values)
+    return calm.replace(values=np.clip(values, 0, 1))
+
 
 HEARD, ASKED = "auhead", "landmark"
 """What "auto" means when nothing is asked for, and when something is."""

@@ -14,7 +14,10 @@ from auteur.pipelines.routes import find_route
 if TYPE_CHECKING:  # the portrait warp alone needs none of it
     from auteur.pipelines.painting import Painter
 
-PRESETS = ("compact", "full")
+PRESETS = ("compact", "fast", "warp", "full")
+"""Warp and denoiser; the same, but only the mouth is painted; the warp alone; the papers' size."""
+VIEWS_OF = {"fast": ("mouth",)}
+"""What a preset paints, if not all that its denoiser can."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,12 @@ def denoiser_path(preset: Path | str, device: str | None) -> Path | None:
     Raises:
         UsageError: It names nothing, or the device has no effect.
     """
-    if preset == "compact":
-        if device not in (None, "cpu"):
-            raise UsageError(f"device {device!r} has no effect: the preset compact runs on the CPU")
+    if preset in ("compact", "fast", "warp") and device not in (None, "cpu"):
+        raise UsageError(f"device {device!r} has no effect: the preset {preset} runs on the CPU")
+    if preset == "warp":
         return None
+    if preset in ("compact", "fast"):
+        return weights.path_of("denoiser") if "denoiser" in weights.shipped() else None
     if preset == "full":
         from auteur.pipelines.painters import say_what_full_needs
 
@@ -100,8 +105,8 @@ def painting_of(settings: Settings, painter: "Painter | None") -> dict[str, Any]
     if settings.painting:
         names = ", ".join(settings.painting)
         raise UsageError(
-            f"{names}: no effect with the preset compact, which only warps; leave it out, or name "
-            "a denoiser file as preset"
+            f"{names}: no effect with the preset warp, which paints nothing; leave it out, or choose the "
+            "preset compact"
         )
     return {}
 
@@ -125,6 +130,7 @@ def mark_of(
         inputs=inputs,
         settings={
             "emotion": asked.emotion,
+            **({} if asked.emotion_curve is None else {"emotion_curve": str(asked.emotion_curve)}),
             "intensity": asked.intensity,
             "action_units": dict(asked.action_units),
             "scales": dict(asked.scales),

@@ -4,7 +4,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,20 +14,23 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from auteur import provenance, weights
+from auteur.expression.curve import EmotionCurve, parse_curve
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.tracker import find_face
 from auteur.facs import find_emotion
-from auteur.media import SpeechNotes, VideoWriter, examine_speech, read_image, read_speech, write_image
+from auteur.media import VideoWriter, open_speech, read_image, write_image
 from auteur.motion.own_expression import own_expression
 from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, Motion, SpeechCues, SpeechMotion
 from auteur.pipelines.contact_sheet import contact_sheet, spread
+from auteur.pipelines.heap import give_back
+from auteur.pipelines.notes import notes_of
 from auteur.pipelines.performed import performed, with_eyes
 from auteur.pipelines.plotting import plot_performance
 from auteur.pipelines.request import Performance
-from auteur.pipelines.routes import ShapedExpression, find_route
-from auteur.pipelines.settings import Settings, denoiser_path, mark_of, painting_of
-from auteur.signals import AUTrack, LandmarkTrack, Waveform
+from auteur.pipelines.routes import ShapedExpression, find_route, following
+from auteur.pipelines.settings import VIEWS_OF, Settings, denoiser_path, mark_of, painting_of
+from auteur.signals import AUTrack, LandmarkTrack, Sound
 from auteur.speech.features import CompactSpeechFeatures
 from auteur.synthesis.warp import PortraitWarper
 
@@ -66,7 +68,7 @@ class TalkingVideo:
         motion: Motion,
         mover: SpeechMotion,
         settings: Settings,
-        voice: Waveform,
+        voice: Sound,
         mark: provenance.Mark,
         notes: tuple[str, ...],
     ) -> None:
@@ -248,8 +250,9 @@ class TalkingHead:
         """Returns the system of a preset, with the weights that ship with the package.
 
         Args:
-            preset: "compact", which warps the portrait; or a denoiser file, or a folder of the papers' size
-                (docs/denoiser.md), which paints on top of the warp.
+            preset: "compact", which warps the portrait and paints mouth and eyes anew; "fast", which paints
+                the mouth only; "warp", which paints nothing; or a denoiser file, or a folder of the papers'
+                size (docs/denoiser.md).
             device: Where the denoiser runs, "cpu" or "cuda"; None: CUDA where there is one.
 
         Raises:
@@ -262,7 +265,7 @@ class TalkingHead:
         if path is not None:
             from auteur.pipelines.painters import load_painter
 
-            painter = load_painter(path, speech=speech, device=device)
+            painter = load_painter(path, speech=speech, device=device, views=VIEWS_OF.get(str(preset), ()))
         return cls(AuteurBackend(), speech, SpeechMotion.shipped(), painter=painter)
 
     @property
@@ -276,7 +279,7 @@ class TalkingHead:
         portrait: Path | str,
         speech: Path | str,
         *,
-        emotion: str | None = None,
+        emotion: str | EmotionCurve | None = None,
         intensity: float = 1.0,
         au: dict[str, float] | None = None,
         track: AUTrack | Path | None = None,
@@ -288,8 +291,9 @@ class TalkingHead:
         Args:
             portrait: PNG, JPEG or WEBP file.
             speech: Sound file, or a video with sound.
-            emotion: Label, such as "happy".
-            intensity: Of the emotion, in [0, 1].
+            emotion: Label, such as "happy", or emotions over time: a curve, or a text with times such as
+                "0s neutral, 2s happy:0.8".
+            intensity: Of an emotion given as a label, in [0, 1.2]; over 1 extrapolates.
             au: Intensities by control, such as {"AU1": 0.5, "smile": 0.3}.
             track: Action Unit curves, or a file of them.
             settings: Seed, frame rate and habits.
@@ -300,7 +304,8 @@ class TalkingHead:
             MediaError: A file cannot be read.
             FaceError: The portrait holds no usable face.
         """
-        asked = Performance(emotion=emotion, intensity=intensity, action_units=au or {}, track=track)
+        label, curve = told_apart(emotion)
+        asked = Performance(label, intensity, au or {}, track, emotion_curve=curve)
         return self.perform(Path(portrait), Path(speech), asked, settings or Settings(), face=face)
 
     def perform(
@@ -310,39 +315,43 @@ class TalkingHead:
         painting = painting_of(settings, self._painter)
         picture = fitted(read_image(portrait))
         reading = find_face(self._backend, picture, face=face, name=portrait.name)
-        waveform, heard = examine_speech(speech)
-        motion = self._perform(waveform, asked, settings)
-        notes = _notes(heard, asked, waveform.duration_sec)
-        if heard.source_rate_hz != waveform.rate_hz:
-            waveform = read_speech(speech, rate_hz=None)  # the video keeps the recording's own rate
+        voice, heard = open_speech(speech)
+        motion = self._perform(voice, asked, settings)
+        give_back()
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,
             motion=motion,
             mover=self._mover,
             settings=settings,
-            voice=waveform,
+            voice=voice.resample(voice.source_rate_hz),  # the video keeps the recording's own rate
             mark=mark_of(portrait, speech, asked, settings, models=self.models, painting=painting),
-            notes=notes,
+            notes=notes_of(heard, asked, voice.duration_sec, motion),
         )
         return video if self._painter is None else video.paint_with(self._painter)
 
-    def _perform(self, speech: Waveform, asked: Performance, settings: Settings) -> Motion:
+    def _perform(self, speech: Sound, asked: Performance, settings: Settings) -> Motion:
         analysis = self._speech.analyse(speech, MOTION_RATE)
-        frames = len(analysis.features)
+        features, cues = analysis.features, SpeechCues.of_analysis(analysis)
+        del analysis  # the phones
+        frames = len(features)
+        give_back()
         stage = find_route(settings.route, asks_nothing=asked.asks_nothing).load()
         emotion = None if asked.emotion is None else find_emotion(asked.emotion)
         expression, shape = None, None
         if isinstance(stage, ShapedExpression):
-            expression, weights, shapes = stage.shaped(speech, emotion=emotion, intensity=asked.intensity)
+            curve = asked.emotions or EmotionCurve.constant("neutral", 0.0)
+            expression, weights, shapes = stage.shaped(speech, curve=curve)
             shape = AddedShape(weights=weights, shapes=shapes) if asked.leaves_alone(expression) else None
+        elif stage is not None and asked.emotions is not None and (emotion is None or asked.intensity > 1):
+            expression = following(stage, speech, asked.emotions)
         elif stage is not None:
             expression = stage(speech, emotion=emotion, intensity=asked.intensity)
         shown = asked.on_grid(frames, MOTION_RATE, expression=expression)
-        on_top = replace(asked, emotion=None).on_grid(frames, MOTION_RATE)
+        on_top = replace(asked, emotion=None, intensity=1.0, emotion_curve=None).on_grid(frames, MOTION_RATE)
         motion = self._mover.generate(
-            analysis.features,
-            cues=SpeechCues.of_analysis(analysis),
+            features,
+            cues=cues,
             asked=shown if shape is None else on_top,
             seed=settings.seed,
             temperature=settings.temperature,
@@ -355,6 +364,17 @@ class TalkingHead:
         return replace(motion, takeover=takeover, shape=shape, shown=shown)
 
 
+def told_apart(emotion: str | EmotionCurve | None) -> tuple[str | None, EmotionCurve | None]:
+    """Returns a label or a curve; a text with a number in it is a curve.
+
+    Raises:
+        UsageError: The curve is malformed.
+    """
+    if isinstance(emotion, str) and any(map(str.isdigit, emotion)):
+        return None, parse_curve(emotion)
+    return (None, emotion) if isinstance(emotion, EmotionCurve) else (emotion, None)
+
+
 def fitted(picture: Frames) -> Frames:
     """Returns a picture [H, W, 3] whose longer side is at most 1920 px."""
     scale = LONGEST_SIDE_PX / max(picture.shape[:2])
@@ -364,16 +384,3 @@ def fitted(picture: Frames) -> Frames:
     pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
     smaller = functional.interpolate(pixels, size, mode="area")[0]
     return smaller.round().byte().permute(1, 2, 0).contiguous().numpy()
-
-
-def _notes(heard: SpeechNotes, asked: Performance, speech_sec: Fraction) -> tuple[str, ...]:
-    notes = list(heard.lines())
-    curves = asked.curves()
-    if curves is not None and curves.duration_sec < speech_sec:
-        notes.append(
-            f"the track covers {float(curves.duration_sec):.2f} s of {float(speech_sec):.2f} s of "
-            "speech; its last value holds to the end"
-        )
-    if curves is not None and curves.rate != MOTION_RATE:
-        notes.append(f"the track has {float(curves.rate):g} frames/s; it was resampled by time")
-    return tuple(notes)

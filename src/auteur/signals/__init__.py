@@ -1,5 +1,6 @@
 """Immutable, typed time series: the words every other layer speaks. NumPy only; imports nothing heavy."""
 
+from auteur.signals.sound import Sound
 from auteur.signals.timebase import Seconds
 from auteur.signals.track import FloatArray, Track
 from auteur.signals.tracks import (
@@ -24,6 +25,7 @@ __all__ = [
     "LandmarkTrack",
     "PoseTrack",
     "Seconds",
+    "Sound",
     "Track",
     "Waveform",
     "load_track",

@@ -15,6 +15,9 @@ MAX_RATE = 1000
 """Highest frame rate of a track, frames per second."""
 
 
+_FRAMES_AT_ONCE = 1024
+
+
 def exact_rate(rate: Fraction | int) -> Fraction:
     """The frame rate as a fraction.
 
@@ -91,13 +94,17 @@ def linear_resample(
     last = values.shape[0] - 1
     denominator = math.lcm(first.denominator, step.denominator)
     offset, increment = int(first * denominator), int(step * denominator)
-    positions = [divmod(offset + k * increment, denominator) for k in range(frames)]
-    below = np.array([min(max(whole, 0), last) for whole, _ in positions])
-    weight = np.array([part / denominator if 0 <= whole < last else 0.0 for whole, part in positions])
-    above = np.where(weight > 0, below + 1, below)
-    weight = weight.reshape(-1, *[1] * (values.ndim - 1))
-    low, high = values[below].astype(np.float64), values[above].astype(np.float64)
-    return (low + weight * (high - low)).astype(np.float32)
+    result = np.empty((frames, *values.shape[1:]), np.float32)
+    for start in range(0, frames, _FRAMES_AT_ONCE):  # exact numbers take room
+        numbers = range(start, min(start + _FRAMES_AT_ONCE, frames))
+        positions = [divmod(offset + k * increment, denominator) for k in numbers]
+        below = np.array([min(max(whole, 0), last) for whole, _ in positions])
+        weight = np.array([part / denominator if 0 <= whole < last else 0.0 for whole, part in positions])
+        above = np.where(weight > 0, below + 1, below)
+        weight = weight.reshape(-1, *[1] * (values.ndim - 1))
+        low, high = values[below].astype(np.float64), values[above].astype(np.float64)
+        result[start : start + len(numbers)] = low + weight * (high - low)
+    return result
 
 
 def local_linear_smooth(values: NDArray[np.float32], *, sigma_frames: float) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from auteur.errors import UsageError
+from auteur.signals.sound import Pieces, Sound, check_pieces
 from auteur.signals.timebase import Seconds, exact_seconds
 
 MAX_RATE_HZ = 384_000
@@ -38,10 +39,33 @@ class Waveform:
         object.__setattr__(self, "samples", samples)
         object.__setattr__(self, "start_sec", exact_seconds(self.start_sec, "start_sec"))
 
+    @classmethod
+    def of(cls, sound: Sound) -> "Waveform":
+        """Returns a sound with all its samples in memory."""
+        if isinstance(sound, cls):
+            return sound
+        return cls(samples=sound.samples, rate_hz=sound.rate_hz, start_sec=sound.start_sec)
+
+    @property
+    def sample_count(self) -> int:
+        """Number of samples S."""
+        return self.samples.size
+
     @property
     def duration_sec(self) -> Fraction:
         """Exact length in seconds."""
         return Fraction(self.samples.size, self.rate_hz)
+
+    def pieces(self, step: int, *, before: int = 0, after: int = 0) -> Pieces:
+        """Yields the sound `step` samples at a time with what lies around; see `Sound.pieces`.
+
+        Raises:
+            UsageError: `step` is below 1, or `before` or `after` below 0.
+        """
+        check_pieces(step, before, after)
+        for start in range(0, self.samples.size, step):
+            begin = max(start - before, 0)
+            yield begin, self.samples[begin : start + step + after]
 
     def slice(self, start_sec: Seconds, stop_sec: Seconds) -> "Waveform":
         """The samples whose time `t` satisfies `start_sec <= t < stop_sec`; they keep their times.

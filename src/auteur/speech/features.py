@@ -1,5 +1,6 @@
 """Speech features at any frame rate: what a face needs to know about a voice, not whose it is."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,12 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from auteur import weights
 from auteur.errors import UsageError
-from auteur.signals import Waveform
+from auteur.signals import Sound
 from auteur.speech.mel import (
     Level,
     MelConfig,
@@ -22,7 +22,7 @@ from auteur.speech.mel import (
     levelled,
     loudness,
     measure_level,
-    mel_power_of_padded,
+    mel_pieces,
     reference_power,
 )
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder
@@ -39,7 +39,7 @@ class SpeechFeatures(Protocol):
         """Numbers per frame."""
         ...
 
-    def encode(self, waveform: Waveform, rate: Fraction) -> Tensor:
+    def encode(self, waveform: Sound, rate: Fraction) -> Tensor:
         """Returns features [T, dim]: frame `k` describes the instant `k / rate` s after the waveform's start.
 
         T is `frames_at(waveform, rate)`. Sound that is not at the encoder's sample rate is resampled.
@@ -64,7 +64,7 @@ class SpeechAnalysis:
     """0 (50 dB or more below the loud parts of this recording) to about 1, [T]."""
 
 
-def frames_at(waveform: Waveform, rate: Fraction) -> int:
+def frames_at(waveform: Sound, rate: Fraction) -> int:
     """Returns round(duration × rate): how many frames a recording has; 0 for less than half a frame.
 
     Raises:
@@ -80,12 +80,39 @@ def at_frame_rate(values: Tensor, values_per_sec: Fraction, rate: Fraction, fram
 
     Linear between rows; the last row holds to the end. Positions are exact, so nothing drifts over hours.
     """
-    step = values_per_sec / Fraction(rate)
-    number = np.arange(frames, dtype=np.int64) * step.numerator
-    low = np.minimum(number // step.denominator, values.shape[0] - 1)
+    return _between_rows(values, Fraction(values_per_sec) / rate, range(frames))
+
+
+def _between_rows(values: Tensor, step: Fraction, frames: range, first_row: int = 0) -> Tensor:
+    """The rows at `k * step` for frames `k`, of values that begin with row `first_row`."""
+    number = np.arange(frames.start, frames.stop, dtype=np.int64) * step.numerator
+    low = np.minimum(number // step.denominator - first_row, values.shape[0] - 1)
     high = np.minimum(low + 1, values.shape[0] - 1)
     part = torch.from_numpy((number % step.denominator / step.denominator).astype(np.float32))[:, None]
     return values[torch.from_numpy(low)] * (1 - part) + values[torch.from_numpy(high)] * part
+
+
+class _OnFrames:
+    """`at_frame_rate` of rows that come in pieces: holds the result and the rows whose turn it is."""
+
+    def __init__(self, rows: int, values_per_sec: Fraction, rate: Fraction, frames: int) -> None:
+        self._rows, self._step, self._frames = rows, Fraction(values_per_sec) / rate, frames
+        self._held = self.result = torch.empty(0)
+        self._first_row = self._done = 0
+
+    def add(self, piece: Tensor) -> None:
+        """Takes the next rows, [N, D]."""
+        if not len(self._held):
+            self._held, self.result = piece, piece.new_empty(self._frames, piece.shape[1])
+        else:
+            self._first_row += len(self._held) - 1
+            self._held = torch.cat([self._held[-1:], piece])
+        last = self._first_row + len(self._held) - 1
+        # A frame needs the row after it, too; at the end the last row holds.
+        ready = self._frames if last == self._rows - 1 else min(self._frames, math.ceil(last / self._step))
+        made = _between_rows(self._held, self._step, range(self._done, ready), self._first_row)
+        self.result[self._done : ready] = made
+        self._done = ready
 
 
 class CompactSpeechFeatures:
@@ -140,7 +167,7 @@ class CompactSpeechFeatures:
         """Sound after an instant that its phones depend on, the recording's overall level apart."""
         return self._config.look_ahead_sec
 
-    def encode(self, waveform: Waveform, rate: Fraction) -> Tensor:
+    def encode(self, waveform: Sound, rate: Fraction) -> Tensor:
         """Returns features [T, dim], float32; see `SpeechFeatures.encode`.
 
         Raises:
@@ -149,26 +176,26 @@ class CompactSpeechFeatures:
         return self.analyse(waveform, rate).features
 
     @torch.no_grad()
-    def analyse(self, waveform: Waveform, rate: Fraction) -> SpeechAnalysis:
+    def analyse(self, waveform: Sound, rate: Fraction) -> SpeechAnalysis:
         """Returns features together with phone and articulation probabilities and loudness.
 
         Raises:
             UsageError: The rate is outside 1 to 200 frames per second.
         """
         frames = frames_at(waveform, rate)
-        mel = self._config.mel
-        samples = waveform.resample(mel.rate_hz).samples
-        level = self._level(samples)
-        starts = self._chunk_starts(samples)
-        features, phones = map(
-            torch.cat, zip(*(self._describe(samples, first, level) for first in starts), strict=True)
+        sound = waveform.resample(self._config.mel.rate_hz)
+        level = self._level(sound)
+        rows = -(-frame_count(sound.sample_count, self._config.mel) // 2)
+        of_features, of_phones = (
+            _OnFrames(rows, Fraction(self._config.mel.frames_per_sec, 2), rate, frames) for _ in range(2)
         )
-        network_rate = Fraction(mel.frames_per_sec, 2)
-        features = at_frame_rate(features, network_rate, rate, frames)
-        embedding = self._config.embedding
+        for features, phones in self._described(sound, level):
+            of_features.add(features)
+            of_phones.add(phones)
+        features, embedding = of_features.result, self._config.embedding
         return SpeechAnalysis(
             features=features,
-            phones=at_frame_rate(phones, network_rate, rate, frames),
+            phones=of_phones.result,
             articulation=features[:, embedding : embedding + len(ARTICULATIONS)],
             loudness=features[:, -1],
         )
@@ -184,39 +211,25 @@ class CompactSpeechFeatures:
         whole = torch.cat([features[0], loudness(power, level)[::2, None]], -1)
         return at_frame_rate(whole, Fraction(self._config.mel.frames_per_sec, 2), rate, frames)
 
-    def _chunk_starts(self, samples: NDArray[np.float32]) -> range:
-        return range(0, frame_count(samples.shape[0], self._config.mel), self._chunk_frames)
+    def _level(self, sound: Sound) -> Level:
+        def pieces() -> Iterator[Tensor]:
+            return (power for _, power in mel_pieces(sound, self._chunk_frames, self._config.mel))
 
-    def _mel_chunks(self, samples: NDArray[np.float32]) -> Iterator[Tensor]:
-        for first in self._chunk_starts(samples):
-            yield _mel_between(samples, first, first + self._chunk_frames, self._config.mel)
+        frame_power = torch.cat([power.mean(-1) for power in pieces()])
+        return level_of_pieces(pieces(), reference_power(frame_power))
 
-    def _level(self, samples: NDArray[np.float32]) -> Level:
-        frame_power = torch.cat([power.mean(-1) for power in self._mel_chunks(samples)])
-        return level_of_pieces(self._mel_chunks(samples), reference_power(frame_power))
-
-    def _describe(self, samples: NDArray[np.float32], first: int, level: Level) -> tuple[Tensor, Tensor]:
-        """Features and phones of one chunk, with as much sound around it as the network can see."""
-        lips = self._config.lips_frames
+    def _described(self, sound: Sound, level: Level) -> Iterator[tuple[Tensor, Tensor]]:
+        """Features and phones of each chunk, made with as much sound around it as the network can see."""
+        lips, step = self._config.lips_frames, self._chunk_frames
         past = 2 * (self._config.past_frames + lips) + 4
         future = 2 * (self._config.future_frames + lips) + 4
-        start, stop = max(first - past, 0), first + self._chunk_frames + future
-        power = _mel_between(samples, start, stop, self._config.mel)
-        features, phones = self._encoder.describe(levelled(power, level)[None])
-        loud = loudness(power, level)[::2, None]
-        whole = torch.cat([features[0], loud], -1)
-        kept = slice((first - start) // 2, (first - start + self._chunk_frames) // 2)
-        return whole[kept], phones[0, kept]
-
-
-def _mel_between(samples: NDArray[np.float32], first: int, last: int, config: MelConfig) -> Tensor:
-    """Mel power of frames `first` to `last` (or the end) of a recording, [frames, bands]."""
-    last = min(last, frame_count(samples.shape[0], config))
-    half = config.window_samples // 2
-    start, stop = first * config.hop_samples - half, (last - 1) * config.hop_samples + half
-    inside = samples[max(start, 0) : stop]
-    padding = (max(-start, 0), max(stop - samples.shape[0], 0))
-    return mel_power_of_padded(torch.nn.functional.pad(torch.from_numpy(np.array(inside)), padding), config)
+        pieces = mel_pieces(sound, step, self._config.mel, past=past, future=future)
+        for number, (start, power) in enumerate(pieces):
+            features, phones = self._encoder.describe(levelled(power, level)[None])
+            loud = loudness(power, level)[::2, None]
+            first = (number * step - start) // 2
+            kept = slice(first, first + step // 2)
+            yield torch.cat([features[0, kept], loud[kept]], -1), phones[0, kept]
 
 
 def config_to_metadata(config: CompactSpeechConfig) -> dict[str, str]:

@@ -1,11 +1,14 @@
 """Log-mel frames of speech, and the levelling that makes them forget loudness and microphone."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from auteur.signals import Sound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +34,19 @@ class Level:
     """What a recording's speech is like on average."""
 
     reference: Tensor
-    """Power of its loud frames, [..., 1]."""
+    """Power of its loud frames, [..., 1]; infinity if none of it is speech."""
     band_mean: Tensor
     """Mean levelled log power of each band over the frames with speech, [..., bands]."""
 
 
 SILENT_POWER = 1e-9
 """Recordings whose loud frames stay below this (about -65 dBFS) are silence, not quiet speech."""
+_HISS_POWER = 2e-7
+"""What hisses steadily with loud frames below this (about -50 dBFS) is silence, too: speech as quiet as that
+still has syllables."""
+_STEADY_RATIO = 2.5
+"""Hiss and hum have less than this between loud frames and the lower quartile: white noise 1.3, speech over
+music 2.7, speech in a quiet room far more."""
 _FLOOR = 1e-5
 _ACTIVE = 1e-3
 _PRIOR_FRAMES = 200.0
@@ -89,6 +98,30 @@ def mel_power_of_padded(samples: Tensor, config: MelConfig) -> Tensor:
     return spectrum.abs().square() @ mel_filters(config).to(samples)
 
 
+def mel_pieces(
+    sound: Sound, step: int, config: MelConfig, *, past: int = 0, future: int = 0
+) -> Iterator[tuple[int, Tensor]]:
+    """Yields the mel power of a sound `step` frames at a time, so that memory does not grow with its length.
+
+    Each piece comes with up to `past` frames before and `future` after it, as far as there are any; zeros are
+    assumed around the sound, as in `mel_power`.
+
+    Yields:
+        Number of its first frame, and [frames, bands].
+    """
+    hop, half = config.hop_samples, config.window_samples // 2
+    total = frame_count(sound.sample_count, config)
+    pieces = sound.pieces(step * hop, before=past * hop + half, after=future * hop + half)
+    for number, (begin, samples) in enumerate(pieces):
+        first = max(number * step - past, 0)
+        frames = min((number + 1) * step + future, total) - first
+        length = (frames - 1) * hop + 2 * half
+        before = begin - (first * hop - half)
+        inside = torch.from_numpy(np.array(samples[: length - before]))
+        after = length - before - len(inside)
+        yield first, mel_power_of_padded(torch.nn.functional.pad(inside, (before, after)), config)
+
+
 def measure_level(power: Tensor) -> Level:
     """Returns the level of recordings whose mel power is at hand, [..., T, bands]."""
     reference = reference_power(power.mean(-1))
@@ -97,8 +130,14 @@ def measure_level(power: Tensor) -> Level:
 
 
 def reference_power(frame_power: Tensor) -> Tensor:
-    """Returns the 95th percentile of the frame powers [..., T], at least `SILENT_POWER`, as [..., 1]."""
-    return torch.quantile(frame_power, 0.95, dim=-1, keepdim=True).clamp(min=SILENT_POWER)
+    """Returns the 95th percentile of the frame powers [..., T], at least `SILENT_POWER`, as [..., 1].
+
+    Infinity where nothing but a faint steady hiss sounds, which is then as far below it as digital silence.
+    """
+    shares = torch.tensor([0.25, 0.95], dtype=frame_power.dtype, device=frame_power.device)
+    quartile, loud = torch.quantile(frame_power, shares, dim=-1, keepdim=True)
+    is_hiss = (loud > SILENT_POWER) & (loud < _HISS_POWER) & (loud < _STEADY_RATIO * quartile)
+    return torch.where(is_hiss, torch.inf, loud.clamp(min=SILENT_POWER))
 
 
 def active_sum(power: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from auteur.errors import UsageError, WeightsError
-from auteur.signals import Waveform
+from auteur.signals import Sound
 from auteur.speech.features import at_frame_rate, frames_at
 
 _RATE_HZ = 16_000
@@ -71,7 +71,7 @@ class TransformersSpeechFeatures:
         return int(self._model.config.hidden_size)
 
     @torch.no_grad()
-    def encode(self, waveform: Waveform, rate: Fraction) -> Tensor:
+    def encode(self, waveform: Sound, rate: Fraction) -> Tensor:
         """Returns the last hidden states at the frame rate, [T, dim], float32; see `SpeechFeatures.encode`.
 
         Raises:

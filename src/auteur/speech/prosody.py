@@ -1,17 +1,18 @@
 """Loudness and pitch of speech: simple, robust, NumPy only."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.signals import Waveform
+from auteur.signals import Sound
 
 _RATE_HZ = 16_000
 _HOP_SAMPLES = 160
 _WINDOW_SAMPLES = 1024
-_BLOCK_FRAMES = 2_000
+_BLOCK_FRAMES = 100
 LOWEST_HZ, HIGHEST_HZ = 60.0, 500.0
 _SHORTEST_LAG, _LONGEST_LAG = int(_RATE_HZ / HIGHEST_HZ), int(_RATE_HZ / LOWEST_HZ)
 _DIP = 0.15
@@ -33,13 +34,13 @@ class Pitch:
     """[T] in [0, 1]: how periodic the sound is."""
 
 
-def energy_db(waveform: Waveform) -> Frames:
+def energy_db(waveform: Sound) -> Frames:
     """Returns the level of every 10 ms (RMS over 64 ms) in dB of full scale, [T], at least -120."""
     blocks = [np.mean(np.square(frames), axis=1) for frames in _frame_blocks(waveform)]
     return (10 * np.log10(np.maximum(np.concatenate(blocks), 1e-12))).astype(np.float32)
 
 
-def pitch(waveform: Waveform) -> Pitch:
+def pitch(waveform: Sound) -> Pitch:
     """Returns f0 and voicing every 10 ms.
 
     The first dip of the cumulative mean normalised difference function under 0.15, else its lowest point,
@@ -54,14 +55,18 @@ def pitch(waveform: Waveform) -> Pitch:
     return Pitch(smooth.astype(np.float32), voicing.astype(np.float32))
 
 
-def _frame_blocks(waveform: Waveform) -> list[Frames]:
-    """Views of the sound, at most 20 s each: [frames, window]."""
-    samples = waveform.resample(_RATE_HZ).samples
-    count = -(-samples.size // _HOP_SAMPLES)
-    half = _WINDOW_SAMPLES // 2
-    padded = np.pad(samples, (half, half + _HOP_SAMPLES))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW_SAMPLES)[::_HOP_SAMPLES][:count]
-    return [frames[start : start + _BLOCK_FRAMES] for start in range(0, count, _BLOCK_FRAMES)]
+def _frame_blocks(waveform: Sound) -> Iterator[Frames]:
+    """Views of the sound, at most 1 s each: [frames, window]; zeros are assumed around it."""
+    sound, half = waveform.resample(_RATE_HZ), _WINDOW_SAMPLES // 2
+    step = _BLOCK_FRAMES * _HOP_SAMPLES
+    for number, (begin, samples) in enumerate(sound.pieces(step, before=half, after=half)):
+        start = number * step
+        frames = -(-(min(start + step, sound.sample_count) - start) // _HOP_SAMPLES)
+        needed = (frames - 1) * _HOP_SAMPLES + _WINDOW_SAMPLES
+        before = begin - (start - half)
+        inside = samples[: needed - before]
+        padded = np.pad(inside, (before, needed - before - inside.size))
+        yield np.lib.stride_tricks.sliding_window_view(padded, _WINDOW_SAMPLES)[::_HOP_SAMPLES]
 
 
 def _pitch_of(frames: Frames) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,9 +1,16 @@
-"""Recipe: the displacement that goes with each Action Unit, from measured motion.
+r"""Recipe: the displacement that goes with each Action Unit, from measured motion and a face model.
 
-python -m auteur.train.au_basis --tracks TRACKS --out au_basis.safetensors
+    python -m auteur.train.au_basis --tracks TRACKS --ict ict_facekit.npz --indices ict_vertex_indices.json \
+        --out au_basis.safetensors
+
+People in clips seldom reach the height of a unit, and many units move together: what a ridge makes of that is
+mild, and for rare units wrong. ICT-FaceKit's shapes are full expressions by artists; `PARTS` says how much of
+either a unit is made of. Without the face model every unit is fitted, with movement set by hand.
 """
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +18,14 @@ import torch
 import tyro
 from numpy.typing import NDArray
 
+from auteur.data.ict_faces import load_ict
+from auteur.data.ict_units import Correspondence
 from auteur.data.motion_windows import MotionClip, mirrored, read_clips
+from auteur.errors import UsageError
 from auteur.face.pose import canonical_face
 from auteur.facs import ACTION_UNITS, CONTROLS
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
+from auteur.motion.mouth import with_lip_gap
 from auteur.signals import topology
 from auteur.train.loop import save_half
 
@@ -55,6 +66,8 @@ _LARGEST_MM = 7.0
 
 
 _MIDLINE_MM = 4.0
+_UPPER_FACE = (1, 2, 4, 5, 6, 7, 45)
+_OFF_MM = 8.0
 
 _CORNER_ABOVE, _CORNER_BELOW = (185, 40, 191, 80), (146, 91, 95, 88)
 
@@ -80,10 +93,42 @@ EXPERT_MM: dict[int, tuple[tuple[tuple[int, ...], tuple[float, float, float], fl
         (_CORNER_BELOW, (-0.4, -1.1, 0.8), 3.5),
         ((205, 207, 216), (-0.3, 0.0, 1.2), 8.0),  # dimple
     ),
-    17: (((17, 84, 18, 83, 200, 199, 201), (0.0, -3.5, -1.0), 9.0), ((0, 37, 39), (0.0, -1.5, -0.5), 6.0)),
+    17: (
+        ((17, 84, 18, 83, 200, 199, 201), (0.0, -3.5, -1.0), 9.0),
+        ((0, 37, 39), (0.0, -1.5, -0.5), 6.0),
+        ((13, 82, 81, 80, 0, 37, 39), (0.0, -3.0, -0.6), 3.5),  # lips stay shut
+    ),
 }
 """Expert movement of units that people in the clips hardly show, added to the fitted one: vertices of the
 right side, their movement in millimetres (x to the picture's right, y down, z away), and how far it fades."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a unit's movement is made of: shares of the fitted movement, the one set by hand, ICT's shapes."""
+
+    fitted: float = 1.0
+    by_hand: float = 1.0
+    ict: Mapping[str, float] = field(default_factory=dict[str, float])
+    gap_mm: float | None = None
+    """Lip gap that the whole opens, where it is not left as it comes out: speech opens the mouth."""
+
+
+PARTS: dict[int, Parts] = {
+    4: Parts(0.9, 0.0, {"browDown": 0.4}),
+    5: Parts(1.0, 0.0, {"eyeWide": 0.35}),
+    6: Parts(0.5, 0.5, {"cheekSquint": 0.35, "cheekRaiser": 0.35}),
+    7: Parts(0.6, 0.0, {"eyeSquint": 0.9}),
+    9: Parts(0.4, 0.4, {"noseSneer": 0.4}, gap_mm=1.0),
+    10: Parts(0.4, 0.0, {"mouthUpperUp": 0.6}, gap_mm=2.5),
+    12: Parts(0.4, 0.0, {"mouthSmile": 0.6}, gap_mm=0.0),
+    14: Parts(1.0, 1.0, {"mouthStretch": 0.5}),
+    15: Parts(0.3, 0.0, {"mouthFrown": 1.0}),
+    17: Parts(0.8, 1.0, {"mouthShrugLower": 0.15}),
+    20: Parts(0.2, 0.0, {"mouthStretch": 0.8}),
+    23: Parts(1.0, 0.0, {"mouthPress": 0.6}),
+}
+"""Units that are not fitted and set by hand in full, at intensity 1; heights were set by eye on portraits."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +137,10 @@ class AUBasisRecipe:
 
     tracks: Path
     out: Path
+    ict: Path | None = None
+    """`ict_facekit.npz`; needs `indices`."""
+    indices: Path | None = None
+    """`ict_vertex_indices.json`: ICT's vertices of the iBUG points."""
 
 
 def region_weight(number: int) -> Floats:
@@ -104,6 +153,22 @@ def region_weight(number: int) -> Floats:
     if number in (1, 2, 4):  # brows are not lids
         eyes = np.linalg.norm(mesh[:, None] - mesh[list(_EYES)][None], axis=2).min(axis=1)
         weight[:468] *= 1 - np.exp(-((eyes / 4.0) ** 2))
+    return weight
+
+
+def kept_off(number: int) -> Floats:
+    """Returns how far a shape of the face model may move each vertex for a unit [478]: 0 on the other half.
+
+    Units of the upper face leave the lips alone, those of the mouth the lids and brows; a wrinkled nose (AU9)
+    pulls at both.
+    """
+    weight = np.ones(topology.MEDIAPIPE_COUNT)
+    if number == 9:
+        return weight
+    mesh = canonical_face()
+    others = _LIPS if number in _UPPER_FACE else (*_EYES, *_BROWS)
+    distance = np.linalg.norm(mesh[:, None] - mesh[list(others)][None], axis=2).min(axis=1)
+    weight[:468] = 1 - np.exp(-((distance / _OFF_MM) ** 2))
     return weight
 
 
@@ -155,12 +220,44 @@ def fit_opening(clips: list[MotionClip]) -> Floats:
     return slope / (slope[14, 1] - slope[13, 1])
 
 
+def blended(fitted: Floats, by_hand: Floats, opening: Floats, found: Correspondence) -> Floats:
+    """Returns the basis [units, 478, 3] that `PARTS` makes of its sources.
+
+    Args:
+        fitted: [units, 478, 3] mm.
+        by_hand: [units, 478, 3] mm.
+        opening: Movement per millimetre of lip gap, [478, 3].
+        found: Carries ICT's shapes to the mesh.
+    """
+    basis = fitted + by_hand
+    for number, parts in PARTS.items():
+        place = BASIS_UNITS.index(number)
+        shape = found.movement(parts.ict) * kept_off(number)[:, None]
+        unit = parts.fitted * fitted[place] + parts.by_hand * by_hand[place] + shape
+        if parts.gap_mm is not None:
+            unit = with_lip_gap(unit[None], np.array([parts.gap_mm]), opening)[0]
+        basis[place] = unit
+    return basis
+
+
 def train(recipe: AUBasisRecipe) -> None:
-    """Fits the basis on training people and writes it."""
+    """Fits the basis on training people and writes it.
+
+    Raises:
+        UsageError: The face model is given without its indices, or the other way round.
+    """
+    if (recipe.ict is None) != (recipe.indices is None):
+        raise UsageError("--ict and --indices belong together; give both or neither")
     clips = [clip for clip in read_clips(recipe.tracks) if clip.part == "train"]
+    fitted, by_hand, opening = fit(clips), expert_movement(), fit_opening(clips)
+    basis = fitted + by_hand
+    if recipe.ict is not None and recipe.indices is not None:
+        vertices = json.loads(recipe.indices.read_text(encoding="utf-8"))["idx_to_landmark_verts"]
+        found = Correspondence(load_ict(recipe.ict), vertices)
+        basis = blended(fitted, by_hand, opening, found)
     model = AUBasis()
-    model.basis.copy_(torch.from_numpy((fit(clips) + expert_movement()).astype(np.float32)))
-    model.opening.copy_(torch.from_numpy(fit_opening(clips).astype(np.float32)))
+    model.basis.copy_(torch.from_numpy(basis.astype(np.float32)))
+    model.opening.copy_(torch.from_numpy(opening.astype(np.float32)))
     save_half(model, recipe.out)
 
 

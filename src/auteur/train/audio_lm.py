@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,7 +24,8 @@ from auteur.data.performances import Performance, load_performances
 from auteur.expression.audio_lm import storage, vocabulary
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
 from auteur.expression.audio_lm.listener import Ear
-from auteur.train.loop import Batch, Schedule, train_for
+from auteur.train.batches import by_key
+from auteur.train.loop import Batch, Schedule, add_metadata, train_for
 
 VALIDATION_FOLD = 4
 _BLUR_HUNDREDTHS = 3.0
@@ -70,16 +71,16 @@ class AnswerLoss:
 
 def answer_loss(model: nn.Module, batch: Batch, blur: Tensor, emotion_weight: float) -> Tensor:
     """Returns the mean cross-entropy of the answers' tokens; intensities have blurred targets."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(batch["rows"].device.type, torch.bfloat16):
         logits = model(batch).float()
     targets = batch["targets"]
     kept = targets != IGNORED
     chance, wanted = logits[kept].log_softmax(-1), targets[kept]
     is_number = wanted >= vocabulary.FIRST_NUMBER
     plain = functional.nll_loss(chance[~is_number], wanted[~is_number], reduction="none")
-    is_emotion = torch.isin(wanted[~is_number], torch.tensor(vocabulary.EMOTION_TOKENS))
+    is_emotion = torch.isin(wanted[~is_number], torch.tensor(vocabulary.EMOTION_TOKENS, device=wanted.device))
     plain = plain * torch.where(is_emotion, emotion_weight, 1.0)
-    soft = blur[wanted[is_number] - vocabulary.FIRST_NUMBER]
+    soft = blur.to(wanted.device)[wanted[is_number] - vocabulary.FIRST_NUMBER]
     numbers = -(soft * chance[is_number][:, vocabulary.FIRST_NUMBER :]).sum(-1)
     return (plain.sum() + numbers.sum()) / len(wanted)
 
@@ -139,14 +140,14 @@ def train(recipe: AudioLMRecipe) -> AnswerLoss:
 
     best = train_for(
         model,
-        batches,
-        loss_of=lambda network, batch: answer_loss(network, batch, blur, recipe.emotion_weight),
+        by_key(batches),
+        loss_of=lambda network, batch, _: answer_loss(network, batch, blur, recipe.emotion_weight),
         evaluate=evaluate,
         schedule=recipe.schedule,
         out=recipe.out,
+        recipe=recipe,
     )
-    tensors = load_file(recipe.out) | {f"ear.{key}": value for key, value in ear.items()}
-    save_file(tensors, recipe.out, metadata=storage.config_to_metadata(model.config))
+    add_metadata(recipe.out, storage.config_to_metadata(model.config))
     return best
 
 

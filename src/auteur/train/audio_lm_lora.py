@@ -1,7 +1,7 @@
 r"""Recipe: a LoRA adapter for a transformers audio-language model (AUHead, stage 1).
 
-    accelerate launch -m auteur.train.audio_lm_lora --base Qwen2-Audio-7B-Instruct --manifest clips.csv --out
-    ADAPTER
+    accelerate launch -m auteur.cli train audio-lm-lora --out ADAPTER \
+        --set base=Qwen2-Audio-7B-Instruct manifest=clips.csv
 
 The manifest has the columns audio, track and emotion, paths relative to it: recordings of at most 30 s, their
 Action Units in any format that `auteur.formats` reads (`auteur track` writes one), and one of the emotions.
@@ -10,22 +10,24 @@ Rank, alpha, dropout and learning rate are the author's; the loss counts on the 
 
 import csv
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 import tyro
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from auteur.errors import FormatError, InputError, UsageError
+from auteur.errors import FormatError, InputError
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.pretrained import LONGEST_SEC, LoRASettings, PretrainedAudioLM, Question
 from auteur.expression.audio_lm.prompts import Order, answer_text, find_heard_emotion
 from auteur.formats import read_au_track
 from auteur.media import read_speech
+from auteur.signals.chance import keyed_generator
+from auteur.train.devices import Devices, Tracker, find_devices
+from auteur.train.loop import batch_key, chance_of
+from auteur.train.run import Run
+from auteur.train.state import fill, fill_optimizer, optimizer_memory, settings_of
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class LoRARecipe:
     """The paper's lambda."""
     bfloat16: bool = True
     checkpoint_gradients: bool = True
+    """Compute feature maps twice to hold fewer of them in memory."""
+    log_every_steps: int = 10
+    save_every_steps: int = 200
+    """Between checkpoints of the adapter; the base is never written."""
+    tracker: Tracker = ""
+    """trackio or tensorboard, beside the JSON lines that are always written."""
     seed: int = 0
     lora: LoRASettings = field(default_factory=LoRASettings)
 
@@ -100,82 +108,93 @@ def cosine_with_warm_up(step: int, steps: int, warm_up: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
-def train(recipe: LoRARecipe) -> list[float]:
-    """Trains an adapter, writes it, and returns the loss of every step of this process.
+class ShuffledPairs:
+    """Which clips a process sees at a step: each epoch in an order of its own.
 
-    Raises:
-        UsageError: accelerate or peft is not installed.
-        WeightsError: `base` holds no audio-language model.
+    Args:
+        count: Of clips.
+        batch_size: Per process.
+        processes: How many share an epoch.
+        seed: Of the orders.
     """
-    accelerator = _accelerator(recipe)
+
+    def __init__(self, count: int, *, batch_size: int, processes: int, seed: int) -> None:
+        self._count, self._batch_size, self._processes, self._seed = count, batch_size, processes, seed
+        self.steps_per_epoch = max(1, math.ceil(count / batch_size) // processes)
+
+    def at(self, step: int, process: int) -> list[int]:
+        """Returns the numbers of the clips."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = keyed_generator(f"{self._seed}:order:{epoch}").permutation(self._count)
+        first = (place * self._processes + process) * self._batch_size % self._count
+        return order[first : first + self._batch_size].tolist()
+
+
+def adapted(recipe: LoRARecipe, devices: Devices) -> PretrainedAudioLM:
+    """Returns the base with a fresh adapter, on the devices."""
     torch.manual_seed(recipe.seed)
     dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
-    base = PretrainedAudioLM.from_folder(recipe.base, dtype=dtype, device=accelerator.device)
+    base = PretrainedAudioLM.from_folder(recipe.base, dtype=dtype, device=devices.device)
     base.add_adapter(recipe.lora)
     if recipe.checkpoint_gradients:
         base.model.enable_input_require_grads()
         base.model.gradient_checkpointing_enable()
-    base.model.train()
+    return base
+
+
+def train(recipe: LoRARecipe) -> list[float]:
+    """Trains an adapter, writes it, and returns the loss of every step that this call made.
+
+    Raises:
+        UsageError: accelerate or peft is not installed.
+        WeightsError: `base` holds no audio-language model.
+        InputError: The folder holds a run with other settings.
+        DivergedError: The loss became NaN or infinite.
+    """
+    devices = find_devices(
+        "bf16" if recipe.bfloat16 else "no", recipe.tracker, recipe.out.parent, recipe.out.stem
+    )
+    base = adapted(recipe, devices)
+    model = base.model.train()
     clips = AnsweredClips(recipe.manifest, order=recipe.order, threshold=recipe.threshold)
-    loader = DataLoader(
-        clips,
-        batch_size=recipe.batch_size,
-        shuffle=True,
-        collate_fn=list,
-        generator=torch.Generator().manual_seed(recipe.seed),
-    )
-    learned = [each for each in base.model.parameters() if each.requires_grad]
+    learned = {name: value for name, value in model.named_parameters() if value.requires_grad}
     optimizer = torch.optim.AdamW(
-        learned, lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=recipe.weight_decay
+        learned.values(), lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=recipe.weight_decay
     )
-    network, optimizer = accelerator.prepare(base.model, optimizer)
-    steps = recipe.epochs * max(1, len(loader) // accelerator.num_processes)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        getattr(optimizer, "optimizer", optimizer),
-        lambda step: cosine_with_warm_up(step, steps, recipe.warm_up),
-    )
-    losses: list[float] = []
-    for _ in range(recipe.epochs):
-        for pairs in _shares(loader, accelerator):
-            questions, answers = zip(*pairs, strict=True)
-            loss = _step(network, base.learning_batch(questions, answers), optimizer, accelerator, learned)
-            schedule.step()
-            losses.append(loss)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        recipe.out.mkdir(parents=True, exist_ok=True)
-        base.model = accelerator.unwrap_model(network)
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    run = Run(recipe.out / "adapter", settings_of(recipe), devices)
+    if run.resumed is not None:
+        fill(learned, run.resumed.tensors("adapter"), run.resumed.path)
+        fill_optimizer(optimizer, learned, run.resumed.tensors("optimizer"), run.resumed.path)
+    network, (prepared,) = devices.prepare(model, [optimizer])
+    pairs = ShuffledPairs(len(clips), batch_size=recipe.batch_size, processes=devices.count, seed=recipe.seed)
+    steps, losses = recipe.epochs * pairs.steps_per_epoch, list[float]()
+    for step in range(run.step, steps):
+        key = batch_key(step, devices.index)
+        torch.manual_seed(chance_of(f"{recipe.seed}:{key}"))
+        rate = recipe.learning_rate * cosine_with_warm_up(step, steps, recipe.warm_up)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        questions, answers = zip(*(clips[i] for i in pairs.at(step, devices.index)), strict=True)
+        batch = base.learning_batch(questions, answers)
+        loss = network(**batch).loss
+        run.check_losses(devices.gather(loss), batch, key, step + 1)
+        prepared.zero_grad(set_to_none=True)
+        devices.backward(loss)
+        norm = devices.clip(learned.values(), 1.0)
+        prepared.step()
+        losses.append(float(loss.detach()))
+        is_last = step + 1 == steps
+        if is_last or (step + 1) % recipe.log_every_steps == 0:
+            run.tell(step + 1, loss=losses[-1], learning_rate=rate, gradient_norm=norm)
+        if is_last or (step + 1) % recipe.save_every_steps == 0:
+            groups = {"adapter": learned, "optimizer": optimizer_memory(optimizer, learned)}
+            run.save(step + 1, groups, {})
+    if devices.index == 0:
         base.save_adapter(recipe.out)
+    devices.wait()
+    devices.close()
     return losses
-
-
-def _step(
-    network: Any, batch: dict[str, Tensor], optimizer: Any, accelerator: Any, learned: list[Any]
-) -> float:
-    loss = network(**batch).loss
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"loss is {loss.item()}; lower the learning rate")
-    accelerator.backward(loss)
-    accelerator.clip_grad_norm_(learned, 1.0)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return float(loss.detach())
-
-
-def _shares(loader: Any, accelerator: Any) -> Iterator[Any]:
-    """The batches that fall to this process, as many for each process."""
-    count = len(loader) - len(loader) % accelerator.num_processes or len(loader)
-    for number, batch in enumerate(loader):
-        if number < count and number % accelerator.num_processes == accelerator.process_index:
-            yield batch
-
-
-def _accelerator(recipe: LoRARecipe) -> Any:
-    try:
-        from accelerate import Accelerator
-    except ImportError as error:
-        raise UsageError("accelerate is not installed; run: pip install 'auteur-face[full]'") from error
-    return Accelerator(mixed_precision="bf16" if recipe.bfloat16 else "no")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from auteur.train.denoiser_recipe import DenoiserRecipe
 from auteur.train.denoiser_watch import Watch
 
 _TO_JUDGE = 100
-_REGION_FLOOR = 0.1
+_REGION_FLOOR = 0.05
 """What `region` of a clip is where nothing is painted in the end (`auteur.data.face_views`)."""
 
 

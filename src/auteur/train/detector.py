@@ -6,16 +6,20 @@ python -m auteur.train.detector --labels LABELS --out detector.safetensors --sch
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import tyro
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import default_collate
 
 from auteur.data.face_scenes import CANVAS_SIZE_PX, LabelledScene, SceneMosaics, read_scenes
 from auteur.face.crops import CropFrame
 from auteur.face.detector import Detection, FaceDetector, decode_cells, detector_loss
+from auteur.signals.chance import keyed_generator
+from auteur.train.batches import Batches
 from auteur.train.loop import Batch, Schedule, train_for
+from auteur.train.sheets import draw_detections
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class DetectorRecipe:
     out: Path
     """The weights file to write (float16 safetensors)."""
     batch_size: int = 32
+    test_mosaics: int = 400
+    """Held-out pictures that choose the checkpoint."""
     schedule: Schedule = field(default_factory=lambda: Schedule(minutes=25, learning_rate=2e-3))
 
 
@@ -85,6 +91,23 @@ class DetectionTest:
             false_per_picture=false / len(self.faces),
         )
 
+    def draw(self, network: nn.Module, path: Path) -> None:
+        """Writes a sheet of some mosaics with what is found in them."""
+        draw_detections(network, self.pictures, self.faces, path)
+
+
+class MosaicBatches:
+    """Training mosaics by key."""
+
+    def __init__(self, mosaics: SceneMosaics, batch_size: int) -> None:
+        self._mosaics, self._batch_size = mosaics, batch_size
+
+    def __call__(self, key: str) -> Batch:
+        """Returns the batch of a key."""
+        cv2.setNumThreads(0)
+        random = keyed_generator(key)
+        return default_collate([self._mosaics.sample(random) for _ in range(self._batch_size)])
+
 
 def train(recipe: DetectorRecipe) -> DetectionErrors:
     """Trains, writes the best weights and a JSON-lines log beside them, returns the best held-out errors."""
@@ -94,20 +117,22 @@ def train(recipe: DetectorRecipe) -> DetectionErrors:
     model = FaceDetector()
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in its stubs
 
-    def loss_of(network: nn.Module, batch: Batch) -> Tensor:
+    def loss_of(network: nn.Module, batch: Batch, _: int) -> Tensor:
         pictures = (batch["picture"].float() / 255).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(pictures.device.type, torch.bfloat16):
             cells = network(pictures)
         return detector_loss(cells, batch["cells"], batch["counts"])
 
-    data = SceneMosaics(training, seed=recipe.schedule.seed)
     return train_for(
         model,
-        DataLoader(data, batch_size=recipe.batch_size, num_workers=1, prefetch_factor=4),
+        Batches(
+            MosaicBatches(SceneMosaics(training, seed=recipe.schedule.seed), recipe.batch_size), workers=1
+        ),
         loss_of=loss_of,
-        evaluate=DetectionTest(held_out),
+        evaluate=DetectionTest(held_out, count=recipe.test_mosaics),
         schedule=recipe.schedule,
         out=recipe.out,
+        recipe=recipe,
     )
 
 

@@ -1,7 +1,8 @@
 r"""Recipe: paper B's expression generator against a frame and a sequence discriminator.
 
     python -m auteur.train.expression_generator --data.tracks TRACKS --data.clips clips/manifest.csv \
-        --data.labels LABELS --data.photos images/manifest.csv --out expression_generator.safetensors
+        --data.labels LABELS --data.photos images/manifest.csv --data.face-model ict_facekit.npz \
+        --out expression_generator.safetensors
 
 At full size, on DECA's vectors of MEAD and HDTF (one file per clip, `auteur.formats.flame`; HDTF rows have no
 emotion):
@@ -12,10 +13,9 @@ emotion):
 
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from auteur.data.expression_apexes import apexes, jaw_apart, textbook_vectors
 from auteur.data.expression_tracks import (
     ExpressionClip,
     encoded,
@@ -40,8 +41,8 @@ from auteur.data.expression_windows import (
     neutral_mean,
     photo_vectors,
     scale_of,
-    textbook_vectors,
 )
+from auteur.data.ict_faces import load_ict
 from auteur.errors import UsageError
 from auteur.expression.generator.discriminators import (
     FrameDiscriminator,
@@ -49,7 +50,6 @@ from auteur.expression.generator.discriminators import (
     discriminator_loss,
     generator_loss,
 )
-from auteur.expression.generator.editing import LIPS_PARTED
 from auteur.expression.generator.network import (
     LABELS,
     NOISE_MEMORY,
@@ -61,6 +61,10 @@ from auteur.expression.generator.network import (
 from auteur.expression.generator.speech_cues import cues_of
 from auteur.expression.generator.storage import config_to_metadata, load_generator
 from auteur.expression.space import CompactExpressionSpace
+from auteur.train.adversarial import Game, Player, play
+from auteur.train.batches import by_key
+from auteur.train.devices import Precision, Tracker, is_main_process
+from auteur.train.expression_space import named_shapes
 
 Batch = dict[str, Tensor]
 
@@ -70,7 +74,6 @@ so that the generator need not give everybody's mean."""
 _PATTERN_FRAMES = (1, 6)
 """Distances in frames over which movement must be as large as people's."""
 PATTERN_LENGTH = 75
-LARGEST_REACH = 1.6
 LARGEST_LIVELINESS = 2.0
 
 
@@ -88,6 +91,8 @@ class Data:
     """CSV with the columns file, label."""
     flame: Path | None = None
     """A folder of FLAME parameters, one file per clip."""
+    face_model: Path | None = None
+    """ICT-FaceKit's npz."""
     space: Path | None = None
     """The compact expression space; the shipped one unless given."""
 
@@ -119,8 +124,20 @@ class ExpressionGeneratorRecipe:
     average_decay: float = 0.998
     """Of the moving average of the weights, which is what is kept."""
     seed: int = 0
-    device: str = "cpu"
+    log_every_steps: int = 50
+    save_every_steps: int = 500
+    """Between checkpoints."""
+    precision: Precision = "no"
+    """Of accelerate: no, bf16 or fp16."""
+    tracker: Tracker = ""
+    """trackio or tensorboard, beside the JSON lines that are always written."""
     weights: Weights = field(default_factory=Weights)
+
+    @property
+    def game(self) -> Game:
+        """How long and how fast both learn."""
+        same = {f.name: getattr(self, f.name) for f in fields(Game)}
+        return Game(**same)
 
 
 def read_training(
@@ -135,16 +152,18 @@ def read_training(
     """
     if data.flame is not None:
         return [c for c in read_flame_clips(data.flame, data.clips) if c.part == "train"], None, None, 1.0
-    if data.tracks is None or data.labels is None or data.photos is None:
-        raise UsageError("give --data.flame, or --data.tracks with --data.labels and --data.photos")
+    if data.tracks is None or data.labels is None or data.photos is None or data.face_model is None:
+        needed = "--data.tracks, --data.labels, --data.photos and --data.face-model"
+        raise UsageError(f"give --data.flame, or all of {needed}")
     stored = data.space
     space = CompactExpressionSpace.shipped() if stored is None else CompactExpressionSpace.from_file(stored)
     motions = [motion for motion in read_motions(data.tracks, data.clips) if motion.part == "train"]
     photos = read_photographs(data.labels, data.photos)
     photos = photos.chosen(for_generator(photos))
     clips = [encoded(motion, space) for motion in motions]
-    clips, peaks = graded(clips, photo_vectors(photos, space), textbook_vectors(space, clips))
-    return clips, peaks, mirror_matrix(space), space.weights_mm()
+    textbook = textbook_vectors(space, named_shapes(load_ict(data.face_model)))
+    clips, peaks = graded(clips, photo_vectors(photos, space), textbook)
+    return clips, peaks, mirror_matrix(space), jaw_apart(space.weights_mm())
 
 
 class Judges(nn.Module):
@@ -234,13 +253,6 @@ def generator_losses(generator: ExpressionGenerator, judges: Judges, batch: Batc
     }
 
 
-def batches_on(device: str, windows: ExpressionWindows, steps: int) -> Iterator[Batch]:
-    """Yields `steps` batches on a device."""
-    stream = iter(windows)
-    for _ in range(steps):
-        yield {name: value.to(device) for name, value in next(stream).items()}
-
-
 def train(recipe: ExpressionGeneratorRecipe) -> dict[str, float]:
     """Trains on training people and writes the moving average of the generator; returns the last losses."""
     torch.manual_seed(recipe.seed)
@@ -253,33 +265,29 @@ def train(recipe: ExpressionGeneratorRecipe) -> dict[str, float]:
     if recipe.start is None:
         generator.scale.copy_(torch.from_numpy(scale_of(training)))
         start_from_means(generator, training, peaks)
-    generator.to(recipe.device)
-    judges = Judges(config.expression).to(recipe.device)
-    average = torch.optim.swa_utils.AveragedModel(
-        generator, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
+    judges = Judges(config.expression)
+
+    def judged(batch: Batch) -> dict[str, Tensor]:
+        with torch.no_grad():
+            made = generator(random_request(generator, batch)) / generator.scale
+        return {"judges": judges.loss(batch["vectors"] / generator.scale, made, batch)}
+
+    def terms(batch: Batch) -> dict[str, Tensor]:
+        return generator_losses(generator, judges, batch)
+
+    shown = play(
+        Player("maker", generator, terms, recipe.learning_rate, asdict(recipe.weights)),
+        Player("critic", judges, judged, recipe.learning_rate),
+        by_key(windows),
+        game=recipe.game,
+        out=recipe.out,
+        recipe=recipe,
     )
-    makers = torch.optim.Adam(generator.parameters(), lr=recipe.learning_rate, betas=(0.5, 0.99))
-    critics = torch.optim.Adam(judges.parameters(), lr=recipe.learning_rate, betas=(0.5, 0.99))
-    decay = [torch.optim.lr_scheduler.CosineAnnealingLR(o, recipe.steps) for o in (makers, critics)]
-    shown: dict[str, float] = {}
-    with recipe.out.with_suffix(".jsonl").open("a", encoding="utf-8") as log:
-        for step, batch in enumerate(batches_on(recipe.device, windows, recipe.steps), start=1):
-            with torch.no_grad():
-                made = generator(random_request(generator, batch)) / generator.scale
-            improve(critics, judges, judges.loss(batch["vectors"] / generator.scale, made, batch))
-            terms = generator_losses(generator, judges, batch)
-            improve(makers, generator, sum(getattr(recipe.weights, k) * v for k, v in terms.items()))  # pyright: ignore[reportArgumentType]
-            average.update_parameters(generator)
-            for schedule in decay:
-                schedule.step()
-            if step % 50 == 0 or step == recipe.steps:
-                shown = {name: round(value.item(), 4) for name, value in terms.items()}
-                log.write(json.dumps({"step": step, **shown}) + "\n")
-                log.flush()
-    finished = cast(ExpressionGenerator, average.module).cpu().eval()
-    finished.liveliness.copy_(torch.from_numpy(liveliness_of(finished, training)))
-    finished.reach.copy_(torch.from_numpy(reach_of(finished, training, peaks, sizes)))
-    save(finished, recipe.out)
+    if is_main_process():
+        torch.manual_seed(recipe.seed)
+        generator.liveliness.copy_(torch.from_numpy(liveliness_of(generator, training)))
+        aim(generator, training, peaks, sizes)
+        save(generator, recipe.out)
     return shown
 
 
@@ -328,50 +336,31 @@ def liveliness_of(generator: ExpressionGenerator, clips: list[ExpressionClip]) -
 
 
 @torch.no_grad()
-def reach_of(
+def aim(
     generator: ExpressionGenerator,
     clips: list[ExpressionClip],
     peaks: dict[str, Peaks] | None,
     sizes: np.ndarray | float,
-) -> np.ndarray:
-    """Returns by how much each direction must grow to be as large as what it was learned from, [labels].
+) -> None:
+    """Fills in what every emotion adds at its height, so that strength 1 is how it looks there.
 
-    Clips at a stated level of at least two thirds, the textbook and strong photographs count; without noise,
-    and at most `LARGEST_REACH`.
+    What an emotion does to a jaw that is apart (size 0) stays as it was learned, and so does all of a label
+    that no source shows.
     """
     rows, config = len(LABELS), generator.config
     silence = torch.zeros(rows, PATTERN_LENGTH, config.frame_noise)
     request = Request(torch.arange(rows), torch.ones(rows), torch.zeros(rows, config.noise), silence)
-    added = (generator(request) - generator(request.neutral())).mean(dim=1).numpy()
-    calm = neutral_mean(clips)
-    sizes = np.ones(added.shape[1]) * sizes
+    generator.apex.copy_((generator(request) - generator(request.neutral())).mean(dim=1))
+    sizes = np.ones(config.expression) * sizes
+    textbook, photos = None, None
     if peaks is not None:
-        sizes[LIPS_PARTED] = 0  # the jaw is the speech's
-    reach = np.ones(rows)
-    for index, label in enumerate(LABELS[:-1]):
-        faces = [c.vectors.mean(0) - calm for c in clips if c.emotion == label and c.intensity > 0.6]
-        groups = [faces] if faces else []
-        if peaks is not None:
-            strong = peaks[label].photos[peaks[label].strengths > 0.8]
-            groups += [[peaks[label].textbook]] + ([list(strong)] if len(strong) else [])
-        if groups:
-            wanted = np.mean([np.mean(np.linalg.norm(np.array(g) * sizes, axis=1)) for g in groups])
-            reach[index] = np.clip(wanted / np.linalg.norm(added[index] * sizes), 1.0, LARGEST_REACH)
-    return reach
-
-
-def improve(optimizer: torch.optim.Optimizer, model: nn.Module, loss: Tensor) -> None:
-    """Takes one step down a loss.
-
-    Raises:
-        FloatingPointError: The loss is NaN or infinite.
-    """
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"loss is {loss.item()}; lower the learning rate")
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-    optimizer.step()
+        textbook = {label: found.textbook for label, found in peaks.items()}
+        photos = {label: found.photos / found.strengths[:, None] for label, found in peaks.items()}
+    counted = torch.from_numpy(sizes > 0)
+    wanted = apexes(clips, neutral_mean(clips), sizes, textbook=textbook, photos=photos)
+    for label, apex in wanted.items():
+        row = generator.apex[LABELS.index(label)]
+        row.copy_(torch.where(counted, torch.from_numpy(apex).float(), row))
 
 
 def save(generator: ExpressionGenerator, path: Path) -> None:

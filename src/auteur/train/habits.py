@@ -12,6 +12,7 @@ import tyro
 from numpy.typing import NDArray
 
 from auteur.data.motion_tracks import RATE
+from auteur.errors import InputError
 from auteur.motion.habits import HEAD_REACH_FRAMES, FaceHabits
 from auteur.train.loop import save_half
 
@@ -49,7 +50,11 @@ class Talker:
 
 
 def read_talkers(folder: Path) -> list[Talker]:
-    """Returns the training people's clips that are long enough and have sound."""
+    """Returns the training people's clips that are long enough and have sound.
+
+    Raises:
+        InputError: There is none.
+    """
     talkers: list[Talker] = []
     for path in sorted(folder.glob("*.npz")):
         arrays = np.load(path)
@@ -58,6 +63,11 @@ def read_talkers(folder: Path) -> list[Talker]:
         pose = arrays["pose"].astype(np.float64)
         eyes_in_head = arrays["gaze"] + pose[:, [1, 0]] * (-1.0, 1.0)
         talkers.append(Talker(pose, arrays["blink"].astype(np.float64), eyes_in_head))
+    if not talkers:
+        raise InputError(
+            f"{str(folder)!r} holds no track of a training person with sound and {FEWEST_FRAMES} frames; "
+            "run python -m auteur.data.motion_tracks"
+        )
     return talkers
 
 

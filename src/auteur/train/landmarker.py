@@ -10,17 +10,17 @@ there. `--start` continues from earlier weights, whatever their probes and shape
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import tyro
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, IterableDataset, default_collate
+from torch.utils.data import default_collate
 
 from auteur.data.face_crops import FaceCrops, MovedPairs, Shard
 from auteur.data.face_shards import EvaluationSet, read_shards, split_validation
@@ -36,7 +36,10 @@ from auteur.face.landmarker import (
     Landmarker,
     LandmarkerOutput,
 )
+from auteur.signals.chance import keyed_generator
+from auteur.train.batches import Batches
 from auteur.train.loop import Batch, Schedule, train_for
+from auteur.train.sheets import PICTURES, draw_landmarks
 
 DETAIL_WEIGHT = 3.0
 """How much more eyes, irises, brows and lips weigh than the rest."""
@@ -81,29 +84,27 @@ class ValidationErrors:
         return self.tracking.score + self.movement_error
 
 
-class TrainingBatches(IterableDataset[Batch]):
-    """An endless stream of whole batches: faces and face-free crops, then pairs, all first faces first."""
+class TrainingBatches:
+    """Batches by key: faces and face-free crops, then pairs, all first faces first."""
 
     def __init__(self, faces: FaceCrops, moved: MovedPairs | None, *, faces_count: int, pairs: int) -> None:
         self.faces, self.moved, self.faces_count, self.pairs = faces, moved, faces_count, pairs
 
-    def __iter__(self) -> Iterator[Batch]:
-        faces = iter(self.faces)
-        moved = iter(self.moved) if self.moved else None
-        while True:
-            batch: Batch = default_collate([next(faces) for _ in range(self.faces_count)])
-            batch["labelled"] = batch["face"]
-            if moved is not None:
-                pairs: Batch = default_collate([next(moved) for _ in range(self.pairs)])
-                both = {k: v.transpose(0, 1).flatten(0, 1) for k, v in pairs.items()}
-                batch["picture"] = torch.cat([batch["picture"], both["picture"]])
-                batch["landmarks"] = torch.cat([batch["landmarks"], both["landmarks"]])
-                batch["face"] = torch.cat([batch["face"], torch.ones(2 * self.pairs)])
-                batch["labelled"] = torch.cat([batch["labelled"], torch.zeros(2 * self.pairs)])
-                batch["blendshapes"] = torch.cat(
-                    [batch["blendshapes"], torch.zeros(2 * self.pairs, BLENDSHAPES)]
-                )
-            yield batch
+    def __call__(self, key: str) -> Batch:
+        """Returns the batch of a key."""
+        cv2.setNumThreads(0)
+        random = keyed_generator(key)
+        batch: Batch = default_collate(list(self.faces.samples(self.faces_count, random)))
+        batch["labelled"] = batch["face"]
+        if self.moved is not None:
+            pairs: Batch = default_collate(list(self.moved.samples(self.pairs, random)))
+            both = {k: v.transpose(0, 1).flatten(0, 1) for k, v in pairs.items()}
+            batch["picture"] = torch.cat([batch["picture"], both["picture"]])
+            batch["landmarks"] = torch.cat([batch["landmarks"], both["landmarks"]])
+            batch["face"] = torch.cat([batch["face"], torch.ones(2 * self.pairs)])
+            batch["labelled"] = torch.cat([batch["labelled"], torch.zeros(2 * self.pairs)])
+            batch["blendshapes"] = torch.cat([batch["blendshapes"], torch.zeros(2 * self.pairs, BLENDSHAPES)])
+        return batch
 
 
 def fit_shape_space(shards: list[Shard], count: int) -> tuple[Tensor, Tensor]:
@@ -170,7 +171,7 @@ def landmarker_loss(output: LandmarkerOutput, batch: dict[str, Tensor], deviatio
     in units of each channel's standard deviation, of faces that the teacher labelled only.
     """
     face = batch["face"]
-    weight = torch.ones(output.landmarks.shape[1])
+    weight = torch.ones(output.landmarks.shape[1], device=face.device)
     weight[list(FEATURES)] = DETAIL_WEIGHT
     weight = weight / weight.mean()
 
@@ -178,10 +179,10 @@ def landmarker_loss(output: LandmarkerOutput, batch: dict[str, Tensor], deviatio
         error = functional.smooth_l1_loss(
             landmarks * 100, batch["landmarks"] * 100, beta=0.5, reduction="none"
         )
-        error = error * torch.tensor([1.0, 1.0, 0.5])
+        error = error * _depth_counts_half(error)
         return (error.mean(2) * weight).mean(1)
 
-    units = deviations.clamp(min=0.03)
+    units = deviations.to(face.device).clamp(min=0.03)
     expression = functional.smooth_l1_loss(
         output.blendshapes / units, batch["blendshapes"] / units, beta=0.5, reduction="none"
     )
@@ -206,8 +207,12 @@ def movement_loss(landmarks: Tensor, known: Tensor) -> Tensor:
     amount = movement[..., :2].norm(dim=-1)  # [P, 478]
     weight = amount / amount.amax(1, keepdim=True).clamp(min=1e-3) + STILL_WEIGHT
     error = functional.smooth_l1_loss(seen, movement, beta=0.2, reduction="none")
-    error = (error * torch.tensor([1.0, 1.0, 0.5])).mean(2)
+    error = (error * _depth_counts_half(error)).mean(2)
     return ((error * weight).sum(1) / weight.sum(1)).mean()
+
+
+def _depth_counts_half(error: Tensor) -> Tensor:
+    return torch.tensor([1.0, 1.0, 0.5], device=error.device)
 
 
 def movement_errors(model: nn.Module, shards: list[Shard]) -> tuple[float, float]:
@@ -226,10 +231,21 @@ def movement_errors(model: nn.Module, shards: list[Shard]) -> tuple[float, float
     return float(np.mean(errors)), float(np.mean(followed))
 
 
-def validation_errors(model: nn.Module, data: EvaluationSet) -> ValidationErrors:
-    """Measures a landmarker in evaluation mode on the people who choose the checkpoint."""
-    error, followed = movement_errors(model, data.warped) if data.warped else (0.0, 0.0)
-    return ValidationErrors(tracking_errors(model, data, every=6), error, followed)
+class ValidationPeople:
+    """The test: people who choose the checkpoint."""
+
+    def __init__(self, shards: list[Shard]) -> None:
+        self._data = EvaluationSet(shards)
+
+    def __call__(self, model: nn.Module) -> ValidationErrors:
+        """Measures a landmarker in evaluation mode."""
+        moved = self._data.warped
+        error, followed = movement_errors(model, moved) if moved else (0.0, 0.0)
+        return ValidationErrors(tracking_errors(model, self._data, every=6), error, followed)
+
+    def draw(self, model: nn.Module, path: Path) -> None:
+        """Writes a sheet of some faces with their landmarks."""
+        draw_landmarks(model, [*self._data.clips, *self._data.photos][:PICTURES], path)
 
 
 def train(recipe: LandmarkerRecipe) -> ValidationErrors:
@@ -237,7 +253,6 @@ def train(recipe: LandmarkerRecipe) -> ValidationErrors:
     torch.manual_seed(recipe.schedule.seed)
     torch.set_num_threads(recipe.schedule.threads)
     training, validation = split_validation(read_shards(recipe.labels)[0])
-    evaluation = EvaluationSet(validation)
     mean, basis = fit_shape_space(training, recipe.shape_coefficients)
     model = Landmarker(mean=mean, basis=basis, probes=torch.tensor(PROBES))
     if recipe.start is not None:
@@ -255,9 +270,9 @@ def train(recipe: LandmarkerRecipe) -> ValidationErrors:
         pairs=pairs,
     )
 
-    def loss_of(network: nn.Module, batch: Batch) -> Tensor:
+    def loss_of(network: nn.Module, batch: Batch, _: int) -> Tensor:
         pictures = (batch["picture"].float() / 255).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(pictures.device.type, torch.bfloat16):
             output = network(pictures)
         loss = landmarker_loss(output, batch, deviations)
         if not pairs:
@@ -268,11 +283,12 @@ def train(recipe: LandmarkerRecipe) -> ValidationErrors:
 
     return train_for(
         model,
-        DataLoader(data, batch_size=None, num_workers=1, prefetch_factor=4),
+        Batches(data, workers=1),
         loss_of=loss_of,
-        evaluate=lambda network: validation_errors(network, evaluation),
+        evaluate=ValidationPeople(validation),
         schedule=recipe.schedule,
         out=recipe.out,
+        recipe=recipe,
     )
 
 

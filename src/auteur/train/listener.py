@@ -20,6 +20,8 @@ from torch.nn import functional
 from auteur.data.emotional_speech import FOLDS, EmotionalClip, EmotionBatches, fold_of, load_clips
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.audio_lm.listener import Ear, Listener, ListenerConfig, active_rows
+from auteur.train.batches import by_key
+from auteur.train.devices import is_main_process
 from auteur.train.loop import Batch, Schedule, save_half, train_for
 
 _SMOOTHING = 0.08
@@ -70,9 +72,9 @@ class ListenerScores:
         return -(2 * self.ravdess + self.emodb) + 0.3 * self.loss
 
 
-def listener_loss(model: nn.Module, batch: Batch) -> Tensor:
+def listener_loss(model: nn.Module, batch: Batch, step: int = 0) -> Tensor:
     """Returns the cross-entropy with smoothed labels."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(batch["rows"].device.type, torch.bfloat16):
         logits = model(batch["rows"], batch["inside"])
     targets = batch["targets"] * (1 - _SMOOTHING) + _SMOOTHING / len(HEARD_EMOTIONS)
     return -(targets * logits.float().log_softmax(-1)).sum(-1).mean()
@@ -118,11 +120,12 @@ def train_voter(recipe: ListenerRecipe, clips: list[EmotionalClip], fold: int) -
         _fill(voter, recipe.start / f"voter_{fold}.safetensors")
     return train_for(
         voter,
-        EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold),
+        by_key(EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold)),
         loss_of=listener_loss,
         evaluate=lambda model: scores(heard_by(model, validation), validation),
         schedule=recipe.schedule,
         out=recipe.out / f"voter_{fold}.safetensors",
+        recipe=recipe,
     )
 
 
@@ -133,7 +136,9 @@ def train(recipe: ListenerRecipe) -> None:
     clips = [clip for clip in load_clips(recipe.clips) if not clip.is_held_out]
     for fold in recipe.folds:
         train_voter(recipe, clips, fold)
-    if all((recipe.out / f"voter_{fold}.safetensors").exists() for fold in range(FOLDS)):
+    if is_main_process() and all(
+        (recipe.out / f"voter_{fold}.safetensors").exists() for fold in range(FOLDS)
+    ):
         finish(recipe, clips)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from auteur.data.motion_windows import (
@@ -27,6 +27,8 @@ from auteur.data.motion_windows import (
 from auteur.motion.generator import MotionConfig, MotionGenerator
 from auteur.motion.storage import config_to_metadata
 from auteur.motion.sync import MOUTH, SyncExpert
+from auteur.train.batches import by_key
+from auteur.train.devices import is_main_process
 from auteur.train.loop import Batch, Schedule, save_half, train_for
 
 LARGEST_GAIN = 2.5
@@ -66,7 +68,7 @@ class MotionRecipe:
     weights: MotionLossWeights = MotionLossWeights()
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
-            steps=1300, learning_rate=1.5e-3, weight_decay=0.02, evaluate_every_minutes=0.3
+            steps=1300, learning_rate=1.5e-3, weight_decay=0.02, evaluate_every_steps=65
         )
     )
 
@@ -110,7 +112,8 @@ def motion_loss(
     """
     generator, weights = model.generator, recipe.weights
     heard = batch["heard"] > 0
-    chance = torch.rand(len(heard))
+    chance = torch.rand(len(heard)).to(heard.device)
+    scale = scale.to(heard.device)
     drop_speech = ~heard | (chance < recipe.drop_speech)
     drop_aus = heard & (chance > 1 - recipe.drop_aus)
     condition = generator.condition(batch["speech"], batch["aus"], drop_speech=drop_speech, drop_aus=drop_aus)
@@ -222,29 +225,26 @@ def train(recipe: MotionRecipe) -> MotionScores:
     clips = read_clips(recipe.tracks)
     model, batches, scale = prepare(recipe, clips)
     validation = [clip for clip in clips if clip.part == "validation"]
-    updates = 0
 
-    def loss_of(network: nn.Module, batch: Batch) -> Tensor:
-        nonlocal updates
-        updates += 1
-        progress = 1 - math.exp(-updates / 1500)
+    def loss_of(network: nn.Module, batch: Batch, step: int) -> Tensor:
+        progress = 1 - math.exp(-(step + 1) / 1500)
         return motion_loss(network, batch, recipe, scale, progress)  # pyright: ignore[reportArgumentType]
 
     best = train_for(
         model,
-        batches,
+        by_key(batches),
         loss_of=loss_of,
         evaluate=lambda network: motion_scores(network, validation),  # pyright: ignore[reportArgumentType]
         schedule=recipe.schedule,
         out=recipe.out,
+        recipe=recipe,
     )
-    model.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in load_file(recipe.out).items()}
-    )
-    generator = model.generator.eval()
-    fit_spoken_gap(generator, clips)
-    save_half(generator, recipe.out)
-    save_file(load_file(recipe.out), recipe.out, metadata=config_to_metadata(recipe.config))
+    if is_main_process():
+        kept = load_file(recipe.out)
+        model.cpu().load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in kept.items()})
+        generator = model.generator.eval()
+        fit_spoken_gap(generator, clips)
+        save_half(generator, recipe.out, config_to_metadata(recipe.config))
     return best
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,7 +20,8 @@ from auteur.data.performances import Performance, load_performances
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.regressor import Regressor, RegressorConfig, config_to_metadata
 from auteur.train.audio_lm import split
-from auteur.train.loop import Batch, Schedule, train_for
+from auteur.train.batches import by_key
+from auteur.train.loop import Batch, Schedule, add_metadata, train_for
 
 _UNKNOWN = -100
 _CROP_FRAMES = 75
@@ -92,7 +92,7 @@ class UnitBatches:
             shares[part] *= share / max(shares[part].sum(), 1e-9)
         self._shares = shares / shares.sum()
         self._statistics, self._size, self._augment = statistics, batch_size, augment
-        self._random = np.random.default_rng(seed)
+        self.random = np.random.default_rng(seed)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yields what `batch` returns."""
@@ -101,11 +101,11 @@ class UnitBatches:
 
     def batch(self) -> Batch:
         """Returns rows [B, 150, C], units [B, 75, 24], label [B], given [B, emotions] (NaN where none is)."""
-        chosen = self._random.choice(len(self._all), self._size, p=self._shares)
+        chosen = self.random.choice(len(self._all), self._size, p=self._shares)
         rows, units, label, given = zip(*(self._one(self._all[i]) for i in chosen), strict=True)
         stacked = torch.from_numpy(np.stack(rows))
         return {
-            "rows": augmented(stacked, self._random) if self._augment else stacked,
+            "rows": augmented(stacked, self.random) if self._augment else stacked,
             "units": torch.from_numpy(np.stack(units)),
             "label": torch.tensor(label),
             "given": torch.from_numpy(np.stack(given)),
@@ -113,12 +113,12 @@ class UnitBatches:
 
     def _one(self, one: Performance) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
         emotion, given = one.emotion, np.full(len(HEARD_EMOTIONS), np.nan, np.float32)
-        if emotion and self._random.random() < 0.5:
-            if not one.is_measured and self._random.random() < 0.5:
-                emotion = str(self._random.choice(HEARD_EMOTIONS))
+        if emotion and self.random.random() < 0.5:
+            if not one.is_measured and self.random.random() < 0.5:
+                emotion = str(self.random.choice(HEARD_EMOTIONS))
             given[:] = np.arange(len(HEARD_EMOTIONS)) == HEARD_EMOTIONS.index(emotion)
-        target = one.target(self._statistics, self._random, emotion=emotion or None).astype(np.float32)
-        start = int(self._random.integers(max(len(target) - _CROP_FRAMES, 0) + 1))
+        target = one.target(self._statistics, self.random, emotion=emotion or None).astype(np.float32)
+        start = int(self.random.integers(max(len(target) - _CROP_FRAMES, 0) + 1))
         units = _filled(target[start : start + _CROP_FRAMES], _CROP_FRAMES)
         rows = _filled(one.rows[2 * start : 2 * (start + _CROP_FRAMES)], 2 * _CROP_FRAMES)
         label = HEARD_EMOTIONS.index(one.emotion) if one.emotion else _UNKNOWN
@@ -131,7 +131,7 @@ def _filled(values: np.ndarray, count: int) -> np.ndarray:
 
 def regressor_loss(model: nn.Module, batch: Batch, emotion_weight: float) -> Tensor:
     """Returns the mean absolute error of the units plus the emotion's weighted cross-entropy."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(batch["rows"].device.type, torch.bfloat16):
         units, emotions = model(batch["rows"], batch["given"])
     error = (units.float() - batch["units"]).abs().mean()
     if not (batch["label"] != _UNKNOWN).any():
@@ -164,13 +164,14 @@ def train(recipe: RegressorRecipe) -> RegressorScores:
     looks = [kept.batch() for _ in range(8)]
     best = train_for(
         Regressor(recipe.config),
-        batches,
-        loss_of=lambda model, batch: regressor_loss(model, batch, recipe.emotion_weight),
+        by_key(batches),
+        loss_of=lambda model, batch, _: regressor_loss(model, batch, recipe.emotion_weight),
         evaluate=lambda model: regressor_scores(model, looks),
         schedule=recipe.schedule,
         out=recipe.out,
+        recipe=recipe,
     )
-    save_file(load_file(recipe.out), recipe.out, metadata=config_to_metadata(recipe.config))
+    add_metadata(recipe.out, config_to_metadata(recipe.config))
     return best
 
 

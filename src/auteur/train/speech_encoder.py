@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from auteur.data.speech.augment import SpeechCrops
@@ -22,7 +21,8 @@ from auteur.speech.features import config_to_metadata
 from auteur.speech.mel import levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
 from auteur.speech.phones import ARTICULATIONS, articulation_table
-from auteur.train.loop import Batch, Schedule, train_for
+from auteur.train.batches import by_key
+from auteur.train.loop import Batch, Schedule, add_metadata, train_for
 from auteur.weights import load_file as load_weights
 
 SHARES = {"espeak": 0.25, "flite": 0.2, "ravdess": 0.15, "emodb": 0.15, "clips": 0.25}
@@ -131,15 +131,15 @@ class SpeechLoss:
         self._recipe = recipe
         self._table = torch.tensor(articulation_table())
 
-    def __call__(self, network: nn.Module, batch: Batch) -> Tensor:
+    def __call__(self, network: nn.Module, batch: Batch, step: int = 0) -> Tensor:
         """Returns the loss of one batch of `SpeechCrops`."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(batch["frames"].device.type, torch.bfloat16):
             outputs: SpeechOutputs = network(batch["frames"])
         known = batch["phones"] != UNKNOWN
         wanted = batch["phones"][known]
         said = nn.functional.cross_entropy(outputs.phones[known].float(), wanted, label_smoothing=0.05)
         does = nn.functional.binary_cross_entropy_with_logits(
-            outputs.articulation[known].float(), self._table[wanted]
+            outputs.articulation[known].float(), self._table.to(wanted.device)[wanted]
         )
         first, second = outputs.embedding.float().chunk(2)
         agreement = (first - second).square().mean()
@@ -172,13 +172,14 @@ def train(recipe: SpeechEncoderRecipe) -> SpeechScores:
         network = load_weights(network, recipe.start).train()
     best = train_for(
         network,
-        crops,
+        by_key(crops),
         loss_of=SpeechLoss(recipe),
         evaluate=HeldOutSpeakers({name: one.part(is_held_out=True) for name, one in corpora.items()}),
         schedule=recipe.schedule,
         out=recipe.out,
+        recipe=recipe,
     )
-    save_file(load_file(recipe.out), recipe.out, metadata=config_to_metadata(config))
+    add_metadata(recipe.out, config_to_metadata(config))
     return best
 
 

@@ -8,15 +8,12 @@ motion generator trains on features of these, since features of people an encode
 better than it will ever meet again.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 import tyro
-from safetensors.torch import load_file as read_tensors
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from auteur.data.motion_tracks import fold_of
@@ -26,7 +23,8 @@ from auteur.data.speech.lips import LipClip, LipCrops, read_lip_clips
 from auteur.speech.features import config_to_metadata
 from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
-from auteur.train.loop import Batch, Schedule, train_for
+from auteur.train.batches import Batches, by_key
+from auteur.train.loop import Batch, Schedule, add_metadata, train_for
 from auteur.train.speech_encoder import SHARES, SpeechEncoderRecipe, SpeechLoss
 from auteur.weights import load_file
 
@@ -132,12 +130,10 @@ def train_one(recipe: SpeechLipsRecipe, clips: list[LipClip], out: Path, *, with
     lips = LipCrops(training, crops=recipe.crops, seed=recipe.schedule.seed)
     phone_loss = SpeechLoss(SpeechEncoderRecipe(data=recipe.data, out=out))
 
-    def batches() -> Iterator[Batch]:
-        for heard, seen in zip(phones, lips, strict=False):
-            yield heard | seen
+    heard, seen = by_key(phones).batch_of, by_key(lips).batch_of
 
-    def loss_of(network: nn.Module, batch: Batch) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+    def loss_of(network: nn.Module, batch: Batch, _: int) -> Tensor:
+        with torch.autocast(batch["lip_frames"].device.type, torch.bfloat16):
             expected = _expected(network, batch["lip_frames"])
         spoken = phone_loss(network, batch)
         return lip_loss(expected.float(), batch["gaps"]) + recipe.phones_weight * spoken
@@ -147,13 +143,14 @@ def train_one(recipe: SpeechLipsRecipe, clips: list[LipClip], out: Path, *, with
     encoder.lips.train()
     best = train_for(
         encoder,
-        batches(),
+        Batches(lambda key: heard(key) | seen(key)),
         loss_of=loss_of,
         evaluate=LipListener([clip for clip in clips if clip.part == "validation"]),
         schedule=recipe.schedule,
         out=out,
+        recipe=recipe,
     )
-    save_file(read_tensors(out), out, metadata=config_to_metadata(CompactSpeechConfig()))
+    add_metadata(out, config_to_metadata(CompactSpeechConfig()))
     return best
 
 

@@ -111,8 +111,8 @@ class SpeechCrops:
         self._shares = shares / shares.sum()
         self._pairs = pairs
         self._config = config or AugmentConfig()
-        self._random = np.random.default_rng(seed)
-        self._disguise = Disguise(self._random, config)
+        self.random = np.random.default_rng(seed)
+        self._disguise = Disguise(self.random, config)
         self._mel = MelConfig()
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -126,28 +126,28 @@ class SpeechCrops:
             yield {"frames": frames, "phones": classes.repeat(_VIEWS, 1)}
 
     def _utterance(self) -> Utterance:
-        pool = self._pools[self._random.choice(len(self._pools), p=self._shares)]
-        return pool[self._random.integers(len(pool))]
+        pool = self._pools[self.random.choice(len(self._pools), p=self._shares)]
+        return pool[self.random.integers(len(pool))]
 
     def _crop(self) -> tuple[Samples, NDArray[np.uint8]]:
-        speed = self._random.uniform(*self._config.speed)
+        speed = self.random.uniform(*self._config.speed)
         one = self._utterance()
         spare = one.samples.size - int(_CROP_SAMPLES * speed)
-        start = int(self._random.uniform(min(spare, 0), max(spare, 0)))
+        start = int(self.random.uniform(min(spare, 0), max(spare, 0)))
         return _cut(one, start / SAMPLE_RATE_HZ, speed)
 
     def _heard(self, crop: Samples) -> Samples:
-        is_babble = self._random.random() < 0.35
-        babble = [self._crop()[0] for _ in range(self._random.integers(1, 5))] if is_babble else []
+        is_babble = self.random.random() < 0.35
+        babble = [self._crop()[0] for _ in range(self.random.integers(1, 5))] if is_babble else []
         return self._disguise.sound(crop, np.sum(babble, axis=0) if is_babble else None)
 
     def _masked(self, frames: Tensor) -> Tensor:
         """Blanks one band range and one moment of up to 80 ms of each hearing (SpecAugment)."""
         for one in frames:
-            low = self._random.integers(frames.shape[2] - 10)
-            start = self._random.integers(frames.shape[1] - 8)
-            one[:, low : low + self._random.integers(11)] = 0
-            one[start : start + self._random.integers(9)] = 0
+            low = self.random.integers(frames.shape[2] - 10)
+            start = self.random.integers(frames.shape[1] - 8)
+            one[:, low : low + self.random.integers(11)] = 0
+            one[start : start + self.random.integers(9)] = 0
         return frames
 
 

@@ -84,8 +84,8 @@ class LipCrops:
     """
 
     def __init__(self, clips: list[LipClip], *, crops: int = 12, seed: int = 0) -> None:
-        self._random = np.random.default_rng(seed)
-        self._disguise = Disguise(self._random, AugmentConfig(noise_db=(5.0, 30.0)))
+        self.random = np.random.default_rng(seed)
+        self._disguise = Disguise(self.random, AugmentConfig(noise_db=(5.0, 30.0)))
         self._clips, self._crops = clips, crops
         self._mel = MelConfig()
         self._powers = [self._hearings(clip) for clip in clips]
@@ -104,11 +104,11 @@ class LipCrops:
             yield {"lip_frames": levelled(power, measure_level(power)), "gaps": torch.stack(gaps)}
 
     def _crop(self) -> tuple[Tensor, Tensor]:
-        number = int(self._random.choice(len(self._clips), p=self._chance))
+        number = int(self.random.choice(len(self._clips), p=self._chance))
         hearings = self._powers[number]
-        power = hearings[self._random.integers(len(hearings))]
+        power = hearings[self.random.integers(len(hearings))]
         gap = torch.from_numpy(self._clips[number].gap)
-        start = int(self._random.integers(max(1, len(gap) - CROP_FRAMES + 1)))
+        start = int(self.random.integers(max(1, len(gap) - CROP_FRAMES + 1)))
         gap = gap[start : start + CROP_FRAMES]
         power = power[start * _MEL_PER_FRAME : (start + CROP_FRAMES) * _MEL_PER_FRAME]
         missing = CROP_FRAMES - len(gap)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.expression.curve import DIALLED, STRONGEST, EmotionCurve, check_strength
+from auteur.expression.curve import DIALLED, EmotionCurve, check_strength
 from auteur.expression.generator.editing import Trajectories, with_subject
 from auteur.expression.generator.network import (
     LABELS,
@@ -28,7 +28,7 @@ from auteur.expression.generator.speech_cues import cues_of, loudness_of
 from auteur.expression.generator.storage import shipped_generator
 from auteur.expression.space import CompactExpressionSpace
 from auteur.facs import au_track
-from auteur.signals import AUTrack, ExpressionTrack, Waveform
+from auteur.signals import AUTrack, ExpressionTrack, Sound
 
 Floats = NDArray[np.floating]
 
@@ -39,6 +39,10 @@ DIAL_RATE = Fraction(25)
 VARIETY = 0.4
 """How different two seeds are unless asked otherwise: typical faces are recognised better than individual
 ones."""
+
+
+INDIVIDUALITY = 0.15
+"""How far one seed's way to show an emotion may stay away from the typical way, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +100,7 @@ class EmotionDial:
         """
         return cls(shipped_generator(), CompactExpressionSpace.shipped(), directions=directions)
 
-    def __call__(self, speech: Waveform, *, emotion: str | None, intensity: float) -> AUTrack:
+    def __call__(self, speech: Sound, *, emotion: str | None, intensity: float) -> AUTrack:
         """Returns what an emotion adds while the speech is said, convention "facs", as the route asks for it.
 
         Args:
@@ -107,23 +111,19 @@ class EmotionDial:
         curve = EmotionCurve.constant(emotion or "neutral", intensity)
         return self.direct(curve, frames_of(speech), speech=speech).units
 
-    def shaped(
-        self, speech: Waveform, *, emotion: str | None, intensity: float
-    ) -> tuple[AUTrack, Floats, Floats]:
-        """Returns what an emotion adds: as Action Units, then as weights [T, 50] of shapes [50, 478, 3] mm.
+    def shaped(self, speech: Sound, *, curve: EmotionCurve) -> tuple[AUTrack, Floats, Floats]:
+        """Returns what emotions add: as Action Units, then as weights [T, 50] of shapes [50, 478, 3] mm.
 
         Args:
             speech: 16 kHz mono.
-            emotion: One of `auteur.facs.EMOTIONS`; None is neutral.
-            intensity: In [0, 1.2].
+            curve: Emotions and strengths over time.
         """
-        curve = EmotionCurve.constant(emotion or "neutral", intensity)
         made = self.direct(curve, frames_of(speech), speech=speech)
         shapes = self.space.decode(np.eye(self.space.coefficients, dtype=np.float32))
         return made.units, made.edit.values, shapes
 
     def direct(
-        self, curve: EmotionCurve, frames: int, *, seed: int = 0, speech: Waveform | None = None
+        self, curve: EmotionCurve, frames: int, *, seed: int = 0, speech: Sound | None = None
     ) -> DirectedExpression:
         """Returns the expression that follows a curve.
 
@@ -158,6 +158,12 @@ class EmotionDial:
         mean = course.mean(axis=0)
         return mean + self.generator.liveliness.numpy() * (course - mean)
 
+    def _around_apex(self, emotion: str, added: Floats) -> Floats:
+        """Moves what an emotion adds [T, E] so that its mean over time is nearly the emotion's apex."""
+        apex = self.generator.apex[LABELS.index(emotion)].numpy()
+        mean = added.mean(axis=0)
+        return added + (1 - INDIVIDUALITY) * (apex - mean)
+
     @torch.no_grad()
     def trajectories(
         self, emotions: Iterable[str], frames: int, *, seed: int = 0, loudness: Floats | None = None
@@ -191,11 +197,10 @@ class EmotionDial:
         )
         neutral, *emotional = self.generator(request).numpy()
         neutral, emotional = self._lively(neutral), [self._lively(course) for course in emotional]
-        reach = [float(self.generator.reach[LABELS.index(name)]) for name in names]
-        grown = [
-            neutral + factor * (course - neutral) for factor, course in zip(reach, emotional, strict=True)
+        around = [
+            self._around_apex(name, course - neutral) for name, course in zip(names, emotional, strict=True)
         ]
-        made = Trajectories(neutral, dict(zip(names, grown, strict=True)))
+        made = Trajectories(neutral, {n: neutral + added for n, added in zip(names, around, strict=True)})
         for name in names:
             if name in self._directions:
                 made = with_subject(made, name, self._directions[name])
@@ -207,7 +212,7 @@ def shipped_dial() -> EmotionDial:
     return EmotionDial.shipped()
 
 
-def frames_of(speech: Waveform) -> int:
+def frames_of(speech: Sound) -> int:
     """Returns how many frames of the dial a recording has, at least 1."""
     return max(1, round(speech.duration_sec * DIAL_RATE))
 
@@ -220,9 +225,6 @@ def check_intensity(intensity: float) -> bool:
     """
     check_strength(intensity, "of the emotion")
     return intensity > 1
-
-
-EXTRAPOLATES = f"strengths over 1 extrapolate (up to {STRONGEST:g}); look at the result"
 
 
 def _held(values: Floats, frames: int) -> torch.Tensor:

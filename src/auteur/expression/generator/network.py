@@ -79,15 +79,16 @@ class ExpressionGenerator(nn.Module):
     liveliness: Tensor
     """[E]: factor on how far each number strays from its mean over time: what is learned with absolute errors
     moves less than people do."""
-    reach: Tensor
-    """[labels]: factor on each emotion's direction. Clips, photographs and the textbook disagree about a
-    face, and the mean that is learned of them is smaller than any of them."""
+    apex: Tensor
+    """[labels, E]: what each emotion adds at its height, on average over time. Clips, photographs and the
+    textbook disagree about a face, and what is learned of them is one of several faces, chosen by noise and
+    speech, or smaller than any of them; the dial plays trajectories around this one instead."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("scale", torch.ones(config.expression))
-        self.register_buffer("reach", torch.ones(len(LABELS)))
+        self.register_buffer("apex", torch.zeros(len(LABELS), config.expression))
         self.register_buffer("liveliness", torch.ones(config.expression))
         self.emotion = nn.Embedding(len(LABELS), config.emotion)
         # A head start: where each emotion is, on average. The LSTM adds how it comes and goes.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from auteur.signals import Waveform
+from auteur.signals import Sound
 from auteur.speech.features import at_frame_rate, frames_at
 from auteur.speech.mel import MelConfig, loudness, measure_level, mel_power
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.floating]
 _AROUND_FRAMES = 10
 
 
-def loudness_of(speech: Waveform, rate: Fraction) -> Floats:
+def loudness_of(speech: Sound, rate: Fraction) -> Floats:
     """Returns loudness [T]: 0 at 50 dB or more below the loud parts of this recording, about 1 in them."""
     config = MelConfig()
     power = mel_power(torch.from_numpy(np.array(speech.resample(config.rate_hz).samples)), config)

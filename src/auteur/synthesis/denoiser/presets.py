@@ -77,7 +77,7 @@ PRESETS = {
         height_px=512,
         width_px=512,
     ),
-    # All of them at once, small, in pixels of mouth and eyes, around the warped portrait.
+    # All of them at once, small, in pixels of the mouth, around the warped portrait.
     "compact": Preset(
         config=DenoiserConfig(
             channels=3,
@@ -88,7 +88,7 @@ PRESETS = {
             answers="data",
             noise_shift=0.15,
             noise_common=1.0,
-            views=("mouth", "eyes"),
+            views=("mouth",),
             sample_px=128,
             unet=_COMPACT_UNET,
             temporal=TemporalConfig(levels=(False, True, True), heads=4, groups=16, longest_window=32),

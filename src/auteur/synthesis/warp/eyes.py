@@ -20,6 +20,8 @@ _PULL_FROM, _SHUT_AT = 0.42, 0.2
 _EDGE = 0.022
 """Softness of the lid edge, in eye distances."""
 _IRIS_RINGS = 24
+_LASHES = 0.03
+"""How far under the upper lid's edge lashes and their shadow reach, in eye distances; they go with it."""
 
 
 def close_lids(source: Tensor, target: Tensor) -> Tensor:
@@ -57,6 +59,7 @@ class Eye:
         )
         self._unit_px = eye_distance_px
         self._edge_px = max(1.0, _EDGE * eye_distance_px)
+        self._lashes_px = max(1.5, _LASHES * eye_distance_px)
         self._opening = self.opening(landmarks)
         self._chain = self._edges(landmarks)
         self._corners = landmarks[[self._upper[0], self._upper[-1]], :2]
@@ -95,12 +98,21 @@ class Eye:
         mask = opening.mask(positions, self._edge_px)
         within = (slice(None), *box.within(area))
         ball = self._ball.sharp(self._trace_back(positions, landmarks))
+        ball = self._draw_lashes(ball, opening, positions)
         skin = self._draw_lash_line(frame[within], opening, positions)
         painted = torch.lerp(skin, ball, mask)
         unchanged = self._sameness(landmarks)
         if unchanged > 0:
             painted = torch.lerp(painted, self._portrait.sharp(origins[within[1:]]), unchanged)
         frame[within] = painted
+
+    def _draw_lashes(self, ball: Tensor, opening: Opening, positions: Tensor) -> Tensor:
+        """The dark line under the upper lid's edge, carried along by it."""
+        place, _ = opening.place(positions)
+        below, _ = opening.edge_distances(positions)
+        line = self._portrait.sharp(self._opening.below_upper(place, below))
+        strength = 1 - smooth_step(below / self._lashes_px)
+        return torch.lerp(ball, torch.minimum(ball, line), strength)
 
     def _draw_lash_line(self, skin: Tensor, opening: Opening, positions: Tensor) -> Tensor:
         """Where the lids meet, the line of the lashes hides the seam; it fades in as they close."""
@@ -158,7 +170,7 @@ class Eye:
         parts = torch.cat([self._edges(landmarks), landmarks[self._iris[0], None, :2]])
         own = torch.cat([self._chain, self._centre[None]])
         change = (self._to_portrait(parts, landmarks) - own).norm(dim=-1).max() / self._unit_px
-        return 1 - smooth_step((change - 0.004) / 0.03)
+        return 1 - smooth_step((change - 0.004) / 0.014)
 
     def _build_ball(self) -> Picture:
         """The eyeball without lids: rings of the iris and the white around it go on under them."""
@@ -168,6 +180,8 @@ class Eye:
         positions = box.pixels(self._portrait.colour.device)
         colour = self._portrait.colour[(slice(None), *box.within(whole))]
         shows = self._opening.mask(positions, self._edge_px, inset_px=0.6 * self._edge_px)[None]
+        below, _ = self._opening.edge_distances(positions)
+        shows = shows * smooth_step((below - 0.6 * self._lashes_px) / self._edge_px)
         radius = ((positions - self._centre).norm(dim=-1) / self._radius_px)[None]
         white = shows * smooth_step((radius - 1.1) / 0.25)
         if float(white.sum()) < 4.0:

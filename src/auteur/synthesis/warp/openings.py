@@ -50,6 +50,15 @@ class Opening:
         lower = torch.lerp(self.lower[index], self.lower[index + 1], fraction)
         return below - upper, lower - below
 
+    def below_upper(self, place: Tensor, below: Tensor) -> Tensor:
+        """Returns the points [..., 2] at `place` along the line and `below` pixels under the upper edge."""
+        at = place.clamp(0, 1) * (_SAMPLES - 1)
+        index = at.long().clamp(max=_SAMPLES - 2)
+        height = torch.lerp(self.upper[index], self.upper[index + 1], at - index) + below
+        across = torch.stack([-self.along[1], self.along[0]])
+        along = place[..., None] * self.length_px * self.along
+        return self.origin + along + height[..., None] * across
+
     def mask(self, points: Tensor, softness_px: float, inset_px: float = 0.0) -> Tensor:
         """Returns how much of the inside shows at points [..., 2]: 0 on the edges, 1 well inside."""
         below_upper, above_lower = self.edge_distances(points)

@@ -1,0 +1,214 @@
+"""`auteur prepare DATASET_DIR --kind mead -o SHARDS`: a corpus on disk becomes shards that training reads."""
+
+import json as json_text
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from auteur.cli.console import note
+from auteur.errors import PartialError
+
+Flag = tyro.conf.FlagCreatePairsOff[bool]
+
+if TYPE_CHECKING:  # importing it takes torch
+    from auteur.data.prepare import PrepareOptions, Progress, Summary
+
+SAY_EVERY_SEC = 60.0
+"""How often the state is said where there is no terminal to show it on."""
+
+
+@dataclass(frozen=True)
+class PrepareArguments:
+    """What `auteur prepare` can be told."""
+
+    dataset: tyro.conf.Positional[Path]
+    """Root of the corpus, as it was published. It is only read."""
+    kind: Literal["mead", "hdtf", "cremad", "ravdess", "folder"]
+    """How it is laid out; "folder" is your own videos with a recordings.csv."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder for the shards, the index, the list of what was rejected and the report."""
+    engine: Literal["local", "ray"] = "local"
+    """Processes of this machine, or Ray: its own, or the cluster that --ray-address or RAY_ADDRESS names."""
+    workers: int | None = None
+    """How many recordings are worked on at a time; one per core of this machine unless given."""
+    ray_address: str | None = None
+    """A running Ray cluster, such as auto or ray://head:10001."""
+    annotations: Path | None = None
+    """The corpus's own annotation, where it is not in its folder: HDTF's lists, CREMA-D's
+    summaryTable.csv."""
+    measured: Path | None = None
+    """Folder of other tools' output, one folder each: openface, pyfeat, deca, emoca, smirk."""
+    views: tuple[str, ...] = ()
+    """Only recordings from these views, such as front; all unless given."""
+    other_emotion_reference: Flag = False
+    """Take the reference picture of a clip from one in which the person shows another emotion."""
+    limit: int | None = None
+    """Only so many recordings, the first in the order of their keys."""
+    size: int = 256
+    """Side of the crops in pixels."""
+    align: Literal["clip", "frame"] = "clip"
+    """One upright square per clip, in which the head moves, or one per frame, turned with the eyes."""
+    crop_to_face: float = 1.8
+    """Side of the square in units of the face."""
+    crf: int = 18
+    """Quality of the crops, 0 (lossless) to 51."""
+    least_face: int = 80
+    """Reject faces smaller than so many pixels of the recording."""
+    least_seconds: float = 1.0
+    """Reject shorter clips."""
+    longest_seconds: float = 20.0
+    """Divide longer clips evenly."""
+    most_offset: int = 5
+    """Reject clips whose sound is more than so many frames (of 40 ms) from the lips."""
+    least_agreement: float = 0.3
+    """Reject clips of 8 s and more whose lips follow the sound less, at any offset."""
+    keep_silent: Flag = False
+    """Keep clips without sound."""
+    shard_mb: int = 256
+    """Close a shard at so many MiB."""
+    overwrite: Flag = False
+    """Begin anew in a folder that holds another preparation."""
+    json: Flag = False
+    """End with one JSON object on standard output."""
+
+    def options(self) -> "PrepareOptions":
+        """What the shards depend on.
+
+        Raises:
+            UsageError: A value is outside its range.
+        """
+        from auteur.data.prepare import PrepareOptions
+
+        options = PrepareOptions(
+            kind=self.kind,
+            annotations=None if self.annotations is None else str(self.annotations),
+            measured=None if self.measured is None else str(self.measured),
+            views=self.views,
+            other_emotion_reference=self.other_emotion_reference,
+            limit=self.limit,
+            size_px=self.size,
+            align=self.align,
+            crop_to_face=self.crop_to_face,
+            crf=self.crf,
+            least_face_px=self.least_face,
+            least_seconds=self.least_seconds,
+            longest_seconds=self.longest_seconds,
+            most_offset_frames=self.most_offset,
+            least_agreement=self.least_agreement,
+            keep_silent=self.keep_silent,
+            shard_mb=self.shard_mb,
+        )
+        options.check()
+        return options
+
+
+def prepare(arguments: tyro.conf.OmitArgPrefixes[PrepareArguments]) -> int:
+    """Turns a corpus into WebDataset shards: tracked, filtered, cropped, measured.
+
+    Clips that are not good enough are left out and named with their reason in rejected.jsonl; what cannot be
+    read stops nothing and makes the exit code 4. Stopped at any moment, the same command goes on where it
+    was; finished, it checks the shards and repairs those that are damaged.
+
+    Example: auteur prepare MEAD --kind mead --views front -o mead_shards
+    """
+    from auteur.data.prepare import prepare as prepare_corpus
+    from auteur.engines import make_engine
+
+    started_sec = time.monotonic()
+    options = arguments.options()
+    workers = _cores() if arguments.workers is None else arguments.workers
+    engine = make_engine(arguments.engine, workers, address=arguments.ray_address)
+    with shown_progress() as on_progress:
+        summary = prepare_corpus(
+            arguments.dataset,
+            arguments.out,
+            options,
+            engine,
+            overwrite=arguments.overwrite,
+            on_progress=on_progress,
+        )
+    return _tell(arguments, summary, time.monotonic() - started_sec)
+
+
+def _tell(arguments: PrepareArguments, summary: "Summary", seconds: float) -> int:
+    totals = summary.totals
+    for name in summary.repaired:
+        note(f"{name} was damaged and is whole again")
+    if arguments.json:
+        stages = {name: round(value, 3) for name, value in sorted(summary.seconds.items())}
+        result = {"output": str(arguments.out), **totals, "kept": summary.kept, "seconds": round(seconds, 3)}
+        print(json_text.dumps({**result, "repaired": list(summary.repaired), "stage_seconds": stages}))
+    else:
+        print(
+            f"{arguments.out}: {totals['samples']} clips, {totals['hours']:.2f} h of {totals['people']} "
+            f"people in {totals['shards']} shards; {totals['rejected']} rejected, {totals['failed']} failed; "
+            f"see {arguments.out / 'report.html'}"
+        )
+    if totals["failed"]:
+        note(f"{totals['failed']} could not be read; they are named in {arguments.out / 'rejected.jsonl'}")
+        return PartialError.exit_code
+    return 0
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def shown_progress() -> Iterator[Callable[["Progress"], None]]:
+    """Shows how far a run is: a bar on a terminal, elsewhere a line a minute; yields what to call."""
+    if sys.stderr.isatty():
+        with _bar() as update:
+            yield update
+    else:
+        yield _Lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[["Progress"], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("listing", total=None, state="")
+
+        def update(state: "Progress") -> None:
+            text = f"{state.samples} clips, {state.rejected} rejected, {state.failed} failed"
+            bar.update(task, description=state.stage, total=state.total, completed=state.done, state=text)
+
+        yield update
+
+
+class _Lines:
+    """Says the state as a line, now and then and at the end."""
+
+    def __init__(self) -> None:
+        self._begun_sec = self._said_sec = time.monotonic()
+
+    def __call__(self, state: "Progress") -> None:
+        now = time.monotonic()
+        if now - self._said_sec < SAY_EVERY_SEC:
+            return
+        self._said_sec = now
+        made = state.done - state.kept
+        left = (now - self._begun_sec) / made * (state.total - state.done) if made else None
+        time_left = "" if left is None else f", {left / 60:.0f} min left"
+        note(
+            f"{state.stage}: {state.done} of {state.total} recordings, {state.samples} clips, "
+            f"{state.rejected} rejected, {state.failed} failed{time_left}"
+        )

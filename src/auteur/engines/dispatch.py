@@ -1,0 +1,176 @@
+"""Hands items to workers, one at a time each, and survives those that die."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from auteur.engines.hosting import Answer, describe
+from auteur.errors import AuteurError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+ItemIn = TypeVar("ItemIn", contravariant=True)
+ResultOut = TypeVar("ResultOut", covariant=True)
+
+MOST_DEATHS = 2
+"""How many workers may die of one item, or while starting, before it is given up."""
+
+
+class Task(Protocol[ItemIn, ResultOut]):
+    """What is to be done with every item; picklable, and of a class that workers can import."""
+
+    def start(self) -> Callable[[ItemIn], ResultOut]:
+        """Loads what every item needs, once per worker; returns what makes a result of an item."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Item, Result]):
+    """What became of one item: `result` if `failure` is None."""
+
+    index: int
+    """Place of the item among the items, from 0."""
+    item: Item
+    result: Result | None
+    failure: str | None
+    """One line that says why there is no result."""
+
+
+class Engine(Protocol[Item, Result]):
+    """Applies a task to items with several workers."""
+
+    workers: int
+
+    def map(
+        self, task: Task[Item, Result], items: Iterable[Item]
+    ) -> Generator[Outcome[Item, Result], None, None]:
+        """Yields one outcome per item, in order of completion.
+
+        Items are taken from `items` only as workers get free, so it may be endless; not more than twice as
+        many are taken as there are workers. An error of the task is the failure of its item. A worker
+        that dies is replaced and its item tried once more. Workers are killed in the end, also when the
+        iterator is closed or left by an error: they keep nothing that has to be saved.
+
+        Raises:
+            AuteurError: The task could not be started: its own error, or that workers died over it.
+        """
+        ...
+
+
+class Worker(Protocol):
+    """One process or actor, running from when it is made."""
+
+    def start(self, task: Any) -> "Future[AuteurError | None]":
+        """Starts the task there."""
+        ...
+
+    def work(self, item: Any) -> "Future[Answer]":
+        """Applies the started task to one item."""
+        ...
+
+    def cause_of_death(self, error: BaseException) -> str | None:
+        """Returns how the worker died, if that is what the error means."""
+        ...
+
+    def end(self) -> None:
+        """Ends it at once, whatever it does; harmless if it is dead."""
+        ...
+
+
+@dataclass
+class _Job:
+    index: int
+    item: Any
+    deaths: int = 0
+
+
+class _Crew:
+    """The workers of one run and what each is at: a job, or None while it starts."""
+
+    def __init__(self, hire: Callable[[], Worker], task: Any) -> None:
+        self._hire, self._task = hire, task
+        self._deaths_at_start = 0
+        self.at: dict[Future[Any], tuple[Worker, _Job | None]] = {}
+        self.idle: deque[Worker] = deque()
+
+    @property
+    def size(self) -> int:
+        return len(self.at) + len(self.idle)
+
+    @property
+    def working(self) -> bool:
+        return any(job is not None for _, job in self.at.values())
+
+    def grow(self) -> None:
+        worker = self._hire()
+        self.at[worker.start(self._task)] = (worker, None)
+
+    def give(self, job: _Job) -> None:
+        worker = self.idle.popleft()
+        self.at[worker.work(job.item)] = (worker, job)
+
+    def settle(self, future: "Future[Any]") -> tuple[_Job | None, Answer | None]:
+        """Returns the job of a future that is done, and its answer; no answer: its worker died of it."""
+        worker, job = self.at.pop(future)
+        error = future.exception()
+        death = None if error is None else worker.cause_of_death(error)
+        if death is None:
+            self.idle.append(worker)
+            if job is None:
+                _raise_start(error or future.result())
+                self._deaths_at_start = 0
+                return None, None
+            return job, future.result() if error is None else Answer(failure=describe(error))
+        worker.end()
+        if job is None:
+            self._deaths_at_start += 1
+            if self._deaths_at_start >= MOST_DEATHS:
+                raise AuteurError(f"{MOST_DEATHS} workers died while they started, the last one {death}")
+            return None, None
+        job.deaths += 1
+        failed = Answer(failure=f"{job.deaths} workers died of it, the last one {death}")
+        return job, failed if job.deaths >= MOST_DEATHS else None
+
+    def end(self) -> None:
+        for worker in (*self.idle, *(worker for worker, _ in self.at.values())):
+            worker.end()
+
+
+def dispatch(
+    hire: Callable[[], Worker], workers: int, task: Any, items: Iterable[Any]
+) -> Generator[Outcome[Any, Any], None, None]:
+    """Does what `Engine.map` promises, with workers that `hire` makes.
+
+    Raises:
+        AuteurError: As `Engine.map`.
+    """
+    source = enumerate(items)
+    waiting: deque[_Job] = deque()
+    with ExitStack() as stack:
+        crew = _Crew(hire, task)
+        stack.callback(crew.end)
+        while True:
+            while len(waiting) < workers and (taken := next(source, None)) is not None:
+                waiting.append(_Job(*taken))
+            while waiting and crew.idle:
+                crew.give(waiting.popleft())
+            for _ in range(min(len(waiting), workers - crew.size)):
+                crew.grow()
+            if not waiting and not crew.working:
+                return
+            for future in wait(crew.at, return_when=FIRST_COMPLETED).done:
+                job, answer = crew.settle(future)
+                if job is not None and answer is None:
+                    waiting.appendleft(job)
+                elif job is not None and answer is not None:
+                    yield Outcome(job.index, job.item, answer.result, answer.failure)
+
+
+def _raise_start(trouble: BaseException | None) -> None:
+    if isinstance(trouble, AuteurError):
+        raise trouble
+    if trouble is not None:
+        raise AuteurError(f"the task could not be sent to a worker: {describe(trouble)}") from trouble

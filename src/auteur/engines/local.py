@@ -1,0 +1,99 @@
+"""The engine "local": one process per worker, each behind an executor of its own.
+
+An executor of many processes breaks as a whole when one of them dies, and does not say over which item. With
+one process each, a death concerns one item. One worker alone is a process too: a crash of FFmpeg, or the
+kernel's answer to too little memory, must cost an item and not the run.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Generator, Iterable
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from auteur.engines.dispatch import Outcome, dispatch
+from auteur.engines.hosting import Answer, Host
+from auteur.errors import AuteurError
+
+_EXIT_WAIT_SEC = 2.0
+
+_host = Host()
+
+
+class LocalEngine:
+    """Applies tasks in processes of this machine; see `auteur.engines.Engine`.
+
+    Processes are spawned, so a program that uses it keeps its own work under `if __name__ == "__main__":`.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(self, task: Any, items: Iterable[Any]) -> Generator[Outcome[Any, Any], None, None]:
+        """Yields one outcome per item, in order of completion; see `auteur.engines.Engine.map`."""
+        return dispatch(_LocalWorker, self.workers, task, items)
+
+
+class _LocalWorker:
+    def __init__(self) -> None:
+        self._executor = ProcessPoolExecutor(
+            max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_enter
+        )
+        self._process: BaseProcess | None = None
+
+    def start(self, task: Any) -> "Future[AuteurError | None]":
+        before = set(multiprocessing.active_children())
+        future = self._executor.submit(_start, task)  # the first submission makes the process
+        self._process = next(iter(set(multiprocessing.active_children()) - before), None)
+        return future
+
+    def work(self, item: Any) -> "Future[Answer]":
+        try:
+            return self._executor.submit(_work, item)
+        except BrokenExecutor as error:  # it died while it had nothing to do
+            failed: Future[Answer] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def cause_of_death(self, error: BaseException) -> str | None:
+        if not isinstance(error, BrokenExecutor):
+            return None
+        if self._process is None:
+            return "for an unknown reason"
+        self._process.join(_EXIT_WAIT_SEC)
+        code = self._process.exitcode
+        if code is None or code >= 0:
+            return f"with exit code {code}"
+        lack = " (too little memory?)" if -code == signal.SIGKILL else ""
+        return f"by {signal.Signals(-code).name}{lack}"
+
+    def end(self) -> None:
+        if self._process is not None and self._process.is_alive():
+            self._process.kill()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _enter() -> None:
+    """Makes the process a worker: one thread, deaf to Ctrl-C, gone when the parent is gone."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # as many workers as cores; OpenBLAS and MKL obey it too
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends the worker
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    wait([parent])
+    os._exit(1)
+
+
+def _start(task: Any) -> AuteurError | None:
+    return _host.start(task)
+
+
+def _work(item: Any) -> Answer:
+    return _host.work(item)

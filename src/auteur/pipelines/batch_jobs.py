@@ -1,0 +1,239 @@
+"""The lines of a jobs file: what each asks for, checked as `auteur generate` checks its options."""
+
+import difflib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Any, get_type_hints
+
+from auteur.errors import AuteurError, InputError, UsageError
+from auteur.expression.curve import EmotionCurve, parse_curve
+from auteur.pipelines.request import Performance
+from auteur.pipelines.settings import Settings, painting_of
+
+_MOST_LINE_CHARACTERS = 1_000_000
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video to make."""
+
+    line: int
+    """Of the jobs file, from 1."""
+    portrait: Path
+    speech: Path
+    output: PurePosixPath
+    """Below the folder of the run."""
+    asked: Performance
+    settings: Settings
+    face: int
+    """Which face of the portrait: 0 the largest."""
+
+
+@dataclass(frozen=True)
+class BadLine:
+    """A line of a jobs file that is no job."""
+
+    line: int
+    reason: str
+
+
+def read_jobs(path: Path, *, defaults: Mapping[str, Any], paints: bool) -> Iterator[Job | BadLine]:
+    """Yields what every line of a jobs file asks for, in order; blank lines are passed over.
+
+    Args:
+        path: JSONL: one object per line, with the names of `auteur generate`. Files that lines name are
+            found from the folder of this one.
+        defaults: What holds for lines that do not say otherwise, under the same names.
+        paints: Whether a denoiser will take part.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, text in enumerate(lines, start=1):
+                if text.isspace():
+                    continue
+                try:
+                    yield _job(number, text, path.parent, defaults, paints=paints)
+                except AuteurError as error:
+                    yield BadLine(number, str(error))
+    except OSError as error:
+        raise InputError(f"cannot read the jobs {str(path)!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the jobs {str(path)!r} are not text in UTF-8; save them as UTF-8") from error
+
+
+def check_keys(values: Mapping[str, Any]) -> Values:
+    """Returns values under the names of `auteur generate` with the types of the Python API.
+
+    Raises:
+        UsageError: A name is unknown or a value of the wrong kind.
+    """
+    checked: Values = {}
+    for key, value in values.items():
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose among {', '.join(_KEYS)}"
+            if key in _OF_THE_RUN:
+                hint = f"it holds for the whole run: give --{key.replace('_', '-')} on the command line"
+            raise UsageError(f"unknown key {key!r}; {hint}")
+        if value is not None:
+            checked[key] = _KEYS[key](key, value)
+    return checked
+
+
+def _job(number: int, text: str, folder: Path, defaults: Mapping[str, Any], *, paints: bool) -> Job:
+    given = {**defaults, **_parse(text)}
+    values = check_keys(given)
+    for key in ("portrait", "speech"):
+        if key not in values:
+            raise UsageError(f"the key {key!r} is missing; name a file")
+    paths = {key: folder / values.pop(key) for key in ("portrait", "speech", "track") if key in values}
+    for key, path in paths.items():
+        if not path.is_file():
+            raise InputError(f"the {key} {str(path)!r} does not exist")
+    scales = values.pop("au_scale", {}) | dict.fromkeys(values.pop("mute", []), 0.0)
+    asked = Performance(
+        action_units=values.pop("au", {}),
+        track=paths.get("track"),
+        scales=scales,
+        **{name: values.pop(name) for name in _PERFORMANCE if name in values},
+    )
+    output = values.pop("output", None) or PurePosixPath(f"{number:06d}.mp4")
+    face = values.pop("face", 0)
+    settings = Settings(**values)
+    if not paints:
+        painting_of(settings, None)
+    return Job(number, paths["portrait"], paths["speech"], output, asked, settings, face)
+
+
+def _parse(text: str) -> Values:
+    if len(text) > _MOST_LINE_CHARACTERS:
+        raise InputError(f"it has {len(text)} characters; at most {_MOST_LINE_CHARACTERS} are read")
+    try:
+        values = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+    except RecursionError as error:
+        raise InputError("it is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"it is no JSON: {error.msg} at character {error.pos + 1}") from error
+    if not isinstance(values, dict):
+        raise InputError(f'it is no JSON object; write {"{"}"portrait": …, "speech": …{"}"}')
+    return values
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Values:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise InputError(f"the key {twice!r} is there twice")
+    return values
+
+
+def _refuse(constant: str) -> None:
+    raise InputError(f"{constant} is no number")
+
+
+def _wrong(key: str, value: Any, wanted: str) -> UsageError:
+    return UsageError(f"{key} is {json.dumps(value, ensure_ascii=False)[:80]}; it must be {wanted}")
+
+
+def _text(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise _wrong(key, value, "text")
+    return value
+
+
+def _number(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(key, value, "a number")
+    return value
+
+
+def _whole(key: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong(key, value, "a whole number")
+    return value
+
+
+def _truth(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(key, value, "true or false")
+    return value
+
+
+def _rate(key: str, value: Any) -> Fraction:
+    """A float counts as the decimal it prints as, text may be a fraction."""
+    try:
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        pass
+    raise _wrong(key, value, 'a number such as 25 or "30000/1001"')
+
+
+def _intensities(key: str, value: Any) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise _wrong(key, value, 'an object such as {"AU12": 0.6}')
+    return {name: _number(f"{key} {name}", one) for name, one in value.items()}
+
+
+def _names(key: str, value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise _wrong(key, value, 'a list such as ["AU4"]')
+    return [_text(key, one) for one in value]
+
+
+def _output(key: str, value: Any) -> PurePosixPath:
+    path = PurePosixPath(_text(key, value))
+    if path.is_absolute() or ".." in path.parts or not path.name:
+        raise _wrong(key, value, "a path inside the folder of the run, such as anna/01.mp4")
+    if path.suffix.lower() != ".mp4":
+        raise _wrong(key, value, "a name that ends in .mp4")
+    return path
+
+
+def _curve(key: str, value: Any) -> EmotionCurve:
+    return parse_curve(_text(key, value))
+
+
+_BY_TYPE: dict[Any, Callable[[str, Any], Any]] = {
+    str: _text,
+    str | None: _text,
+    int: _whole,
+    int | None: _whole,
+    float: _number,
+    float | None: _number,
+    bool: _truth,
+    Fraction: _rate,
+    EmotionCurve | None: _curve,
+}
+
+
+def _plain_fields(kind: type) -> dict[str, Callable[[str, Any], Any]]:
+    """Returns how to read the fields of a dataclass that a single JSON value can fill."""
+    hints = get_type_hints(kind)
+    return {one.name: _BY_TYPE[hints[one.name]] for one in fields(kind) if hints[one.name] in _BY_TYPE}
+
+
+_PERFORMANCE = _plain_fields(Performance)
+
+_KEYS: dict[str, Callable[[str, Any], Any]] = {
+    "portrait": _text,
+    "speech": _text,
+    "output": _output,
+    **_PERFORMANCE,
+    "au": _intensities,
+    "track": _text,
+    "au_scale": _intensities,
+    "mute": _names,
+    "face": _whole,
+    **_plain_fields(Settings),
+}
+
+_OF_THE_RUN = ("preset", "device", "overwrite", "engine", "workers")

@@ -1,0 +1,133 @@
+"""What a batch remembers between runs: one line per job begun, made or failed, in its folder."""
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, Self
+
+from auteur.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # no such lock on Windows: there two runs in one folder are the user's affair
+    fcntl = None
+
+RESULTS = "results.jsonl"
+
+_PART = re.compile(r"\.[0-9a-f]{12}\.part(\.[a-z0-9]+)?")
+_CLOSED = -1
+_STATES = ("begun", "made", "failed")
+
+
+class Results:
+    """The file `results.jsonl` of a folder, held by one run at a time; lines are only ever added.
+
+    A line says {"state": "begun" | "made" | "failed", "output": …, "job": …} and more for people. The last
+    line may be torn by a crash; it counts for nothing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / RESULTS
+        self._file = _CLOSED
+        self._last: dict[str, tuple[str, str]] = {}
+
+    def __enter__(self) -> Self:
+        """Opens and reads the file.
+
+        Raises:
+            InputError: Another run holds it, it is damaged, or it cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self._lock(self._file)
+            self._read()
+        except OSError as error:
+            self._close()
+            raise InputError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
+        except InputError:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        unused = os.fstat(self._file).st_size == 0
+        self._close()
+        if unused:  # such as for a jobs file with bad lines
+            with suppress(OSError):
+                self.path.unlink()
+                self.folder.rmdir()
+
+    def is_made(self, output: PurePosixPath, job: str) -> bool:
+        """Returns whether this very job has made the file that is there."""
+        return self._last.get(str(output)) == ("made", job) and (self.folder / output).is_file()
+
+    def is_ours(self, output: PurePosixPath, job: str) -> bool:
+        """Returns whether a file at `output` can only come from a run of this very job that was killed."""
+        return self._last.get(str(output)) == ("begun", job)
+
+    def add(self, state: str, output: PurePosixPath, job: str, **more: Any) -> None:
+        """Adds one line, on disk when this returns.
+
+        Raises:
+            InputError: It cannot be written, such as for want of space.
+        """
+        line = json.dumps({"state": state, "output": str(output), "job": job, **more}, ensure_ascii=False)
+        try:
+            content = f"{line}\n".encode()
+            if os.write(self._file, content) < len(content):
+                raise InputError(f"cannot write {str(self.path)!r}: no space left")
+            os.fsync(self._file)
+        except OSError as error:
+            raise InputError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
+        self._last[str(output)] = (state, job)
+
+    def _read(self) -> None:
+        content = self.path.read_bytes()
+        whole, _, torn = content.rpartition(b"\n")
+        for number, line in enumerate(whole.split(b"\n"), start=1):
+            if not line:
+                continue
+            try:
+                said = json.loads(line)
+                state, output, job = said["state"], said["output"], said["job"]
+                if state not in _STATES or not isinstance(output, str) or not isinstance(job, str):
+                    raise ValueError
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise InputError(
+                    f"line {number} of {str(self.path)!r} is damaged; remove it, and its video is made again "
+                    "with --overwrite"
+                ) from error
+            self._last[output] = (state, job)
+        if torn:
+            os.ftruncate(self._file, len(content) - len(torn))
+
+    def _lock(self, file: int) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"another run is writing into {str(self.folder)!r}; wait for it, or name another folder"
+            ) from error
+
+    def _close(self) -> None:
+        if self._file != _CLOSED:
+            os.close(self._file)  # which also gives the lock back
+            self._file = _CLOSED
+
+
+def remove_parts(folders: Iterable[Path]) -> None:
+    """Removes half-written files that killed workers left in these folders."""
+    for folder in folders:
+        for path in folder.glob(".*.part*"):
+            if _PART.fullmatch(path.name):
+                with suppress(OSError):
+                    path.unlink()

@@ -1,1 +1,0 @@
-from auteur.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder, write_clip  # noqa

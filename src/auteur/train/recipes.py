@@ -1,0 +1,261 @@
+"""Every recipe by name: what it trains, on what, and how to try it.
+
+This table imports no recipe, so that it can be listed at once.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from auteur.errors import InputError, UsageError
+from auteur.train.settings import built, settings, text_of, words_of
+
+Needs = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One row of the table."""
+
+    sentence: str
+    """What it trains."""
+    module: str
+    """In `auteur.train`; holds `train` unless `function` says otherwise."""
+    config: str
+    """Name of the dataclass of its settings."""
+    data: str
+    """Where its data come from."""
+    smoke: str
+    """Function in `auteur.train.smoke` that makes look-alike data and small settings: "file:function"."""
+    function: str = "train"
+    writes_folder: bool = False
+    """Whether it writes a folder rather than one weights file."""
+    preset: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Settings that belong to the name."""
+    extra: str = ""
+    """Extra that it needs beyond the core."""
+
+
+_TRACKS = "python -m auteur.data.motion_tracks writes the tracks, from labels of auteur.data.face_teacher"
+_LABELS = "python -m auteur.data.face_teacher labels clips and photographs with MediaPipe"
+_PERFORMANCES = "python -m auteur.data.performances, emotion_units and emotional_speech write them"
+_CLIPS = "clips of auteur.data.denoiser_clips: frames with the conditions that go with them"
+
+RECIPES: dict[str, Recipe] = {
+    "detector": Recipe(
+        "Finds faces in pictures: mosaics of labelled scenes.",
+        "detector", "DetectorRecipe", _LABELS, "faces:detector", extra="train",
+    ),
+    "landmarker": Recipe(
+        "Reads 478 landmarks and 52 blendshapes off a crop, taught by MediaPipe and by moved faces.",
+        "landmarker", "LandmarkerRecipe", _LABELS, "faces:landmarker", extra="train",
+    ),
+    "speech-encoder": Recipe(
+        "Hears phones and what the mouth does for them, whoever speaks in whatever room.",
+        "speech_encoder", "SpeechEncoderRecipe", "python -m auteur.data.speech.build",
+        "speech:speech_encoder",
+    ),
+    "speech-lips": Recipe(
+        "Teaches the speech encoder to expect the lips of real video, and keeps its phones.",
+        "speech_lips", "SpeechLipsRecipe", f"as speech-encoder; {_TRACKS}", "speech:speech_lips",
+    ),
+    "motion": Recipe(
+        "Paper C's variational motion generator: speech and Action Units to facial motion.",
+        "motion", "MotionRecipe", _TRACKS, "tracks:motion",
+    ),
+    "au-basis": Recipe(
+        "Fits the displacement that goes with each Action Unit.",
+        "au_basis", "AUBasisRecipe", _TRACKS, "tracks:au_basis",
+    ),
+    "habits": Recipe(
+        "Measures how heads move, eyes blink and gaze wanders while people talk.",
+        "habits", "HabitsRecipe", _TRACKS, "tracks:habits",
+    ),
+    "denoiser": Recipe(
+        "The diffusion synthesiser of papers A, B and C, in the phases of its preset.",
+        "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:denoiser", writes_folder=True, extra="full",
+    ),
+    "au-adapter": Recipe(
+        "Paper A's Action Unit plug on a trained base: the denoiser recipe with its auhead preset.",
+        "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:au_adapter", writes_folder=True,
+        preset={"preset": "auhead"}, extra="full",
+    ),
+    "denoiser-distill": Recipe(
+        "Few-step students of a trained denoiser, by progressive distillation.",
+        "denoiser_distill", "DistillRecipe", _CLIPS, "diffusion:distill", function="main", writes_folder=True,
+        extra="full",
+    ),
+    "listener": Recipe(
+        "The ear of the compact audio-language model: five voters that hear an emotion.",
+        "listener", "ListenerRecipe", "python -m auteur.data.emotional_speech", "performances:listener",
+        writes_folder=True,
+    ),
+    "audio-lm": Recipe(
+        "Paper A's first stage, compact: speech to an emotion, then Action Units as text.",
+        "audio_lm", "AudioLMRecipe", _PERFORMANCES, "performances:audio_lm",
+    ),
+    "audio-lm-lora": Recipe(
+        "Paper A's first stage at full size: LoRA on a published audio-language model.",
+        "audio_lm_lora", "LoRARecipe", "a CSV of recordings, tracks of `auteur track` and emotions",
+        "language:audio_lm_lora", writes_folder=True, extra="full",
+    ),
+    "regressor": Recipe(
+        "The control for paper A: the same data, Action Units as numbers.",
+        "regressor", "RegressorRecipe", _PERFORMANCES, "performances:regressor",
+    ),
+    "expression-space": Recipe(
+        "Fits the compact expression vectors of paper B.",
+        "expression_space", "ExpressionSpaceRecipe", f"{_TRACKS}; photographs; ICT-FaceKit",
+        "expression:space",
+    ),
+    "expression-generator": Recipe(
+        "Paper B's expression generator against its two discriminators.",
+        "expression_generator", "ExpressionGeneratorRecipe", f"{_TRACKS}; or DECA's vectors",
+        "expression:generator",
+    ),
+    "emotion-classifier": Recipe(
+        "A judge of emotions in photographs that shares nothing with what it judges.",
+        "emotion_classifier", "EmotionClassifierRecipe", _LABELS, "expression:classifier",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SmokeReport:
+    """How a recipe did on look-alike data."""
+
+    first_loss: float
+    last_loss: float
+    seconds: float
+    files: tuple[str, ...]
+    """What it wrote."""
+
+
+def recipe_named(name: str) -> Recipe:
+    """Returns a recipe.
+
+    Raises:
+        UsageError: There is none of that name; the nearest is suggested.
+    """
+    import difflib
+
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name.replace("_", "-"), RECIPES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(RECIPES)}"
+        raise UsageError(f"there is no recipe {name!r}; {hint}")
+    return RECIPES[name]
+
+
+def config_class(name: str) -> type:
+    """Returns the dataclass of a recipe's settings.
+
+    Raises:
+        UsageError: There is no such recipe, or a package that it needs is missing.
+    """
+    recipe = recipe_named(name)
+    try:
+        return getattr(import_module(f"auteur.train.{recipe.module}"), recipe.config)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("auteur"):
+            raise
+        raise _missing(name, recipe, error) from error
+
+
+def train(name: str, pairs: Sequence[str], out: Path) -> dict[str, Any]:
+    """Runs a recipe into the folder `out` and returns what it reports.
+
+    Raises:
+        UsageError: A setting is wrong.
+        InputError: Data or checkpoints cannot be used.
+        DivergedError: The loss became NaN.
+    """
+    recipe, kind = recipe_named(name), config_class(name)
+    result = out if recipe.writes_folder else out / f"{name.replace('-', '_')}.safetensors"
+    config = built(kind, pairs, {**recipe.preset, "out": result})
+    out.mkdir(parents=True, exist_ok=True)
+    report = _run(recipe, config)
+    seen = asdict(report) if is_dataclass(report) and not isinstance(report, type) else {}
+    return {"recipe": name, "out": str(result), **seen}
+
+
+def smoke(name: str, folder: Path | None = None) -> SmokeReport:
+    """Runs a recipe on look-alike data made in `folder` (a temporary one unless given), for seconds.
+
+    Raises:
+        UsageError: A package that it needs is missing.
+    """
+    recipe = recipe_named(name)
+    config_class(name)
+    place = Path(tempfile.mkdtemp(prefix="auteur-smoke-")) if folder is None else folder
+    started = time.monotonic()
+    try:
+        file, function = recipe.smoke.split(":")
+        try:
+            trial = getattr(import_module(f"auteur.train.smoke.{file}"), function)(place)
+        except ModuleNotFoundError as error:
+            raise _missing(name, recipe, error) from error
+        _run(recipe, trial.recipe)
+        first, last = trial.losses()
+        written = sorted(str(p.relative_to(trial.recipe.out.parent)) for p in _written(trial.recipe.out))
+        return SmokeReport(first, last, round(time.monotonic() - started, 2), tuple(written))
+    finally:
+        if folder is None:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _written(out: Path) -> list[Path]:
+    return [out] if out.is_file() else [path for path in out.glob("*") if path.is_file()]
+
+
+def _run(recipe: Recipe, config: Any) -> Any:
+    function = getattr(import_module(f"auteur.train.{recipe.module}"), recipe.function)
+    try:
+        return function(config)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"there is no {str(error.filename)!r}; data: {recipe.data}") from error
+
+
+def _missing(name: str, recipe: Recipe, error: ModuleNotFoundError) -> UsageError:
+    extra = recipe.extra or "train"
+    return UsageError(f"{name} needs {error.name}; run: pip install 'auteur-face[{extra}]'")
+
+
+def listing() -> str:
+    """Returns one recipe per line."""
+    width = max(map(len, RECIPES))
+    return "\n".join(f"{name:<{width}}  {recipe.sentence}" for name, recipe in RECIPES.items())
+
+
+def page(name: str) -> str:
+    """Returns what `auteur train NAME --help` says."""
+    recipe, kind = recipe_named(name), config_class(name)
+    every = [one for one in settings(kind) if one.name not in ("out", "smoke")]
+    needed = [one for one in every if one.is_required]
+    told = " ".join(f"{one.name}={one.name.rsplit('.', 1)[-1].upper()}" for one in needed)
+    given = f" --set {told}" if told else ""
+    lines = [
+        f"auteur train {name}{given} --out DIR",
+        "",
+        recipe.sentence,
+        f"Data: {recipe.data}.",
+        "",
+        f"  auteur train {name} --smoke                 try it in seconds, on made-up data",
+        f"  auteur train {name}{given} --out DIR",
+        f"  accelerate launch -m auteur.cli train {name}{given} --out DIR",
+        "",
+        "A run that was broken off goes on when the same command is given again.",
+        "",
+        "Settings, for --set NAME=VALUE:",
+    ]
+    for one in every:
+        value = recipe.preset.get(one.name, one.default)
+        shown = f"must be given; {words_of(one.kind)}" if one.is_required else f"{text_of(value)}"
+        lines.append(f"  {one.name} ({shown})")
+        if one.explanation:
+            lines.append(f"      {one.explanation}")
+    return "\n".join(lines)

@@ -1,0 +1,74 @@
+"""The denoiser's recipes on clips made of nothing (`auteur.train.denoiser_smoke`)."""
+
+from pathlib import Path
+
+import torch
+
+from auteur.data.denoiser_clips import write_clip
+from auteur.synthesis.denoiser.builder import build_denoiser
+from auteur.synthesis.denoiser.presets import preset
+from auteur.synthesis.denoiser.storage import save_denoiser
+from auteur.synthesis.noise import step_generator
+from auteur.train.denoiser import DenoiserRecipe
+from auteur.train.denoiser_distill import DistillRecipe
+from auteur.train.denoiser_smoke import SmokeClips, shrunk
+from auteur.train.smoke.trial import Trial, people
+
+
+def denoiser(folder: Path) -> Trial:
+    """The compact denoiser, both phases."""
+    return _trial(folder, "compact", 24)
+
+
+def au_adapter(folder: Path) -> Trial:
+    """Action Units on a base that knows nothing yet."""
+    return _trial(folder, "auhead", 24)
+
+
+def _trial(folder: Path, name: str, steps: int) -> Trial:
+    recipe = DenoiserRecipe(
+        out=folder / "run",
+        preset=name,
+        steps=(steps, 2),
+        batch_size=(4, 2),
+        learning_rate=3e-3,
+        warm_up_steps=2,
+        average_decay=0.9,
+        save_every=steps,
+        log_every=1,
+        smoke=True,
+    )
+    return Trial(recipe)
+
+
+def distill(folder: Path) -> Trial:
+    """A student of two steps from a teacher of four."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = shrunk(preset("compact").config)
+    save_denoiser(build_denoiser(config, seed=1), folder / "teacher.safetensors")
+    clips, made = folder / "clips", SmokeClips(config)
+    clips.mkdir()
+    from auteur.data.splits import is_held_out
+
+    for number, person in enumerate(people(lambda name: not is_held_out(name), 3)):
+        batch = made.batch(1, 12, step_generator(0, str(number)))
+        given = {
+            name: value for name, value in vars(batch.conditions).items() if isinstance(value, torch.Tensor)
+        }
+        tensors = {name: value[0] for name, value in given.items() if name != "past"}
+        write_clip(clips / f"{person}.safetensors", {"clean": batch.clean[0], **tensors}, person=person)
+    recipe = DistillRecipe(
+        teacher=folder / "teacher.safetensors",
+        clips=clips,
+        out=folder / "student",
+        teacher_steps=4,
+        student_steps=2,
+        steps=24,
+        rows=2,
+        frames=4,
+        learning_rate=3e-3,
+        warm_up_steps=2,
+        average_decay=0.9,
+        log_every=1,
+    )
+    return Trial(recipe)

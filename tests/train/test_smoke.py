@@ -1,0 +1,39 @@
+"""Every recipe runs on look-alike data, in seconds, through its own classes, and learns."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from auteur.train import recipes
+
+NEEDS = {
+    "detector": ("cv2",),
+    "landmarker": ("cv2",),
+    "denoiser": ("diffusers", "accelerate"),
+    "au-adapter": ("diffusers", "accelerate"),
+    "denoiser-distill": ("diffusers", "accelerate"),
+    "audio-lm-lora": ("transformers", "peft"),
+}
+"""What a recipe needs beyond the core."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_it_learns(name: str, tmp_path: Path):
+    for package in NEEDS.get(name, ()):
+        pytest.importorskip(package, reason="an extra")
+    report = recipes.smoke(name, tmp_path / "run")
+    assert report.last_loss < report.first_loss, name
+    assert any(file.endswith((".safetensors", ".npz")) for file in report.files)
+    assert not list(tmp_path.rglob(".*.part*"))
+
+
+def test_nothing_is_left_of_a_trial_without_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes.tempfile, "tempdir", str(tmp_path))
+    recipes.smoke("emotion-classifier")
+    assert not list(tmp_path.iterdir())
