@@ -147,11 +147,11 @@ def cpu_sec(work: Callable[[], object], *, repeat: int = 1) -> float:
     return (time.process_time() - started) / repeat
 
 
-def generation_cost(portrait: Path, speech: Path) -> tuple[Cost, float]:
+def generation_cost(portrait: Path, speech: Path, preset: str) -> tuple[Cost, float]:
     """Returns the cost of generating a video, and the CPU seconds of loading the models."""
     torch.set_num_threads(1)
-    loading = cpu_sec(lambda: TalkingHead.from_pretrained("compact"))
-    head = TalkingHead.from_pretrained("compact")
+    loading = cpu_sec(lambda: TalkingHead.from_pretrained(preset))
+    head = TalkingHead.from_pretrained(preset)
     asked, settings = Performance(emotion="happy", intensity=0.6), Settings(seed=1)
     video = head.perform(portrait, speech, asked, settings)  # also warms up
     seconds = float(Fraction(video.frame_count) / settings.fps)
@@ -168,7 +168,7 @@ def generation_cost(portrait: Path, speech: Path) -> tuple[Cost, float]:
     per_second = {
         "speech and motion": listening / (seconds - 0.5),
         "landmarks": moving / seconds,
-        "warp": (frames - moving) / seconds,
+        "warp and paint": (frames - moving) / seconds,
         "encode and write": (saving - frames) / seconds,
     }
     read = (portrait.stat().st_size + speech.stat().st_size) / seconds
@@ -203,7 +203,7 @@ def preparation_cost(corpus: Path, kind: str) -> Cost:
     return Cost(stages, {}, read, written / seconds, after.ru_maxrss * 1024)
 
 
-def videos_per_minute(portrait: Path, speech: Path, *, workers: int, jobs: int) -> float:
+def videos_per_minute(portrait: Path, speech: Path, *, preset: str, workers: int, jobs: int) -> float:
     """Returns how many videos a minute come out of a batch, once every worker has made its first."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -212,7 +212,7 @@ def videos_per_minute(portrait: Path, speech: Path, *, workers: int, jobs: int) 
         lines = [json.dumps(line | {"seed": seed}) for seed in range(jobs)]
         (folder / "jobs.jsonl").write_text("\n".join(lines), encoding="utf-8")
         ended: list[float] = []
-        with Batch(folder / "jobs.jsonl", folder / "out").planned() as plan:
+        with Batch(folder / "jobs.jsonl", folder / "out", preset=preset).planned() as plan:
             report = plan.run(
                 make_engine("local", workers), on_job=lambda _: ended.append(time.perf_counter())
             )
@@ -266,11 +266,11 @@ def measure(options: "ScaleOptions") -> Measured:
     if options.corpus is not None:  # first: the largest child so far is then its worker
         measured.costs["prepare"] = preparation_cost(options.corpus, options.kind)
         store(measured, options.out)
-    measured.costs["generate"], measured.loading_cpu_sec = generation_cost(portrait, speech)
+    measured.costs["generate"], measured.loading_cpu_sec = generation_cost(portrait, speech, options.preset)
     store(measured, options.out)
     measured.dispatches_per_second = dispatches_per_second()
     for workers in options.workers:
-        rate = videos_per_minute(portrait, speech, workers=workers, jobs=options.jobs)
+        rate = videos_per_minute(portrait, speech, preset=options.preset, workers=workers, jobs=options.jobs)
         measured.videos_per_minute[workers] = rate
         store(measured, options.out)
     return measured
@@ -338,6 +338,8 @@ class ScaleOptions:
     corpus: Path | None = None
     """A corpus as `auteur prepare` takes it; without one, preparation is left out."""
     kind: str = "folder"
+    preset: str = "warp"
+    """Of the videos."""
     workers: tuple[int, ...] = (1, 2)
     jobs: int = 24
     """Of the runs that measure the speed-up."""

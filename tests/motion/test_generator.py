@@ -131,3 +131,13 @@ def test_expert_learns_from_its_own_loss_only():
     assert all(p.grad is None for p in expert.parameters())
     expert.loss(speech, mouth.detach()).backward()
     assert all(p.grad is not None for p in expert.parameters())
+
+
+def test_long_speech_is_coded_piece_by_piece_as_in_one(monkeypatch):
+    model = shaken(MotionGenerator(TINY)).eval()
+    speech = torch.randn(1, 23, TINY.speech_features, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole = model._speech_code_of(speech)
+        for step in (1, 5, 23, 40):
+            monkeypatch.setattr("auteur.motion.generator._CODED_AT_ONCE", step)
+            assert torch.allclose(model._speech_code_of(speech), whole, atol=1e-5)

@@ -27,6 +27,7 @@ def test_two_processes_agree(tmp_path: Path):
         [*command, str(script), str(out)],
         env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
         capture_output=True,
+        timeout=300,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]

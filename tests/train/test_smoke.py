@@ -10,6 +10,7 @@ from auteur.train import recipes
 NEEDS = {
     "detector": ("cv2",),
     "landmarker": ("cv2",),
+    "face-identity": ("cv2",),
     "denoiser": ("diffusers", "accelerate"),
     "au-adapter": ("diffusers", "accelerate"),
     "denoiser-distill": ("diffusers", "accelerate"),

@@ -17,6 +17,10 @@ from torch import Tensor, nn
 from auteur.motion.layers import DilatedConvolutions, FlowPrior
 from auteur.motion.noise import frame_noise
 
+_CODED_AT_ONCE = 4096
+_CODE_REACH = 2
+"""Frames that the speech code looks to either side."""
+
 MESH_POINTS = 478
 
 
@@ -158,13 +162,23 @@ class MotionGenerator(nn.Module):
         batch, frames = given.shape[:2]
         a, u = (null.expand(batch, -1, frames) for null in (self.no_speech, self.no_aus))
         if speech is not None:
-            normal = (speech - self.speech_mean) / self.speech_deviation
-            code = self.speech_code(normal.transpose(1, 2))
+            code = self._speech_code_of(speech)
             a = code if drop_speech is None else torch.where(drop_speech[:, None, None], a, code)
         if aus is not None:
             code = self.au_code(aus).transpose(1, 2)
             u = code if drop_aus is None else torch.where(drop_aus[:, None, None], u, code)
         return torch.cat([a, u], dim=1)
+
+    def _speech_code_of(self, speech: Tensor) -> Tensor:
+        """[B, T, S] → [B, code, T]; outside training piece by piece, so that memory does not grow with it."""
+        step = speech.shape[1] if self.training else _CODED_AT_ONCE
+        pieces: list[Tensor] = []
+        for first in range(0, speech.shape[1], step):
+            start = max(first - _CODE_REACH, 0)
+            piece = speech[:, start : first + step + _CODE_REACH]
+            normal = (piece - self.speech_mean) / self.speech_deviation
+            pieces.append(self.speech_code(normal.transpose(1, 2))[..., first - start :][..., :step])
+        return torch.cat(pieces, dim=2)
 
     def encode(self, coefficients: Tensor, condition: Tensor) -> Posterior:
         """Returns q(z_t | L_t, c_t) = N(mu_t, diag(exp(sigma_t))^2) of motion [B, T, K] (C, stage 1)."""

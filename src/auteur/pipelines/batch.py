@@ -225,9 +225,11 @@ class _Digests:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _of_preset(self, preset: str) -> Any:
-        path = Path(preset)
+        path = denoiser_path(preset, None)
+        if path is None:
+            return preset
         if path.is_file():
-            return self._hash(path)
+            return [preset, self._hash(path)]
         if path.is_dir():  # of the papers' size: gigabytes
             return sorted((str(one.relative_to(path)), one.stat().st_size) for one in path.rglob("*.*"))
         return preset

@@ -33,7 +33,7 @@ def load_painter(
     speech: SpeechFeatures,
     device: str | None = None,
     size_px: int | None = None,
-    views: tuple[str, ...] = (),
+    every: int = 1,
 ) -> Painter:
     """Returns the denoiser of a file, or of a folder of the papers' size, with what it needs around it.
 
@@ -43,7 +43,7 @@ def load_painter(
         speech: The compact speech encoder, for models that listen to it.
         device: "cpu" or "cuda"; None: CUDA where there is one. A folder needs CUDA unless "cpu" is said.
         size_px: Side of the square it paints; None: what it learned, 512 in latents.
-        views: Which of its views it paints; (): all.
+        every: See `Painter`.
 
     Raises:
         UsageError: There is no such device, or a library is missing; the message says what to install.
@@ -65,7 +65,7 @@ def load_painter(
             size_px or denoiser.config.sample_px or PRESETS["compact"].height_px,
             denoiser.config.size_multiple,
         ),
-        views=views,
+        every=every,
         speech=_fitting(speech, denoiser.config, path),
         version=provenance.hash_file(path)[:12],
     )

@@ -27,7 +27,6 @@ from auteur.pipelines.pasting import LIP_MARGIN, LIPS, Square, eye_distance, hol
 from auteur.pipelines.structure import action_units_to_landmarks, draw_landmarks, drawing_frame
 from auteur.signals import AUTrack, LandmarkTrack
 from auteur.speech.features import SpeechFeatures
-from auteur.synthesis.conditioners.audio import windows_around
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.full.image_encoder import PortraitEncoder
@@ -64,8 +63,9 @@ class Painter:
     speech: SpeechFeatures | None = None
     version: str = ""
     """Start of the hash of its file."""
-    views: tuple[str, ...] = ()
-    """Which of the model's views it paints; (): all."""
+    every: int = 1
+    """2 paints every second frame of a video and goes over from change to change in between; for models that
+    are given the warped portrait."""
 
     @property
     def side(self) -> int:
@@ -139,11 +139,12 @@ class Painting:
         self._numbers = None
         if self._config.au is not None and asked is not None and self._config.au.form == "sequence":
             self._numbers = _sequence(asked, self._config.au.action_units)
-        self._views: tuple[str | None, ...] = painter.views or self._config.views or (None,)
+        self._views: tuple[str | None, ...] = self._config.views or (None,)
         whole = _square(landmarks, portrait, is_whole=self._config.warped is None)
         self._whole = Square(whole, painter.size_px, portrait.shape[2], portrait.shape[1])
         self._still = self._still_conditions(portrait)
-        self._shown = _Shown(torch.zeros(0), torch.zeros(0), [])
+        self._shown = _Shown(torch.zeros(0), torch.zeros(0), [], [])
+        self._last: Tensor | None = None
 
     def frames(
         self,
@@ -167,12 +168,16 @@ class Painting:
             UsageError: Memory does not suffice; the message says what to lower.
         """
         shape = (self._config.channels, self._painter.side, self._painter.side)
+        numbers = sorted({*range(0, count, self._painter.every), count - 1})
+        self._last = None
 
         def conditions(first: int, stop: int) -> Conditions:
-            return self.conditions(landmarks(first, stop), first)
+            start = numbers[first - 1] + 1 if first else 0
+            track = landmarks(start, numbers[stop - 1] + 1)
+            return self.conditions(track, start, picks=[number - start for number in numbers[first:stop]])
 
         video = Video(
-            frames=count,
+            frames=len(numbers),
             shape=shape,
             seeds=(seed,) * len(self._views),
             noise_common=self._config.noise_common,
@@ -188,30 +193,40 @@ class Painting:
         for piece in pieces:
             with explained_memory(settings, shape), torch.inference_mode():
                 made = self._decoded(piece.frames).float().cpu()
-                finished = [self._finish(index, made[:, index]) for index in range(made.shape[1])]
+                finished = list(self._finished(made))
             yield from finished
 
-    def conditions(self, track: LandmarkTrack, first: int) -> Conditions:
-        """Returns the conditions of the frames from `first` on that have these landmarks; a row per view."""
+    def conditions(
+        self, track: LandmarkTrack, first: int, *, picks: Sequence[int] | None = None
+    ) -> Conditions:
+        """Returns the conditions of frames that have these landmarks; a row per view.
+
+        Args:
+            track: Landmarks of the frames from `first` on.
+            first: Number of the first.
+            picks: Which of them are painted, by their place in the track; None: all.
+        """
         config, values = self._config, np.array(track.values)
         rows, targets = len(self._views), torch.from_numpy(values)
         warped = self._warper.render(targets)
         moved = torch.stack([self._warper.mesh(one).landmarks for one in targets.float()])
-        self._shown = shown = _Shown(warped, moved, [self._squares(moved, view) for view in self._views])
+        picks = list(range(len(values)) if picks is None else picks)
+        self._shown = _Shown(warped, moved, [self._squares(moved, view) for view in self._views], picks)
+        moved, numbers = moved[picks], first + np.array(picks)
         given: dict[str, Tensor] = {}
         if config.warped is not None:
             given["warped"] = torch.stack([self._warped_condition(row) for row in range(rows)])
         if config.landmarks is not None:
-            frames = [[square.frame for square in row] for row in shown.squares]
+            frames = [[row[pick].frame for pick in picks] for row in self._shown.squares]
             given["landmarks"] = torch.stack([self._drawn(moved.numpy(), row) for row in frames])
         if self._asked is not None and config.au is not None:
-            given["au"] = _for_each(rows, self._action_units(first, len(values), config.au.margin))
+            given["au"] = _for_each(rows, self._action_units(numbers, config.au.margin))
         if config.expression is not None:
             given["expression"] = _for_each(rows, self._expression(moved.numpy()))
         if config.audio is not None and self._heard is not None:
-            given["audio"] = _for_each(rows, self._speech(first, len(values), config.audio.window))
+            given["audio"] = _for_each(rows, self._speech(numbers, config.audio.window))
             if config.audio.by_region:
-                given["regions"] = self._regions().expand(rows, len(values), -1, -1, -1)
+                given["regions"] = self._regions().expand(rows, len(picks), -1, -1, -1)
         margin = config.au.margin if "au" in given and config.au is not None else 0
         moving: dict[str, Any] = {
             name: value.to(self._painter.denoiser.device) for name, value in given.items()
@@ -248,14 +263,15 @@ class Painting:
     def _warped_condition(self, row: int) -> Tensor:
         """[F, C + 1, H, W]: the warp, and 0 where it guesses: beyond the picture and in openings."""
         shown, size = self._shown, self._painter.size_px
-        pictures = torch.stack(
-            [square.cut(picture) for square, picture in zip(shown.squares[row], shown.warped, strict=True)]
-        )
+        pictures: list[Tensor] = []
         valid: list[Tensor] = []
-        for square, points in zip(shown.squares[row], shown.moved.numpy(), strict=True):
-            square_px = torch.from_numpy(crops.apply(square.frame.matrix(size), points[:, :2])).float()
-            valid.append(square.in_picture * (1 - holes(square_px, square.own_pixels)))
-        encoded = self._encoded(2 * pictures[None] - 1)[0]
+        for pick in shown.picks:
+            square = shown.squares[row][pick]
+            points = crops.apply(square.frame.matrix(size), shown.moved[pick, :, :2].numpy())
+            pictures.append(square.cut(shown.warped[pick]))
+            opening = holes(torch.from_numpy(points).float(), square.own_pixels)
+            valid.append(square.in_picture * (1 - opening))
+        encoded = self._encoded(2 * torch.stack(pictures)[None] - 1)[0]
         sides = (encoded.shape[-2], encoded.shape[-1])
         mask = functional.adaptive_avg_pool2d(torch.stack(valid)[:, None], sides)
         return torch.cat([encoded.cpu().float(), mask], dim=1)
@@ -272,10 +288,11 @@ class Painting:
         """Vectors [F, E] of what the landmarks show, whatever made them move."""
         return torch.from_numpy(self._space.of_unknown_people(without_pose(landmarks)).astype(np.float32))
 
-    def _action_units(self, first: int, count: int, margin: int) -> Tensor:
-        """Numbers [F + 2 margin, A] or drawings; the first and the last frame stand for what lies beyond."""
+    def _action_units(self, numbers: NDArray[np.integer], margin: int) -> Tensor:
+        """Of frames [F]: numbers [F + 2 margin, A] or drawings; what lies beyond the video is as its ends."""
         assert self._asked is not None and self._config.au is not None  # noqa: S101 - for the type checker
-        rows = np.clip(np.arange(first - margin, first + count + margin), 0, self._asked.frames - 1)
+        before, after = numbers[0] - np.arange(margin, 0, -1), numbers[-1] + np.arange(1, margin + 1)
+        rows = np.clip(np.concatenate([before, numbers, after]), 0, self._asked.frames - 1)
         if self._numbers is not None:
             return self._numbers[rows]
         moved = action_units_to_landmarks(
@@ -284,10 +301,11 @@ class Painting:
         form = "mesh" if self._config.au.form == "mesh" else "lines"
         return draw_landmarks(moved, self._whole.frame, form=form, size_px=self._painter.size_px)
 
-    def _speech(self, first: int, count: int, window: int) -> Tensor:
+    def _speech(self, numbers: NDArray[np.integer], window: int) -> Tensor:
+        """What is heard around frames [F], [F, window, D]."""
         assert self._heard is not None  # noqa: S101 - for the type checker
-        around = torch.arange(first - window // 2, first + count + window // 2).clamp(0, len(self._heard) - 1)
-        return windows_around(self._heard[around], window)[window // 2 : window // 2 + count]
+        around = torch.from_numpy(numbers)[:, None] + torch.arange(window) - window // 2
+        return self._heard[around.clamp(0, len(self._heard) - 1)]
 
     def _regions(self) -> Tensor:
         """Where the audio may act, [1, 1, 3, side, side]: beyond the face, on it, on the lips (Hallo)."""
@@ -307,20 +325,36 @@ class Painting:
         latents = self._painter.latents
         return sample.clamp(-1, 1) if latents is None else latents.decode(sample)
 
-    def _finish(self, index: int, painted: Tensor) -> Frames:
-        """The full-size frame of painted squares [views, 3, S, S] in [-1, 1]."""
-        warp, points = self._shown.warped[index], self._shown.moved[index, :, :2]
-        result = warp.float()
+    def _finished(self, made: Tensor) -> Iterator[Frames]:
+        """The full-size frames of a window whose painted ones are `made` [views, F, 3, S, S]."""
+        start = 0
+        for position, pick in enumerate(self._shown.picks):
+            content = self._content(pick, (made[:, position] + 1) / 2)
+            for index in range(start, pick):  # the square moves with the head, so this follows the motion
+                share = (index - start + 1) / (pick - start + 1)
+                between = content if self._last is None else torch.lerp(self._last, content, share)
+                yield self._finish(index, between)
+            yield self._finish(pick, content)
+            self._last, start = content, pick + 1
+
+    def _content(self, index: int, painted: Tensor) -> Tensor:
+        """What is laid on, [views, 3, S, S]: the change from the warp, or all of it."""
+        if self._config.warped is None:
+            return painted
+        warp, squares = self._shown.warped[index], [row[index] for row in self._shown.squares]
+        return painted - torch.stack([square.cut(warp) for square in squares])
+
+    def _finish(self, index: int, content: Tensor) -> Frames:
+        """The full-size frame with what is laid on its squares, [views, 3, S, S]."""
+        result, points = self._shown.warped[index].float(), self._shown.moved[index, :, :2]
         for row, view in enumerate(self._views):
-            square, picture = self._shown.squares[row][index], (painted[row] + 1) / 2
+            square = self._shown.squares[row][index]
             rows, columns = square.box
             if self._config.warped is None:
-                result[:, rows, columns] = square.over(result[:, rows, columns], 255 * picture)
+                result[:, rows, columns] = square.over(result[:, rows, columns], 255 * content[row])
             else:
-                changed = square.onto(255 * (picture - square.cut(warp)))
-                result[:, rows, columns] += (
-                    painted_mask(points, square, view) * square.border * changed
-                )
+                mask = square.border * painted_mask(points, square, view)
+                result[:, rows, columns] += mask * square.onto(255 * content[row])
         return result.clamp(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
@@ -334,6 +368,8 @@ class _Shown:
     """What the warp made of the landmarks, [F, 478, 3] px."""
     squares: list[list[Square]]
     """By view and frame."""
+    picks: list[int]
+    """Frames that are painted."""
 
 
 def _for_each(rows: int, values: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from auteur.pipelines.performed import performed, with_eyes
 from auteur.pipelines.plotting import plot_performance
 from auteur.pipelines.request import Performance
 from auteur.pipelines.routes import ShapedExpression, find_route, following
-from auteur.pipelines.settings import VIEWS_OF, Settings, denoiser_path, mark_of, painting_of
+from auteur.pipelines.settings import EVERY, Settings, denoiser_path, mark_of, painting_of
 from auteur.signals import AUTrack, LandmarkTrack, Sound
 from auteur.speech.features import CompactSpeechFeatures
 from auteur.synthesis.warp import PortraitWarper
@@ -250,9 +250,9 @@ class TalkingHead:
         """Returns the system of a preset, with the weights that ship with the package.
 
         Args:
-            preset: "compact", which warps the portrait and paints mouth and eyes anew; "fast", which paints
-                the mouth only; "warp", which paints nothing; or a denoiser file, or a folder of the papers'
-                size (docs/denoiser.md).
+            preset: "compact", which warps the portrait and paints what shows between the lips; "fast", which
+                paints every second frame; "warp", which paints nothing; or a denoiser file or folder of the
+                papers' size (docs/denoiser.md).
             device: Where the denoiser runs, "cpu" or "cuda"; None: CUDA where there is one.
 
         Raises:
@@ -265,7 +265,7 @@ class TalkingHead:
         if path is not None:
             from auteur.pipelines.painters import load_painter
 
-            painter = load_painter(path, speech=speech, device=device, views=VIEWS_OF.get(str(preset), ()))
+            painter = load_painter(path, speech=speech, device=device, every=EVERY.get(str(preset), 1))
         return cls(AuteurBackend(), speech, SpeechMotion.shipped(), painter=painter)
 
     @property

@@ -15,10 +15,11 @@ from auteur.facs import MEDIAPIPE_BLENDSHAPES
 from auteur.motion.au_basis import AUBasis
 from auteur.signals import topology
 from auteur.train.detector import DetectorRecipe
+from auteur.train.face_identity import FaceIdentity, FaceIdentityRecipe, pairs, read_faces
 from auteur.train.landmarker import LandmarkerRecipe
 from auteur.train.loop import Schedule
 from auteur.train.smoke.trial import Trial, people
-from auteur.weights import load_shipped
+from auteur.weights import load_file, load_shipped
 
 CROP_PX = 224
 _PX_PER_MM = 0.68
@@ -106,8 +107,14 @@ def _write_shard(
     np.save(labels / f"{name}.crops.npy", np.stack(drawn), allow_pickle=False)
 
 
-def write_labels(folder: Path) -> Path:
-    """Writes clips, photographs and moved faces of drawn people, some of whom choose checkpoints."""
+def write_labels(folder: Path, *, photographs: int = 1, held_out: int = 0) -> Path:
+    """Writes clips, photographs and moved faces of drawn people, some of whom choose checkpoints.
+
+    Args:
+        folder: Where `labels` is made.
+        photographs: Of each person.
+        held_out: Held-out people, who have photographs only.
+    """
     faces, labels = DrawnFaces(), folder / "labels"
     labels.mkdir(parents=True)
     training = people(lambda name: not is_held_out(name) and not is_validation(name), 4)
@@ -120,9 +127,10 @@ def write_labels(folder: Path) -> Path:
         _write_shard(labels, f"clip{number}", points, blends, [faces.picture(p, number) for p in points])
         rows.append(f"clip{number},{person}")
     (labels / "identities.csv").write_text("\n".join(rows), encoding="utf-8")
-    for kind, count in (("photos", 1), ("warped", VIEWS)):
+    tested = people(is_held_out, held_out) if held_out else []
+    for kind, count in (("photos", photographs), ("warped", VIEWS)):
         names, points, blends, drawn = list[str](), list[Floats](), list[Floats](), list[Picture]()
-        for number, person in enumerate([*training, *chooser]):
+        for number, person in enumerate([*training, *chooser, *(tested if kind == "photos" else [])]):
             build = faces.build()
             for take in range(count):
                 names.append(f"{person}_{take:04d}.jpg" if kind == "photos" else person)
@@ -175,3 +183,17 @@ def detector(folder: Path) -> Trial:
         schedule=schedule,
     )
     return Trial(recipe)
+
+
+def face_identity(folder: Path) -> Trial:
+    """Who a face is; error: share of pairs of held-out people's photographs judged wrongly, chance without."""
+    labels = write_labels(folder, photographs=4, held_out=4)
+    recipe = FaceIdentityRecipe(labels, folder / "face_identity.safetensors")
+
+    def fitted() -> tuple[float, float]:
+        found, shown = load_file(FaceIdentity(), recipe.out), read_faces(labels)
+        held = np.array([is_held_out(person) for person in shown[1]])
+        same, other = pairs(found.describe(shown[0][held]), shown[1][held])
+        return 0.5, 1 - float((same[:, None] > other[None]).mean())
+
+    return Trial(recipe, fitted)
