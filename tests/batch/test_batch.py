@@ -25,7 +25,7 @@ from auteur.provenance import Mark, Verdict, verify
 from auteur.signals import Waveform
 
 OUTPUT = PurePosixPath("a.mp4")
-COMMAND = [sys.executable, "-m", "auteur.cli", "generate"]
+COMMAND = [sys.executable, "-m", "auteur.cli", "generate", "--preset", "warp"]
 JOBS = [
     {"seed": 1, "au": {"smile": 0.5, "AU4": 0.2}, "output": "first/one.mp4"},
     {"seed": 2, "emotion": "sad", "intensity": 0.5, "blinks": False},
@@ -86,14 +86,14 @@ def test_every_line_has_its_marked_video(made: Path) -> None:
 def test_a_line_is_what_generate_makes_of_the_same_options(made: Path, inputs: Path, tmp_path: Path) -> None:
     single = tmp_path / "one.mp4"
     names = [str(inputs / "me.png"), str(inputs / "talk.wav"), "-o", str(single)]
-    assert main(["generate", *names, "--seed", "1", "--au", "smile=0.5", "AU4=0.2"]) == 0
+    assert main(["generate", "--preset", "warp", *names, "--seed", "1", "--au", "smile=0.5", "AU4=0.2"]) == 0
     assert single.read_bytes() == (made / "first" / "one.mp4").read_bytes()
 
 
 def test_run_again_it_makes_nothing_again(made: Path, inputs: Path, capsys) -> None:
     before = {path: path.stat().st_mtime_ns for path in made.rglob("*.mp4")}
     arguments = ["--batch", str(inputs / "jobs.jsonl"), "-o", str(made), "--workers", "2", "--json"]
-    assert main(["generate", *arguments]) == 0
+    assert main(["generate", "--preset", "warp", *arguments]) == 0
     output = capsys.readouterr()
     assert json.loads(output.out)["skipped"] == 6
     assert "6 of 6 videos are there already" in output.err
@@ -137,7 +137,10 @@ def test_bad_jobs_are_listed_and_do_not_stop_the_rest(inputs: Path, tmp_path: Pa
     (tmp_path / "torn.wav").write_bytes((inputs / "talk.wav").read_bytes()[:30])
     jobs = [{"portrait": "cat.png"}, {"speech": str(tmp_path / "torn.wav")}, {"seed": 9}]
     path = write_jobs(inputs / "some_bad.jsonl", jobs)
-    assert main(["generate", "--batch", str(path), "-o", str(tmp_path / "out"), "--json"]) == 4
+    assert (
+        main(["generate", "--preset", "warp", "--batch", str(path), "-o", str(tmp_path / "out"), "--json"])
+        == 4
+    )
     output = capsys.readouterr()
     report = json.loads(output.out)
     assert [one["line"] for one in report["failed"]] == [1, 2]
@@ -149,7 +152,7 @@ def test_bad_jobs_are_listed_and_do_not_stop_the_rest(inputs: Path, tmp_path: Pa
 def test_what_is_there_is_kept_unless_told_otherwise(inputs: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "000001.mp4").write_bytes(b"precious")
     path = write_jobs(inputs / "one.jsonl", [{"seed": 1}])
-    arguments = ["generate", "--batch", str(path), "-o", str(tmp_path)]
+    arguments = ["generate", "--preset", "warp", "--batch", str(path), "-o", str(tmp_path)]
     assert main(arguments) == 3
     assert "line 1" in (error := capsys.readouterr().err) and "--overwrite" in error
     assert [one.name for one in tmp_path.iterdir()] == ["000001.mp4"]
@@ -164,7 +167,7 @@ def test_what_is_there_is_kept_unless_told_otherwise(inputs: Path, tmp_path: Pat
 
 def test_nothing_is_made_of_a_file_with_a_bad_line(inputs: Path, tmp_path: Path, capsys) -> None:
     path = write_jobs(inputs / "bad.jsonl", [{"seed": 1}, {"emotoin": "happy"}, {"output": "000001.mp4"}])
-    assert main(["generate", "--batch", str(path), "-o", str(tmp_path / "out")]) == 3
+    assert main(["generate", "--preset", "warp", "--batch", str(path), "-o", str(tmp_path / "out")]) == 3
     error = capsys.readouterr().err
     assert "bad.jsonl line 2: unknown key 'emotoin'; did you mean 'emotion'?" in error
     assert "line 3: line 1 writes '000001.mp4' too" in error
@@ -321,6 +324,6 @@ def test_bad_arguments(inputs, tmp_path, monkeypatch, capsys, arguments, code, m
     monkeypatch.chdir(inputs)
     (inputs / "empty.jsonl").write_text("\n \n", encoding="utf-8")
     (inputs / "latin.jsonl").write_bytes(b'{"portrait": "\xe9.png"}')
-    assert main(["generate", *arguments]) == code
+    assert main(["generate", "--preset", "warp", *arguments]) == code
     assert message in capsys.readouterr().err
     assert not (inputs / "out").exists()

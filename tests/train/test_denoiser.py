@@ -13,6 +13,7 @@ from auteur.errors import InputError, UsageError, WeightsError
 pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
 pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[full]'")
 
+from auteur.data.denoiser_clips import ClipBatch, ClipFolder, write_clip
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.parts import part_names, parts
 from auteur.synthesis.denoiser.presets import PRESETS
@@ -21,9 +22,9 @@ from auteur.synthesis.guidance import Guidance, guided
 from auteur.synthesis.losses import LossSettings
 from auteur.synthesis.noise import step_generator
 from auteur.synthesis.samplers import process_named, sample
-from auteur.train.denoiser import DenoiserRecipe, PhaseTraining, make_accelerator, train, training_loss
-from auteur.data.denoiser_clips import ClipBatch, ClipFolder, write_clip
+from auteur.train.denoiser import PhaseTraining, make_accelerator, train, training_loss
 from auteur.train.denoiser_distill import DistillRecipe, distill
+from auteur.train.denoiser_recipe import DenoiserRecipe, Phase
 from auteur.train.denoiser_smoke import SIDE, SmokeClips, shrunk
 from auteur.train.denoiser_state import checkpoints
 
@@ -53,10 +54,8 @@ def test_one_batch_can_be_learned_by_heart(name, tmp_path):
     training = PhaseTraining(
         denoiser,
         recipe,
-        learning=part_names(denoiser),
+        Phase(learning=part_names(denoiser), frames=2, rows=4),
         batch_of=lambda rows, *_: repeated(clip, rows),
-        frames=2,
-        rows=4,
         accelerator=make_accelerator("no"),
     )
     losses = [training.step(0, step)["loss"] for step in range(50)]
@@ -203,10 +202,8 @@ def test_nan_stops_before_it_reaches_the_weights(tmp_path):
     training = PhaseTraining(
         denoiser,
         DenoiserRecipe(out=tmp_path),
-        learning=("base",),
+        Phase(learning=("base",), frames=1, rows=1),
         batch_of=lambda *_: broken,
-        frames=1,
-        rows=1,
         accelerator=make_accelerator("no"),
     )
     before = {name: value.clone() for name, value in training.parameters.items()}

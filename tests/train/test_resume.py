@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from auteur.errors import InputError
+from auteur.errors import InputError, UsageError
 from auteur.train import recipes
 from auteur.train.run import Run
 from auteur.train.smoke import expression, performances, speech, tracks
@@ -69,6 +69,13 @@ def test_killed_and_taken_up_again_is_the_same_bit_for_bit(name, tmp_path):
         expected, found = load_file(path), load_file(other / path.name)
         assert expected.keys() == found.keys()
         assert all(torch.equal(expected[key], found[key]) for key in expected), path.name
+
+
+def test_features_of_another_encoder_are_named(tmp_path):
+    trial = tracks.motion(tmp_path / "data")
+    other = replace(trial.recipe, config=replace(trial.recipe.config, speech_features=80))
+    with pytest.raises(UsageError, match=r"have 6 numbers .* config\.speech_features is 80; set it"):
+        train("motion", other)
 
 
 def test_a_recipe_with_other_settings_is_refused(tmp_path):

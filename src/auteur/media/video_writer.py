@@ -182,7 +182,8 @@ class VideoWriter:
         return self._audio.rate_hz if self._audio is not None else self._rate.numerator
 
     def _add_video(self) -> VideoStream:
-        options = {"crf": str(self._crf), "preset": "veryfast"}
+        # With its macroblock tree, x264 writes the same frames differently from run to run at some sizes.
+        options = {"crf": str(self._crf), "preset": "veryfast", "x264-params": "mbtree=0"}
         stream = self._container.add_stream("libx264", rate=self._rate, options=options)
         stream.width, stream.height = self.size_px
         stream.pix_fmt = "yuv420p"

@@ -33,7 +33,7 @@ from auteur.synthesis.denoiser.storage import load_parts, save_denoiser
 from auteur.synthesis.full.loading import BaseFolders, load_base
 from auteur.synthesis.losses import LossSettings, denoising_loss, draw_noise, draw_times, offset_noise
 from auteur.synthesis.noise import step_generator
-from auteur.train.denoiser_recipe import DenoiserRecipe, later, learning_rate_at
+from auteur.train.denoiser_recipe import DenoiserRecipe, Phase, later, learning_rate_at
 from auteur.train.denoiser_smoke import SmokeClips, shrunk
 from auteur.train.denoiser_state import (
     Average,
@@ -96,33 +96,26 @@ class PhaseTraining:
     Args:
         denoiser: Trained in place.
         recipe: How.
-        learning: Parts that learn.
+        phase: What learns, from what.
         batch_of: Gives clips.
-        frames: Per clip.
-        rows: Clips per batch and process.
         accelerator: Of accelerate.
         loss_of: Takes network, config, batch and source of chance; None: `training_loss`.
-        untaught: Conditions that learn in a later phase only: their plugs still do nothing, and encoding
-            them would cost time.
     """
 
     def __init__(
         self,
         denoiser: VideoDenoiser,
         recipe: DenoiserRecipe,
+        phase: Phase,
         *,
-        learning: tuple[str, ...],
         batch_of: BatchOf,
-        frames: int,
-        rows: int,
         accelerator: Any,
         loss_of: LossOf | None = None,
-        untaught: tuple[str, ...] = (),
     ) -> None:
-        self._untaught = untaught
-        self.parameters: dict[str, nn.Parameter] = train_only(denoiser, learning)
+        self._phase = phase
+        self.parameters: dict[str, nn.Parameter] = train_only(denoiser, phase.learning)
         self.denoiser, self._recipe, self._batch_of = denoiser.train(), recipe, batch_of
-        self._frames, self._rows, self._accelerator = frames, rows, accelerator
+        self._accelerator = accelerator
         chosen = replace(
             LOSSES[denoiser.config.process],
             time_mean=recipe.time_mean,
@@ -153,8 +146,8 @@ class PhaseTraining:
         for part in range(recipe.accumulate):
             key = f"train:{phase}:{step}:{part}:{accelerator.process_index}"
             generator = step_generator(recipe.seed, key)
-            drawn = self._batch_of(self._rows, self._frames, generator)
-            batch = replace(drawn, conditions=drawn.conditions.lacking(*self._untaught))
+            drawn = self._batch_of(self._phase.rows, self._phase.frames, generator)
+            batch = replace(drawn, conditions=drawn.conditions.lacking(*self._phase.untaught))
             batch = batch.to(accelerator.device)
             with accelerator.autocast():
                 loss = self._loss_of(self._network, self.denoiser.config, batch, generator)
@@ -200,12 +193,14 @@ def train(recipe: DenoiserRecipe) -> Path:
         training = PhaseTraining(
             denoiser,
             recipe,
-            learning=plan.phases[phase],
+            Phase(
+                learning=plan.phases[phase],
+                frames=plan.frames[phase],
+                rows=_of_phase(recipe.batch_size, phase),
+                untaught=tuple(set(later(plan.phases, phase)) & set(denoiser.condition_names)),
+            ),
             batch_of=batch_of,
-            frames=plan.frames[phase],
-            rows=_of_phase(recipe.batch_size, phase),
             accelerator=accelerator,
-            untaught=tuple(set(later(plan.phases, phase)) & set(denoiser.condition_names)),
         )
         run.go_through(phase, training, _of_phase(recipe.steps, phase))
     result = recipe.out / "denoiser.safetensors"
@@ -218,39 +213,27 @@ def train(recipe: DenoiserRecipe) -> Path:
 def follow(
     denoiser: VideoDenoiser,
     recipe: DenoiserRecipe,
-    batch_of: BatchOf,
+    phase: Phase,
     *,
-    learning: tuple[str, ...],
-    frames: int,
+    batch_of: BatchOf,
     loss_of: LossOf,
     watch: Watch | None,
-    untaught: tuple[str, ...] = (),
 ) -> Path:
     """Goes through one phase with a loss of another recipe's own, and returns the denoiser's file.
 
     Args:
         denoiser: Trained in place.
         recipe: How; of its phases only the first counts.
+        phase: What learns, from what.
         batch_of: Gives clips.
-        learning: Parts that learn.
-        frames: Per clip.
         loss_of: See `PhaseTraining`.
         watch: Looks at held-out people, if given.
-        untaught: See `PhaseTraining`.
     """
     accelerator = make_accelerator(recipe.precision)
     denoiser.to(accelerator.device)
-    run = _Run(recipe, denoiser, learning, accelerator, watch)
+    run = _Run(recipe, denoiser, phase.learning, accelerator, watch)
     training = PhaseTraining(
-        denoiser,
-        recipe,
-        learning=learning,
-        batch_of=batch_of,
-        frames=frames,
-        rows=recipe.batch_size[0],
-        accelerator=accelerator,
-        loss_of=loss_of,
-        untaught=untaught,
+        denoiser, recipe, phase, batch_of=batch_of, accelerator=accelerator, loss_of=loss_of
     )
     run.go_through(0, training, recipe.steps[0])
     result = recipe.out / "denoiser.safetensors"

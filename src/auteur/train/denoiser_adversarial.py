@@ -33,7 +33,7 @@ from auteur.synthesis.denoiser.parts import part_names
 from auteur.synthesis.denoiser.storage import load_denoiser
 from auteur.synthesis.losses import LossSettings, draw_noise, draw_times
 from auteur.train.denoiser import follow
-from auteur.train.denoiser_recipe import DenoiserRecipe
+from auteur.train.denoiser_recipe import DenoiserRecipe, Phase
 from auteur.train.denoiser_watch import Watch
 
 _TO_JUDGE = 100
@@ -94,9 +94,7 @@ class PatchJudge(nn.Module):
     def forward(self, pictures: Tensor, shown: Tensor) -> Tensor:
         """Returns one logit per patch, [N, 1, h, w]."""
         given = torch.cat([pictures, shown], dim=1).float()
-        with torch.autocast(
-            given.device.type, enabled=False
-        ):
+        with torch.autocast(given.device.type, enabled=False):
             return self.layers(given)
 
 
@@ -202,16 +200,13 @@ def distil(
     )
     loss = AdversarialLoss(recipe, denoiser.unet.conv_out.weight)
     across = {"temporal", "past"} if recipe.frames == 1 else set()
-    return follow(
-        denoiser,
-        settings,
-        batch_of,
+    phase = Phase(
         learning=tuple(name for name in part_names(denoiser) if name not in across),
-        untaught=tuple(across & set(denoiser.condition_names)),
         frames=recipe.frames,
-        loss_of=loss,
-        watch=watch,
+        rows=recipe.rows,
+        untaught=tuple(across & set(denoiser.condition_names)),
     )
+    return follow(denoiser, settings, phase, batch_of=batch_of, loss_of=loss, watch=watch)
 
 
 def main(recipe: AdversarialRecipe) -> None:

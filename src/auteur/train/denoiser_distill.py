@@ -26,7 +26,8 @@ from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 from auteur.synthesis.guidance import Guidance, check_supported, guided
 from auteur.synthesis.losses import draw_noise
 from auteur.synthesis.samplers.distill import distillation_loss, draw_student_times, halvings, lesson
-from auteur.train.denoiser import DenoiserRecipe, LossOf, PhaseTraining, make_accelerator
+from auteur.train.denoiser import LossOf, PhaseTraining, make_accelerator
+from auteur.train.denoiser_recipe import DenoiserRecipe, Phase
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,8 @@ def distill(denoiser: VideoDenoiser, recipe: DistillRecipe, batch_of: BatchOf) -
         training = PhaseTraining(
             copy.deepcopy(teacher),
             settings,
-            learning=part_names(teacher),
+            Phase(learning=part_names(teacher), frames=recipe.frames, rows=recipe.rows),
             batch_of=batch_of,
-            frames=recipe.frames,
-            rows=recipe.rows,
             accelerator=accelerator,
             loss_of=distillation_loss_of(teacher, guidance, steps),
         )

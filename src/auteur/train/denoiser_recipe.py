@@ -69,6 +69,21 @@ class DenoiserRecipe:
             raise UsageError(f"steps {self.steps} and batch_size {self.batch_size} must be 1 or more")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """What one phase of a training run is about."""
+
+    learning: tuple[str, ...]
+    """Parts that learn, the others are frozen."""
+    frames: int
+    """Per clip."""
+    rows: int
+    """Clips per batch and process."""
+    untaught: tuple[str, ...] = ()
+    """Conditions that learn in a later phase only: their plugs still do nothing, and encoding them would cost
+    time."""
+
+
 def learning_rate_at(recipe: DenoiserRecipe, step: int, progress: float = 0.0) -> float:
     """Returns the rate of a step: a linear warm-up, then constant as in MEMO and Hallo, or along a cosine."""
     left = recipe.last_rate + (1 - recipe.last_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

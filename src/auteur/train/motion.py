@@ -24,6 +24,7 @@ from auteur.data.motion_windows import (
     point_weights,
     read_clips,
 )
+from auteur.errors import UsageError
 from auteur.motion.generator import MotionConfig, MotionGenerator
 from auteur.motion.storage import config_to_metadata
 from auteur.motion.sync import MOUTH, SyncExpert
@@ -202,6 +203,11 @@ def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraini
     """Returns the model with its fitted basis and statistics, the batches, the scale of coordinates."""
     training = [clip for clip in clips if clip.part == "train"]
     speech = np.concatenate([clip.speech for clip in training if clip.speech is not None])
+    if speech.shape[1] != recipe.config.speech_features:
+        raise UsageError(
+            f"the tracks have {speech.shape[1]} numbers per frame of speech and config.speech_features is "
+            f"{recipe.config.speech_features}; set it, or make the tracks with the encoder that it belongs to"
+        )
     space = fit_space(training, recipe.config.coefficients)
     model = MotionTraining(recipe.config)
     model.generator.basis.copy_(torch.from_numpy(space.basis))

@@ -186,7 +186,7 @@ def detector(folder: Path) -> Trial:
 
 
 def face_identity(folder: Path) -> Trial:
-    """Who a face is; error: share of pairs of held-out people's photographs judged wrongly, chance without."""
+    """Who a face is; error: share of pairs of held-out people's photographs that are judged wrongly."""
     labels = write_labels(folder, photographs=4, held_out=4)
     recipe = FaceIdentityRecipe(labels, folder / "face_identity.safetensors")
 
