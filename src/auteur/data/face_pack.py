@@ -19,6 +19,7 @@ import tyro
 from numpy.typing import NDArray
 from rich.progress import track
 
+from auteur.data.prepare.crops import encode_video
 from auteur.data.splits import is_held_out
 from auteur.errors import AuteurError, InputError, MediaError
 from auteur.expression.space import CompactExpressionSpace
@@ -32,8 +33,7 @@ from auteur.face.smoothing import smooth_readings
 from auteur.face.tracker import FaceTracker
 from auteur.facs import convert
 from auteur.files import atomic_path
-from auteur.media import VideoReader, VideoWriter, read_speech
-from auteur.provenance import Mark
+from auteur.media import VideoReader, read_speech
 from auteur.speech.features import CompactSpeechFeatures, frames_at
 
 Floats = NDArray[np.floating]
@@ -88,14 +88,8 @@ class Piece:
 
 def write_piece(folder: Path, piece: Piece, *, quality_crf: int = 19) -> None:
     """Writes both files of a piece, the measurements last."""
-    size = piece.pictures.shape[1]
-    video = folder / f"{piece.name}.mp4"
-    mark = Mark(tool="auteur.data.face_pack")
-    with VideoWriter(
-        video, size_px=(size, size), rate=RATE, mark=mark, overwrite=True, quality_crf=quality_crf
-    ) as writer:
-        for picture in piece.pictures:
-            writer.write(picture)
+    with atomic_path(folder / f"{piece.name}.mp4", overwrite=True) as temporary:
+        temporary.write_bytes(encode_video(piece.pictures, rate=RATE, crf=quality_crf))
     steps = np.round(piece.landmarks / _STEP_PX).astype(np.int16)
     held = {
         "person": np.array(piece.person),

@@ -62,7 +62,7 @@ def read_jobs(path: Path, *, defaults: Mapping[str, Any], paints: bool) -> Itera
                 try:
                     yield _job(number, text, path.parent, defaults, paints=paints)
                 except AuteurError as error:
-                    yield BadLine(number, str(error))
+                    yield BadLine(number, " ".join(str(error).split()))
     except OSError as error:
         raise InputError(f"cannot read the jobs {str(path)!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -140,7 +140,7 @@ def _refuse(constant: str) -> None:
 
 
 def _wrong(key: str, value: Any, wanted: str) -> UsageError:
-    return UsageError(f"{key} is {json.dumps(value, ensure_ascii=False)[:80]}; it must be {wanted}")
+    return UsageError(f"{key} is {json.dumps(value)[:80]}; it must be {wanted}")
 
 
 def _text(key: str, value: Any) -> str:

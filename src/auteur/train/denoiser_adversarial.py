@@ -214,9 +214,10 @@ def main(recipe: AdversarialRecipe) -> None:
     denoiser = load_denoiser(recipe.teacher)
     past = 0 if denoiser.config.past is None else denoiser.config.past.frames
     open_clips = partial(ClipFolder, recipe.clips, names=denoiser.condition_names, past=past)
-    clips, held = open_clips(), open_clips(held_out=True)
+    clips, watch = open_clips(), None
     recipe.out.mkdir(parents=True, exist_ok=True)
-    watch = Watch(held.batch, frames=2, folder=recipe.out, steps=1)
+    if recipe.watch_every:
+        watch = Watch(open_clips(held_out=True).batch, frames=2, folder=recipe.out, steps=1)
 
     def batch(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
         return augmented(clips.batch(rows, frames, generator), generator)

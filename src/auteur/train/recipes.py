@@ -90,6 +90,11 @@ RECIPES: dict[str, Recipe] = {
         "denoiser_distill", "DistillRecipe", _CLIPS, "diffusion:distill", function="main", writes_folder=True,
         extra="full",
     ),
+    "denoiser-adversarial": Recipe(
+        "A one-step student of a trained denoiser that must convince a discriminator.",
+        "denoiser_adversarial", "AdversarialRecipe", _CLIPS, "diffusion:adversarial", function="main",
+        writes_folder=True, extra="full",
+    ),
     "listener": Recipe(
         "The ear of the compact audio-language model: five voters that hear an emotion.",
         "listener", "ListenerRecipe", "python -m auteur.data.emotional_speech", "performances:listener",

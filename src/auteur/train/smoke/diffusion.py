@@ -5,12 +5,14 @@ from pathlib import Path
 import torch
 
 from auteur.data.denoiser_clips import write_clip
+from auteur.data.splits import is_held_out
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.presets import preset
 from auteur.synthesis.denoiser.storage import save_denoiser
 from auteur.synthesis.noise import step_generator
-from auteur.train.denoiser import DenoiserRecipe
+from auteur.train.denoiser_adversarial import AdversarialRecipe
 from auteur.train.denoiser_distill import DistillRecipe
+from auteur.train.denoiser_recipe import DenoiserRecipe
 from auteur.train.denoiser_smoke import SmokeClips, shrunk
 from auteur.train.smoke.trial import Trial, people
 
@@ -43,22 +45,9 @@ def _trial(folder: Path, name: str, steps: int) -> Trial:
 
 def distill(folder: Path) -> Trial:
     """A student of two steps from a teacher of four."""
-    folder.mkdir(parents=True, exist_ok=True)
-    config = shrunk(preset("compact").config)
-    save_denoiser(build_denoiser(config, seed=1), folder / "teacher.safetensors")
-    clips, made = folder / "clips", SmokeClips(config)
-    clips.mkdir()
-    from auteur.data.splits import is_held_out
-
-    for number, person in enumerate(people(lambda name: not is_held_out(name), 3)):
-        batch = made.batch(1, 12, step_generator(0, str(number)))
-        given = {
-            name: value for name, value in vars(batch.conditions).items() if isinstance(value, torch.Tensor)
-        }
-        tensors = {name: value[0] for name, value in given.items() if name != "past"}
-        write_clip(clips / f"{person}.safetensors", {"clean": batch.clean[0], **tensors}, person=person)
+    teacher, clips = _teacher_and_clips(folder)
     recipe = DistillRecipe(
-        teacher=folder / "teacher.safetensors",
+        teacher=teacher,
         clips=clips,
         out=folder / "student",
         teacher_steps=4,
@@ -72,3 +61,42 @@ def distill(folder: Path) -> Trial:
         log_every=1,
     )
     return Trial(recipe)
+
+
+def adversarial(folder: Path) -> Trial:
+    """A student of one step that must convince a discriminator in the end."""
+    teacher, clips = _teacher_and_clips(folder)
+    recipe = AdversarialRecipe(
+        teacher=teacher,
+        clips=clips,
+        out=folder / "student",
+        steps=48,
+        rows=6,
+        start_after=46,
+        one_step=1.0,
+        judge_widths=(8, 16),
+        learning_rate=5e-3,
+        warm_up_steps=2,
+        average_decay=0.9,
+        watch_every=0,
+        log_every=1,
+        precision="no",
+    )
+    return Trial(recipe)
+
+
+def _teacher_and_clips(folder: Path) -> tuple[Path, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    config = shrunk(preset("compact").config)
+    save_denoiser(build_denoiser(config, seed=1), folder / "teacher.safetensors")
+    clips, made = folder / "clips", SmokeClips(config)
+    clips.mkdir()
+    for number, person in enumerate(people(lambda name: not is_held_out(name), 3)):
+        batch = made.batch(1, 12, step_generator(0, str(number)))
+        given = {
+            name: value for name, value in vars(batch.conditions).items() if isinstance(value, torch.Tensor)
+        }
+        tensors = {name: value[0] for name, value in given.items() if name != "past"}
+        tensors |= {"clean": batch.clean[0], "region": torch.ones_like(batch.clean[0, :, :1])}
+        write_clip(clips / f"{person}.safetensors", tensors, person=person)
+    return folder / "teacher.safetensors", clips
