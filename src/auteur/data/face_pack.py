@@ -1,4 +1,4 @@
-r"""Footage to train the denoiser on, small enough to send along: aligned faces as video, and what was measured.
+r"""Footage to train the denoiser on, small enough to send along: aligned faces, and what was measured.
 
     python -m auteur.data.face_pack --clips clips/manifest.csv --out PACK
 

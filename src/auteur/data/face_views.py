@@ -1,4 +1,4 @@
-r"""What the compact denoiser learns from: a face as it was, and the same face warped there from another moment.
+r"""What the compact denoiser learns from: a face as it was, and the same warped there from another moment.
 
     python -m auteur.data.face_views --pack PACK --out VIEWS
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from auteur.signals import Waveform
+from auteur.signals import Sound
 from auteur.speech.mel import MelConfig, levelled, loudness, measure_level, mel_power
 
 BANDS = 40
@@ -18,7 +18,7 @@ class LogMelFeatures:
 
     dim = 2 * BANDS + 1
 
-    def encode(self, waveform: Waveform, rate: Fraction) -> Tensor:
+    def encode(self, waveform: Sound, rate: Fraction) -> Tensor:
         """Returns features [T, 81]; frame `k` describes the instant `k / rate` s after the start."""
         config = MelConfig()
         samples = torch.from_numpy(np.array(waveform.resample(config.rate_hz).samples))

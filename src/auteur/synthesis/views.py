@@ -1,7 +1,7 @@
 """Where a compact denoiser looks: squares that are fixed to the skull, so that teeth stay put in them.
 
 A view is a square of so many millimetres around a point of the canonical head, upright with the head. The
-pose comes from landmarks that expressions hardly move (`auteur.face.pose`), so an open jaw does not drag it along.
+pose comes from landmarks that expressions hardly move (`auteur.face.pose`): an open jaw does not drag it.
 """
 
 from dataclasses import dataclass

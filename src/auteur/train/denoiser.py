@@ -10,11 +10,11 @@ and ends with the same numbers: batches and noise depend on the seed and the ste
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import tyro
@@ -45,6 +45,8 @@ from auteur.train.denoiser_state import (
     save_progress,
 )
 from auteur.train.denoiser_watch import Watch, averaged
+
+_Number = TypeVar("_Number", int, float)
 
 LossOf = Callable[[Callable[..., Tensor], DenoiserConfig, ClipBatch, torch.Generator], Tensor]
 
@@ -341,7 +343,7 @@ def _past(denoiser: VideoDenoiser) -> int:
     return 0 if denoiser.config.past is None else denoiser.config.past.frames
 
 
-def _of_phase(values: tuple[int, ...], phase: int) -> int:
+def _of_phase(values: Sequence[_Number], phase: int) -> _Number:
     return values[min(phase, len(values) - 1)]
 
 

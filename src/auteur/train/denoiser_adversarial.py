@@ -145,8 +145,8 @@ class AdversarialLoss:
         assert batch.region is not None  # noqa: S101 - for the type checker
         given = batch.conditions
         assert given.warped is not None and given.landmarks is not None  # noqa: S101
-        size = made.shape[-2:]
-        drawn = functional.adaptive_avg_pool2d(given.landmarks[is_one].flatten(0, 1), tuple(size))
+        size = (made.shape[-2], made.shape[-1])
+        drawn = functional.adaptive_avg_pool2d(given.landmarks[is_one].flatten(0, 1), size)
         shown = torch.cat([given.warped[is_one].flatten(0, 1), 2 * drawn - 1], dim=1)
         mask = ((batch.region - _REGION_FLOOR) / (1 - _REGION_FLOOR)).clamp(0, 1)
         real = batch.clean[is_one].flatten(0, 1)

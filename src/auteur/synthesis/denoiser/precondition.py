@@ -30,7 +30,6 @@ from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.samplers.schedule import MODEL_TIMES, signal_levels
 
-
 _LEAST_NOISE = 1e-3
 
 

@@ -133,7 +133,7 @@ def write_labels(folder: Path, *, photographs: int = 1, held_out: int = 0) -> Pa
         for number, person in enumerate([*training, *chooser, *(tested if kind == "photos" else [])]):
             build = faces.build()
             for take in range(count):
-                names.append(f"{person}_{take:04d}.jpg" if kind == "photos" else person)
+                names.append(f"{person}_{take:04d}.jpg" if kind == "photos" else str(person))
                 blends.append(faces.shown())
                 points.append(faces.landmarks(build, blends[-1]))
                 drawn.append(faces.picture(points[-1], 10 + number))
