@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,8 +56,8 @@ class Lacking(Painting):
 
     lacks: tuple[str, ...] = ()
 
-    def conditions(self, track: LandmarkTrack, first: int) -> Conditions:
-        return super().conditions(track, first).without(*self.lacks)
+    def conditions(self, track: LandmarkTrack, first: int, **given: Any) -> Conditions:
+        return super().conditions(track, first, **given).without(*self.lacks)
 
 
 @cache

@@ -299,20 +299,20 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-def test_the_default_preset_loads_no_library_of_the_extras(folder):
+def test_the_warp_alone_loads_no_library_of_diffusion(folder):
     done = run_python(
         "import sys; from auteur.cli import main\n"
-        "code = main(['generate', 'me.png', 'talk.wav', '-o', 'out.mp4'])\n"
+        "code = main(['generate', 'me.png', 'talk.wav', '-o', 'out.mp4', '--preset', 'warp'])\n"
         "print(code, [name for name in ('diffusers', 'transformers', 'peft') if name in sys.modules])"
     )
     assert done.stdout.splitlines()[-1] == "0 []", done.stderr
 
 
-def test_a_missing_diffusers_is_one_line_that_names_the_extra(folder, denoiser):
+def test_a_missing_diffusers_is_one_line_that_says_what_to_install(folder, denoiser):
     done = run_python(
         "import sys; sys.modules['diffusers'] = None\n"
         "from auteur.cli import main\n"
         f"sys.exit(main(['generate', 'me.png', 'talk.wav', '-o', 'out.mp4', '--preset', {str(denoiser)!r}]))"
     )
     assert done.returncode == 2
-    assert "auteur-face[full]" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert "pip install auteur-face" in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -50,7 +50,8 @@ class GenerateArguments:
     route: str = "auto"
     """What turns speech into Action Units: auto or landmark."""
     preset: str = "compact"
-    """compact warps the portrait; a denoiser file or a folder of the papers' size also paints; or full."""
+    """compact warps the portrait and paints what shows between the lips; fast paints every second frame, warp
+    none; or a denoiser file, or a folder of the papers' size."""
     steps: int | None = None
     """Denoising steps, 1 to 1000; like the next three only with a denoiser."""
     au_guidance: float | None = None

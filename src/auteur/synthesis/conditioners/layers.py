@@ -41,7 +41,7 @@ def diffusers_module(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        raise UsageError("diffusers is not installed; run: pip install 'auteur-face[full]'") from error
+        raise UsageError("diffusers is not installed; run: pip install auteur-face") from error
 
 
 def zero(layer: nn.Module) -> nn.Module:
