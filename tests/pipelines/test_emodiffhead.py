@@ -30,7 +30,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def head() -> TalkingHead:
-    return TalkingHead.from_pretrained("compact")
+    return TalkingHead.from_pretrained("warp")
 
 
 def mesh(video) -> np.ndarray:

@@ -45,6 +45,14 @@ def test_open_lips_are_painted_inside_and_little_beyond():
     assert mask[outside].max() == 0
 
 
+def test_what_the_portrait_shows_itself_is_left():
+    own, wider = face(gap_px=6.0), face(gap_px=14.0)
+    assert painted_mask(own[:, :2], mouth_square(own), "mouth", own=own[:, :2]).max() == 0
+    assert painted_mask(wider[:, :2], mouth_square(wider), "mouth", own=own[:, :2]).max() == 1
+    shut = face(gap_px=0.0)
+    assert painted_mask(own[:, :2], mouth_square(own), "mouth", own=shut[:, :2]).max() == 1
+
+
 def test_the_rim_grows_and_softens():
     opening = torch.zeros(40, 40)
     opening[18:22, 10:30] = 1

@@ -49,7 +49,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def head() -> TalkingHead:
-    return TalkingHead.from_pretrained("compact")
+    return TalkingHead.from_pretrained("warp")
 
 
 @pytest.mark.parametrize("fps", [Fraction(25), Fraction(30000, 1001), Fraction(12)])

@@ -73,7 +73,7 @@ def move(arguments: tyro.conf.OmitArgPrefixes[MoveArguments]) -> int:
         gaze=arguments.gaze,
     )
     one_thread()
-    head = TalkingHead.from_pretrained()
+    head = TalkingHead.from_pretrained("warp")
     video = head.perform(arguments.portrait, arguments.speech, asked, settings, face=arguments.face)
     for line in video.notes:
         note(line)

@@ -53,7 +53,7 @@ def move(
         FaceError: The portrait holds no usable face.
     """
     asked = Performance(emotion=emotion, intensity=intensity, action_units=au or {}, track=track)
-    head = TalkingHead.from_pretrained()
+    head = TalkingHead.from_pretrained("warp")
     return head.perform(Path(portrait), Path(speech), asked, settings or Settings(), face=face).landmarks()
 
 

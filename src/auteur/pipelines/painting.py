@@ -134,6 +134,7 @@ class Painting:
     ) -> None:
         self._painter, self._warper, self._landmarks, self._basis = painter, warper, landmarks, basis
         self._config = painter.denoiser.config
+        self._own_points = torch.from_numpy(np.asarray(landmarks)[:, :2])
         self._space = CompactExpressionSpace.shipped()
         self._heard, self._asked = heard, None if self._config.au is None else asked
         self._numbers = None
@@ -353,7 +354,7 @@ class Painting:
             if self._config.warped is None:
                 result[:, rows, columns] = square.over(result[:, rows, columns], 255 * content[row])
             else:
-                mask = square.border * painted_mask(points, square, view)
+                mask = square.border * painted_mask(points, square, view, own=self._own_points)
                 result[:, rows, columns] += mask * square.onto(255 * content[row])
         return result.clamp(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 

@@ -31,6 +31,7 @@ _WIDER, _EYE_MARGIN, LIP_MARGIN = 1.25, 0.12, 0.15
 _SOFT = 0.4
 """Width of the soft edge of an oval, as a share of its radius."""
 
+_HALF_AS_FAR = 0.5
 
 _BORDER = 0.08
 """Width of the soft border of a painted square, as a share of its side."""
@@ -97,7 +98,9 @@ def _positions(top: int, bottom: int, left: int, right: int) -> Tensor:
     return torch.stack([columns, rows], dim=-1).float()
 
 
-def painted_mask(points: Tensor, square: Square, view: str | None = None) -> Tensor:
+def painted_mask(
+    points: Tensor, square: Square, view: str | None = None, *, own: Tensor | None = None
+) -> Tensor:
     """Returns where a denoiser's changes are laid over the warp, [h, w] of the square's box.
 
     Args:
@@ -105,10 +108,12 @@ def painted_mask(points: Tensor, square: Square, view: str | None = None) -> Ten
         square: What was painted.
         view: "mouth" paints what shows between the lips and a soft rim, nothing while they are closed; "eyes"
             paints ovals around both; None paints ovals around all three.
+        own: The portrait's landmarks; of a mouth, what it shows itself is then left (`beyond_own`).
     """
     if view == "mouth":
-        own = torch.from_numpy(crops.apply(square.frame.matrix(square.size_px), points.numpy())).float()
-        return square.onto(with_rim(holes(own, square.own_pixels, only_mouth=True)[None]))[0]
+        at = torch.from_numpy(crops.apply(square.frame.matrix(square.size_px), points.numpy())).float()
+        mask = square.onto(with_rim(holes(at, square.own_pixels, only_mouth=True)[None]))[0]
+        return mask if own is None else beyond_own(points, own) * mask
     eyes = eye_ovals(points, square.pixels)
     if view == "eyes":
         return eyes
@@ -119,6 +124,23 @@ def eye_ovals(points: Tensor, positions: Tensor) -> Tensor:
     """Returns 1 around the eyes of points [478, 2], softly 0 elsewhere, at positions [h, w, 2]."""
     margin = _EYE_MARGIN * eye_distance(points)
     return torch.stack([oval(points, eye, margin, positions) for eye in EYES]).amax(0)
+
+
+def beyond_own(points: Tensor, own: Tensor) -> float:
+    """Returns how much of a mouth with these points the portrait cannot show, in [0, 1].
+
+    Lips that part no further than in the portrait have its own teeth behind them, and the warp moves these
+    along: 0. From half as far again on it is 1, and always for a portrait whose lips are closed.
+
+    Args:
+        points: Landmarks of the frame, [478, 2] px.
+        own: The portrait's.
+    """
+    gap, own_gap = (
+        float(opening_between(p[list(MOUTH_UPPER)], p[list(MOUTH_LOWER)]).gap_px) / eye_distance(p)
+        for p in (points, own)
+    )
+    return float(smooth_step(torch.tensor((gap / max(own_gap, 1e-6) - 1) / _HALF_AS_FAR)))
 
 
 def with_rim(opening: Tensor) -> Tensor:

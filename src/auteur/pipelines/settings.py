@@ -79,7 +79,7 @@ def denoiser_path(preset: Path | str, device: str | None) -> Path | None:
     if preset == "warp":
         return None
     if preset in ("compact", "fast"):
-        return weights.path_of("denoiser") if "denoiser" in weights.shipped() else None
+        return weights.path_of("denoiser")
     if preset == "full":
         from auteur.pipelines.painters import say_what_full_needs
 

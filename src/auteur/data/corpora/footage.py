@@ -77,7 +77,7 @@ def spoken(seconds: float) -> tuple[Footage, ...]:
         )
     from auteur.pipelines.talking_head import TalkingHead
 
-    speech, head = read_speech(SPEECH), TalkingHead.from_pretrained("compact")
+    speech, head = read_speech(SPEECH), TalkingHead.from_pretrained("warp")
     longest = float(speech.duration_sec)
     if not 0.5 <= seconds <= longest:
         raise UsageError(f"seconds is {seconds}; it must be between 0.5 and {longest:g}")
