@@ -28,6 +28,8 @@ def one_thread():
 def test_it_learns(name: str, tmp_path: Path):
     for package in NEEDS.get(name, ()):
         pytest.importorskip(package, reason="an extra")
+    if name == "face-identity" and not hasattr(pytest.importorskip("cv2"), "HOGDescriptor"):
+        pytest.skip("OpenCV's headless build has no HOGDescriptor; the extra train brings another")
     report = recipes.smoke(name, tmp_path / "run")
     assert report.last_loss < report.first_loss, name
     assert any(file.endswith((".safetensors", ".npz")) for file in report.files)

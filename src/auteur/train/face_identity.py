@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from auteur.data.face_shards import person_of_photo
 from auteur.data.splits import is_held_out
-from auteur.errors import InputError
+from auteur.errors import InputError, UsageError
 from auteur.train.loop import save_half
 
 Floats = NDArray[np.floating]
@@ -109,9 +109,16 @@ def aligned_face(picture: Picture, landmarks: Floats) -> Picture:
 
 
 def gradients(faces: Picture) -> Floats:
-    """Returns square roots of normalised gradient histograms [N, P] of aligned faces [N, 72, 64]."""
+    """Returns square roots of normalised gradient histograms [N, P] of aligned faces [N, 72, 64].
+
+    Raises:
+        UsageError: This build of OpenCV cannot make them.
+    """
+    describe = getattr(cv2, "HOGDescriptor", None)
+    if describe is None:
+        raise UsageError("this OpenCV comes without HOGDescriptor; run: pip install 'auteur-face[train]'")
     cell, block = (_CELL_PX, _CELL_PX), (2 * _CELL_PX, 2 * _CELL_PX)
-    histogram = cv2.HOGDescriptor((WIDTH_PX, HEIGHT_PX), block, cell, cell, _BINS)
+    histogram = describe((WIDTH_PX, HEIGHT_PX), block, cell, cell, _BINS)
     rows = [np.asarray(histogram.compute(np.ascontiguousarray(face))).ravel() for face in faces]
     return np.sqrt(np.stack(rows))
 
