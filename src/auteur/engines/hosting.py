@@ -48,6 +48,6 @@ def describe(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, AuteurError):
         return text
-    if len(text) > _MOST_CHARACTERS:
-        text = f"{text[:_MOST_CHARACTERS]} …"
+    if len(text) > _MOST_CHARACTERS:  # of a traceback the end says what happened
+        text = f"… {text[-_MOST_CHARACTERS:]}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
