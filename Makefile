@@ -28,6 +28,7 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+unit: export OMP_NUM_THREADS := 1
 unit: $(READY)
 	$(BIN)/python -m pytest
 

@@ -159,8 +159,9 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 PARENT = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever those before us left
 from auteur.engines import make_engine
 from engine_tasks import Square
 if __name__ == "__main__":

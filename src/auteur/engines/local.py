@@ -40,6 +40,8 @@ class LocalEngine:
 
 class _LocalWorker:
     def __init__(self) -> None:
+        # As many workers as cores, one thread each; libraries read this when they are imported, so before.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
         self._executor = ProcessPoolExecutor(
             max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_enter
         )
@@ -78,8 +80,7 @@ class _LocalWorker:
 
 
 def _enter() -> None:
-    """Makes the process a worker: one thread, deaf to Ctrl-C, gone when the parent is gone."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # as many workers as cores; OpenBLAS and MKL obey it too
+    """Makes the process a worker: deaf to Ctrl-C, gone when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends the worker
     parent = multiprocessing.parent_process()
     if parent is not None:
