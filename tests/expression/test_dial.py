@@ -170,9 +170,7 @@ def test_emotions_look_like_themselves(dial: EmotionDial):
 
 
 @needs_weights
-@pytest.mark.xfail(
-    strict=True, reason="the linear reading takes a broad smile for a slight frown"
-)
+@pytest.mark.xfail(strict=True, reason="the linear reading takes a broad smile for a slight frown")
 def test_a_smile_is_not_read_as_a_frown(dial: EmotionDial):
     units = dial.direct(EmotionCurve.constant("happy", 1.0), 75).units
     assert np.mean([units.channel(name).mean() for name in ("AU4L", "AU4R")]) < 0.2

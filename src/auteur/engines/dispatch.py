@@ -95,6 +95,8 @@ class _Crew:
         self._deaths_at_start = 0
         self.at: dict[Future[Any], tuple[Worker, _Job | None]] = {}
         self.idle: deque[Worker] = deque()
+        self._hired: list[Worker] = []
+        """All that live, also while an interrupt finds them between the two above."""
 
     @property
     def size(self) -> int:
@@ -106,6 +108,7 @@ class _Crew:
 
     def grow(self) -> None:
         worker = self._hire()
+        self._hired.append(worker)
         self.at[worker.start(self._task)] = (worker, None)
 
     def give(self, job: _Job) -> None:
@@ -125,6 +128,7 @@ class _Crew:
                 return None, None
             return job, future.result() if error is None else Answer(failure=describe(error))
         worker.end()
+        self._hired.remove(worker)
         if job is None:
             self._deaths_at_start += 1
             if self._deaths_at_start >= MOST_DEATHS:
@@ -135,7 +139,7 @@ class _Crew:
         return job, failed if job.deaths >= MOST_DEATHS else None
 
     def end(self) -> None:
-        for worker in (*self.idle, *(worker for worker, _ in self.at.values())):
+        for worker in self._hired:
             worker.end()
 
 

@@ -9,8 +9,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -48,9 +49,10 @@ class _LocalWorker:
         self._process: BaseProcess | None = None
 
     def start(self, task: Any) -> "Future[AuteurError | None]":
-        before = set(multiprocessing.active_children())
-        future = self._executor.submit(_start, task)  # the first submission makes the process
-        self._process = next(iter(set(multiprocessing.active_children()) - before), None)
+        with _deaf_to_interrupts():
+            before = set(multiprocessing.active_children())
+            future = self._executor.submit(_start, task)  # the first submission makes the process
+            self._process = next(iter(set(multiprocessing.active_children()) - before), None)
         return future
 
     def work(self, item: Any) -> "Future[Answer]":
@@ -77,6 +79,19 @@ class _LocalWorker:
         if self._process is not None and self._process.is_alive():
             self._process.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes made meanwhile never hear Ctrl-C, not even while they start; it waits for the caller."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _enter() -> None:
