@@ -161,11 +161,11 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 PARENT = """
 import signal, sys
 from pathlib import Path
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever those before us left
-signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 from auteur.engines import make_engine
 from engine_tasks import Square
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever those before us left
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     for outcome in make_engine("local", 2).map(Square(Path(sys.argv[1])), [1, 2, *[60_000] * 4]):
         print(outcome.result[1], flush=True)
 """

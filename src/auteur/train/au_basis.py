@@ -34,6 +34,7 @@ Floats = NDArray[np.floating]
 _BROWS = (*topology.RIGHT_BROW, *topology.LEFT_BROW)
 _EYES = (*topology.RIGHT_EYE, *topology.LEFT_EYE)
 _LIPS = (*topology.OUTER_LIPS, *topology.INNER_LIPS)
+_TEMPLES = (*topology.FACE_OVAL[:8], *topology.FACE_OVAL[29:])
 _FOREHEAD = (9, 8, 107, 336, 66, 296, 105, 334, 63, 293, 70, 300, 108, 337, 69, 299, 104, 333)
 _CHEEKS = (50, 101, 117, 118, 119, 205, 36, 280, 330, 346, 347, 348, 425, 266, 111, 340, 116, 345)
 _NOSE_SIDES = (129, 98, 48, 115, 220, 131, 198, 358, 327, 278, 344, 440, 360, 420, 6, 197, 195)
@@ -159,14 +160,14 @@ def region_weight(number: int) -> Floats:
 def kept_off(number: int) -> Floats:
     """Returns how far a shape of the face model may move each vertex for a unit [478]: 0 on the other half.
 
-    Units of the upper face leave the lips alone, those of the mouth the lids and brows; a wrinkled nose (AU9)
-    pulls at both.
+    Units of the upper face leave the lips alone, those of the mouth lids, brows and temples; a wrinkled nose
+    (AU9) pulls at all.
     """
     weight = np.ones(topology.MEDIAPIPE_COUNT)
     if number == 9:
         return weight
     mesh = canonical_face()
-    others = _LIPS if number in _UPPER_FACE else (*_EYES, *_BROWS)
+    others = _LIPS if number in _UPPER_FACE else (*_EYES, *_BROWS, *_TEMPLES)
     distance = np.linalg.norm(mesh[:, None] - mesh[list(others)][None], axis=2).min(axis=1)
     weight[:468] = 1 - np.exp(-((distance / _OFF_MM) ** 2))
     return weight
