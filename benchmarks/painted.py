@@ -37,9 +37,9 @@ from auteur.media import write_image
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.speech_motion import SpeechMotion
 from auteur.pipelines.painting import Painter, Painting
-from auteur.pipelines.pasting import LIP_MARGIN, LIPS, eye_distance, holes, oval, with_rim
 from auteur.provenance import Mark
 from auteur.signals import LandmarkTrack
+from auteur.synthesis.areas import holes, lip_oval, with_rim
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.storage import load_denoiser
 from auteur.synthesis.views import view_frames
@@ -110,7 +110,7 @@ def compared(piece: Piece, made: np.ndarray, net: FaceFeatureNet) -> dict[str, f
         frame = view_frames(points[None], "mouth")[0]
         pair = [crops.cut(torch.from_numpy(p), frame, SIDE) for p in (one, other)]
         own = torch.from_numpy(crops.apply(frame.matrix(SIDE), points[:, :2])).float()
-        ring = oval(own, LIPS, LIP_MARGIN * eye_distance(own), pixels) > 0.5
+        ring = lip_oval(own, pixels) > 0.5
         inside = with_rim(holes(own, pixels, only_mouth=True)) > 0.5
         error = (pair[0] - pair[1]).square()
         decibels.append(float(-10 * torch.log10(error[:, ring].mean().clamp(min=1e-8))))

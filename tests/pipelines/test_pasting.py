@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from auteur.face.crops import CropFrame
-from auteur.pipelines.pasting import Square, painted_mask, with_rim
+from auteur.pipelines.pasting import Square, painted_mask
 from auteur.signals.topology import INNER_LIPS
+from auteur.synthesis.areas import with_rim
 from auteur.synthesis.views import view_frames
 from auteur.synthesis.warp.mesh import generic_face
 
@@ -23,19 +24,22 @@ def face(*, gap_px: float) -> torch.Tensor:
     return points
 
 
+SHUT = face(gap_px=0.0)
+
+
 def mouth_square(points: torch.Tensor) -> Square:
     return Square(view_frames(points[None].numpy(), "mouth")[0], SIZE_PX, 200, 220)
 
 
 def test_closed_lips_are_left_as_the_warp_made_them():
     points = face(gap_px=0.0)
-    assert painted_mask(points[:, :2], mouth_square(points), "mouth").max() == 0
+    assert painted_mask(points, SHUT, mouth_square(points), "mouth", "openings").max() == 0
 
 
 def test_open_lips_are_painted_inside_and_little_beyond():
     points = face(gap_px=14.0)
     square = mouth_square(points)
-    mask = painted_mask(points[:, :2], square, "mouth")
+    mask = painted_mask(points, SHUT, square, "mouth", "openings")
     inside = points[[13, 14], :2].mean(0)
     rows, columns = square.box
     x, y = (inside - torch.tensor([columns.start, rows.start])).round().long().tolist()
@@ -47,10 +51,35 @@ def test_open_lips_are_painted_inside_and_little_beyond():
 
 def test_what_the_portrait_shows_itself_is_left():
     own, wider = face(gap_px=6.0), face(gap_px=14.0)
-    assert painted_mask(own[:, :2], mouth_square(own), "mouth", own=own[:, :2]).max() == 0
-    assert painted_mask(wider[:, :2], mouth_square(wider), "mouth", own=own[:, :2]).max() == 1
-    shut = face(gap_px=0.0)
-    assert painted_mask(own[:, :2], mouth_square(own), "mouth", own=shut[:, :2]).max() == 1
+    assert painted_mask(own, own, mouth_square(own), "mouth", "openings").max() == 0
+    assert painted_mask(wider, own, mouth_square(wider), "mouth", "openings").max() == 1
+    assert painted_mask(own, SHUT, mouth_square(own), "mouth", "openings").max() == 1
+    still = painted_mask(own, own, mouth_square(own), "mouth", "movement")
+    assert still.max() == 0
+
+
+def test_skin_that_moves_is_painted_and_the_rest_is_not():
+    smiling = SHUT.clone()
+    smiling[[61, 185, 146, 57, 186], 0] -= 4.0  # about as many millimetres
+    square = mouth_square(SHUT)
+    mask = painted_mask(smiling, SHUT, square, "mouth", "movement")
+    nearby, away = smiling[61, :2], smiling[291, :2]
+    rows, columns = square.box
+    at = {
+        name: mask[round(float(y)) - rows.start, round(float(x)) - columns.start]
+        for name, (x, y) in {"moved": nearby, "still": away}.items()
+    }
+    assert at["moved"] > 0.5 and at["still"] == 0
+    assert painted_mask(smiling, SHUT, square, "eyes", "movement").max() == 0
+
+
+def test_a_head_that_turns_moves_no_skin():
+    angle = torch.tensor(0.2)
+    turn = torch.tensor(
+        [[angle.cos(), 0, angle.sin()], [0, 1.0, 0], [-angle.sin(), 0, angle.cos()]], dtype=SHUT.dtype
+    )
+    turned = (SHUT - SHUT.mean(0)) @ turn.T + SHUT.mean(0)
+    assert painted_mask(turned, SHUT, mouth_square(turned), "mouth", "movement").max() == 0
 
 
 def test_the_rim_grows_and_softens():

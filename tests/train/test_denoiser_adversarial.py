@@ -70,7 +70,7 @@ def test_a_judge_learns_to_tell_noise_from_smooth_pictures():
     for _ in range(60):
         smooth = torch.linspace(-1, 1, 16).expand(8, 3, 16, 16) * torch.rand(8, 1, 1, 1)
         noisy = smooth + 0.3 * torch.randn(8, 3, 16, 16)
-        loss = (1 - judge(smooth, shown)).relu().mean() + (1 + judge(noisy, shown)).relu().mean()
+        loss = (1 - judge(smooth, shown)[0]).relu().mean() + (1 + judge(noisy, shown)[0]).relu().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

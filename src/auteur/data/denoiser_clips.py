@@ -72,14 +72,22 @@ class ClipFolder:
         names: Conditions to read; what a file lacks is absent in its rows.
         past: Frames before the window to give as `past`, if the network has that plug.
         held_out: Whether to take the people who are held out, to evaluate, instead of the others.
+        looks: Windows of a clip that are looked at; the one in which most pixels count is taken.
 
     Raises:
         InputError: There is no usable clip.
     """
 
     def __init__(
-        self, folder: Path, *, names: Sequence[str] = CONDITION_NAMES, past: int = 2, held_out: bool = False
+        self,
+        folder: Path,
+        *,
+        names: Sequence[str] = CONDITION_NAMES,
+        past: int = 2,
+        held_out: bool = False,
+        looks: int = 1,
     ) -> None:
+        self._looks = looks
         self._names, self._past = tuple(names), past if "past" in names else 0
         self._clips: list[tuple[Path, int]] = []
         for path in sorted(folder.glob("*.safetensors")):
@@ -115,11 +123,15 @@ class ClipFolder:
 
     def _window(self, clip: tuple[Path, int], frames: int, generator: torch.Generator) -> ClipBatch:
         path, length = clip
-        first = int(torch.randint(length - frames + 1, (1,), generator=generator))
-        before = first - self._past
+        firsts = torch.randint(length - frames + 1, (self._looks,), generator=generator).tolist()
         found: dict[str, Any] = {}
         with safe_open(path, framework="pt") as file:
             held = set(file.keys())
+            first = firsts[0]
+            if len(firsts) > 1 and "region" in held:
+                regions = file.get_slice("region")
+                first = max(firsts, key=lambda start: float(regions[start : start + frames].float().mean()))
+            before = first - self._past
             for name in (*IN_TIME, *STILL):
                 wanted = name in ("clean", "region", "landmarks_reference", "regions") or name in self._names
                 if name in held and wanted:

@@ -32,8 +32,9 @@ from auteur.face import crops
 from auteur.face.crops import CropFrame
 from auteur.face.pose import MIRROR, head_pose, without_pose
 from auteur.facs import au_track, mirror
-from auteur.pipelines.pasting import Square, eye_ovals, holes, with_rim
+from auteur.pipelines.pasting import Square, painted_area
 from auteur.pipelines.structure import draw_landmarks
+from auteur.synthesis.areas import holes
 from auteur.synthesis.conditioners.audio import windows_around
 from auteur.synthesis.views import view_frames
 from auteur.synthesis.warp import PortraitWarper
@@ -59,6 +60,8 @@ class FaceViewsRecipe:
     span_frames: int = 40
     views: tuple[str, ...] = ("mouth",)
     """Of `auteur.synthesis.views`."""
+    paints: str = "movement"
+    """As in the config of the denoiser: openings or movement."""
     least_painted: float = 0.01
     """Spans in which less of the square is painted, such as those of closed mouths, teach nothing."""
     workers: int = 1
@@ -102,7 +105,7 @@ def clips_of(piece: Piece, recipe: FaceViewsRecipe, random: Generator) -> Iterat
         warped = warper.render(targets)
         moved = torch.stack([warper.mesh(one).landmarks for one in targets])
         for view in recipe.views:
-            clip = _Seen(piece, view, recipe.size_px).clip(span, portrait, warped, moved)
+            clip = _Seen(piece, view, recipe.size_px, recipe.paints).clip(span, portrait, warped, moved)
             if clip["region"].float().mean() / 255 >= REGION_FLOOR + recipe.least_painted:
                 yield f"{piece.name}_{first:04d}_{view}", clip
 
@@ -110,8 +113,8 @@ def clips_of(piece: Piece, recipe: FaceViewsRecipe, random: Generator) -> Iterat
 class _Seen:
     """A piece through one view."""
 
-    def __init__(self, piece: Piece, view: str, size_px: int) -> None:
-        self._piece, self._view, self._size = piece, view, size_px
+    def __init__(self, piece: Piece, view: str, size_px: int, paints: str) -> None:
+        self._piece, self._view, self._size, self._paints = piece, view, size_px, paints
 
     def clip(self, span: slice, portrait: int, warped: Tensor, moved: Tensor) -> dict[str, Tensor]:
         """Returns the tensors of a span: warped pictures [T, 3, H, W], the warp's landmarks [T, 478, 3]."""
@@ -124,7 +127,7 @@ class _Seen:
                 [self._cut(warped.permute(0, 2, 3, 1).numpy(), frames), self._valid(moved, frames)], dim=1
             ),
             "landmarks": _bytes(draw_landmarks(moved.numpy(), frames, size_px=size)),
-            "region": self._region(moved, frames),
+            "region": self._region(moved, frames, torch.from_numpy(piece.landmarks[portrait])),
             "reference": self._cut(piece.pictures[portrait][None], own)[0],
             "landmarks_reference": _bytes(draw_landmarks(piece.landmarks[portrait][None], own, size_px=size))[
                 0
@@ -154,16 +157,14 @@ class _Seen:
             valid.append(square.in_picture * (1 - holes(points, square.own_pixels)))
         return _bytes(torch.stack(valid)[:, None])
 
-    def _region(self, moved: Tensor, frames: list[CropFrame]) -> Tensor:
+    def _region(self, moved: Tensor, frames: list[CropFrame], own: Tensor) -> Tensor:
         """What is painted in the end counts fully, the rest a little."""
         height, width = self._piece.pictures.shape[1:3]
-        painted: list[Tensor] = []
-        for frame, points in self._places(moved, frames):
-            square = Square(frame, self._size, width, height)
-            if self._view == "mouth":
-                painted.append(with_rim(holes(points, square.own_pixels, only_mouth=True)))
-            else:
-                painted.append(eye_ovals(points, square.own_pixels))
+        squares = [Square(frame, self._size, width, height) for frame in frames]
+        painted = [
+            painted_area(points, own, square, self._view, self._paints)
+            for points, square in zip(moved, squares, strict=True)
+        ]
         return _bytes(REGION_FLOOR + (1 - REGION_FLOOR) * torch.stack(painted)[:, None])
 
 

@@ -23,10 +23,11 @@ from auteur.face.crops import CropFrame
 from auteur.face.pose import without_pose
 from auteur.facs import convert, find_convention
 from auteur.motion.au_basis import AUBasis
-from auteur.pipelines.pasting import LIP_MARGIN, LIPS, Square, eye_distance, holes, oval, painted_mask
+from auteur.pipelines.pasting import Square, painted_mask
 from auteur.pipelines.structure import action_units_to_landmarks, draw_landmarks, drawing_frame
 from auteur.signals import AUTrack, LandmarkTrack
 from auteur.speech.features import SpeechFeatures
+from auteur.synthesis.areas import holes, lip_oval, oval
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.full.image_encoder import PortraitEncoder
@@ -134,7 +135,7 @@ class Painting:
     ) -> None:
         self._painter, self._warper, self._landmarks, self._basis = painter, warper, landmarks, basis
         self._config = painter.denoiser.config
-        self._own_points = torch.from_numpy(np.asarray(landmarks)[:, :2])
+        self._own_points = torch.from_numpy(np.asarray(landmarks))
         self._space = CompactExpressionSpace.shipped()
         self._heard, self._asked = heard, None if self._config.au is None else asked
         self._numbers = None
@@ -315,7 +316,7 @@ class Painting:
         )
         positions = self._whole.own_pixels
         face = oval(own.float(), FACE_OVAL, 0.0, positions)
-        lips = oval(own.float(), LIPS, LIP_MARGIN * eye_distance(own), positions)
+        lips = lip_oval(own.float(), positions)
         return torch.stack([1 - face, face * (1 - lips), lips])[None, None]
 
     def _encoded(self, pictures: Tensor) -> Tensor:
@@ -347,14 +348,16 @@ class Painting:
 
     def _finish(self, index: int, content: Tensor) -> Frames:
         """The full-size frame with what is laid on its squares, [views, 3, S, S]."""
-        result, points = self._shown.warped[index].float(), self._shown.moved[index, :, :2]
+        result, points = self._shown.warped[index].float(), self._shown.moved[index]
         for row, view in enumerate(self._views):
             square = self._shown.squares[row][index]
             rows, columns = square.box
             if self._config.warped is None:
                 result[:, rows, columns] = square.over(result[:, rows, columns], 255 * content[row])
             else:
-                mask = square.border * painted_mask(points, square, view, own=self._own_points)
+                mask = square.border * painted_mask(
+                    points, self._own_points, square, view, self._config.paints
+                )
                 result[:, rows, columns] += mask * square.onto(255 * content[row])
         return result.clamp(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 

@@ -1,7 +1,5 @@
 """Where a painted square acts in a full-size picture: soft ovals around mouth and eyes, and the way back."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,29 +7,8 @@ from torch.nn import functional
 
 from auteur.face import crops
 from auteur.face.crops import CropFrame
-from auteur.synthesis.warp.mesh import (
-    LEFT_EYE_LOWER,
-    LEFT_EYE_UPPER,
-    LEFT_IRIS,
-    MOUTH_LOWER,
-    MOUTH_UPPER,
-    RIGHT_EYE_LOWER,
-    RIGHT_EYE_UPPER,
-    RIGHT_IRIS,
-)
-from auteur.synthesis.warp.openings import opening_between
+from auteur.synthesis.areas import beyond_own, eye_ovals, holes, lip_oval, moved_area, moved_mm, with_rim
 from auteur.synthesis.warp.sampling import smooth_step
-
-LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
-"""Outer contour of the lips, around."""
-EYES = (RIGHT_EYE_UPPER + RIGHT_EYE_LOWER, LEFT_EYE_UPPER + LEFT_EYE_LOWER)
-
-_WIDER, _EYE_MARGIN, LIP_MARGIN = 1.25, 0.12, 0.15
-"""Size of a painted oval beside that of its landmarks, and what is added, in eye distances."""
-_SOFT = 0.4
-"""Width of the soft edge of an oval, as a share of its radius."""
-
-_HALF_AS_FAR = 0.5
 
 _BORDER = 0.08
 """Width of the soft border of a painted square, as a share of its side."""
@@ -98,89 +75,47 @@ def _positions(top: int, bottom: int, left: int, right: int) -> Tensor:
     return torch.stack([columns, rows], dim=-1).float()
 
 
-def painted_mask(
-    points: Tensor, square: Square, view: str | None = None, *, own: Tensor | None = None
+def painted_area(
+    landmarks: Tensor, own: Tensor, square: Square, view: str, paints: str, *, inside: float = 1.0
 ) -> Tensor:
+    """Returns where a view is painted, [S, S] of its square.
+
+    Args:
+        landmarks: Of the frame, [478, 3] px of the picture.
+        own: The portrait's.
+        square: Of the view.
+        view: "mouth" or "eyes".
+        paints: "openings": what shows between the lips, and ovals around the eyes; "movement": what shows
+            between the lips, and skin that has moved. Nothing while lips are closed and skin is at rest.
+        inside: How much of what shows between the lips is painted, in [0, 1].
+    """
+    at = torch.from_numpy(crops.apply(square.frame.matrix(square.size_px), landmarks[:, :2].numpy())).float()
+    if view == "eyes" and paints == "openings":
+        return eye_ovals(at, square.own_pixels)
+    opening = torch.zeros(square.size_px, square.size_px)
+    if view == "mouth":
+        opening = with_rim(holes(at, square.own_pixels, only_mouth=True))
+    if paints == "openings":
+        return inside * opening
+    distance = moved_mm(landmarks.numpy(), own.numpy())
+    moved = moved_area(at, distance, view, square.size_px) * (1 - (1 - inside) * opening)
+    return torch.maximum(inside * opening, moved)
+
+
+def painted_mask(landmarks: Tensor, own: Tensor, square: Square, view: str | None, paints: str) -> Tensor:
     """Returns where a denoiser's changes are laid over the warp, [h, w] of the square's box.
 
-    Args:
-        points: Landmarks of the frame, [478, 2] px of the picture.
-        square: What was painted.
-        view: "mouth" paints what shows between the lips and a soft rim, nothing while they are closed; "eyes"
-            paints ovals around both; None paints ovals around all three.
-        own: The portrait's landmarks; of a mouth, what it shows itself is then left (`beyond_own`).
-    """
-    if view == "mouth":
-        at = torch.from_numpy(crops.apply(square.frame.matrix(square.size_px), points.numpy())).float()
-        mask = square.onto(with_rim(holes(at, square.own_pixels, only_mouth=True)[None]))[0]
-        return mask if own is None else beyond_own(points, own) * mask
-    eyes = eye_ovals(points, square.pixels)
-    if view == "eyes":
-        return eyes
-    return torch.maximum(eyes, oval(points, LIPS, LIP_MARGIN * eye_distance(points), square.pixels))
-
-
-def eye_ovals(points: Tensor, positions: Tensor) -> Tensor:
-    """Returns 1 around the eyes of points [478, 2], softly 0 elsewhere, at positions [h, w, 2]."""
-    margin = _EYE_MARGIN * eye_distance(points)
-    return torch.stack([oval(points, eye, margin, positions) for eye in EYES]).amax(0)
-
-
-def beyond_own(points: Tensor, own: Tensor) -> float:
-    """Returns how much of a mouth with these points the portrait cannot show, in [0, 1].
-
-    Lips that part no further than in the portrait have its own teeth behind them, and the warp moves these
-    along: 0. From half as far again on it is 1, and always for a portrait whose lips are closed.
+    What a mouth shows no more of than the portrait itself is left to the warp (`beyond_own`).
 
     Args:
-        points: Landmarks of the frame, [478, 2] px.
+        landmarks: Of the frame, [478, 3] px of the picture.
         own: The portrait's.
+        square: What was painted.
+        view: "mouth", "eyes"; None paints ovals around all three.
+        paints: As for `painted_area`.
     """
-    gap, own_gap = (
-        float(opening_between(p[list(MOUTH_UPPER)], p[list(MOUTH_LOWER)]).gap_px) / eye_distance(p)
-        for p in (points, own)
-    )
-    return float(smooth_step(torch.tensor((gap / max(own_gap, 1e-6) - 1) / _HALF_AS_FAR)))
-
-
-def with_rim(opening: Tensor) -> Tensor:
-    """Returns masks [..., S, S] of what shows between the lips, with a soft rim of a fortieth of the side."""
-    rim = max(1, round(opening.shape[-1] / 40))
-    flat = opening.reshape(-1, 1, *opening.shape[-2:])
-    grown = functional.max_pool2d(flat, 2 * rim + 1, stride=1, padding=rim)
-    soft = functional.avg_pool2d(grown, 2 * rim + 1, stride=1, padding=rim, count_include_pad=False)
-    return soft.reshape(opening.shape)
-
-
-def holes(points: Tensor, positions: Tensor, *, only_mouth: bool = False) -> Tensor:
-    """How much of the openings of mouth and eyes shows at positions [h, w, 2], for points [478, 2]."""
-    edges = (
-        (MOUTH_UPPER, MOUTH_LOWER),
-        (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER),
-        (LEFT_EYE_UPPER, LEFT_EYE_LOWER),
-    )
-    shown: list[Tensor] = []
-    for upper, lower in edges[:1] if only_mouth else edges:
-        opening = opening_between(points[list(upper)], points[list(lower)])
-        place, _ = opening.place(positions)
-        shown.append(opening.mask(positions, 1.5) * ((place >= 0) & (place <= 1)))
-    return torch.stack(shown).amax(0)
-
-
-def eye_distance(points: Tensor) -> float:
-    """Returns the distance between the irises of points [478, 2]."""
-    return float((points[LEFT_IRIS[0]] - points[RIGHT_IRIS[0]]).norm())
-
-
-def oval(points: Tensor, chain: Sequence[int], margin_px: float, positions: Tensor) -> Tensor:
-    """Returns 1 inside an oval around some of the points [478, 2], softly 0 outside, at positions [h, w, 2].
-
-    Its axes are those of the face; it is somewhat larger than what it is around, and by a margin.
-    """
-    along = functional.normalize(points[LEFT_IRIS[0]] - points[RIGHT_IRIS[0]], dim=0)
-    axes = torch.stack([along, torch.stack([-along[1], along[0]])])
-    turned = points[list(chain)] @ axes.T
-    low, high = turned.amin(0), turned.amax(0)
-    radii = _WIDER * (high - low) / 2 + margin_px
-    distance = ((positions @ axes.T - (low + high) / 2) / radii).norm(dim=-1)
-    return smooth_step((1 - distance) / _SOFT)
+    points = landmarks[:, :2].float()
+    if view is None:
+        return torch.maximum(eye_ovals(points, square.pixels), lip_oval(points, square.pixels))
+    inside = beyond_own(points, own[:, :2].float()) if view == "mouth" else 1.0
+    return square.onto(painted_area(landmarks, own, square, view, paints, inside=inside)[None])[0]

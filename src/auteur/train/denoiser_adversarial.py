@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
@@ -60,6 +61,15 @@ class AdversarialRecipe:
     """Share of the rows that paint in one step."""
     share: float = 0.4
     """Size of the discriminator's gradient beside that of the error."""
+    matching: float = 1.0
+    """Weight of the difference of what the discriminator sees in real and painted pictures, beside what it
+    says of them."""
+    views: tuple[str, ...] = ()
+    """What the student paints, of `auteur.synthesis.views`; (): what its teacher does."""
+    paints: Literal["openings", "movement"] | None = None
+    """Where, as in the config of the denoiser; None: where its teacher does."""
+    looks: int = 3
+    """Windows of a clip that are looked at for the one with the most to paint."""
     start_after: int = 300
     """Steps before the discriminator has a say; in the last 100 of them it learns to judge."""
     judge_widths: tuple[int, ...] = (32, 64, 128, 128)
@@ -91,11 +101,15 @@ class PatchJudge(nn.Module):
             layers += [spectral_norm(nn.Conv2d(before, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1)))
 
-    def forward(self, pictures: Tensor, shown: Tensor) -> Tensor:
-        """Returns one logit per patch, [N, 1, h, w]."""
-        given = torch.cat([pictures, shown], dim=1).float()
-        with torch.autocast(given.device.type, enabled=False):
-            return self.layers(given)
+    def forward(self, pictures: Tensor, shown: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Returns one logit per patch, [N, 1, h, w], and the features of every level on the way."""
+        seen, features = torch.cat([pictures, shown], dim=1).float(), list[Tensor]()
+        with torch.autocast(seen.device.type, enabled=False):
+            for layer in self.layers:
+                seen = layer(seen)
+                if isinstance(layer, nn.LeakyReLU):
+                    features.append(seen)
+        return seen, features
 
 
 class AdversarialLoss:
@@ -151,10 +165,13 @@ class AdversarialLoss:
         mask = ((batch.region - _REGION_FLOOR) / (1 - _REGION_FLOOR)).clamp(0, 1)
         real = batch.clean[is_one].flatten(0, 1)
         laid = torch.lerp(batch.clean, made, mask)[is_one].flatten(0, 1)
-        self._teach(real, laid.detach(), shown)
+        wanted_features = self._teach(real, laid.detach(), shown)
         if self._steps <= self._recipe.start_after:
             return torch.zeros((), device=made.device)
-        unconvinced = -self.judge(laid, shown).mean()
+        logits, features = self.judge(laid, shown)
+        unconvinced = -logits.mean()
+        if self._recipe.matching:
+            unconvinced = unconvinced + self._recipe.matching * apart(features, wanted_features)
         wanted, found = (
             torch.autograd.grad(loss, self._last, retain_graph=True)[0].norm()
             for loss in (error, unconvinced)
@@ -162,13 +179,24 @@ class AdversarialLoss:
         weight = (self._recipe.share * wanted / (found + 1e-6)).clamp(max=100.0).detach()
         return weight * unconvinced
 
-    def _teach(self, real: Tensor, laid: Tensor, shown: Tensor) -> None:
-        """One step of the discriminator, with the hinge loss."""
+    def _teach(self, real: Tensor, laid: Tensor, shown: Tensor) -> list[Tensor]:
+        """One step of the discriminator, with the hinge loss; returns what it saw in the real pictures."""
         self._optimizer.zero_grad()
-        loss = functional.relu(1 - self.judge(real, shown)).mean()
-        loss = loss + functional.relu(1 + self.judge(laid, shown)).mean()
+        of_real, features = self.judge(real, shown)
+        of_laid, _ = self.judge(laid, shown)
+        loss = functional.relu(1 - of_real).mean() + functional.relu(1 + of_laid).mean()
         loss.backward()
         self._optimizer.step()
+        return [level.detach() for level in features]
+
+
+def apart(some: list[Tensor], others: list[Tensor]) -> Tensor:
+    """Returns how far features of pictures are apart, as a share of them (pix2pixHD, arXiv 1711.11585)."""
+    shares = [
+        (one - other).abs().mean() / (other.abs().mean() + 1e-6)
+        for one, other in zip(some, others, strict=True)
+    ]
+    return torch.stack(shares).mean()
 
 
 def distil(
@@ -183,7 +211,9 @@ def distil(
     config = denoiser.config
     if config.warped is None or config.landmarks is None or config.channels != 3:
         raise UsageError("the teacher must paint pixels, from the warped portrait and drawn landmarks")
-    denoiser.config = replace(config, paints_in=1)
+    denoiser.config = replace(
+        config, paints_in=1, views=recipe.views or config.views, paints=recipe.paints or config.paints
+    )
     settings = DenoiserRecipe(
         out=recipe.out,
         steps=(recipe.steps,),
@@ -213,7 +243,9 @@ def main(recipe: AdversarialRecipe) -> None:
     """Distils a denoiser of a file on clips of a folder."""
     denoiser = load_denoiser(recipe.teacher)
     past = 0 if denoiser.config.past is None else denoiser.config.past.frames
-    open_clips = partial(ClipFolder, recipe.clips, names=denoiser.condition_names, past=past)
+    open_clips = partial(
+        ClipFolder, recipe.clips, names=denoiser.condition_names, past=past, looks=recipe.looks
+    )
     clips, watch = open_clips(), None
     recipe.out.mkdir(parents=True, exist_ok=True)
     if recipe.watch_every:

@@ -1,0 +1,165 @@
+"""Areas of a face that a denoiser paints: what shows in openings, and skin that has moved.
+
+All are weights in [0, 1] at positions [h, w, 2] of a picture, softly 0 outside, from landmarks in its pixels.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from auteur.errors import UsageError
+from auteur.face.pose import canonical_face, without_pose
+from auteur.synthesis.warp.mesh import (
+    LEFT_EYE_LOWER,
+    LEFT_EYE_UPPER,
+    LEFT_IRIS,
+    MOUTH_LOWER,
+    MOUTH_UPPER,
+    RIGHT_EYE_LOWER,
+    RIGHT_EYE_UPPER,
+    RIGHT_IRIS,
+)
+from auteur.synthesis.warp.openings import opening_between
+from auteur.synthesis.warp.sampling import smooth_step
+
+Floats = NDArray[np.floating]
+
+LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
+"""Outer contour of the lips, around."""
+EYES = (RIGHT_EYE_UPPER + RIGHT_EYE_LOWER, LEFT_EYE_UPPER + LEFT_EYE_LOWER)
+
+_WIDER, _EYE_MARGIN, LIP_MARGIN = 1.25, 0.12, 0.15
+"""Size of a painted oval beside that of its landmarks, and what is added, in eye distances."""
+_SOFT = 0.4
+"""Width of the soft edge of an oval, as a share of its radius."""
+_HALF_AS_FAR = 0.5
+
+_STILL_MM, _MOVED_MM = 0.7, 2.5
+"""Movement of the skin from which on it is painted, and that from which on fully."""
+_SPREAD, _COARSE = 0.05, 4
+"""How far a landmark's movement spreads, in eye distances; pixels that share one value of it."""
+_BORDER = 0.08
+"""Width of the soft border of a square, as a share of its side."""
+
+
+def oval(points: Tensor, chain: Sequence[int], margin_px: float, positions: Tensor) -> Tensor:
+    """Returns 1 inside an oval around some of the points [478, 2].
+
+    Its axes are those of the face; it is somewhat larger than what it is around, and by a margin.
+    """
+    along = functional.normalize(points[LEFT_IRIS[0]] - points[RIGHT_IRIS[0]], dim=0)
+    axes = torch.stack([along, torch.stack([-along[1], along[0]])])
+    turned = points[list(chain)] @ axes.T
+    low, high = turned.amin(0), turned.amax(0)
+    radii = _WIDER * (high - low) / 2 + margin_px
+    distance = ((positions @ axes.T - (low + high) / 2) / radii).norm(dim=-1)
+    return smooth_step((1 - distance) / _SOFT)
+
+
+def lip_oval(points: Tensor, positions: Tensor) -> Tensor:
+    """Returns 1 around the lips of points [478, 2]."""
+    return oval(points, LIPS, LIP_MARGIN * eye_distance(points), positions)
+
+
+def eye_ovals(points: Tensor, positions: Tensor) -> Tensor:
+    """Returns 1 around the eyes of points [478, 2]."""
+    margin = _EYE_MARGIN * eye_distance(points)
+    return torch.stack([oval(points, eye, margin, positions) for eye in EYES]).amax(0)
+
+
+def eye_distance(points: Tensor) -> float:
+    """Returns the distance between the irises of points [478, 2]."""
+    return float((points[LEFT_IRIS[0]] - points[RIGHT_IRIS[0]]).norm())
+
+
+def holes(points: Tensor, positions: Tensor, *, only_mouth: bool = False) -> Tensor:
+    """Returns how much of the openings of mouth and eyes shows, for points [478, 2]."""
+    edges = (
+        (MOUTH_UPPER, MOUTH_LOWER),
+        (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER),
+        (LEFT_EYE_UPPER, LEFT_EYE_LOWER),
+    )
+    shown: list[Tensor] = []
+    for upper, lower in edges[:1] if only_mouth else edges:
+        opening = opening_between(points[list(upper)], points[list(lower)])
+        place, _ = opening.place(positions)
+        shown.append(opening.mask(positions, 1.5) * ((place >= 0) & (place <= 1)))
+    return torch.stack(shown).amax(0)
+
+
+def with_rim(opening: Tensor) -> Tensor:
+    """Returns masks [..., S, S] of what shows between the lips, with a soft rim of a fortieth of the side."""
+    rim = max(1, round(opening.shape[-1] / 40))
+    flat = opening.reshape(-1, 1, *opening.shape[-2:])
+    grown = functional.max_pool2d(flat, 2 * rim + 1, stride=1, padding=rim)
+    soft = functional.avg_pool2d(grown, 2 * rim + 1, stride=1, padding=rim, count_include_pad=False)
+    return soft.reshape(opening.shape)
+
+
+def beyond_own(points: Tensor, own: Tensor) -> float:
+    """Returns how much of a mouth with these points the portrait cannot show, in [0, 1].
+
+    Lips that part no further than in the portrait have its own teeth behind them, and the warp moves these
+    along: 0. From half as far again on it is 1, and always for a portrait whose lips are closed.
+
+    Args:
+        points: Landmarks of the frame, [478, 2] px.
+        own: The portrait's.
+    """
+    gap, own_gap = (
+        float(opening_between(p[list(MOUTH_UPPER)], p[list(MOUTH_LOWER)]).gap_px) / eye_distance(p)
+        for p in (points, own)
+    )
+    return float(smooth_step(torch.tensor((gap / max(own_gap, 1e-6) - 1) / _HALF_AS_FAR)))
+
+
+@cache
+def _vertices_of(view: str) -> Tensor:
+    """Which of the 468 vertices belong to a view: those below the middle of the nose, or above."""
+    height = canonical_face()[:, 1]
+    middle = (height[[33, 133, 362, 263]].mean() + height[4]) / 2
+    return torch.from_numpy(height > middle if view == "mouth" else height <= middle)
+
+
+def moved_mm(landmarks: Floats, own: Floats) -> Tensor:
+    """Returns how far expression has moved vertices from where they are in the portrait, [..., 468] mm.
+
+    Args:
+        landmarks: Of frames, [..., 478, 3] px; how the head is turned does not matter.
+        own: The portrait's, [478, 3] px.
+    """
+    shift = without_pose(landmarks)[..., :468, :] - without_pose(own)[:468]
+    return torch.from_numpy(np.linalg.norm(shift, axis=-1)).float()
+
+
+def moved_area(points: Tensor, distance_mm: Tensor, view: str, size_px: int) -> Tensor:
+    """Returns where the skin of a view has moved, [S, S] of its square, nothing at the square's border.
+
+    Args:
+        points: Landmarks in pixels of the square, [478, 2].
+        distance_mm: What `moved_mm` says of each vertex, [468].
+        view: "mouth" or "eyes".
+        size_px: Side of the square; a multiple of 4.
+
+    Raises:
+        UsageError: No such view.
+    """
+    if view not in ("mouth", "eyes"):
+        raise UsageError(f"no area of view {view!r}; choose mouth or eyes")
+    middles = torch.arange(0, size_px, _COARSE) + (_COARSE - 1) / 2
+    down, right = torch.meshgrid(middles, middles, indexing="ij")
+    apart = torch.cdist(torch.stack([right, down], dim=-1).reshape(-1, 2), points[:468].float())
+    near = torch.exp(-((apart / (_SPREAD * eye_distance(points))) ** 2) / 2)
+    movement = distance_mm * _vertices_of(view)
+    spread = (near @ movement) / (near.sum(-1) + 1e-4)
+    fine = functional.interpolate(
+        spread.reshape(1, 1, *down.shape), size=(size_px, size_px), mode="bilinear", align_corners=False
+    )[0, 0]
+    edge = (torch.arange(size_px) + 0.5) / size_px
+    edge = smooth_step(torch.minimum(edge, 1 - edge) / _BORDER)
+    return smooth_step((fine - _STILL_MM) / (_MOVED_MM - _STILL_MM)) * torch.minimum(edge[:, None], edge)
