@@ -21,7 +21,7 @@ pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
 
 from auteur.pipelines.painters import load_painter
 from auteur.pipelines.painting import Painter, Painting
-from auteur.pipelines.pasting import LIPS
+from auteur.synthesis.areas import LIPS
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import TemporalConfig, UNetConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser

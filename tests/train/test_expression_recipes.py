@@ -24,13 +24,12 @@ from auteur.train.emotion_classifier import train as train_classifier
 from auteur.train.expression_generator import (
     Data,
     ExpressionGeneratorRecipe,
-    aim,
-    movement_loss,
-    nearest_of,
     read_training,
     train,
 )
+from auteur.train.expression_losses import movement_loss, nearest_of
 from auteur.train.expression_space import fit
+from auteur.train.expression_statistics import aim
 from auteur.weights import load_file, shipped
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))

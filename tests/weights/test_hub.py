@@ -74,6 +74,12 @@ def test_a_shipped_model_comes_back_bit_for_bit(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", weights.shipped())
+def test_what_learned_from_research_data_says_so(tmp_path, name):
+    text = (save_pretrained(name, tmp_path) / CARD).read_text(encoding="utf-8")
+    assert text.startswith("---\nlicense: other\nlicense_name: non-commercial\n")
+
+
+@pytest.mark.parametrize("name", weights.shipped())
 def test_the_card_comes_along(tmp_path, name):
     text = (save_pretrained(name, tmp_path) / CARD).read_text(encoding="utf-8")
     front = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
