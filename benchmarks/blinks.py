@@ -1,9 +1,11 @@
 r"""How far the eyes close in asked blinks, measured in the final frames by the tracker.
 
-    python benchmarks/blinks.py --portraits FOLDER --speech FILE [--preset compact] [--seconds 12]
+    python benchmarks/blinks.py --portraits FOLDER --speech FILE [--preset compact] [--seconds 12] \
+        [--judge face_landmarker.task]
 
 A blink is asked for where the generator's lids come down beyond 0.9. It counts as closed if the gap between
 the lids is then below a fifth of what it is while the eye is open, in the frame or one of its neighbours.
+With --judge, MediaPipe measures the gap instead of our own tracker, which made the lids move.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import torch
 from auteur import TalkingHead
 from auteur.errors import AuteurError
 from auteur.face.auteur_backend import AuteurBackend
+from auteur.face.mediapipe_backend import MediaPipeBackend
 from auteur.face.tracker import FaceTracker
 from auteur.media import read_speech, write_audio
 from auteur.provenance import Mark
@@ -53,6 +56,7 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, required=True)
     parser.add_argument("--preset", default="compact")
     parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--judge", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
     head, total, closed = TalkingHead.from_pretrained(given.preset), 0, 0
@@ -69,7 +73,7 @@ def main() -> None:
             except AuteurError as error:
                 print(f"{portrait.name}: {error}")
                 continue
-            tracker = FaceTracker(AuteurBackend())
+            tracker = FaceTracker(MediaPipeBackend(given.judge) if given.judge else AuteurBackend())
             readings = [tracker.step(frame) for frame in video.frames()]
             lids = video._motion.lids.mean(axis=1)
             seen = np.array([r is not None for r in readings])
