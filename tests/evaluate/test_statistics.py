@@ -45,6 +45,16 @@ def test_the_p_value_is_the_share_of_sign_patterns():
     assert np.isnan(sign_flip_test(np.array([1.0])))
 
 
+def test_clips_of_one_person_are_not_evidence_of_their_own():
+    differences, people = np.array([1.0, 2, 3, 2, 1, 3]), ["a", "a", "a", "b", "b", "c"]
+    assert sign_flip_test(differences, people) == pytest.approx(2 / 8)
+    assert np.isnan(sign_flip_test(differences, ["a"] * 6))
+    assert compare(differences, np.zeros(6), people).p_value == pytest.approx(2 / 8)
+    # The sums of three people are 6, 3 and -1: as much as 8 is reached by two patterns and their opposites.
+    mixed = np.array([1.0, 2, 3, 2, 1, -1])
+    assert sign_flip_test(mixed, people) == pytest.approx(4 / 8)
+
+
 def test_many_clips_are_tested_at_random_and_agree_with_the_normal_approximation():
     random = np.random.default_rng(2)
     differences = random.normal(0.35, 1, 40)

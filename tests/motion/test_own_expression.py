@@ -10,7 +10,7 @@ from auteur.facs import CONTROLS, MEDIAPIPE_BLENDSHAPES, au_track
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.mouth import LIP_PAIRS, lip_gap
 from auteur.motion.own_expression import OwnExpression, closing, own_expression
-from auteur.motion.portrait import apply_to
+from auteur.motion.portrait import apply_to, with_eyes_held
 from auteur.motion.speech_motion import Habits, SpeechMotion
 
 SMILE = np.array([0.6 if name.startswith(("AU12", "AU6")) else 0.0 for name in CONTROLS])
@@ -83,3 +83,42 @@ def test_at_rest_is_the_portrait_without_its_expression(speech_motion: SpeechMot
     gaps = [float(lip_gap(without_pose(points))) for points in (face, rest)]
     assert gaps[0] > 4 and abs(gaps[1]) < 0.3
     assert np.ptp(rest[[61, 291], 0]) < np.ptp(face[[61, 291], 0]) - 3
+
+
+def test_a_wide_mouth_is_closed_by_the_jaw_whatever_the_blendshapes_say(portrait, basis):
+    wide = apply_to(portrait, 24 * basis.opening.numpy()[None])[0]
+    gap = float(lip_gap(without_pose(wide)))
+    moved = closing(wide, basis, jaw_share=0.0)
+    lips_alone = basis.control_displacement("AU25")
+    lips_alone = lips_alone[152, 1] / float(lip_gap(lips_alone)) * gap
+    assert gap > 20 and moved[152, 1] < -3 * lips_alone  # the chin goes up with them
+    assert abs(float(lip_gap(without_pose(apply_to(wide, moved[None])[0])))) < 0.05 * gap
+
+
+def lidded(portrait: np.ndarray, right: float, left: float) -> np.ndarray:
+    """The portrait with its lids closed so far."""
+    return apply_to(portrait, np.zeros((1, 478, 3)), lids=np.array([[right, left]]))[0]
+
+
+def test_what_is_behind_closed_lids_is_not_known(portrait):
+    blank = np.zeros(52)
+    lashes = np.array([0.5 if name.startswith("eyeBlink") else 0.0 for name in MEDIAPIPE_BLENDSHAPES])
+    assert own_expression(portrait, blank).eyes_shown.tolist() == [1, 1]
+    assert own_expression(lidded(portrait, 1, 0), blank).eyes_shown.tolist() == [0, 1]
+    half = lidded(portrait, 0.5, 0.5)  # a gap that lashes alone can make, or an eye half open
+    assert own_expression(half, lashes).eyes_shown.max() < own_expression(half, blank).eyes_shown.min()
+
+
+def test_closed_eyes_go_with_the_head_and_nothing_else(speech_motion: SpeechMotion, portrait):
+    face = lidded(portrait, 1, 0)
+    own = OwnExpression(intensities=np.zeros(len(CONTROLS)), jaw_share=0.0, eyes_shown=np.array([0.0, 1.0]))
+    made = speech_motion.generate(
+        torch.zeros(40, 5), asked=asked(40, AU5=1.0, AU1=1.0), seed=3, habits=Habits(blinks=True, gaze=True)
+    )
+    track = speech_motion.landmarks_on(made, face, image_size_px=(640, 640), own=own)
+    poseless, still = without_pose(track.values), without_pose(face)
+    gaps = [poseless[:, lower, 1] - poseless[:, upper, 1] for upper, lower in ((159, 145), (386, 374))]
+    own_gaps = [still[lower, 1] - still[upper, 1] for upper, lower in ((159, 145), (386, 374))]
+    assert np.abs(gaps[0] - own_gaps[0]).max() < 0.3 < 1 < np.ptp(gaps[1])
+    again = with_eyes_held(track.values, face, np.ones(2), made.head)
+    np.testing.assert_array_equal(again, track.values)

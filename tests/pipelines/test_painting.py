@@ -1,6 +1,7 @@
 """Painted video: a tiny denoiser with random weights on the warp of a small portrait."""
 
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from skimage import data
 
 from auteur import provenance
-from auteur.errors import UsageError, WeightsError
+from auteur.errors import FaceError, UsageError, WeightsError
 from auteur.face import crops
 from auteur.media import write_audio, write_image
 from auteur.pipelines import talking_head
@@ -22,11 +23,12 @@ pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
 from auteur.pipelines.painters import load_painter
 from auteur.pipelines.painting import Painter, Painting
 from auteur.synthesis.areas import LIPS
+from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import TemporalConfig, UNetConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.presets import PRESETS
-from auteur.synthesis.denoiser.storage import save_denoiser
+from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 from auteur.synthesis.full.loading import BaseFolders, load_base
 from auteur.synthesis.views import view_frames
 from auteur.synthesis.windows import WindowSettings
@@ -209,7 +211,7 @@ class TestConditions:
 
     def test_nothing_asked_is_absent_and_not_neutral(self, painting):
         video, painted = painting
-        painted._asked = None
+        painted._scene._asked = None
         assert painted.conditions(video.landmarks(0, 4), 0).au is None
 
 
@@ -218,8 +220,27 @@ def test_frames_of_a_long_video_come_without_waiting_for_all(head, folder, monke
     video = film(head, folder)
     original = video.landmarks
     monkeypatch.setattr(video, "landmarks", lambda *span: asked.append(span) or original(*span))
-    next(iter(video.frames()))
-    assert asked == [(0, 8)]
+    frames = video.frames()
+    next(frames)
+    assert asked in ([(0, 8)], [(0, 8), (8, 16)], [(0, 8), (8, 16), (16, 22)])
+    frames.close()
+    assert "prefetch" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_what_fails_while_a_window_is_made_ready_is_said(head, folder, monkeypatch):
+    video = film(head, folder)
+    original = video.landmarks
+
+    def broken(first: int, stop: int):
+        if first >= 8:
+            raise FaceError("lost at frame 8")
+        return original(first, stop)
+
+    monkeypatch.setattr(video, "landmarks", broken)
+    made = []
+    with pytest.raises(FaceError, match="lost at frame 8"):
+        made.extend(video.frames())
+    assert len(made) == 8
 
 
 def test_cancelling_between_steps(head, folder):
@@ -352,9 +373,11 @@ def test_a_folder_of_the_papers_size_paints_a_clip(models, folder, tmp_path):
         head._painter, video._warper, video._portrait, video._face.landmarks, basis=head._mover.basis
     )
     outside = np.ones(changed.shape[1:], bool)
-    outside[painting._whole.box] = False
+    outside[painting._scene.whole.box] = False
     assert outside.any() and not changed[:, outside].any()
-    assert changed[:, *(side.start for side in painting._whole.box)].max() <= 1  # the corner: a soft border
+    assert (
+        changed[:, *(side.start for side in painting._scene.whole.box)].max() <= 1
+    )  # the corner: a soft border
 
 
 def test_the_papers_size_says_what_it_needs(models, tmp_path, monkeypatch):
@@ -413,3 +436,15 @@ def test_fast_paints_every_second_frame_and_goes_over_in_between(folder, plain):
     assert whole.shape == spared.shape
     assert np.abs(whole[0] - spared[0]).max() <= 3  # alone in neither window, but painted in both
     assert np.abs(whole - spared).mean() < 0.5
+
+
+def test_a_painter_paints_as_its_file_does(plain, tmp_path):
+    save_denoiser(build_denoiser(tiny_config(), seed=1), tmp_path / "tiny.safetensors")
+    painter = load_painter(tmp_path / "tiny.safetensors", speech=plain._speech, size_px=SIZE_PX)
+    sample = torch.randn(1, 3, 3, SIZE_PX, SIZE_PX, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours, plainly = (
+            one(sample, torch.tensor([999.0]), Conditions())
+            for one in (painter.denoiser, load_denoiser(tmp_path / "tiny.safetensors"))
+        )
+    assert torch.allclose(ours, plainly, atol=1e-4)  # a grey level is 1 / 127.5

@@ -54,23 +54,22 @@ def test_what_the_portrait_shows_itself_is_left():
     assert painted_mask(own, own, mouth_square(own), "mouth", "openings").max() == 0
     assert painted_mask(wider, own, mouth_square(wider), "mouth", "openings").max() == 1
     assert painted_mask(own, SHUT, mouth_square(own), "mouth", "openings").max() == 1
-    still = painted_mask(own, own, mouth_square(own), "mouth", "movement")
+    still = painted_mask(own, own, mouth_square(own), "mouth", "lips")
     assert still.max() == 0
 
 
-def test_skin_that_moves_is_painted_and_the_rest_is_not():
+def test_lips_that_move_are_painted_and_the_rest_is_not():
     smiling = SHUT.clone()
     smiling[[61, 185, 146, 57, 186], 0] -= 4.0  # about as many millimetres
     square = mouth_square(SHUT)
-    mask = painted_mask(smiling, SHUT, square, "mouth", "movement")
-    nearby, away = smiling[61, :2], smiling[291, :2]
+    mask = painted_mask(smiling, SHUT, square, "mouth", "lips")
     rows, columns = square.box
     at = {
         name: mask[round(float(y)) - rows.start, round(float(x)) - columns.start]
-        for name, (x, y) in {"moved": nearby, "still": away}.items()
+        for name, (x, y) in {"moved": smiling[61, :2], "still": smiling[291, :2]}.items()
     }
     assert at["moved"] > 0.5 and at["still"] == 0
-    assert painted_mask(smiling, SHUT, square, "eyes", "movement").max() == 0
+    assert painted_mask(smiling, SHUT, square, "mouth", "openings").max() == 0
 
 
 def test_a_head_that_turns_moves_no_skin():
@@ -79,7 +78,7 @@ def test_a_head_that_turns_moves_no_skin():
         [[angle.cos(), 0, angle.sin()], [0, 1.0, 0], [-angle.sin(), 0, angle.cos()]], dtype=SHUT.dtype
     )
     turned = (SHUT - SHUT.mean(0)) @ turn.T + SHUT.mean(0)
-    assert painted_mask(turned, SHUT, mouth_square(turned), "mouth", "movement").max() == 0
+    assert painted_mask(turned, SHUT, mouth_square(turned), "mouth", "lips").max() == 0
 
 
 def test_the_rim_grows_and_softens():

@@ -14,6 +14,8 @@ import pytest
 from prepare_tools import AS_ARGUMENTS, contents
 
 from auteur.cli import main
+from auteur.cli.prepare import PrepareArguments
+from auteur.data.prepare import PrepareOptions
 
 HERE = Path(__file__).parent
 WORKERS = 2
@@ -32,6 +34,11 @@ def finished_recordings(out: Path) -> int:
         len(json.loads(path.read_text())["recordings"]) for path in (out / ".work" / "done").glob("*.json")
     )
     return packed + len(list((out / ".work" / "items").glob("*.tar")))
+
+
+def test_the_command_and_python_prepare_the_same_unless_told_otherwise(tmp_path):
+    arguments = PrepareArguments(dataset=tmp_path, kind="folder", out=tmp_path)
+    assert arguments.options() == PrepareOptions(kind="folder")
 
 
 @pytest.mark.slow

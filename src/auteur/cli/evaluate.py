@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from auteur.cli.console import note, one_thread, progress
-from auteur.errors import UsageError
+from auteur.errors import PartialError, UsageError
 
 if TYPE_CHECKING:  # importing it takes torch
     from auteur.evaluate.evaluation import Evaluation
@@ -21,8 +21,6 @@ if TYPE_CHECKING:  # importing it takes torch
     from auteur.evaluate.streams import Networks
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
-
-PARTLY_DONE = 4
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def evaluate(arguments: tyro.conf.OmitArgPrefixes[EvaluateArguments]) -> int:
         "tables": [table.title for table in evaluation.tables],
     }
     print(json_text.dumps(result) if arguments.json else f"{paths[0]}: {len(evaluation.clips)} clips")
-    return PARTLY_DONE if evaluation.failures else 0
+    return PartialError.exit_code if evaluation.failures else 0
 
 
 def _pairs(arguments: EvaluateArguments, protocol: "Protocol") -> "Evaluation":

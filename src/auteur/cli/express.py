@@ -16,6 +16,8 @@ Flag = tyro.conf.FlagCreatePairsOff[bool]
 if TYPE_CHECKING:  # importing it takes torch
     import numpy as np
 
+    from auteur.signals import LandmarkTrack
+
 LONGEST_SEC = 3600.0
 
 
@@ -136,7 +138,7 @@ def own_directions(arguments: ExpressArguments, curve: EmotionCurve) -> "dict[st
     return {curve.emotions[0]: subject_direction(tracked_mesh(arguments.subject), space, neutral=rest)}
 
 
-def tracked_mesh(path: Path):
+def tracked_mesh(path: Path) -> "LandmarkTrack":
     """Returns the mesh of an `auteur track --dense` table, or of a landmarks track in JSON.
 
     Raises:

@@ -48,7 +48,8 @@ class GenerateArguments:
     mute: tuple[str, ...] = ()
     """Controls to leave out of everything that is asked for, such as AU4."""
     route: str = "auto"
-    """What turns speech into Action Units: auto or landmark."""
+    """What turns speech into Action Units: landmark (what you ask for), auhead (hears the emotion) or
+    emodiffhead (an emotion as a trajectory); auto: auhead where you ask for nothing, else landmark."""
     preset: str = "compact"
     """compact warps the portrait and paints what shows between the lips; fast paints every second frame, warp
     none; or a denoiser file, or a folder of the papers' size."""

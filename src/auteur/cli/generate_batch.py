@@ -51,7 +51,7 @@ def generate_batch(arguments: "GenerateArguments") -> int:
         if getattr(arguments, name) != _default(arguments, name):
             raise UsageError(f"{_option(name)} has no effect with --batch; leave it out")
     if arguments.batch is None or arguments.out.suffix.lower() == ".mp4":
-        raise UsageError("--batch writes many videos: name their folder with -o FOLDER")
+        raise UsageError(f"--batch writes many videos, and {str(arguments.out)!r} is one file; say -o FOLDER")
     defaults = _defaults(arguments)
 
     from auteur.engines import make_engine

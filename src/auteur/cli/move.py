@@ -29,7 +29,7 @@ class MoveArguments:
     emotion: str | None = None
     """neutral, happy, sad, angry, fear, disgusted, surprised or contempt."""
     intensity: float = 1.0
-    """Of the emotion, 0 to 1."""
+    """Of the emotion, 0 to 1.2; over 1 extrapolates."""
     au: tuple[str, ...] = ()
     """Single controls, such as AU1=0.5 smile_left=0.3; 0 to 1."""
     seed: int = 0

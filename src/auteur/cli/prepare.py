@@ -1,7 +1,6 @@
 """`auteur prepare DATASET_DIR --kind mead -o SHARDS`: a corpus on disk becomes shards that training reads."""
 
 import json as json_text
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -39,7 +38,7 @@ class PrepareArguments:
     workers: int | None = None
     """How many recordings are worked on at a time; one per core of this machine unless given."""
     ray_address: str | None = None
-    """A running Ray cluster, such as auto or ray://head:10001."""
+    """A running Ray cluster, such as auto or head:6379; else RAY_ADDRESS, else this machine."""
     annotations: Path | None = None
     """The corpus's own annotation, where it is not in its folder: HDTF's lists, CREMA-D's
     summaryTable.csv."""
@@ -123,8 +122,7 @@ def prepare(arguments: tyro.conf.OmitArgPrefixes[PrepareArguments]) -> int:
 
     started_sec = time.monotonic()
     options = arguments.options()
-    workers = _cores() if arguments.workers is None else arguments.workers
-    engine = make_engine(arguments.engine, workers, address=arguments.ray_address)
+    engine = make_engine(arguments.engine, arguments.workers, address=arguments.ray_address)
     with shown_progress() as on_progress:
         summary = prepare_corpus(
             arguments.dataset,
@@ -155,10 +153,6 @@ def _tell(arguments: PrepareArguments, summary: "Summary", seconds: float) -> in
         note(f"{totals['failed']} could not be read; they are named in {arguments.out / 'rejected.jsonl'}")
         return PartialError.exit_code
     return 0
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

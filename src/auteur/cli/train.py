@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from auteur.cli.console import note
-from auteur.errors import UsageError
+from auteur.errors import AuteurError, UsageError
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
@@ -76,7 +76,7 @@ def _smoke(name: str, pairs: Sequence[str], arguments: TrainArguments) -> int:
             )
         if not report.last_loss < report.first_loss:
             note(f"{one} did not learn: its loss did not fall")
-            return 5
+            return AuteurError.exit_code
     return 0
 
 

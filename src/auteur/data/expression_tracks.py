@@ -9,7 +9,7 @@ expression than build. Blinks are bridged; lids belong to the blink model.
 import csv
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -309,11 +309,3 @@ def read_flame_clips(folder: Path, clips: Path) -> list[ExpressionClip]:
 def _parameters_of(folder: Path, stem: str) -> Path | None:
     paths = [folder / f"{stem}{suffix}" for suffix in (".npz", ".pkl", "")]
     return next((path for path in paths if path.exists() and (path.suffix or path.is_dir())), None)
-
-
-def counts_of(clips: Iterable[ExpressionClip]) -> Mapping[str, int]:
-    """Returns how many frames each emotion has, "" for unlabelled."""
-    counts: dict[str, int] = {}
-    for clip in clips:
-        counts[clip.emotion or ""] = counts.get(clip.emotion or "", 0) + len(clip.vectors)
-    return counts

@@ -60,8 +60,8 @@ class FaceViewsRecipe:
     span_frames: int = 40
     views: tuple[str, ...] = ("mouth",)
     """Of `auteur.synthesis.views`."""
-    paints: str = "movement"
-    """As in the config of the denoiser: openings or movement."""
+    paints: str = "lips"
+    """As in the config of the denoiser: openings or lips."""
     least_painted: float = 0.01
     """Spans in which less of the square is painted, such as those of closed mouths, teach nothing."""
     workers: int = 1

@@ -63,7 +63,7 @@ def differences(name: str, made: MediaInfo, real: MediaInfo, protocol: Protocol)
 def _probe(path: object) -> MediaInfo:
     info = probe(str(path))
     if info.kind != "video":
-        raise MediaError(f"{str(path)!r} is no video; give an MP4, MOV, MKV, WEBM, AVI or MPG file")
+        raise MediaError(f"{str(path)!r} is no video; give an MP4, MOV, MKV, WEBM, AVI, MPG or FLV file")
     return info
 
 

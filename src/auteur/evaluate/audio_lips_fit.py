@@ -9,7 +9,7 @@ coefficients expect; those that never agree count a tenth.
 import csv
 import io
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from auteur.evaluate.audio_lips import (
     speech_inputs,
     without_drift,
 )
+from auteur.evaluate.views import observe
 from auteur.files import write_text
 from auteur.media import VideoReader, read_speech
 from auteur.speech.features import CompactSpeechFeatures
@@ -71,8 +72,6 @@ class Heard:
 
 def read(clips: Path) -> list[Heard]:
     """Returns the clips with usable speech, of people who are not held out."""
-    from auteur.evaluate.views import observe
-
     encoder = CompactSpeechFeatures.shipped()
     found: list[Heard] = []
     with clips.open(encoding="utf-8") as table:
@@ -84,8 +83,8 @@ def read(clips: Path) -> list[Heard]:
         try:
             analysis = encoder.analyse(read_speech(root / (row["wav"] or row["file"])), RATE)
             with VideoReader(root / row["file"]) as video:
-                frames = (f.image for f in video.frames_at(RATE) if f.index < MOST_SEC * RATE)
-                landmarks = observe(frames, RATE).landmarks
+                frames = islice(video.frames_at(RATE), int(MOST_SEC * RATE))
+                landmarks = observe((frame.image for frame in frames), RATE).landmarks
         except MediaError:
             continue
         if np.isnan(landmarks[:, 0, 0]).mean() > 0.05:

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.face.pose import head_pose
+from auteur.face.pose import head_pose, without_pose
 
 Floats = NDArray[np.floating]
 Flags = NDArray[np.bool_]
@@ -64,8 +64,6 @@ def head_motion(landmarks: Floats, rate: Fraction) -> tuple[float, float]:
 
 def lip_gap_mm(landmarks: Floats) -> Floats:
     """Returns the inner-lip gap [T] in canonical mm of landmarks [T, 478, 3] px; NaN without a face."""
-    from auteur.face.pose import without_pose
-
     gap = np.full(len(landmarks), np.nan)
     seen = np.isfinite(landmarks[:, 0, 0])
     if seen.any():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auteur.evaluate.control import UNITS, unit_intensities
 from auteur.evaluate.views import Observation
-from auteur.facs import ACTION_UNITS, EMOTIONS, PROTOTYPES, resolve
+from auteur.facs import ACTION_UNITS, EMOTION_ALIASES, EMOTIONS, PROTOTYPES, resolve
 
 Floats = NDArray[np.floating]
 
@@ -88,8 +88,6 @@ def majority(labels: Sequence[str]) -> str:
 
 def emotion_in_name(name: str) -> str | None:
     """Returns the emotion that a file is named after ("M003_level_3_happy_001.mp4"), or None."""
-    from auteur.facs import EMOTION_ALIASES
-
     words = "".join(c if c.isalpha() else " " for c in name.lower()).split()
     found = [EMOTION_ALIASES.get(word, word) for word in words]
     return next((word for word in found if word in EMOTIONS), None)

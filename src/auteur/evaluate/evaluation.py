@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur import __version__, weights
-from auteur.errors import FaceError, InputError, MediaError
+from auteur.errors import InputError
 from auteur.evaluate.control import UNITS
 from auteur.evaluate.frechet import frechet_distance
 from auteur.evaluate.metrics import METRICS, SET_METRICS
@@ -120,25 +120,24 @@ class Evaluation:
 
     def _set_distance(self, system: str, name: str) -> Estimate:
         nothing = np.zeros((0, 1))
-        pairs = [
-            (
-                scored.scores[system].features.get(name, nothing),
-                scored.scores[REAL].features.get(name, nothing),
-            )
-            for scored in self.clips
-        ]
-        pairs = [pair for pair in pairs if len(pair[0]) and len(pair[1])]
+        by_person: dict[str, list[tuple[Floats, Floats]]] = {}
+        for scored in self.clips:
+            made, real = (scored.scores[row].features.get(name, nothing) for row in (system, REAL))
+            if len(made) and len(real):
+                by_person.setdefault(scored.clip.person, []).append((made, real))
+        people = list(by_person.values())
 
         def distance(which: Sequence[int] | NDArray[np.intp]) -> float:
-            made, real = (np.concatenate([pairs[i][side] for i in which]) for side in (0, 1))
+            pairs = [pair for i in which for pair in people[i]]
+            made, real = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
             return max(0.0, frechet_distance(made, real)) if min(len(made), len(real)) > 1 else np.nan
 
-        if not pairs:
+        if not people:
             return Estimate(np.nan, np.nan, np.nan, 0, 0)
         low, high = (np.nan, np.nan)
         if system != REAL:
-            low, high = bootstrap_of(distance, len(pairs), resamples=_SET_RESAMPLES)
-        return Estimate(distance(range(len(pairs))), low, high, len(pairs), len(set(self.people)))
+            low, high = bootstrap_of(distance, len(people), resamples=_SET_RESAMPLES)
+        return Estimate(distance(range(len(people))), low, high, sum(map(len, people)), len(people))
 
 
 def evaluate_clips(
@@ -159,7 +158,7 @@ def evaluate_clips(
     for clip in clips:
         try:
             done.append(scorer.score(clip, on_frame))
-        except (MediaError, FaceError) as error:
+        except InputError as error:
             failures.append(f"{clip.name}: {error}")
     if not done:
         raise InputError(f"no clip could be scored; {failures[0] if failures else 'there are none'}")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from auteur.data.corpora.listing import VIDEO_SUFFIXES
 from auteur.errors import InputError
 from auteur.evaluate.emotion import emotion_in_name
 from auteur.signals import AUTrack
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v")
 REQUEST_SUFFIXES = (".csv", ".json")
 SOUND_SUFFIXES = (".wav", ".flac")
 

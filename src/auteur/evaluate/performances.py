@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur import provenance
+from auteur.data.corpora.listing import VIDEO_SUFFIXES
 from auteur.errors import FaceError, InputError, MediaError, UsageError
 from auteur.evaluate.control import UNITS
 from auteur.evaluate.evaluation import Evaluation, Table, evaluate_clips
-from auteur.evaluate.pairing import VIDEO_SUFFIXES, Clip, person_of, sound_of
+from auteur.evaluate.pairing import Clip, person_of, sound_of
 from auteur.evaluate.protocols import Protocol
 from auteur.evaluate.scoring import ClipScorer
 from auteur.evaluate.sweeps import (
@@ -179,7 +180,7 @@ def driver_of(video: Path, run: Run) -> Driver:
 
         seen = observe(frames(), rate, run.backend)
     if first is None:
-        raise MediaError(f"{video.name} holds no frame")
+        raise MediaError(f"{str(video)!r} holds no frame; give a video that is not empty")
     seconds = Fraction(len(seen.landmarks)) / rate
     return Driver(first, speech.slice(0, min(speech.duration_sec, seconds)), driving_units(seen))
 

@@ -34,7 +34,7 @@ from auteur.face.action_units import Neutral
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.crops import CropFrame
 from auteur.face.tracker import FaceTracker, find_face
-from auteur.facs import convert
+from auteur.facs import MEDIAPIPE_BLENDSHAPES, convert
 from auteur.formats import read_au_track
 from auteur.media import read_speech
 from auteur.signals import AUTrack, Waveform
@@ -332,8 +332,6 @@ class _Judge:
         return values
 
     def _behaviour(self, seen: Observation) -> dict[str, float]:
-        from auteur.facs import MEDIAPIPE_BLENDSHAPES
-
         lids = [i for i, name in enumerate(MEDIAPIPE_BLENDSHAPES) if name.startswith("eyeBlink")]
         spread, speed = behaviour.head_motion(seen.landmarks, seen.rate)
         blinks = behaviour.blinks_per_minute(seen.blendshapes[:, lids].mean(axis=1), seen.rate)

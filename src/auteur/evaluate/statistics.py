@@ -41,7 +41,7 @@ class Comparison:
     first_larger: float
     """Share of clips on which the first has the larger value; ties count half."""
     p_value: float
-    """Two-sided, of "both are the same"; NaN with fewer than two clips."""
+    """Two-sided, of "both are the same"; NaN with fewer than two people."""
 
 
 def bootstrap(
@@ -78,7 +78,7 @@ def bootstrap(
 def bootstrap_of(
     statistic: Callable[[NDArray[np.intp]], float], count: int, *, resamples: int = 200, seed: int = 0
 ) -> tuple[float, float]:
-    """Returns the 95 % interval of a statistic of a set, which is told which of `count` clips to use."""
+    """Returns the 95 % interval of a statistic of a set, which is told which of `count` members to use."""
     if count < 2:
         return np.nan, np.nan
     random = np.random.default_rng(seed)
@@ -115,15 +115,24 @@ def duration_slope(values: Floats, seconds: Floats, groups: Sequence[str] | None
     return Estimate(slope(np.arange(len(people))), low, high, len(values), len(people))
 
 
-def sign_flip_test(differences: Floats, *, seed: int = 0) -> float:
+def sign_flip_test(differences: Floats, groups: Sequence[str] | None = None, *, seed: int = 0) -> float:
     """Returns the two-sided p value that the mean of paired differences [N] is 0 (Fisher's randomisation).
 
-    If both systems were the same, every difference could as well have the other sign. Up to 14 differences
-    all sign patterns are tried, beyond that 20,000 at random. NaN is left out.
+    If both systems were the same, every person's differences could as well have the other sign; those of one
+    person keep theirs together. Up to 14 people all sign patterns are tried, beyond that 20,000 at random.
+    NaN is left out.
+
+    Args:
+        differences: One number per clip.
+        groups: Whom each clip shows; every clip is its own group unless given.
+        seed: Of the patterns.
     """
     differences = np.asarray(differences, dtype=np.float64)
-    differences = differences[np.isfinite(differences)]
-    count = len(differences)
+    names = np.arange(len(differences)).astype(str) if groups is None else np.array(groups, dtype=str)
+    seen = np.isfinite(differences)
+    _, member = np.unique(names[seen], return_inverse=True)
+    sums = np.bincount(member, weights=differences[seen])
+    count = len(sums)
     if count < 2:
         return np.nan
     if count <= _EXACT_UP_TO:
@@ -131,8 +140,7 @@ def sign_flip_test(differences: Floats, *, seed: int = 0) -> float:
     else:
         random = np.random.default_rng(seed)
         signs = np.vstack([np.ones(count), random.choice((-1.0, 1.0), size=(_FLIPS, count))])
-    means = np.abs(signs @ differences) / count
-    return float(np.mean(means >= abs(differences.mean()) * (1 - 1e-9)))
+    return float(np.mean(np.abs(signs @ sums) >= abs(sums.sum()) * (1 - 1e-9)))
 
 
 def compare(first: Floats, second: Floats, groups: Sequence[str] | None = None) -> Comparison:
@@ -143,4 +151,4 @@ def compare(first: Floats, second: Floats, groups: Sequence[str] | None = None) 
     difference = first - second
     measured = difference[np.isfinite(difference)]
     larger = float(np.mean((measured > 0) + 0.5 * (measured == 0))) if len(measured) else np.nan
-    return Comparison(bootstrap(difference, groups), larger, sign_flip_test(difference))
+    return Comparison(bootstrap(difference, groups), larger, sign_flip_test(difference, groups))

@@ -16,7 +16,9 @@ from auteur.evaluate.face_features import (
 from auteur.evaluate.picture_quality import psnr, sharpness, ssim
 from auteur.evaluate.reference_networks import I3d, Inception, Lpips
 from auteur.evaluate.syncnet import SIDE_PX, SyncNet
+from auteur.evaluate.views import cropped
 from auteur.face.backend import FaceReading
+from auteur.face.crops import CropFrame
 from auteur.signals.topology import OUTER_LIPS
 
 Floats = NDArray[np.floating]
@@ -140,8 +142,5 @@ class VideoStream:
 
 def _syncnet_crop(picture: Picture) -> Picture:
     """What SyncNet's scripts cut, out of a crop of 1.8 faces: 1.4 faces, a little below the middle."""
-    from auteur.evaluate.views import cropped
-    from auteur.face.crops import CropFrame
-
     side = picture.shape[0]
     return cropped(picture, CropFrame(((side - 1) / 2, (side - 1) / 2 + 0.11 * side), 0.78 * side), SIDE_PX)

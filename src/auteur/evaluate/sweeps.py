@@ -96,7 +96,8 @@ def shown_intensities(frames: Iterable[Picture], backend: FaceBackend, *, name: 
     readings: list[FaceReading] = []
     for number, reading in enumerate(smooth_readings(FaceTracker(backend).track(frames))):
         if reading is None:
-            raise FaceError(f"the face is lost in step {number // FRAMES_PER_LEVEL} of {name}")
+            step = number // FRAMES_PER_LEVEL
+            raise FaceError(f"the face is lost in step {step} of {name}; use a portrait seen from the front")
         if number % FRAMES_PER_LEVEL == REACH:
             readings.append(reading)
     seen = Observation(

@@ -1,6 +1,6 @@
 """Videos as the measures see them: a fixed square around the face, at one rate, and its tracking."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -138,12 +138,8 @@ def cropped(picture: Picture, frame: CropFrame, size_px: int) -> Picture:
     return (crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
-def cropped_frames(
-    video: Path, frame: CropFrame, *, size_px: int, rate: Fraction, on_frame: Callable[[], None] | None = None
-) -> Iterator[Picture]:
+def cropped_frames(video: Path, frame: CropFrame, *, size_px: int, rate: Fraction) -> Iterator[Picture]:
     """Yields the square of a video at the times 0, 1/rate, 2/rate, …: uint8 [size, size, 3]."""
     with VideoReader(video) as reader:
         for shown in reader.frames_at(rate):
             yield cropped(shown.image, frame, size_px)
-            if on_frame:
-                on_frame()

@@ -55,12 +55,12 @@ def hear(waveform: Sound) -> Hearing:
     sound = waveform.resample(config.rate_hz)
     count = frame_count(sound.sample_count, config)
     rows = np.empty((-(-count // 2), CHANNELS), np.float32)
-    frame_power: list[Tensor] = []
+    frame_power = torch.empty(count)
     for first, power in mel_pieces(sound, _PIECE_FRAMES, config):
-        frame_power.append(power.mean(-1))
+        frame_power[first : first + len(power)] = power.mean(-1)
         pairs = _in_pairs(power)
         rows[first // 2 :][: len(pairs), :BANDS] = pairs
-    reference = reference_power(torch.cat(frame_power))
+    reference = reference_power(frame_power)
     for part in np.split(rows, range(_PIECE_FRAMES, len(rows), _PIECE_FRAMES)):
         part[:, :BANDS] = (torch.log(torch.from_numpy(part[:, :BANDS]) / reference + _FLOOR) + 6) / 3
     voice = pitch(sound)

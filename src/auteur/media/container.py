@@ -14,15 +14,19 @@ from av.video.stream import VideoStream
 
 from auteur.errors import MediaError
 from auteur.media.budget import Budget
+from auteur.media.flv import check_flv_whole
 from auteur.media.source import Source
 
 _OPTIONS = {
     # FFmpeg reads from our open file, so no protocol is ever needed: the list names none that exists.
     "protocol_whitelist": "none",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mp3,aac",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mp3,aac,flv",
 }
 _VIDEO_CODECS = frozenset(
-    ("h264", "hevc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v3", "mjpeg", "prores")
+    (
+        *("h264", "hevc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v3"),
+        *("mjpeg", "prores", "h263", "flv1", "vp6f"),
+    )
 )
 _AUDIO_CODECS = frozenset(("aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac"))
 
@@ -35,6 +39,7 @@ def open_container(source: Source, budget: Budget) -> Generator[InputContainer]:
         MediaError: The content is damaged, of a refused format, or over the budget.
     """
     size_bytes = source.file.seek(0, os.SEEK_END)
+    check_flv_whole(source.file, size_bytes, source.name)
     source.file.seek(0)
     with (
         decoder_errors(source.name),

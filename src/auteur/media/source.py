@@ -19,9 +19,9 @@ _SIGNATURES: tuple[tuple[Family, re.Pattern[bytes]], ...] = (
     ("image", re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP", re.DOTALL)),
     ("sound", re.compile(rb"(RIFF|RF64)....WAVE|fLaC|OggS", re.DOTALL)),
     ("container", re.compile(rb"RIFF....AVI |\x1aE\xdf\xa3|\x00\x00\x01\xba|ID3|\xff[\xe2-\xff]", re.DOTALL)),
-    ("container", re.compile(rb"....(ftyp|moov|mdat|free|skip|wide)", re.DOTALL)),
+    ("container", re.compile(rb"....(ftyp|moov|mdat|free|skip|wide)|FLV\x01", re.DOTALL)),
 )
-_READABLE = "PNG JPEG WEBP, WAV FLAC OGG MP3 M4A AAC, MP4 MOV MKV WEBM AVI MPG"
+_READABLE = "PNG JPEG WEBP, WAV FLAC OGG MP3 M4A AAC, MP4 MOV MKV WEBM AVI MPG FLV"
 
 
 @dataclass(frozen=True)

@@ -135,10 +135,10 @@ class VideoWriter:
                 f"{self._size_px[0]}x{self._size_px[1]}; give every frame that size"
             )
         width_px, height_px = self.size_px
-        even = np.pad(
-            image, ((0, height_px - image.shape[0]), (0, width_px - image.shape[1]), (0, 0)), mode="edge"
-        )
-        frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+        missing = (height_px - image.shape[0], width_px - image.shape[1])
+        if any(missing):
+            image = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
         frame.pts, frame.time_base = self.frames, 1 / self._rate
         with self._encoder_errors():

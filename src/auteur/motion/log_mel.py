@@ -2,34 +2,55 @@
 
 from fractions import Fraction
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from auteur.signals import Sound
-from auteur.speech.mel import MelConfig, levelled, loudness, measure_level, mel_power
+from auteur.speech.mel import (
+    PIECE_FRAMES,
+    Level,
+    MelConfig,
+    frame_count,
+    level_of,
+    levelled,
+    loudness,
+    mel_pieces,
+)
 
 BANDS = 40
 """Bands per frame; the analysis' 80 are averaged in pairs."""
 
 
 class LogMelFeatures:
-    """Levelled log-mel bands of the 40 ms around each frame, in two halves, then loudness."""
+    """Levelled log-mel bands of the 40 ms around each frame, in two halves, then loudness.
+
+    Args:
+        step: How many 10-ms frames are analysed at once. It changes memory, not the features.
+    """
 
     dim = 2 * BANDS + 1
+
+    def __init__(self, *, step: int = PIECE_FRAMES) -> None:
+        self._step = step
 
     def encode(self, waveform: Sound, rate: Fraction) -> Tensor:
         """Returns features [T, 81]; frame `k` describes the instant `k / rate` s after the start."""
         config = MelConfig()
-        samples = torch.from_numpy(np.array(waveform.resample(config.rate_hz).samples))
-        power = mel_power(samples, config)
-        level = measure_level(power)
-        bands = levelled(power, level).unflatten(-1, (BANDS, 2)).mean(-1)
-        loud = loudness(power, level)[:, None]
+        sound = waveform.resample(config.rate_hz)
+        level = level_of(sound, config, step=self._step)
+        heard = torch.empty(frame_count(sound.sample_count, config), BANDS + 1)
+        for first, power in mel_pieces(sound, self._step, config):
+            heard[first : first + len(power)] = _heard(power, level)
         frames = round(waveform.duration_sec * rate)
         centre = torch.arange(frames, dtype=torch.float64) * (config.frames_per_sec / float(rate))
-        halves = [_mean_around(bands, centre + offset) for offset in (-1.0, 1.0)]
-        return torch.cat([*halves, _mean_around(loud, centre)], dim=-1)
+        halves = [_mean_around(heard[:, :BANDS], centre + offset) for offset in (-1.0, 1.0)]
+        return torch.cat([*halves, _mean_around(heard[:, BANDS:], centre)], dim=-1)
+
+
+def _heard(power: Tensor, level: Level) -> Tensor:
+    """Bands and loudness of mel power [N, 2 * BANDS], as [N, BANDS + 1]."""
+    bands = levelled(power, level).unflatten(-1, (BANDS, 2)).mean(-1)
+    return torch.cat([bands, loudness(power, level)[:, None]], dim=-1)
 
 
 def _mean_around(values: Tensor, position: Tensor) -> Tensor:

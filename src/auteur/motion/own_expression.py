@@ -4,7 +4,7 @@ A picture of somebody who smiles with parted lips is no neutral face: without th
 and a silent one would keep its mouth open.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -15,7 +15,7 @@ from auteur.face.action_units import action_units
 from auteur.face.pose import without_pose
 from auteur.facs import ACTION_UNITS, CONTROLS, MEDIAPIPE_BLENDSHAPES, au_track
 from auteur.motion.au_basis import AUBasis
-from auteur.motion.mouth import LIP_PAIRS, lip_gap
+from auteur.motion.mouth import LID_PAIRS, LIP_PAIRS, lip_gap
 from auteur.signals import AUTrack
 
 Floats = NDArray[np.floating]
@@ -32,6 +32,16 @@ opening of the lips are not in it: they have rules of their own."""
 
 _JAW_IS_OPEN = 0.35
 """The blendshape jawOpen at which an open mouth is all jaw; at 0 only the lips are apart."""
+_LIPS_ALONE_MM = 8.0
+"""Gap that lips make without the jaw (AU25); beyond it is the jaw's doing, whatever blendshapes say."""
+_EYE_IS_SHUT, _EYE_IS_OPEN = 0.10, 0.16
+"""Lid gap, in widths of the eye and without what blinking takes away, up to which a portrait shows nothing of
+the eyeball, and from which it shows enough. Open eyes have 0.25 to 0.35; lowered lids and eyes shut in
+laughter up to 0.12 (photographs in the wild, read by the shipped tracker, looked through by eye)."""
+_BLINK_FROM, _BLINK_TAKES = 0.3, 0.25
+"""Blendshape eyeBlink from which it counts, and how much gap it takes away for each unit: lashes of a closed
+eye look like a gap to the landmarks."""
+_EYE_CORNERS = ((33, 133), (263, 362))
 _LEAST_SHARE = 0.3
 """Smallest gap of the opening's profile by which a gap is divided, in mm per mm at the middle."""
 
@@ -47,10 +57,13 @@ class OwnExpression:
     Attributes:
         intensities: Of every control of the convention "facs", [C] in [0, 1].
         jaw_share: How much of the gap between its lips is the jaw's doing, 0 to 1.
+        eyes_shown: How far each eye is open enough to know what is behind its lids, [2] right, left, 0 to 1.
+            At 0 it neither opens nor blinks nor looks about.
     """
 
     intensities: Floats
     jaw_share: float
+    eyes_shown: Floats = field(default_factory=lambda: np.ones(2))
 
     def taken_out(self, asked: AUTrack | None, takeover: Floats) -> AUTrack:
         """Returns what of it gives way to a performance, T frames at 25 frames/s, convention "facs".
@@ -89,7 +102,22 @@ def own_expression(landmarks: Floats, blendshapes: Floats) -> OwnExpression:
             value = float(seen.channel(name)[0])
             values[CONTROLS.index(name)] = max(0.0, value - least) / (1 - least)
     jaw = float(blendshapes[MEDIAPIPE_BLENDSHAPES.index("jawOpen")])
-    return OwnExpression(intensities=values, jaw_share=min(1.0, max(0.0, jaw / _JAW_IS_OPEN)))
+    return OwnExpression(
+        intensities=values,
+        jaw_share=min(1.0, max(0.0, jaw / _JAW_IS_OPEN)),
+        eyes_shown=_eyes_shown(without_pose(landmarks), blendshapes),
+    )
+
+
+def _eyes_shown(face: Floats, blendshapes: Floats) -> Floats:
+    open_by: list[float] = []
+    for side, pairs, (outer, inner) in zip(("Right", "Left"), LID_PAIRS, _EYE_CORNERS, strict=True):
+        upper, lower = pairs[len(pairs) // 2]
+        gap = (face[lower, 1] - face[upper, 1]) / max(float(np.linalg.norm(face[outer] - face[inner])), 1e-3)
+        blink = float(blendshapes[MEDIAPIPE_BLENDSHAPES.index(f"eyeBlink{side}")])
+        gap -= _BLINK_TAKES * max(0.0, blink - _BLINK_FROM)
+        open_by.append(float(np.clip((gap - _EYE_IS_SHUT) / (_EYE_IS_OPEN - _EYE_IS_SHUT), 0, 1)))
+    return np.array([share**2 * (3 - 2 * share) for share in open_by])
 
 
 def closing(portrait: Floats, basis: AUBasis, jaw_share: float) -> Floats:
@@ -101,11 +129,12 @@ def closing(portrait: Floats, basis: AUBasis, jaw_share: float) -> Floats:
         jaw_share: How much of the gap is the jaw's doing, 0 to 1.
     """
     face = without_pose(portrait)
+    upper, lower = [pair[0] for pair in LIP_PAIRS], [pair[1] for pair in LIP_PAIRS]
+    gaps = np.maximum(face[lower, 1] - face[upper, 1], 0)
+    jaw_share = max(jaw_share, 1 - _LIPS_ALONE_MM / max(float(gaps.max()), 1e-3))
     lips = basis.control_displacement("AU25")
     lips = lips / max(float(lip_gap(lips)), 1e-3)
     way = jaw_share * basis.opening.numpy() + (1 - jaw_share) * lips
-    upper, lower = [pair[0] for pair in LIP_PAIRS], [pair[1] for pair in LIP_PAIRS]
-    gaps = np.maximum(face[lower, 1] - face[upper, 1], 0)
     profile = np.maximum(way[lower, 1] - way[upper, 1], _LEAST_SHARE)
     places = (face[lower, 0] + face[upper, 0]) / 2
     order = np.argsort(places)

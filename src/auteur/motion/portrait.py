@@ -7,7 +7,7 @@ from auteur.face.gaze import EYEBALL_RADIUS_MM
 from auteur.face.pose import MIRROR, HeadPose, head_pose, rotation_of, with_pose, without_pose
 from auteur.motion.mouth import LID_PAIRS, LIP_PAIRS, kept_apart, lip_gap
 from auteur.signals import PoseTrack
-from auteur.signals.topology import LEFT_IRIS, RIGHT_IRIS
+from auteur.signals.topology import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 
 Floats = NDArray[np.floating]
 
@@ -60,6 +60,24 @@ def apply_to(
     for pairs in LID_PAIRS:
         face = kept_apart(face, pairs, _own_least(neutral, pairs))
     return with_pose(face, pose if head is None else moved_pose(pose, head)).astype(np.float32)
+
+
+def with_eyes_held(moved: Floats, portrait: Floats, shown: Floats, head: PoseTrack | None = None) -> Floats:
+    """Returns landmarks in motion, [T, 478, 3] px, with the portrait's own lids where nobody knows the eyes.
+
+    Args:
+        moved: What `apply_to` returns.
+        portrait: [478, 3] px.
+        shown: How far each eye moves as asked, [2] right, left, 0 to 1 (`auteur.motion.own_expression`).
+        head: As for `apply_to`.
+    """
+    pose = head_pose(portrait)
+    still = with_pose(without_pose(portrait, pose), pose if head is None else moved_pose(pose, head))
+    result = np.array(moved)
+    for share, eye in zip(shown, (RIGHT_EYE + RIGHT_IRIS, LEFT_EYE + LEFT_IRIS), strict=True):
+        points = list(eye)
+        result[..., points, :] += (1 - share) * (still[..., points, :] - result[..., points, :])
+    return result
 
 
 def moved_pose(pose: HeadPose, head: PoseTrack) -> HeadPose:

@@ -16,7 +16,7 @@ from auteur.motion.generator import MotionGenerator
 from auteur.motion.habits import FaceHabits
 from auteur.motion.mouth import fused_gap, lip_gap, with_lip_gap
 from auteur.motion.own_expression import OwnExpression, closing
-from auteur.motion.portrait import apply_to
+from auteur.motion.portrait import apply_to, with_eyes_held
 from auteur.motion.storage import load_generator
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
 from auteur.speech.features import SpeechAnalysis
@@ -255,7 +255,8 @@ class SpeechMotion:
             portrait: Landmarks in pixels.
             image_size_px: Width and height of the portrait.
             own: What the portrait shows by itself: its lips are brought together before they are moved, and
-                its expression gives way to the performance. Without it motion adds to what is there.
+                its expression gives way to the performance; eyes that are closed stay so. Without it motion
+                adds to what is there.
             first: First frame.
             stop: The frame after the last.
         """
@@ -265,20 +266,19 @@ class SpeechMotion:
         for start in range(first, stop, _FRAMES_AT_ONCE):
             part = slice(start, min(start + _FRAMES_AT_ONCE, stop))
             head = motion.head.replace(values=motion.head.values[part])
-            pieces.append(
-                apply_to(
-                    portrait,
-                    self.displacement_mm(motion, part.start, part.stop),
-                    closure=motion.cues.closure[part],
-                    lids=motion.lids[part],
-                    gaze_rad=motion.gaze_rad[part],
-                    head=head,
-                    opening=self._opening,
-                    taken_mm=None
-                    if own is None or shut is None
-                    else self._taken_mm(motion, own, part) - shut,
-                )
+            moved = apply_to(
+                portrait,
+                self.displacement_mm(motion, part.start, part.stop),
+                closure=motion.cues.closure[part],
+                lids=motion.lids[part],
+                gaze_rad=motion.gaze_rad[part],
+                head=head,
+                opening=self._opening,
+                taken_mm=None if own is None or shut is None else self._taken_mm(motion, own, part) - shut,
             )
+            if own is not None and own.eyes_shown.min() < 1:
+                moved = with_eyes_held(moved, portrait, own.eyes_shown, head)
+            pieces.append(moved)
         return LandmarkTrack(
             values=np.concatenate(pieces),
             rate=MOTION_RATE,
@@ -291,7 +291,9 @@ class SpeechMotion:
         """Returns the portrait without what it shows by itself, lips together, [478, 3] px."""
         taken = self.basis.track_displacement(own.taken_out(None, np.ones(1)))
         taken = with_lip_gap(taken, np.zeros(1), self._opening) - closing(portrait, self.basis, own.jaw_share)
-        return apply_to(portrait, np.zeros_like(taken), taken_mm=taken)[0]
+        return with_eyes_held(
+            apply_to(portrait, np.zeros_like(taken), taken_mm=taken), portrait, own.eyes_shown
+        )[0]
 
     def _taken_mm(self, motion: Motion, own: OwnExpression, part: slice) -> Floats:
         """What of a portrait's expression gives way in some frames, [frames, 478, 3]; lips move as one."""

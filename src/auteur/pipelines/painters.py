@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from auteur import provenance
 from auteur.errors import UsageError, WeightsError
-from auteur.pipelines.painting import Painter
 from auteur.speech.features import SpeechFeatures
 from auteur.synthesis.conditioners.layers import diffusers_module
 from auteur.synthesis.denoiser.config import DenoiserConfig
@@ -19,12 +19,72 @@ from auteur.synthesis.full.device import full_size_device
 from auteur.synthesis.full.image_encoder import PortraitEncoder
 from auteur.synthesis.full.latents import LatentSpace
 from auteur.synthesis.full.loading import BaseFolders, load_base
+from auteur.synthesis.guidance import Guidance, check_supported
+from auteur.synthesis.windows import WindowSettings
 
 DENOISER_FILE = "denoiser.safetensors"
 LAYOUT = (
     f"{DENOISER_FILE} (what training saved), unet/ and motion_adapter/ where that file holds parts only, "
     "vae/, image_encoder/ and speech_encoder/"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painter:
+    """A denoiser and what must stand around it."""
+
+    denoiser: VideoDenoiser
+    size_px: int
+    """Side of the square that it paints."""
+    latents: LatentSpace | None = None
+    """None: it paints pixels."""
+    image_encoder: PortraitEncoder | None = None
+    speech: SpeechFeatures | None = None
+    version: str = ""
+    """Start of the hash of its file."""
+    every: int = 1
+    """2 paints every second frame of a video and goes over from change to change in between; for models that
+    are given the warped portrait."""
+
+    @property
+    def side(self) -> int:
+        """Height and width of the sample."""
+        return self.size_px // (1 if self.latents is None else self.latents.downscale)
+
+    def settings(
+        self,
+        *,
+        steps: int | None = None,
+        au_guidance: float | None = None,
+        audio_guidance: float | None = None,
+        window: int | None = None,
+    ) -> WindowSettings:
+        """Returns how windows are denoised; None is what suits the denoiser.
+
+        Raises:
+            UsageError: A value is out of range, or the denoiser has no plug for what is to be guided.
+        """
+        config, is_full = self.denoiser.config, self.latents is not None
+        guidance = Guidance(
+            au=1.0 if au_guidance is None else au_guidance,
+            audio=1.0 if audio_guidance is None else audio_guidance,
+        )
+        check_supported(self.denoiser, guidance)
+        if guidance.audio != 1 and config.audio is None:
+            raise UsageError(
+                f"audio guidance is {guidance.audio}, but this model does not listen (it takes "
+                f"{', '.join(self.denoiser.condition_names)}); leave audio guidance at 1"
+            )
+        longest = 1 if config.temporal is None else config.temporal.longest_window
+        if window is not None and not 1 <= window <= longest:
+            raise UsageError(f"window is {window}; with this model it must be between 1 and {longest} frames")
+        frames = window or min(16 if is_full else 8, longest)
+        return WindowSettings(
+            frames=frames,
+            past=0 if config.past is None else min(config.past.frames, frames),
+            steps=steps or config.paints_in or (25 if is_full else 4),
+            guidance=guidance,
+        )
 
 
 def load_painter(
@@ -54,6 +114,8 @@ def load_painter(
     if path.is_dir():
         return _of_folder(path, speech, chosen if device else None, size_px or PRESETS["auhead"].height_px)
     denoiser = load_denoiser(path).to(chosen)
+    # With this order of the weights, convolutions on a CPU take a fifth less; the stubs do not know it.
+    denoiser.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if denoiser.config.channels != 3:
         raise WeightsError(
             f"{str(path)!r} paints {denoiser.config.channels} channels of latents, not pixels; name a folder "

@@ -1,5 +1,7 @@
 """Where a painted square acts in a full-size picture: soft ovals around mouth and eyes, and the way back."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -49,6 +51,11 @@ class Square:
         last = np.array([self.width_px, self.height_px]) - 0.5
         return torch.from_numpy(((there >= -0.5) & (there <= last)).all(-1)).float()
 
+    def own_points(self, landmarks: Tensor) -> Tensor:
+        """Returns where landmarks [478, 2 or 3] px of the picture lie in it, float32 [478, 2]."""
+        matrix = self.frame.matrix(self.size_px)
+        return torch.from_numpy(crops.apply(matrix, landmarks[:, :2].numpy())).float()
+
     def cut(self, picture: Tensor) -> Tensor:
         """Returns what a picture, uint8 [3, H, W], shows in it, [3, S, S] in [0, 1]."""
         return crops.cut(picture.permute(1, 2, 0), self.frame, self.size_px)
@@ -85,21 +92,34 @@ def painted_area(
         own: The portrait's.
         square: Of the view.
         view: "mouth" or "eyes".
-        paints: "openings": what shows between the lips, and ovals around the eyes; "movement": what shows
-            between the lips, and skin that has moved. Nothing while lips are closed and skin is at rest.
+        paints: of a mouth, "openings": what shows between the lips; "lips": that, and lips that have moved.
+            Nothing while they are closed and at rest. Of eyes always the ovals around them.
         inside: How much of what shows between the lips is painted, in [0, 1].
     """
-    at = torch.from_numpy(crops.apply(square.frame.matrix(square.size_px), landmarks[:, :2].numpy())).float()
-    if view == "eyes" and paints == "openings":
-        return eye_ovals(at, square.own_pixels)
-    opening = torch.zeros(square.size_px, square.size_px)
-    if view == "mouth":
-        opening = with_rim(holes(at, square.own_pixels, only_mouth=True))
+    return painted_areas(landmarks[None], own, [square], view, paints, inside=[inside])[0]
+
+
+def painted_areas(
+    landmarks: Tensor,
+    own: Tensor,
+    squares: Sequence[Square],
+    view: str,
+    paints: str,
+    *,
+    inside: Sequence[float],
+) -> Tensor:
+    """Returns the same for frames, [F, S, S]: landmarks [F, 478, 3], a square and a share for each."""
+    at = torch.stack([square.own_points(points) for square, points in zip(squares, landmarks, strict=True)])
+    positions, size = squares[0].own_pixels, squares[0].size_px
+    if view == "eyes":
+        return torch.stack([eye_ovals(points, positions) for points in at])
+    opening = with_rim(torch.stack([holes(points, positions, only_mouth=True) for points in at]))
+    share = torch.tensor(inside)[:, None, None]
     if paints == "openings":
-        return inside * opening
-    distance = moved_mm(landmarks.numpy(), own.numpy())
-    moved = moved_area(at, distance, view, square.size_px) * (1 - (1 - inside) * opening)
-    return torch.maximum(inside * opening, moved)
+        return share * opening
+    lips = torch.stack([lip_oval(points, positions) for points in at])
+    moved = lips * moved_area(at, moved_mm(landmarks.numpy(), own.numpy()), size)
+    return torch.maximum(share * opening, moved * (1 - (1 - share) * opening))
 
 
 def painted_mask(landmarks: Tensor, own: Tensor, square: Square, view: str | None, paints: str) -> Tensor:
@@ -114,8 +134,22 @@ def painted_mask(landmarks: Tensor, own: Tensor, square: Square, view: str | Non
         view: "mouth", "eyes"; None paints ovals around all three.
         paints: As for `painted_area`.
     """
-    points = landmarks[:, :2].float()
+    return painted_masks(landmarks[None], own, [square], view, paints)[0]
+
+
+def painted_masks(
+    landmarks: Tensor, own: Tensor, squares: Sequence[Square], view: str | None, paints: str
+) -> list[Tensor]:
+    """Returns the same for frames: landmarks [F, 478, 3], a square for each. Soft at the square's border."""
+    frames = list(zip(landmarks[..., :2].float(), squares, strict=True))
     if view is None:
-        return torch.maximum(eye_ovals(points, square.pixels), lip_oval(points, square.pixels))
-    inside = beyond_own(points, own[:, :2].float()) if view == "mouth" else 1.0
-    return square.onto(painted_area(landmarks, own, square, view, paints, inside=inside)[None])[0]
+        masks = [
+            torch.maximum(eye_ovals(points, square.pixels), lip_oval(points, square.pixels))
+            for points, square in frames
+        ]
+    else:
+        own_points = own[:, :2].float()
+        inside = [beyond_own(points, own_points) if view == "mouth" else 1.0 for points, _ in frames]
+        areas = painted_areas(landmarks, own, squares, view, paints, inside=inside)
+        masks = [square.onto(area[None])[0] for area, square in zip(areas, squares, strict=True)]
+    return [square.border * mask for mask, square in zip(masks, squares, strict=True)]

@@ -2,7 +2,8 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,16 +18,17 @@ from auteur import provenance, weights
 from auteur.expression.curve import EmotionCurve, parse_curve
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
-from auteur.face.tracker import find_face
 from auteur.facs import find_emotion
 from auteur.media import VideoWriter, open_speech, read_image, write_image
 from auteur.motion.own_expression import own_expression
 from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, Motion, SpeechCues, SpeechMotion
+from auteur.pipelines import heap
 from auteur.pipelines.contact_sheet import contact_sheet, spread
-from auteur.pipelines.heap import give_back
 from auteur.pipelines.notes import notes_of
 from auteur.pipelines.performed import performed, with_eyes
 from auteur.pipelines.plotting import plot_performance
+from auteur.pipelines.portrait_notes import read_portrait
+from auteur.pipelines.prefetch import prefetched
 from auteur.pipelines.request import Performance
 from auteur.pipelines.routes import ShapedExpression, find_route, following
 from auteur.pipelines.settings import EVERY, Settings, denoiser_path, mark_of, painting_of
@@ -133,13 +135,20 @@ class TalkingVideo:
         at = np.stack([np.interp(places, np.arange(len(eyes)), column) for column in eyes.T], axis=1)
         return with_eyes(done, at[:, :2], at[:, 2:])
 
-    def frames(self) -> Iterator[Frames]:
-        """Yields the video's frames, uint8 [H, W, 3]."""
+    def frames(self) -> Generator[Frames]:
+        """Yields the video's frames, uint8 [H, W, 3]; a second thread makes the next ones meanwhile."""
         if self._painter is not None:
             yield from self._painted(self._painter)
             return
+        heap.keep()
+        with closing(prefetched(self._pieces(), ahead=1)) as pieces:
+            for piece in pieces:
+                yield from piece
+
+    def _pieces(self) -> Iterator[Frames]:
+        torch.get_num_threads()  # a new thread takes the number that was set only once it is asked for
         for first in range(0, self.frame_count, FRAMES_AT_ONCE):
-            yield from self._rendered(self.landmarks(first, first + FRAMES_AT_ONCE))
+            yield self._rendered(self.landmarks(first, first + FRAMES_AT_ONCE))
 
     @cached_property
     def _warper(self) -> PortraitWarper:
@@ -158,6 +167,8 @@ class TalkingVideo:
             asked=None if asked is None else asked.resample(rate, start_sec=0, frames=count),
             heard=None if painter.speech is None else painter.speech.encode(self._voice, rate),
         )
+        heap.give_back()  # what the speech took to be heard
+        heap.keep()
         settings = painter.settings(**self._settings.painting)
         chosen = set(spread(count))
         made = painting.frames(self.landmarks, count=count, seed=self._settings.seed, settings=settings)
@@ -193,8 +204,8 @@ class TalkingVideo:
             audio=self._voice,
             overwrite=overwrite,
         )
-        with writer as video:
-            for done, frame in enumerate(self.frames(), start=1):
+        with writer as video, closing(self.frames()) as frames:
+            for done, frame in enumerate(frames, start=1):
                 video.write(frame)
                 if on_frame:
                     on_frame(done)
@@ -314,10 +325,10 @@ class TalkingHead:
         """As calling it, with the performance and the settings as objects."""
         painting = painting_of(settings, self._painter)
         picture = fitted(read_image(portrait))
-        reading = find_face(self._backend, picture, face=face, name=portrait.name)
+        reading, seen = read_portrait(self._backend, picture, face=face, name=portrait.name)
         voice, heard = open_speech(speech)
         motion = self._perform(voice, asked, settings)
-        give_back()
+        heap.give_back()
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,
@@ -326,7 +337,7 @@ class TalkingHead:
             settings=settings,
             voice=voice.resample(voice.source_rate_hz),  # the video keeps the recording's own rate
             mark=mark_of(portrait, speech, asked, settings, models=self.models, painting=painting),
-            notes=notes_of(heard, asked, voice.duration_sec, motion),
+            notes=(*seen, *notes_of(heard, asked, voice.duration_sec, motion)),
         )
         return video if self._painter is None else video.paint_with(self._painter)
 
@@ -335,7 +346,7 @@ class TalkingHead:
         features, cues = analysis.features, SpeechCues.of_analysis(analysis)
         del analysis  # the phones
         frames = len(features)
-        give_back()
+        heap.give_back()
         stage = find_route(settings.route, asks_nothing=asked.asks_nothing).load()
         emotion = None if asked.emotion is None else find_emotion(asked.emotion)
         expression, shape = None, None

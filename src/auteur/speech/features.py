@@ -18,12 +18,11 @@ from auteur.speech.mel import (
     Level,
     MelConfig,
     frame_count,
-    level_of_pieces,
+    level_of,
     levelled,
     loudness,
     measure_level,
     mel_pieces,
-    reference_power,
 )
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder
 from auteur.speech.phones import ARTICULATIONS
@@ -92,8 +91,15 @@ def _between_rows(values: Tensor, step: Fraction, frames: range, first_row: int 
     return values[torch.from_numpy(low)] * (1 - part) + values[torch.from_numpy(high)] * part
 
 
-class _OnFrames:
-    """`at_frame_rate` of rows that come in pieces: holds the result and the rows whose turn it is."""
+class OnFrames:
+    """`at_frame_rate` of rows that come in pieces: holds the result and the rows whose turn it is.
+
+    Args:
+        rows: How many will come in all.
+        values_per_sec: Rows per second.
+        rate: Frames per second of the result.
+        frames: Of the result.
+    """
 
     def __init__(self, rows: int, values_per_sec: Fraction, rate: Fraction, frames: int) -> None:
         self._rows, self._step, self._frames = rows, Fraction(values_per_sec) / rate, frames
@@ -184,10 +190,10 @@ class CompactSpeechFeatures:
         """
         frames = frames_at(waveform, rate)
         sound = waveform.resample(self._config.mel.rate_hz)
-        level = self._level(sound)
+        level = level_of(sound, self._config.mel, step=self._chunk_frames)
         rows = -(-frame_count(sound.sample_count, self._config.mel) // 2)
         of_features, of_phones = (
-            _OnFrames(rows, Fraction(self._config.mel.frames_per_sec, 2), rate, frames) for _ in range(2)
+            OnFrames(rows, Fraction(self._config.mel.frames_per_sec, 2), rate, frames) for _ in range(2)
         )
         for features, phones in self._described(sound, level):
             of_features.add(features)
@@ -210,13 +216,6 @@ class CompactSpeechFeatures:
         features, _ = self._encoder.describe(levelled(power, level)[None])
         whole = torch.cat([features[0], loudness(power, level)[::2, None]], -1)
         return at_frame_rate(whole, Fraction(self._config.mel.frames_per_sec, 2), rate, frames)
-
-    def _level(self, sound: Sound) -> Level:
-        def pieces() -> Iterator[Tensor]:
-            return (power for _, power in mel_pieces(sound, self._chunk_frames, self._config.mel))
-
-        frame_power = torch.cat([power.mean(-1) for power in pieces()])
-        return level_of_pieces(pieces(), reference_power(frame_power))
 
     def _described(self, sound: Sound, level: Level) -> Iterator[tuple[Tensor, Tensor]]:
         """Features and phones of each chunk, made with as much sound around it as the network can see."""

@@ -39,6 +39,8 @@ class Level:
     """Mean levelled log power of each band over the frames with speech, [..., bands]."""
 
 
+PIECE_FRAMES = 3_000
+"""How much of a sound is analysed at once where nobody says otherwise: 30 s."""
 SILENT_POWER = 1e-9
 """Recordings whose loud frames stay below this (about -65 dBFS) are silence, not quiet speech."""
 _HISS_POWER = 2e-7
@@ -122,6 +124,21 @@ def mel_pieces(
         yield first, mel_power_of_padded(torch.nn.functional.pad(inside, (before, after)), config)
 
 
+def frame_power_of(sound: Sound, config: MelConfig, *, step: int = PIECE_FRAMES) -> Tensor:
+    """Returns the mean mel power of each 10-ms instant of a sound, [T]; goes through it in pieces."""
+    # Filled in place: small results kept between large pieces would keep the memory of those in use.
+    result = torch.empty(frame_count(sound.sample_count, config))
+    for first, power in mel_pieces(sound, step, config):
+        result[first : first + len(power)] = power.mean(-1)
+    return result
+
+
+def level_of(sound: Sound, config: MelConfig, *, step: int = PIECE_FRAMES) -> Level:
+    """Returns the level of a sound, going through it twice in pieces: `measure_level` for any length."""
+    reference = reference_power(frame_power_of(sound, config, step=step))
+    return level_of_pieces((power for _, power in mel_pieces(sound, step, config)), reference)
+
+
 def measure_level(power: Tensor) -> Level:
     """Returns the level of recordings whose mel power is at hand, [..., T, bands]."""
     reference = reference_power(power.mean(-1))
@@ -157,9 +174,11 @@ def finish_level(reference: Tensor, total: Tensor, count: Tensor) -> Level:
 
 def level_of_pieces(pieces: Iterable[Tensor], reference: Tensor) -> Level:
     """Returns the level of one recording whose mel power [T, bands] comes in pieces; sums in float64."""
-    sums = [active_sum(piece, reference) for piece in pieces]
-    total = torch.stack([each for each, _ in sums]).double().sum(0)
-    return finish_level(reference, total, torch.stack([each for _, each in sums]).double().sum(0))
+    total, count = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    for piece in pieces:
+        piece_total, piece_count = active_sum(piece, reference)
+        total, count = total + piece_total, count + piece_count
+    return finish_level(reference, total, count)
 
 
 def levelled(power: Tensor, level: Level) -> Tensor:
@@ -173,5 +192,10 @@ def loudness(power: Tensor, level: Level) -> Tensor:
 
     A recording in which nothing is louder than `SILENT_POWER` has loudness 0 throughout.
     """
-    decades = torch.log10(power.mean(-1) / level.reference + _FLOOR)
-    return (1 + decades / 5) * (level.reference > SILENT_POWER)
+    return loudness_of_frames(power.mean(-1), level.reference)
+
+
+def loudness_of_frames(frame_power: Tensor, reference: Tensor) -> Tensor:
+    """Returns `loudness` from the mean power of each frame [..., T] and the loud frames' power [..., 1]."""
+    decades = torch.log10(frame_power / reference + _FLOOR)
+    return (1 + decades / 5) * (reference > SILENT_POWER)

@@ -1,10 +1,9 @@
-"""Areas of a face that a denoiser paints: what shows in openings, and skin that has moved.
+"""Areas of a face that a denoiser paints: what shows in openings, and lips that have moved.
 
 All are weights in [0, 1] at positions [h, w, 2] of a picture, softly 0 outside, from landmarks in its pixels.
 """
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 import torch
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from auteur.errors import UsageError
-from auteur.face.pose import canonical_face, without_pose
+from auteur.face.pose import without_pose
 from auteur.synthesis.warp.mesh import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
@@ -43,8 +41,6 @@ _STILL_MM, _MOVED_MM = 0.7, 2.5
 """Movement of the skin from which on it is painted, and that from which on fully."""
 _SPREAD, _COARSE = 0.05, 4
 """How far a landmark's movement spreads, in eye distances; pixels that share one value of it."""
-_BORDER = 0.08
-"""Width of the soft border of a square, as a share of its side."""
 
 
 def oval(points: Tensor, chain: Sequence[int], margin_px: float, positions: Tensor) -> Tensor:
@@ -78,18 +74,32 @@ def eye_distance(points: Tensor) -> float:
 
 
 def holes(points: Tensor, positions: Tensor, *, only_mouth: bool = False) -> Tensor:
-    """Returns how much of the openings of mouth and eyes shows, for points [478, 2]."""
+    """Returns how much of the openings of mouth and eyes shows, for points [478, 2].
+
+    Positions are those of an upright grid; only those around an opening are looked at.
+    """
     edges = (
         (MOUTH_UPPER, MOUTH_LOWER),
         (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER),
         (LEFT_EYE_UPPER, LEFT_EYE_LOWER),
     )
-    shown: list[Tensor] = []
+    shown = torch.zeros(positions.shape[:-1], dtype=points.dtype)
     for upper, lower in edges[:1] if only_mouth else edges:
-        opening = opening_between(points[list(upper)], points[list(lower)])
-        place, _ = opening.place(positions)
-        shown.append(opening.mask(positions, 1.5) * ((place >= 0) & (place <= 1)))
-    return torch.stack(shown).amax(0)
+        near = _around(points[list(upper + lower)], positions)
+        depths = opening_between(points[list(upper)], points[list(lower)]).depths(positions[near])
+        inside = depths.mask(1.5) * ((depths.place >= 0) & (depths.place <= 1))
+        shown[near] = torch.maximum(shown[near], inside)
+    return shown
+
+
+def _around(points: Tensor, positions: Tensor) -> tuple[slice, slice]:
+    """The rows and columns of an upright grid [h, w, 2] that lie between points [N, 2], or a pixel beside."""
+    low, high = points.amin(0) - 1, points.amax(0) + 1
+    sides: list[slice] = []
+    for axis, along in ((1, positions[:, 0, 1]), (0, positions[0, :, 0])):
+        start = int((along < low[axis]).sum())
+        sides.append(slice(start, max(start, int((along <= high[axis]).sum()))))
+    return sides[0], sides[1]
 
 
 def with_rim(opening: Tensor) -> Tensor:
@@ -118,14 +128,6 @@ def beyond_own(points: Tensor, own: Tensor) -> float:
     return float(smooth_step(torch.tensor((gap / max(own_gap, 1e-6) - 1) / _HALF_AS_FAR)))
 
 
-@cache
-def _vertices_of(view: str) -> Tensor:
-    """Which of the 468 vertices belong to a view: those below the middle of the nose, or above."""
-    height = canonical_face()[:, 1]
-    middle = (height[[33, 133, 362, 263]].mean() + height[4]) / 2
-    return torch.from_numpy(height > middle if view == "mouth" else height <= middle)
-
-
 def moved_mm(landmarks: Floats, own: Floats) -> Tensor:
     """Returns how far expression has moved vertices from where they are in the portrait, [..., 468] mm.
 
@@ -137,29 +139,25 @@ def moved_mm(landmarks: Floats, own: Floats) -> Tensor:
     return torch.from_numpy(np.linalg.norm(shift, axis=-1)).float()
 
 
-def moved_area(points: Tensor, distance_mm: Tensor, view: str, size_px: int) -> Tensor:
-    """Returns where the skin of a view has moved, [S, S] of its square, nothing at the square's border.
+def moved_area(points: Tensor, distance_mm: Tensor, size_px: int) -> Tensor:
+    """Returns where skin has moved, [..., S, S] of a square.
 
     Args:
-        points: Landmarks in pixels of the square, [478, 2].
-        distance_mm: What `moved_mm` says of each vertex, [468].
-        view: "mouth" or "eyes".
+        points: Landmarks in pixels of the square, [..., 478, 2].
+        distance_mm: What `moved_mm` says of each vertex, [..., 468].
         size_px: Side of the square; a multiple of 4.
-
-    Raises:
-        UsageError: No such view.
     """
-    if view not in ("mouth", "eyes"):
-        raise UsageError(f"no area of view {view!r}; choose mouth or eyes")
+    # A Gaussian of the distance is one across times one down, and its weighted sum a product of matrices.
     middles = torch.arange(0, size_px, _COARSE) + (_COARSE - 1) / 2
-    down, right = torch.meshgrid(middles, middles, indexing="ij")
-    apart = torch.cdist(torch.stack([right, down], dim=-1).reshape(-1, 2), points[:468].float())
-    near = torch.exp(-((apart / (_SPREAD * eye_distance(points))) ** 2) / 2)
-    movement = distance_mm * _vertices_of(view)
-    spread = (near @ movement) / (near.sum(-1) + 1e-4)
+    width = _SPREAD * (points[..., LEFT_IRIS[0], :] - points[..., RIGHT_IRIS[0], :]).norm(dim=-1)
+    apart = points[..., :468, :2, None].float() - middles
+    near = torch.exp(-((apart / width[..., None, None, None]) ** 2) / 2)
+    right, down = near.unbind(-2)  # each [..., 468, S / 4]
+    spread = ((down * distance_mm[..., None]).mT @ right) / (down.mT @ right + 1e-4)
     fine = functional.interpolate(
-        spread.reshape(1, 1, *down.shape), size=(size_px, size_px), mode="bilinear", align_corners=False
-    )[0, 0]
-    edge = (torch.arange(size_px) + 0.5) / size_px
-    edge = smooth_step(torch.minimum(edge, 1 - edge) / _BORDER)
-    return smooth_step((fine - _STILL_MM) / (_MOVED_MM - _STILL_MM)) * torch.minimum(edge[:, None], edge)
+        spread.reshape(-1, 1, *spread.shape[-2:]),
+        size=(size_px, size_px),
+        mode="bilinear",
+        align_corners=False,
+    ).reshape(*spread.shape[:-2], size_px, size_px)
+    return smooth_step((fine - _STILL_MM) / (_MOVED_MM - _STILL_MM))

@@ -66,7 +66,7 @@ class AdversarialRecipe:
     says of them."""
     views: tuple[str, ...] = ()
     """What the student paints, of `auteur.synthesis.views`; (): what its teacher does."""
-    paints: Literal["openings", "movement"] | None = None
+    paints: Literal["openings", "lips"] | None = None
     """Where, as in the config of the denoiser; None: where its teacher does."""
     looks: int = 3
     """Windows of a clip that are looked at for the one with the most to paint."""

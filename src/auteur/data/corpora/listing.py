@@ -14,7 +14,7 @@ from auteur.data.corpora.item import KINDS, TOOLS, Problem, Recording, Tree
 from auteur.errors import InputError
 from auteur.signals.chance import keyed_generator
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".flv")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".flv")
 """Names that are taken for videos; whether one can be read is seen when it is opened."""
 SOUND_SUFFIXES = (".wav", ".m4a", ".flac", ".mp3", ".ogg", ".aac")
 MEASURED_SUFFIXES = (".csv", ".npz", ".pkl", ".json")

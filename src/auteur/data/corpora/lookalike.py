@@ -178,8 +178,7 @@ def _cremad_name(take: _Take) -> str:
 
 def _place_cremad(root: Path, take: _Take) -> str:
     name = _cremad_name(take)
-    # Converted, as most people use it: published videos are .flv.
-    _write(root / "VideoMP4" / f"{name}.mp4", take, inside=True, sound=root / "AudioWAV" / f"{name}.wav")
+    _write(root / "VideoFlash" / f"{name}.flv", take, inside=True, sound=root / "AudioWAV" / f"{name}.wav")
     return f"cremad-{name}"
 
 

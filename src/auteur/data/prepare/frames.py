@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auteur.data.corpora import Recording
 from auteur.data.prepare.options import RATE
 from auteur.errors import InputError
-from auteur.media import VideoReader
+from auteur.media.video_tail import VideoTail
 from auteur.signals.timebase import exact_seconds
 
 Picture = NDArray[np.uint8]
@@ -21,10 +21,12 @@ def first_frame(recording: Recording) -> int:
     return math.ceil(exact_seconds(recording.start_seconds, "start_seconds") * RATE)
 
 
-def pictures_of(recording: Recording, *, skip: int = 0) -> Generator[Picture]:
-    """Yields the pictures of a recording at 25 per second, cut to its box, from its frame `skip` on.
+def pictures_of(recording: Recording) -> Generator[Picture]:
+    """Yields the pictures of a recording at 25 per second, cut to its box.
 
-    Each is what is on screen at its time: frames of a faster video are left out, of a slower one repeated.
+    Each is what is on screen at its time: frames of a faster video are left out, of a slower one repeated. A
+    recording that begins late in a long video costs no more than one that begins early, where the video lists
+    its key frames.
 
     Raises:
         MediaError: The video cannot be read.
@@ -35,15 +37,14 @@ def pictures_of(recording: Recording, *, skip: int = 0) -> Generator[Picture]:
     if recording.stop_seconds is not None:
         stop = math.ceil(exact_seconds(recording.stop_seconds, "stop_seconds") * RATE)
     is_empty = True
-    with VideoReader(recording.video) as video:
+    with VideoTail(recording.video, start_sec=first / RATE) as video:
         box = _box_of(recording, *video.size_px)
         for frame in video.frames_at(RATE):
             if frame.index >= stop:
                 break
             if frame.index >= first:
                 is_empty = False
-                if frame.index >= first + skip:
-                    yield frame.image if box is None else np.ascontiguousarray(frame.image[box])
+                yield frame.image if box is None else np.ascontiguousarray(frame.image[box])
     if is_empty:
         raise InputError(
             f"{str(recording.video)!r} has no picture from {recording.start_seconds:g} s on; "

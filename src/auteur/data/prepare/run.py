@@ -160,13 +160,9 @@ class _Run:
         engine: "Engine[Any, Any]",
         told: OnProgress,
     ) -> None:
-        self._work, self._folder, self._options, self._engine, self._told = (
-            work,
-            folder,
-            options,
-            engine,
-            told,
-        )
+        self._work, self._folder, self._options = work, folder, options
+        self._engine, self._told = engine, told
+        self._rests: dict[tuple[str, str | None], list[Recording]] = {}
         self.progress = Progress(total=0)
 
     def items(self, chosen: Sequence[Recording], everything: Sequence[Recording]) -> dict[str, Item]:

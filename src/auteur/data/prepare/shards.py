@@ -64,7 +64,7 @@ class Packer:
         self.advance()
         if self._next < len(self._waiting):
             raise FormatError(
-                f"{self._work.item(self._waiting[self._next])} is missing; run the command again"
+                f"{str(self._work.item(self._waiting[self._next]))!r} is missing; run the command again"
             )
         if self._waiting:
             self._close()

@@ -6,14 +6,10 @@ the language, only the times come from the aligner.
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from auteur.data.speech.corpus import PhoneSpan
-from auteur.errors import InputError, UsageError
+from auteur.data.speech.sphinx import FRAMES_PER_SEC, Samples, aligned, new_decoder
+from auteur.errors import InputError
 from auteur.speech.phones import arpabet_of_ipa, phones_of_ipa
-
-_FRAMES_PER_SEC = 100
 
 
 class Aligner:
@@ -24,17 +20,11 @@ class Aligner:
     """
 
     def __init__(self) -> None:
-        try:
-            import pocketsphinx
-        except ImportError as error:
-            raise UsageError("PocketSphinx is not installed; run: pip install pocketsphinx") from error
         # Wider beams lay words over every recording, badly: what fails here is better left out.
-        self._decoder = pocketsphinx.Decoder(
-            lm=None, loglevel="FATAL", bestpath=False, beam=1e-80, wbeam=1e-60
-        )
+        self._decoder = new_decoder(lm=None, bestpath=False, beam=1e-80, wbeam=1e-60)
         self._known: set[str] = set()
 
-    def align(self, samples: NDArray[np.int16], words: Sequence[Sequence[str]]) -> tuple[PhoneSpan, ...]:
+    def align(self, samples: Samples, words: Sequence[Sequence[str]]) -> tuple[PhoneSpan, ...]:
         """Returns the spans of all phonemes and pauses, in order.
 
         Args:
@@ -47,21 +37,12 @@ class Aligner:
         symbols = [[symbol for symbol in word if phones_of_ipa(symbol)] for word in words]
         names = [self._name(word) for word in symbols]
         try:
-            self._decoder.set_align_text(" ".join(names))
-            self._decode(samples)
-            self._decoder.set_alignment()
-            self._decode(samples)
+            alignment = aligned(self._decoder, " ".join(names), samples)
         except RuntimeError as error:
             raise InputError(f"the words could not be aligned with the speech: {error}") from error
-        alignment = self._decoder.get_alignment()
         if alignment is None:
             raise InputError("the words could not be aligned with the speech")
         return _spans([[(p.name, p.start, p.duration) for p in word] for word in alignment], symbols)
-
-    def _decode(self, samples: NDArray[np.int16]) -> None:
-        self._decoder.start_utt()
-        self._decoder.process_raw(samples.tobytes(), full_utt=True)
-        self._decoder.end_utt()
 
     def _name(self, word: Sequence[str]) -> str:
         phones = [arpabet for symbol in word for arpabet in arpabet_of_ipa(symbol)]
@@ -72,10 +53,10 @@ class Aligner:
         return name
 
 
-def _spans(aligned: list[list[tuple[str, int, int]]], words: list[list[str]]) -> tuple[PhoneSpan, ...]:
+def _spans(words_found: list[list[tuple[str, int, int]]], words: list[list[str]]) -> tuple[PhoneSpan, ...]:
     spans: list[PhoneSpan] = []
     waiting = iter(words)
-    for phones in aligned:
+    for phones in words_found:
         if phones[0][0] == "SIL" or phones[0][0].startswith("+"):
             _, start, duration = phones[0]
             spans.append(_span(start, start + duration, ("sil",)))
@@ -89,4 +70,4 @@ def _spans(aligned: list[list[tuple[str, int, int]]], words: list[list[str]]) ->
 
 
 def _span(start: int, stop: int, phones: tuple[str, ...]) -> PhoneSpan:
-    return PhoneSpan(start_sec=start / _FRAMES_PER_SEC, stop_sec=stop / _FRAMES_PER_SEC, phones=phones)
+    return PhoneSpan(start_sec=start / FRAMES_PER_SEC, stop_sec=stop / FRAMES_PER_SEC, phones=phones)

@@ -8,20 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auteur.data.speech.corpus import PhoneSpan
-from auteur.errors import UsageError
+from auteur.data.speech.sphinx import FRAMES_PER_SEC, SAMPLES_PER_FRAME, Samples, aligned, decode, new_decoder
 from auteur.speech.phones import phones_of_arpabet
 
-_FRAMES_PER_SEC = 100
-_SAMPLES_PER_FRAME = 160
 _LONGEST_PIECE_FRAMES = 400
 _PEAK = 16_000
 _MARGIN_FRAMES = 5
 """Sound around a piece, so that its first and last phone are heard whole."""
-
-Samples = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -43,14 +38,10 @@ class Recogniser:
     """
 
     def __init__(self) -> None:
-        try:
-            import pocketsphinx
-        except ImportError as error:
-            raise UsageError("PocketSphinx is not installed; run: pip install pocketsphinx") from error
-        self._words = pocketsphinx.Decoder(loglevel="FATAL")
-        self._phones = pocketsphinx.Decoder(lm=None, loglevel="FATAL", bestpath=False)
+        self._words = new_decoder()
+        self._phones = new_decoder(lm=None, bestpath=False)
 
-    def hear(self, samples: NDArray[np.int16]) -> tuple[PhoneSpan, ...]:
+    def hear(self, samples: Samples) -> tuple[PhoneSpan, ...]:
         """Returns the spans of all phones and pauses that are heard, in order.
 
         Stretches where the words cannot be laid over the sound are left out: they are under no span.
@@ -60,7 +51,7 @@ class Recogniser:
         """
         loud = max(int(np.abs(samples.astype(np.int32)).max(initial=0)), 1)
         level = np.asarray(samples * (_PEAK / loud), np.int16)
-        _decode(self._words, level)
+        decode(self._words, level)
         words = [_Word(each.word, each.start_frame, each.end_frame) for each in self._words.seg() or ()]
         spans: list[PhoneSpan] = []
         for piece in _pieces(words):
@@ -72,30 +63,19 @@ class Recogniser:
 
     def _align(self, samples: Samples, piece: list[_Word]) -> list[PhoneSpan]:
         first = max(piece[0].first - _MARGIN_FRAMES, 0)
-        sound = samples[
-            first * _SAMPLES_PER_FRAME : (piece[-1].last + 1 + _MARGIN_FRAMES) * _SAMPLES_PER_FRAME
-        ]
+        sound = samples[first * SAMPLES_PER_FRAME : (piece[-1].last + 1 + _MARGIN_FRAMES) * SAMPLES_PER_FRAME]
         try:
-            self._phones.set_align_text(" ".join(word.text for word in piece))
-            _decode(self._phones, sound)
-            self._phones.set_alignment()
-            _decode(self._phones, sound)
+            found = aligned(self._phones, " ".join(word.text for word in piece), sound) or ()
         except RuntimeError:  # what cannot be laid over the sound teaches nothing
             return []
         begin, end = piece[0].first, piece[-1].last + 1
-        phones = [phone for word in self._phones.get_alignment() or () for phone in word]
+        phones = [phone for word in found for phone in word]
         starts = [min(max(first + phone.start, begin), end) for phone in phones] + [end]
         return [
             _span(start, next_start, phone.name)
             for phone, start, next_start in zip(phones, starts[:-1], starts[1:], strict=True)
             if next_start > start
         ]
-
-
-def _decode(decoder, samples: Samples) -> None:  # pyright: ignore[reportMissingParameterType]
-    decoder.start_utt()
-    decoder.process_raw(samples.tobytes(), full_utt=True)
-    decoder.end_utt()
 
 
 def _pieces(words: list[_Word]) -> Iterator[list[_Word]]:
@@ -116,5 +96,5 @@ def _pieces(words: list[_Word]) -> Iterator[list[_Word]]:
 
 def _span(first: int, stop: int, name: str) -> PhoneSpan:
     return PhoneSpan(
-        start_sec=first / _FRAMES_PER_SEC, stop_sec=stop / _FRAMES_PER_SEC, phones=phones_of_arpabet(name)
+        start_sec=first / FRAMES_PER_SEC, stop_sec=stop / FRAMES_PER_SEC, phones=phones_of_arpabet(name)
     )

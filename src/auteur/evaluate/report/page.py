@@ -164,8 +164,9 @@ def _comparisons(evaluation: Evaluation) -> list[str]:
             )
         parts.append(
             f"<h2>{escape(first)} against {escape(second)}</h2><p class='about'>Clip by clip. p: sign-flip "
-            "permutation test of the mean difference, two-sided, not corrected for the number of rows; with "
-            f"n clips it cannot be smaller than 2 / 2ⁿ.</p><table><tr><th></th><th>{escape(first)} − "
+            "permutation test of the mean difference over people, two-sided, not corrected for the number of "
+            "rows; with n people it cannot be smaller than 2 / 2ⁿ.</p>"
+            f"<table><tr><th></th><th>{escape(first)} − "
             f"{escape(second)}</th><th>first larger</th><th>p</th></tr>{''.join(rows)}</table>"
         )
     return parts

@@ -7,12 +7,11 @@ generator does not go out of date with one.
 from fractions import Fraction
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from auteur.signals import Sound
 from auteur.speech.features import at_frame_rate, frames_at
-from auteur.speech.mel import MelConfig, loudness, measure_level, mel_power
+from auteur.speech.mel import MelConfig, frame_power_of, loudness_of_frames, reference_power
 
 Floats = NDArray[np.floating]
 
@@ -22,8 +21,8 @@ _AROUND_FRAMES = 10
 def loudness_of(speech: Sound, rate: Fraction) -> Floats:
     """Returns loudness [T]: 0 at 50 dB or more below the loud parts of this recording, about 1 in them."""
     config = MelConfig()
-    power = mel_power(torch.from_numpy(np.array(speech.resample(config.rate_hz).samples)), config)
-    loud = loudness(power, measure_level(power))[:, None]
+    power = frame_power_of(speech.resample(config.rate_hz), config)
+    loud = loudness_of_frames(power, reference_power(power))[:, None]
     frames = max(1, frames_at(speech, rate))
     return at_frame_rate(loud, Fraction(config.frames_per_sec), rate, frames)[:, 0].numpy()
 

@@ -96,7 +96,7 @@ class DenoiserConfig:
     """Share of the noise that all frames of a video have in common, see `synthesis.noise`."""
     views: tuple[str, ...] = ()
     """What it paints, of `synthesis.views`, each as a row of its own; (): a square around the whole face."""
-    paints: Literal["openings", "movement"] = "openings"
+    paints: Literal["openings", "lips"] = "openings"
     """Where its change to the warp is laid on, see `pipelines.pasting`."""
     sample_px: int | None = None
     """Side of the square that it learned to paint, in pixels; None: it says nothing."""
@@ -144,8 +144,8 @@ class DenoiserConfig:
             )
         if not 0 <= self.noise_common <= 1:
             problems.append(f"noise_common is {self.noise_common}; it must be between 0 and 1")
-        if self.paints not in ("openings", "movement"):
-            problems.append(f'paints is {self.paints!r}; choose "openings" or "movement"')
+        if self.paints not in ("openings", "lips"):
+            problems.append(f'paints is {self.paints!r}; choose "openings" or "lips"')
         if unknown := set(self.views) - set(VIEWS):
             problems.append(f"views are {sorted(unknown)}; choose of {', '.join(VIEWS)}")
         if self.sample_px is not None and (self.sample_px < 1 or self.sample_px % self.size_multiple):

@@ -11,7 +11,7 @@ from auteur.synthesis.warp.mesh import (
     RIGHT_EYE_UPPER,
     RIGHT_IRIS,
 )
-from auteur.synthesis.warp.openings import Opening, opening_between
+from auteur.synthesis.warp.openings import Depths, Opening, opening_between
 from auteur.synthesis.warp.sampling import Box, Picture, box_around, fill_in, smooth_step
 
 # Share of its openness in the portrait below which a lid starts to be pulled shut, and at which it is shut:
@@ -95,31 +95,30 @@ class Eye:
             return
         opening = self.opening(landmarks)
         positions = box.pixels(frame.device)
-        mask = opening.mask(positions, self._edge_px)
+        depths = opening.depths(positions)
         within = (slice(None), *box.within(area))
         ball = self._ball.sharp(self._trace_back(positions, landmarks))
-        ball = self._draw_lashes(ball, opening, positions)
-        skin = self._draw_lash_line(frame[within], opening, positions)
-        painted = torch.lerp(skin, ball, mask)
+        ball = self._draw_lashes(ball, depths)
+        skin = self._draw_lash_line(frame[within], opening, depths)
+        painted = torch.lerp(skin, ball, depths.mask(self._edge_px))
         unchanged = self._sameness(landmarks)
         if unchanged > 0:
             painted = torch.lerp(painted, self._portrait.sharp(origins[within[1:]]), unchanged)
         frame[within] = painted
 
-    def _draw_lashes(self, ball: Tensor, opening: Opening, positions: Tensor) -> Tensor:
+    def _draw_lashes(self, ball: Tensor, depths: Depths) -> Tensor:
         """The dark line under the upper lid's edge, carried along by it."""
-        place, _ = opening.place(positions)
-        below, _ = opening.edge_distances(positions)
-        line = self._portrait.sharp(self._opening.below_upper(place, below))
-        strength = 1 - smooth_step(below / self._lashes_px)
+        line = self._portrait.sharp(self._opening.below_upper(depths.place, depths.below_upper))
+        strength = 1 - smooth_step(depths.below_upper / self._lashes_px)
         return torch.lerp(ball, torch.minimum(ball, line), strength)
 
-    def _draw_lash_line(self, skin: Tensor, opening: Opening, positions: Tensor) -> Tensor:
+    def _draw_lash_line(self, skin: Tensor, opening: Opening, depths: Depths) -> Tensor:
         """Where the lids meet, the line of the lashes hides the seam; it fades in as they close."""
         shut = 1 - smooth_step(opening.gap_px / self._opening.gap_px.clamp(min=1.0) / 0.35)
-        place, _ = opening.place(positions)
-        below_upper, above_lower = opening.edge_distances(positions)
-        from_seam = 0.5 * (below_upper - above_lower) / (0.5 * self._edge_px + 0.4)
+        if shut <= 0:
+            return skin
+        place = depths.place
+        from_seam = 0.5 * (depths.below_upper - depths.above_lower) / (0.5 * self._edge_px + 0.4)
         ends = smooth_step(torch.minimum(place, 1 - place) / 0.12 + 0.1) * ((place > 0) & (place < 1))
         strength = 0.8 * shut * ends * torch.exp(-from_seam.square())
         return torch.lerp(skin, torch.minimum(skin, self._lash_colour[:, None, None]), strength)

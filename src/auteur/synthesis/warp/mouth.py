@@ -245,10 +245,11 @@ class Mouth:
         skin = self._portrait.soft(self._landmarks[None, list(CHEEK_VERTICES), :2])[:, 0].median(-1).values
         lips = self._portrait.soft(self._landmarks[None, list(LIP_VERTICES), :2])[:, 0].mean(-1)
         grey = skin.mean()
-        teeth = torch.lerp(skin, grey.expand(3), 0.6) * skin.new_tensor([0.98, 0.95, 0.88])
+        colourful = 1 - skin.min() / skin.max().clamp(min=1.0)
+        yellow = 1 - (colourful / 0.1).clamp(max=1.0) * skin.new_tensor([0.0, 0.03, 0.1])
+        teeth = torch.lerp(skin, grey.expand(3), 0.6) * 0.98 * yellow
         if self._own_worth > 0:
             teeth = torch.lerp(teeth, self._own_teeth_colour(teeth), self._own_worth)
-        colourful = 1 - skin.min() / skin.max().clamp(min=1.0)
         red = 1 + colourful * skin.new_tensor([0.35, -0.25, -0.25])
         flesh = lips * red * (0.6 * grey / lips.mean().clamp(min=1.0)).clamp(max=1.2)
         return 0.25 * flesh, 0.8 * flesh, teeth

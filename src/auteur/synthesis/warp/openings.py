@@ -10,6 +10,23 @@ from auteur.synthesis.warp.sampling import smooth_step
 _SAMPLES = 65
 
 
+@dataclass(frozen=True)
+class Depths:
+    """Where points [...] lie against an opening, measured once for all that asks."""
+
+    place: Tensor
+    """Along the line between the corners, 0 to 1 between them."""
+    below_upper: Tensor
+    """Pixels below the upper edge."""
+    above_lower: Tensor
+    """Pixels above the lower edge."""
+
+    def mask(self, softness_px: float, inset_px: float = 0.0) -> Tensor:
+        """Returns how much of the inside shows: 0 on the edges, 1 well inside."""
+        nearest = torch.minimum(self.below_upper, self.above_lower)
+        return smooth_step((nearest - inset_px) / softness_px)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Opening:
     """The hole between an upper and a lower edge.
@@ -40,15 +57,20 @@ class Opening:
         along_x, along_y = self.along
         return (x * along_x + y * along_y) / self.length_px, y * along_x - x * along_y
 
-    def edge_distances(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns how far points [..., 2] lie below the upper and above the lower edge, pixels."""
+    def depths(self, points: Tensor) -> Depths:
+        """Returns where points [..., 2] lie against the opening."""
         place, below = self.place(points)
         at = place.clamp(0, 1) * (_SAMPLES - 1)
         index = at.long().clamp(max=_SAMPLES - 2)
         fraction = at - index
         upper = torch.lerp(self.upper[index], self.upper[index + 1], fraction)
         lower = torch.lerp(self.lower[index], self.lower[index + 1], fraction)
-        return below - upper, lower - below
+        return Depths(place, below - upper, lower - below)
+
+    def edge_distances(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns how far points [..., 2] lie below the upper and above the lower edge, pixels."""
+        depths = self.depths(points)
+        return depths.below_upper, depths.above_lower
 
     def below_upper(self, place: Tensor, below: Tensor) -> Tensor:
         """Returns the points [..., 2] at `place` along the line and `below` pixels under the upper edge."""
@@ -61,9 +83,7 @@ class Opening:
 
     def mask(self, points: Tensor, softness_px: float, inset_px: float = 0.0) -> Tensor:
         """Returns how much of the inside shows at points [..., 2]: 0 on the edges, 1 well inside."""
-        below_upper, above_lower = self.edge_distances(points)
-        nearest = torch.minimum(below_upper, above_lower)
-        return smooth_step((nearest - inset_px) / softness_px)
+        return self.depths(points).mask(softness_px, inset_px)
 
 
 def opening_between(upper: Tensor, lower: Tensor) -> Opening:

@@ -98,13 +98,19 @@ class PortraitWarper:
         Raises:
             InputError: Wrong shape, or a value is not finite.
         """
+        return self.render_with_landmarks(landmarks)[0]
+
+    def render_with_landmarks(self, landmarks: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the same frames and what landmarks they show, [B, 478, 3]: those after all limits."""
         _check_landmarks(landmarks, "landmarks", (-1, LANDMARKS, 3))
-        frames = self._portrait.repeat(len(landmarks), 1, 1, 1)
+        frames, shown = self._portrait.repeat(len(landmarks), 1, 1, 1), torch.zeros_like(landmarks.float())
         rows, columns = self._area.within(self._whole)
         with torch.inference_mode():
-            for frame, target in zip(frames, landmarks.float(), strict=True):
-                frame[:, rows, columns] = self._render_area(target).clamp_(0, 255).round_().to(torch.uint8)
-        return frames
+            for index, target in enumerate(landmarks.float()):
+                mesh = self.mesh(target)
+                part = self._render_area(mesh).clamp_(0, 255).round_().to(torch.uint8)
+                frames[index, :, rows, columns], shown[index] = part, mesh.landmarks
+        return frames, shown
 
     def mesh(self, landmarks: Tensor) -> MovedMesh:
         """Returns the triangles to draw for one frame's landmarks [478, 3], pixels of the portrait."""
@@ -122,8 +128,7 @@ class PortraitWarper:
             motion=motion,
         )
 
-    def _render_area(self, landmarks: Tensor) -> Tensor:
-        mesh = self.mesh(landmarks)
+    def _render_area(self, mesh: MovedMesh) -> Tensor:
         details = [layer.box(mesh.landmarks, self._area) for layer in (*self._eyes, self._mouth)]
         details = [box for box in details if not box.is_empty]
         origins, shrinking = self._field.origins(mesh.source, mesh.target, mesh.corners, details)
