@@ -126,6 +126,7 @@ def generate(arguments: tyro.conf.OmitArgPrefixes[GenerateArguments]) -> int:
         "fps": str(settings.fps),
         "seconds": round(time.monotonic() - started_sec, 3),
         "seed": arguments.seed,
+        "notes": list(video.notes),
         "route": settings.route,
         "preset": arguments.preset,
         "models": video.models,

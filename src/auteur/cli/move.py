@@ -85,6 +85,7 @@ def move(arguments: tyro.conf.OmitArgPrefixes[MoveArguments]) -> int:
         "fps": str(settings.fps),
         "seconds": round(time.monotonic() - started_sec, 3),
         "seed": arguments.seed,
+        "notes": list(video.notes),
     }
     print(json_text.dumps(result) if arguments.json else f"{arguments.out}: {video.frame_count} frames")
     return 0

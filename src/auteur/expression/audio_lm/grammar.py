@@ -8,7 +8,7 @@ an answer cannot fail to parse.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -130,11 +130,13 @@ def _in_pair(state: State, character: str) -> State | None:
     return state._replace(typed=state.typed + character) if _may_be_number(number + character) else None
 
 
+@cache
 def _may_be_index(text: str, last: int) -> bool:
     """Whether an index over `last` begins with these digits (and is these digits, if nothing can follow)."""
     return any(str(index).startswith(text) for index in range(last + 1, _LAST_INDEX + 1))
 
 
+@cache
 def _may_be_number(text: str) -> bool:
     if text.startswith("1"):
         return "1.00".startswith(text)
@@ -163,6 +165,7 @@ class TokenGrammar:
             if text and token != end:
                 self._insert(token, text)
         self._allowed: dict[tuple[Layout, State], NDArray[np.int64]] = {}
+        self._continues: dict[tuple[Layout, State], bool] = {}
         self._spells = set(self._root.children) >= _ALPHABET and all(
             self._root.children[letter].tokens for letter in _ALPHABET
         )
@@ -175,12 +178,13 @@ class TokenGrammar:
         Raises:
             UsageError: The vocabulary cannot write the answer.
         """
-        short = _MANY if state.frames_left > _MANY else state.frames_left
-        key = (grammar.shape, state._replace(frames_left=short))
+        key = self._key(grammar, state)
         if key not in self._allowed:
-            found = [self.end] if grammar.is_over(state) else sorted(self._walk(grammar, self._root, state))
-            if not self._spells:
-                found = [token for token in found if self._can_go_on(grammar, state, token)]
+            if grammar.is_over(state):
+                found = [self.end]
+            else:
+                follow = self._walk(grammar, self._root, state)
+                found = sorted(token for token, after in follow if self._can_go_on(grammar, after))
             if not found:
                 raise UsageError(f"the tokenizer has no token that can follow {state}; use another")
             self._allowed[key] = np.array(found, dtype=np.int64)
@@ -199,12 +203,19 @@ class TokenGrammar:
             raise UsageError(f"token {token} ({self.pieces.get(token)!r}) is not allowed here")
         return after
 
-    def _can_go_on(self, grammar: AnswerGrammar, state: State, token: int) -> bool:
-        """Whether some token may follow this one: whole fields can begin what they cannot end."""
-        after = state if token == self.end else grammar.read(self.pieces[token], state)
-        if after is None:
-            return False
-        return grammar.is_over(after) or any(True for _ in self._walk(grammar, self._root, after))
+    def _can_go_on(self, grammar: AnswerGrammar, state: State) -> bool:
+        """Whether an answer can be ended from here: whole fields can begin what they cannot end."""
+        if self._spells or grammar.is_over(state):
+            return True
+        key = self._key(grammar, state)
+        if key not in self._continues:
+            self._continues[key] = any(True for _ in self._walk(grammar, self._root, state))
+        return self._continues[key]
+
+    @staticmethod
+    def _key(grammar: AnswerGrammar, state: State) -> tuple[Layout, State]:
+        """What the tokens that may follow depend on."""
+        return grammar.shape, state._replace(frames_left=min(state.frames_left, _MANY))
 
     def _insert(self, token: int, text: str) -> None:
         node = self._root
@@ -212,8 +223,10 @@ class TokenGrammar:
             node = node.children.setdefault(character, _Node([], {}))
         node.tokens.append(token)
 
-    def _walk(self, grammar: AnswerGrammar, node: _Node, state: State) -> Iterable[int]:
-        yield from node.tokens
+    def _walk(self, grammar: AnswerGrammar, node: _Node, state: State) -> Iterable[tuple[int, State]]:
+        """Tokens that the automaton lets pass from a state, each with the state after it."""
+        for token in node.tokens:
+            yield token, state
         for character, child in node.children.items():
             after = grammar.step(state, character)
             if after is not None:
