@@ -1,12 +1,13 @@
 r"""What the compact denoiser adds to the warp, on people it never saw; baselines beside every figure.
 
     python benchmarks/painted.py --pack PACK --denoiser FILE \
-        [--steps 1 2 4] [--without au reference ...] [--sheet FOLDER]
+        [--steps 1 2 4] [--without au reference ...] [--ceiling] [--sheet FOLDER]
 
 Every held-out piece of a face pack is played again from its first frame, with the landmarks that were tracked
 in it. Compared with the real frames: the mouth (an oval around the lips, and what shows between them, in
 decibels; the square around it by SSIM, the auteur perceptual distance and sharpness), the whole face's
 appearance, and flicker where the real video stands still. A person counts once, whatever pieces show them.
+With --ceiling also what the best of painters could reach: the warp with real pixels between the lips.
 """
 
 import argparse
@@ -96,6 +97,18 @@ def played(piece: Piece, painter: Painter | None, *, steps: int, lacks: tuple[st
     return np.stack(list(painting.frames(landmarks, count=len(piece.landmarks), seed=0, settings=settings)))
 
 
+def with_real_openings(piece: Piece, warp: np.ndarray) -> np.ndarray:
+    """The warp [T, S, S, 3] with what really showed between the lips, and nothing else of the real video."""
+    side = warp.shape[1]
+    pixels = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy"), dim=-1)
+    made = []
+    for points, one, real in zip(piece.landmarks, warp, piece.pictures, strict=True):
+        shown = holes(torch.from_numpy(points[:, :2]).float(), pixels.float(), only_mouth=True)
+        mask = with_rim(shown)[..., None].numpy()
+        made.append(((1 - mask) * one + mask * real).round().astype(np.uint8))
+    return np.stack(made)
+
+
 def compared(piece: Piece, made: np.ndarray, net: FaceFeatureNet) -> dict[str, float]:
     """All figures of one piece, means over its frames after the first."""
     real, flicker = piece.pictures, FlickerMeter()
@@ -173,6 +186,7 @@ def main() -> None:
     parser.add_argument("--denoiser", type=Path)
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--without", nargs="*", default=[], help="leave out each of these in turn, 4 steps")
+    parser.add_argument("--ceiling", action="store_true")
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--sheet", type=Path)
     given = parser.parse_args()
@@ -201,6 +215,8 @@ def main() -> None:
                 else played(piece, painter, steps=way[0], lacks=way[1])
             )
             seconds[name] += time.process_time() - started
+        if given.ceiling:
+            rows["real between the lips"] = with_real_openings(piece, rows["warp"])
         frames += len(piece.pictures)
         for name, made in rows.items():
             found[name][piece.person].append(compared(piece, made, net))

@@ -12,6 +12,9 @@ from auteur.face.crops import CropFrame
 from auteur.synthesis.areas import beyond_own, eye_ovals, holes, lip_oval, moved_area, moved_mm, with_rim
 from auteur.synthesis.warp.sampling import smooth_step
 
+_LIPS = 0.5
+"""Share of the change that moved lips take: the mean of warp and paint is nearer to the truth than either, and
+keeps the portrait's own lips and teeth sharp."""
 _BORDER = 0.08
 """Width of the soft border of a painted square, as a share of its side."""
 
@@ -107,8 +110,12 @@ def painted_areas(
     paints: str,
     *,
     inside: Sequence[float],
+    lips: float = 1.0,
 ) -> Tensor:
-    """Returns the same for frames, [F, S, S]: landmarks [F, 478, 3], a square and a share for each."""
+    """Returns the same for frames, [F, S, S]: landmarks [F, 478, 3], a square and a share for each.
+
+    `lips` is how much of the change lips that have moved take, and what they show.
+    """
     at = torch.stack([square.own_points(points) for square, points in zip(squares, landmarks, strict=True)])
     positions, size = squares[0].own_pixels, squares[0].size_px
     if view == "eyes":
@@ -117,15 +124,16 @@ def painted_areas(
     share = torch.tensor(inside)[:, None, None]
     if paints == "openings":
         return share * opening
-    lips = torch.stack([lip_oval(points, positions) for points in at])
-    moved = lips * moved_area(at, moved_mm(landmarks.numpy(), own.numpy()), size)
-    return torch.maximum(share * opening, moved * (1 - (1 - share) * opening))
+    around = torch.stack([lip_oval(points, positions) for points in at])
+    moved = around * moved_area(at, moved_mm(landmarks.numpy(), own.numpy()), size)
+    return torch.maximum(share * opening, lips * moved)
 
 
 def painted_mask(landmarks: Tensor, own: Tensor, square: Square, view: str | None, paints: str) -> Tensor:
     """Returns where a denoiser's changes are laid over the warp, [h, w] of the square's box.
 
-    What a mouth shows no more of than the portrait itself is left to the warp (`beyond_own`).
+    What a mouth shows no more of than the portrait itself is left to the warp (`beyond_own`), but for the share
+    that moved lips take.
 
     Args:
         landmarks: Of the frame, [478, 3] px of the picture.
@@ -150,6 +158,6 @@ def painted_masks(
     else:
         own_points = own[:, :2].float()
         inside = [beyond_own(points, own_points) if view == "mouth" else 1.0 for points, _ in frames]
-        areas = painted_areas(landmarks, own, squares, view, paints, inside=inside)
+        areas = painted_areas(landmarks, own, squares, view, paints, inside=inside, lips=_LIPS)
         masks = [square.onto(area[None])[0] for area, square in zip(areas, squares, strict=True)]
     return [square.border * mask for mask, square in zip(masks, squares, strict=True)]
