@@ -13,7 +13,7 @@ from auteur.synthesis.areas import beyond_own, eye_ovals, holes, lip_oval, moved
 from auteur.synthesis.warp.sampling import smooth_step
 
 _LIPS = 0.5
-"""Share of the change that moved lips take: the mean of warp and paint is nearer to the truth than either, and
+"""Share of the change that moved lips take: the mean of warp and paint is nearer to the truth than either and
 keeps the portrait's own lips and teeth sharp."""
 _BORDER = 0.08
 """Width of the soft border of a painted square, as a share of its side."""
@@ -132,8 +132,8 @@ def painted_areas(
 def painted_mask(landmarks: Tensor, own: Tensor, square: Square, view: str | None, paints: str) -> Tensor:
     """Returns where a denoiser's changes are laid over the warp, [h, w] of the square's box.
 
-    What a mouth shows no more of than the portrait itself is left to the warp (`beyond_own`), but for the share
-    that moved lips take.
+    What a mouth shows no more of than the portrait itself is left to the warp (`beyond_own`), but for the
+    share that moved lips take.
 
     Args:
         landmarks: Of the frame, [478, 3] px of the picture.
