@@ -2,9 +2,10 @@ r"""Whether more AU guidance shows more of a unit in the final frames (AUHead's 
 
     python benchmarks/guidance.py --portraits a.jpg b.jpg [--denoiser FILE] [--out guidance.json]
 
-Every unit is asked for at 1 on a silent, still portrait, painted with guidance 1, 2, 3.5 and 5, and measured
+Every unit is asked for at a quarter, on a silent, still portrait, with guidance 1, 2, 3.5 and 5, and measured
 by the tracker. Printed per unit: the mean change over portraits at each guidance, and the rank correlation of
-the two, 1 where it always rises. Geometry is the same at every guidance: what changes is paint.
+the two, 1 where it always rises. Guidance acts on motion and on paint. With --full units are asked for at 1,
+which motion cannot pass: what changes then is paint alone.
 """
 
 import json
@@ -32,12 +33,15 @@ class Recipe:
 
     portraits: tuple[Path, ...]
     denoiser: str = "compact"
+    full: bool = False
+    """Ask at 1."""
     out: Path | None = None
 
 
 def main(recipe: Recipe) -> None:
     torch.set_num_threads(1)
     head, track = TalkingHead.from_pretrained(recipe.denoiser), unit_staircase()
+    level = -1 if recipe.full else 1
     changes = np.zeros((len(recipe.portraits), len(GUIDANCE), len(UNITS)))
     with tempfile.TemporaryDirectory() as folder:
         silence = write_sound(Path(folder) / "silence.wav", np.zeros(track.frames * 640))
@@ -47,7 +51,7 @@ def main(recipe: Recipe) -> None:
                     path, silence, Performance(track=track), replace(STILL, au_guidance=guidance)
                 )
                 shown = shown_intensities(video.frames(), AuteurBackend(), name=path.name)
-                changes[i, j] = [levels_of(shown, u)[-1, u] - shown[0, u] for u in range(len(UNITS))]
+                changes[i, j] = [levels_of(shown, u)[level, u] - shown[0, u] for u in range(len(UNITS))]
                 print(f"{path.stem} at {guidance:g}: {np.round(changes[i, j], 3).tolist()}", flush=True)
     table = {}
     for u, unit in enumerate(UNITS):

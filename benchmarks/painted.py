@@ -7,6 +7,7 @@ Every held-out piece of a face pack is played again from its first frame, with t
 in it. Compared with the real frames: the mouth (an oval around the lips, and what shows between them, in
 decibels; the square around it by SSIM, the auteur perceptual distance and sharpness), the whole face's
 appearance, and flicker where the real video stands still. A person counts once, whatever pieces show them.
+The real video itself comes first: what it scores is all that can be asked for.
 With --ceiling also what the best of painters could reach: the warp with real pixels between the lips.
 """
 
@@ -18,7 +19,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +37,9 @@ from auteur.facs import au_track, convert
 from auteur.media import write_image
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.speech_motion import SpeechMotion
-from auteur.pipelines.painting import Painter, Painting
+from auteur.pipelines.painters import Painter
+from auteur.pipelines.painting import Painting
+from auteur.pipelines.scene import Scene, Window
 from auteur.provenance import Mark
 from auteur.signals import LandmarkTrack
 from auteur.synthesis.areas import holes, lip_oval, with_rim
@@ -52,13 +54,13 @@ FEWEST_PIXELS = 100
 """Of an opening between the lips that counts as one."""
 
 
-class Lacking(Painting):
-    """Painting without some conditions."""
+class Lacking(Scene):
+    """A scene of which some conditions are not told."""
 
     lacks: tuple[str, ...] = ()
 
-    def conditions(self, track: LandmarkTrack, first: int, **given: Any) -> Conditions:
-        return super().conditions(track, first, **given).without(*self.lacks)
+    def conditions(self, window: Window, first: int) -> Conditions:
+        return super().conditions(window, first).without(*self.lacks)
 
 
 @cache
@@ -73,7 +75,7 @@ def played(piece: Piece, painter: Painter | None, *, steps: int, lacks: tuple[st
     if painter is None:
         return warper.render(torch.from_numpy(piece.landmarks)).permute(0, 2, 3, 1).numpy()
     asked = convert(au_track(piece.units, convention="feafa24", rate=RATE), "facs")
-    painting = Lacking(
+    scene = Lacking(
         painter,
         warper,
         portrait,
@@ -82,7 +84,7 @@ def played(piece: Piece, painter: Painter | None, *, steps: int, lacks: tuple[st
         asked=asked,
         heard=None if piece.speech is None else torch.from_numpy(piece.speech),
     )
-    painting.lacks = tuple(name for name in lacks if name in painter.denoiser.condition_names)
+    scene.lacks = tuple(name for name in lacks if name in painter.denoiser.condition_names)
     side = piece.pictures.shape[1]
 
     def landmarks(first: int, stop: int) -> LandmarkTrack:
@@ -94,7 +96,9 @@ def played(piece: Piece, painter: Painter | None, *, steps: int, lacks: tuple[st
         )
 
     settings = painter.settings(steps=steps)
-    return np.stack(list(painting.frames(landmarks, count=len(piece.landmarks), seed=0, settings=settings)))
+    return np.stack(
+        list(Painting(scene).frames(landmarks, count=len(piece.landmarks), seed=0, settings=settings))
+    )
 
 
 def with_real_openings(piece: Piece, warp: np.ndarray) -> np.ndarray:
@@ -170,7 +174,7 @@ def sheet(folder: Path, piece: Piece, rows: dict[str, np.ndarray]) -> None:
     """Mouths at full size: portrait, then eight moments; one row for every way of making them."""
     moments = np.linspace(1, len(piece.landmarks) - 1, 8).round().astype(int)
     lines = []
-    for made in ({"real": piece.pictures} | rows).values():
+    for made in rows.values():
         squares = [
             crops.cut(torch.from_numpy(made[m]), view_frames(piece.landmarks[m][None], "mouth")[0], SIDE)
             for m in (0, *moments)
@@ -206,7 +210,7 @@ def main() -> None:
     frames = 0
     for piece in held_out(given.pack, given.frames):
         still = np.repeat(piece.pictures[:1], len(piece.pictures), axis=0)
-        rows = {"still": still}
+        rows = {"real": piece.pictures, "still": still}
         for name, way in ways.items():
             started = time.process_time()
             rows[name] = (

@@ -184,6 +184,42 @@ def test_a_tokenizer_without_the_letters_is_refused():
         grammar.allowed(grammar_of(), grammar_of().start)
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        vocabulary.PIECES,
+        # One closes two frames, and nothing ends an answer but a token that closes the last two.
+        (codec.UNITS_LEAD + "[", "]\n[", "]\n[]\n[", "]\n[]"),
+    ],
+)
+@pytest.mark.parametrize("typed", ["", "(0,.50)"])
+def test_what_was_worked_out_with_more_frames_to_come_still_holds(pieces, typed):
+    vocabulary_of = {number: piece for number, piece in enumerate(pieces, start=1)}
+    kept = TokenGrammar(vocabulary_of, end=0, size=len(pieces) + 1)
+    for frames in range(12, 0, -1):
+        grammar = grammar_of(Order.UNITS, frames)
+        state = grammar.read(codec.UNITS_LEAD + "[" + typed)
+        alone = TokenGrammar(vocabulary_of, end=0, size=len(pieces) + 1)
+        follow = [
+            token
+            for token, piece in vocabulary_of.items()
+            if (after := grammar.read(piece, state)) is not None
+            and (grammar.is_over(after) or any(grammar.read(p, after) is not None for p in pieces))
+        ]
+        for tokens in (kept, alone):
+            if follow:
+                assert tokens.allowed(grammar, state).tolist() == follow
+            else:
+                with pytest.raises(UsageError, match="no token that can follow"):
+                    tokens.allowed(grammar, state)
+
+
+def test_frames_far_from_the_end_are_worked_out_once():
+    tokens, text = vocabulary.grammar(), codec.UNITS_LEAD + "["
+    early, late = (grammar_of(Order.UNITS, frames) for frames in (40, 9))
+    assert tokens.allowed(early, early.read(text)) is tokens.allowed(late, late.read(text))
+
+
 @given(some=texts, emotion=st.sampled_from(codec.HEARD_EMOTIONS))
 def test_our_own_vocabulary_writes_every_answer(some, emotion):
     for order in Order:

@@ -10,7 +10,7 @@ from auteur.expression.audio_lm import codec, storage, vocabulary
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.audio_lm.compact import AudioLM
 from auteur.expression.audio_lm.prompts import Order, read_answer
-from auteur.expression.audio_lm.writer import Answering, CompactWriter, whole_answer
+from auteur.expression.audio_lm.writer import Answering, CompactWriter, Passage, whole_answer
 from auteur.expression.hearing import CHANNELS
 
 from .tiny_models import TINY, tiny_audio_lm
@@ -55,9 +55,29 @@ def test_writing_step_by_step_gives_the_logits_of_the_whole_text(model, rows):
         reader, stepwise = vocabulary.Reader(), [logits[0, -1]]
         for token in answer.tokens:
             reader.read(token)
-            logits, cache = writer._advance(prefix, token, reader, cache)
+            logits, cache = writer._advance(prefix, [token], [reader], cache)
             stepwise.append(logits[0, -1])
     torch.testing.assert_close(torch.stack(stepwise), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_passages_are_answered_together_as_they_are_alone(model, rows):
+    writer = CompactWriter(model)
+    pieces = [rows, rows.flip(0), rows[:100]]  # the last ends early
+    words = [("calm",), ("angry",), HEARD_EMOTIONS]
+    passages = [Passage(one, writer.listen(one), word) for one, word in zip(pieces, words, strict=True)]
+    found: dict[int, list] = {number: [] for number in range(len(pieces))}
+    for number, frame in writer.together(passages, frames=12):
+        found[number].append(frame)
+    lengths = set()
+    for number, passage in enumerate(passages):
+        answer = Answering()
+        alone = writer.frames(
+            passage.rows, passage.heard, frames=12, emotions=passage.emotions, answer=answer
+        )
+        assert found[number] == list(alone)
+        assert passage.answer.tokens == answer.tokens
+        lengths.add(len(answer.tokens))
+    assert len(lengths) > 1  # so some went on without the others
 
 
 def test_frames_come_while_the_rest_is_written(model, rows):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from auteur.face.crops import CropFrame
-from auteur.pipelines.pasting import Square, painted_mask
+from auteur.pipelines.pasting import Square, painted_masks
 from auteur.signals.topology import INNER_LIPS
 from auteur.synthesis.areas import with_rim
 from auteur.synthesis.views import view_frames
@@ -31,15 +31,19 @@ def mouth_square(points: torch.Tensor) -> Square:
     return Square(view_frames(points[None].numpy(), "mouth")[0], SIZE_PX, 200, 220)
 
 
+def painted(points: torch.Tensor, own: torch.Tensor, square: Square, paints: str) -> torch.Tensor:
+    return painted_masks(points[None], own, [square], "mouth", paints)[0]
+
+
 def test_closed_lips_are_left_as_the_warp_made_them():
     points = face(gap_px=0.0)
-    assert painted_mask(points, SHUT, mouth_square(points), "mouth", "openings").max() == 0
+    assert painted(points, SHUT, mouth_square(points), "openings").max() == 0
 
 
 def test_open_lips_are_painted_inside_and_little_beyond():
     points = face(gap_px=14.0)
     square = mouth_square(points)
-    mask = painted_mask(points, SHUT, square, "mouth", "openings")
+    mask = painted(points, SHUT, square, "openings")
     inside = points[[13, 14], :2].mean(0)
     rows, columns = square.box
     x, y = (inside - torch.tensor([columns.start, rows.start])).round().long().tolist()
@@ -51,10 +55,10 @@ def test_open_lips_are_painted_inside_and_little_beyond():
 
 def test_what_the_portrait_shows_itself_is_left():
     own, wider = face(gap_px=6.0), face(gap_px=14.0)
-    assert painted_mask(own, own, mouth_square(own), "mouth", "openings").max() == 0
-    assert painted_mask(wider, own, mouth_square(wider), "mouth", "openings").max() == 1
-    assert painted_mask(own, SHUT, mouth_square(own), "mouth", "openings").max() == 1
-    still = painted_mask(own, own, mouth_square(own), "mouth", "lips")
+    assert painted(own, own, mouth_square(own), "openings").max() == 0
+    assert painted(wider, own, mouth_square(wider), "openings").max() == 1
+    assert painted(own, SHUT, mouth_square(own), "openings").max() == 1
+    still = painted(own, own, mouth_square(own), "lips")
     assert still.max() == 0
 
 
@@ -62,14 +66,14 @@ def test_lips_that_move_are_painted_and_the_rest_is_not():
     smiling = SHUT.clone()
     smiling[[61, 185, 146, 57, 186], 0] -= 4.0  # about as many millimetres
     square = mouth_square(SHUT)
-    mask = painted_mask(smiling, SHUT, square, "mouth", "lips")
+    mask = painted(smiling, SHUT, square, "lips")
     rows, columns = square.box
     at = {
         name: mask[round(float(y)) - rows.start, round(float(x)) - columns.start]
         for name, (x, y) in {"moved": smiling[61, :2], "still": smiling[291, :2]}.items()
     }
     assert 0.3 < at["moved"] <= 0.5 and at["still"] == 0
-    assert painted_mask(smiling, SHUT, square, "mouth", "openings").max() == 0
+    assert painted(smiling, SHUT, square, "openings").max() == 0
 
 
 def test_a_head_that_turns_moves_no_skin():
@@ -78,7 +82,7 @@ def test_a_head_that_turns_moves_no_skin():
         [[angle.cos(), 0, angle.sin()], [0, 1.0, 0], [-angle.sin(), 0, angle.cos()]], dtype=SHUT.dtype
     )
     turned = (SHUT - SHUT.mean(0)) @ turn.T + SHUT.mean(0)
-    assert painted_mask(turned, SHUT, mouth_square(turned), "mouth", "lips").max() == 0
+    assert painted(turned, SHUT, mouth_square(turned), "lips").max() == 0
 
 
 def test_the_rim_grows_and_softens():

@@ -1,5 +1,6 @@
 """Portrait and speech to video: the shipped weights on a small portrait and a second of made-up speech."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -78,6 +79,16 @@ def test_an_asked_unit_is_seen_in_the_frames(head, folder, backend, control, cha
     rest = measured()
     track = action_units(*measured(au={control: 1.0}), rate=Fraction(25), neutral=neutral_of(*rest))
     assert convert(track, "openface17").channel(channel)[0] > 1.0
+
+
+def test_more_au_guidance_shows_more_and_is_no_part_of_what_was_asked(head, folder):
+    brows = []
+    for scale in (0, 1, 2, 3.5, 5):
+        settings = replace(STILL, au_guidance=scale)
+        video = head(folder / "me.png", folder / "quiet.wav", au={"AU2": 0.25}, settings=settings)
+        assert video.au_track.channel("AU2L") == pytest.approx(0.25)
+        brows.append(-video.landmarks().values[-1, [70, 300], 1].mean())  # their outer ends rise
+    assert np.all(np.diff(brows) > 0.1)  # px of a face of 105
 
 
 def test_in_silence_the_face_is_still_when_asked(head, folder):

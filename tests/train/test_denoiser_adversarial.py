@@ -11,10 +11,19 @@ pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[full]'"
 
 from auteur.data.denoiser_clips import ClipBatch
 from auteur.errors import UsageError
+from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.presets import PRESETS
-from auteur.synthesis.denoiser.storage import load_denoiser
-from auteur.train.denoiser_adversarial import AdversarialRecipe, PatchJudge, distil
+from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
+from auteur.train.denoiser_adversarial import (
+    AdversarialRecipe,
+    PatchJudge,
+    distil,
+    jittered,
+    seams,
+    student_of,
+    unlike,
+)
 from auteur.train.denoiser_smoke import SmokeClips, shrunk
 
 CONFIG = shrunk(PRESETS["compact"].config)
@@ -77,9 +86,53 @@ def test_a_judge_learns_to_tell_noise_from_smooth_pictures():
     assert loss < 1.0  # 2 when it cannot tell
 
 
+def test_a_teacher_without_last_layers_gets_some_that_change_nothing_at_first(tmp_path):
+    teacher = build_denoiser(replace(CONFIG, finish=None), seed=0)
+    save_denoiser(teacher, tmp_path / "teacher.safetensors")
+    student = student_of(tmp_path / "teacher.safetensors")
+    assert teacher.finish is None and student.finish is not None
+    assert one_step_error(student) == pytest.approx(one_step_error(teacher), rel=1e-5)
+    save_denoiser(student, tmp_path / "student.safetensors")
+    assert student_of(tmp_path / "student.safetensors").config == student.config
+
+
+def test_a_lattice_is_seen_and_a_smooth_error_is_not():
+    real, mask = torch.zeros(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    stripes = 0.1 * (torch.arange(64) % 4 == 0) * mask.expand(2, 3, -1, -1)
+    smooth = torch.linspace(-0.3, 0.3, 64) * mask.expand(2, 3, -1, -1)
+    assert float(seams(stripes, real, mask, 4)) > 10 * float(seams(smooth, real, mask, 4))
+    assert float(seams(real, real, mask, 4)) == 0
+    assert float(seams(real[..., :8, :8], real[..., :8, :8], mask[..., :8, :8], 4)) == 0  # too small for one
+
+
+def test_pictures_are_moved_together_before_they_are_judged():
+    first = torch.arange(64.0).expand(1, 1, 64, 64)
+    places = set()
+    for seed in range(12):
+        one, other = jittered((first, 2 * first), torch.Generator().manual_seed(seed))
+        assert one.shape == (1, 1, 56, 56) and torch.equal(2 * one, other)
+        places.add(float(one[0, 0, 0, 0]))
+    assert len(places) > 4
+
+
+def test_unlikeness_is_0_for_the_same_and_falls_along_its_gradient():
+    net, generator = FaceFeatureNet(), torch.Generator().manual_seed(0)
+    real = torch.rand(2, 3, 32, 32, generator=generator) * 2 - 1
+    laid = (real + 0.3 * torch.randn(real.shape, generator=generator)).requires_grad_(True)
+    assert float(unlike(net, real, real)) == pytest.approx(0, abs=1e-6)
+    far = unlike(net, laid, real)
+    (gradient,) = torch.autograd.grad(far, laid)
+    laid, far = laid.detach(), far.detach()
+    nearer = laid - 0.02 * gradient / gradient.abs().max()
+    assert 0 < float(unlike(net, nearer, real)) < float(far)
+
+
 def test_refused(tmp_path):
     bare = replace(CONFIG, warped=None, anchor_deviation=None)
     with pytest.raises(UsageError, match="from the warped portrait"):
         distil(build_denoiser(bare, seed=0), recipe(tmp_path), clips, None)
+    with pytest.raises(UsageError, match="photo_share is 1"):
+        recipe(tmp_path, photo_share=1.0)
     with pytest.raises(UsageError, match="one_step is 0"):
         recipe(tmp_path, one_step=0)

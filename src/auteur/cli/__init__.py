@@ -1,5 +1,6 @@
 """The command `auteur`: one thin file per verb, one line per error, one exit code per kind of failure."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -27,6 +28,8 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns its exit code: 0 ok, 2 usage, 3 bad input, 4 partly done, 5 internal."""
+    # Threads of NumPy's matrices wait for each other by spinning; it reads this once, when it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]

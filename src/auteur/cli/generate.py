@@ -54,11 +54,11 @@ class GenerateArguments:
     """compact warps the portrait and paints what shows between the lips; fast paints every second frame, warp
     none; or a denoiser file, or a folder of the papers' size."""
     steps: int | None = None
-    """Denoising steps, 1 to 1000; like the next three only with a denoiser."""
+    """Denoising steps, 1 to 1000; only with a denoiser, as audio guidance and window."""
     au_guidance: float | None = None
-    """How much Action Units count to the denoiser, 0 to 20: 1 as it learned, 3.5 is usual."""
+    """How much Action Units count, 0 to 20: 1 as asked, 0 not at all, 3.5 exaggerates."""
     audio_guidance: float | None = None
-    """The same for the speech."""
+    """How much speech counts to the denoiser, 0 to 20: 1 as it learned."""
     window: int | None = None
     """Frames that are denoised together; fewer need less memory."""
     device: str | None = None

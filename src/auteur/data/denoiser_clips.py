@@ -42,6 +42,18 @@ class ClipBatch:
         region = None if self.region is None else self.region.to(device)
         return ClipBatch(self.clean.to(device), self.conditions.to(device), region)
 
+    @staticmethod
+    def stack(batches: "Sequence[ClipBatch]") -> "ClipBatch":
+        """Returns the rows of all, one after the other; where no region is given, every pixel counts."""
+        clean = torch.cat([one.clean for one in batches])
+        conditions = Conditions.stack([one.conditions for one in batches])
+        if all(one.region is None for one in batches):
+            return ClipBatch(clean, conditions)
+        regions = [
+            torch.ones_like(one.clean[:, :, :1]) if one.region is None else one.region for one in batches
+        ]
+        return ClipBatch(clean, conditions, torch.cat(regions))
+
 
 BatchOf = Callable[[int, int, torch.Generator], ClipBatch]
 """(rows, frames, source of chance) → a batch; the same chance gives the same batch, as resuming needs."""
@@ -112,14 +124,7 @@ class ClipFolder:
             raise InputError(f"no clip has {frames} frames; the longest has {max(n for _, n in self._clips)}")
         chosen = torch.randint(len(long), (rows,), generator=generator).tolist()
         windows = [self._window(long[index], frames, generator) for index in chosen]
-        conditions = Conditions.stack([window.conditions for window in windows])
-        regions = [window.region for window in windows]
-        region = None
-        if any(one is not None for one in regions):
-            size = windows[0].clean.shape
-            blank = torch.ones(1, frames, 1, *size[-2:])
-            region = torch.cat([blank if one is None else one for one in regions])
-        return ClipBatch(torch.cat([window.clean for window in windows]), conditions, region)
+        return ClipBatch.stack(windows)
 
     def _window(self, clip: tuple[Path, int], frames: int, generator: torch.Generator) -> ClipBatch:
         path, length = clip
@@ -145,6 +150,27 @@ class ClipFolder:
             found["past"] = clean.new_zeros(1, self._past, *clean.shape[2:])
             found["present"] = {"past": torch.zeros(1, dtype=torch.bool)}
         return ClipBatch(clean, Conditions(**found), region)
+
+
+class MixedClips:
+    """Clips of two folders, a share of every batch from the second.
+
+    Args:
+        clips: Most of a batch.
+        others: The rest.
+        share: How much that is, in [0, 1); rounded to rows.
+    """
+
+    def __init__(self, clips: ClipFolder, others: ClipFolder, share: float) -> None:
+        self._clips, self._others, self._share = clips, others, share
+
+    def batch(self, rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
+        """Returns random windows, [rows, frames, …], those of the second folder last."""
+        of_others = min(round(rows * self._share), rows - 1)
+        first = self._clips.batch(rows - of_others, frames, generator)
+        if not of_others:
+            return first
+        return ClipBatch.stack([first, self._others.batch(of_others, frames, generator)])
 
 
 def _values(name: str, stored: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ All of it is done once more in a mirror, with left and right Action Units exchan
 `auteur.data.denoiser_clips`, pictures as bytes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,7 +32,7 @@ from auteur.face import crops
 from auteur.face.crops import CropFrame
 from auteur.face.pose import MIRROR, head_pose, without_pose
 from auteur.facs import au_track, mirror
-from auteur.pipelines.pasting import Square, painted_area
+from auteur.pipelines.pasting import Square, painted_areas
 from auteur.pipelines.structure import draw_landmarks
 from auteur.synthesis.areas import holes
 from auteur.synthesis.conditioners.audio import windows_around
@@ -93,21 +93,45 @@ def clips_of(piece: Piece, recipe: FaceViewsRecipe, random: Generator) -> Iterat
         if stop - first < recipe.span_frames // 2 and first:
             continue
         portrait = _portrait_for(turned, (first + stop) // 2, random)
+        seen = views_of(
+            piece,
+            slice(first, stop),
+            portrait,
+            views=recipe.views,
+            size_px=recipe.size_px,
+            paints=recipe.paints,
+        )
         try:
-            warper = PortraitWarper(
-                torch.from_numpy(piece.pictures[portrait]).permute(2, 0, 1).contiguous(),
-                torch.from_numpy(piece.landmarks[portrait]),
-            )
+            for view, clip in seen:
+                if clip["region"].float().mean() / 255 >= REGION_FLOOR + recipe.least_painted:
+                    yield f"{piece.name}_{first:04d}_{view}", clip
         except InputError:  # a face so turned that it cannot be warped
             continue
-        span = slice(first, stop)
-        targets = torch.from_numpy(piece.landmarks[span])
-        warped = warper.render(targets)
-        moved = torch.stack([warper.mesh(one).landmarks for one in targets])
-        for view in recipe.views:
-            clip = _Seen(piece, view, recipe.size_px, recipe.paints).clip(span, portrait, warped, moved)
-            if clip["region"].float().mean() / 255 >= REGION_FLOOR + recipe.least_painted:
-                yield f"{piece.name}_{first:04d}_{view}", clip
+
+
+def views_of(
+    piece: Piece, span: slice, portrait: int, *, views: Sequence[str], size_px: int, paints: str
+) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yields views and what a clip of them holds: frames of a piece, and one of its frames warped there.
+
+    Args:
+        piece: The face.
+        span: Its frames.
+        portrait: The frame that is warped.
+        views: Of `auteur.synthesis.views`.
+        size_px: Side of their squares.
+        paints: As in the config of the denoiser.
+
+    Raises:
+        InputError: The portrait cannot be warped.
+    """
+    warper = PortraitWarper(
+        torch.from_numpy(piece.pictures[portrait]).permute(2, 0, 1).contiguous(),
+        torch.from_numpy(piece.landmarks[portrait]),
+    )
+    warped, moved = warper.render_with_landmarks(torch.from_numpy(piece.landmarks[span]))
+    for view in views:
+        yield view, _Seen(piece, view, size_px, paints).clip(span, portrait, warped, moved)
 
 
 class _Seen:
@@ -161,11 +185,8 @@ class _Seen:
         """What is painted in the end counts fully, the rest a little."""
         height, width = self._piece.pictures.shape[1:3]
         squares = [Square(frame, self._size, width, height) for frame in frames]
-        painted = [
-            painted_area(points, own, square, self._view, self._paints)
-            for points, square in zip(moved, squares, strict=True)
-        ]
-        return _bytes(REGION_FLOOR + (1 - REGION_FLOOR) * torch.stack(painted)[:, None])
+        painted = painted_areas(moved, own, squares, self._view, self._paints, inside=[1.0] * len(squares))
+        return _bytes(REGION_FLOOR + (1 - REGION_FLOOR) * painted[:, None])
 
 
 def _bytes(shares: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ download, and they change with the landmarker's weights, so a report names the h
 B crops, C channels, H W picture.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -54,12 +55,26 @@ class FaceFeatureNet:
         """The start of the hash of the weights."""
         return weights.version("landmarker")
 
+    def to(self, device: torch.device) -> "FaceFeatureNet":
+        """Moves it to a device, in place, and returns it."""
+        for part in (self._stem, self._trunk, self._summary):
+            part.to(device)
+        return self
+
+    def activations(self, faces: Tensor) -> list[Tensor]:
+        """Returns what the stem and every stage see in crops [B, 3, 160, 160] with values in [0, 1].
+
+        Gradients flow back to the crops; the network itself does not learn.
+        """
+        seen = [self._stem((faces - 0.5) * 4.0)]
+        for stage in self._trunk:
+            seen.append(stage(seen[-1]))
+        return seen
+
     @torch.inference_mode()
     def describe(self, faces: Tensor) -> FaceFeatures:
         """Returns the features of aligned crops [B, 3, 160, 160] with values in [0, 1]."""
-        activations = [self._stem((faces - 0.5) * 4.0)]
-        for stage in self._trunk:
-            activations.append(stage(activations[-1]))
+        activations = self.activations(faces)
         pooled = [a.mean(dim=(2, 3)) for a in activations]
         pooled = [functional.normalize(p - p.mean(dim=1, keepdim=True), dim=1) for p in pooled]
         return FaceFeatures(
@@ -80,10 +95,13 @@ def perceptual_distance(first: FaceFeatures, second: FaceFeatures) -> Floats:
     As LPIPS (Zhang et al. 2018, equation 1) with our network and without learned channel weights: squared
     distance of unit activations, mean over places, mean over stages.
     """
-    stages = [
-        ((a - b) ** 2).sum(dim=1).mean(dim=(1, 2)) for a, b in zip(first.maps, second.maps, strict=True)
-    ]
-    return torch.stack(stages).mean(dim=0).double().numpy()
+    return distance_of_maps(first.maps, second.maps).double().numpy()
+
+
+def distance_of_maps(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
+    """Returns the same [B] from the maps of every stage, [B, C, H, W] of unit length over C."""
+    stages = [((a - b) ** 2).sum(dim=1).mean(dim=(1, 2)) for a, b in zip(first, second, strict=True)]
+    return torch.stack(stages).mean(dim=0)
 
 
 def appearance_similarity(first: Floats, second: Floats) -> Floats:

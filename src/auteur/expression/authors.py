@@ -1,5 +1,6 @@
 """Who writes the Action Units: the compact model, the regressor, or a model of AUHead's size."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,16 +12,19 @@ from numpy.typing import NDArray
 
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.chunks import Chunk, Stitcher, chunks_of
-from auteur.expression.audio_lm.codec import CODEC_RATE, HEARD_EMOTIONS, TRACK_RATE, UNITS
+from auteur.expression.audio_lm.codec import CODEC_RATE, HEARD_EMOTIONS, TRACK_RATE, UNITS, Frame
 from auteur.expression.audio_lm.compact import ROWS_PER_FRAME
 from auteur.expression.audio_lm.pretrained import PretrainedAudioLM, Question
 from auteur.expression.audio_lm.prompts import Order
-from auteur.expression.audio_lm.writer import CompactWriter
+from auteur.expression.audio_lm.writer import CompactWriter, Passage
 from auteur.expression.hearing import Hearing
 from auteur.expression.regressor import Regressor
 from auteur.signals import Sound, Waveform
 
 Floats = NDArray[np.float32]
+
+_TOGETHER = 4
+"""Chunks of a long recording that are written together."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,19 +83,25 @@ class CompactAuthor:
         weight = np.array([chunk.frames for chunk in chunks], dtype=np.float64)
         around = np.stack([named[max(i - 1, 0) : i + 2].mean(axis=0) for i in range(len(chunks))])
 
+        passages = [
+            Passage(_rows(take, chunk), sound, (word,) if emotion is None else HEARD_EMOTIONS)
+            for chunk, sound, word in zip(
+                chunks, heard, (HEARD_EMOTIONS[int(one.argmax())] for one in around), strict=True
+            )
+        ]
+
         def frames() -> Iterator[Floats]:
             stitcher = Stitcher(chunks, len(UNITS))
-            for i, chunk in enumerate(chunks):
-                chosen = (HEARD_EMOTIONS[int(around[i].argmax())],)
-                found = self._writer.frames(
-                    _rows(take, chunk),
-                    heard[i],
-                    frames=chunk.frames,
+            for first in range(0, len(chunks), _TOGETHER):
+                some = passages[first : first + _TOGETHER]
+                written = self._writer.together(
+                    some,
+                    frames=chunks[first].frames,
                     order=Order.EMOTION_THEN_UNITS if emotion is None else Order.UNITS_GIVEN_EMOTION,
                     emotion=emotion,
-                    emotions=chosen if emotion is None else HEARD_EMOTIONS,
                 )
-                yield from stitcher.stitch(i, (codec.values_of([frame])[0] for frame in found))
+                for i, found in enumerate(_apart(written, len(some)), start=first):
+                    yield from stitcher.stitch(i, (codec.values_of([frame])[0] for frame in found))
 
         probabilities = (named * weight[:, None]).sum(0) / weight.sum()
         return Written(probabilities=probabilities.astype(np.float32), rate=CODEC_RATE, frames=frames())
@@ -150,6 +160,21 @@ class PretrainedAuthor:
             [sum(answer.emotion == word for answer in first) for word in HEARD_EMOTIONS], np.float32
         )
         return Written(probabilities=votes / max(votes.sum(), 1), rate=CODEC_RATE, frames=frames())
+
+
+def _apart(written: Iterator[tuple[int, Frame]], count: int) -> Iterator[Iterator[Frame]]:
+    """The frames of each passage by itself, in order; those of later ones wait meanwhile."""
+    waiting: list[deque[Frame]] = [deque() for _ in range(count)]
+
+    def frames_of(number: int) -> Iterator[Frame]:
+        yield from waiting[number]
+        for other, frame in written:
+            if other == number:
+                yield frame
+            else:
+                waiting[other].append(frame)
+
+    return map(frames_of, range(count))
 
 
 def _rows(take: Take, chunk: Chunk) -> torch.Tensor:

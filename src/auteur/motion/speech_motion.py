@@ -118,7 +118,7 @@ class Motion:
     shape: AddedShape | None = None
     """An expression added on top, lips protected as from Action Units."""
     shown: AUTrack | None = None
-    """`asked` and `shape` together as Action Units, where there is a shape; for plots and files."""
+    """What a user asked for, as Action Units: before AU guidance, and with `shape`; for plots and files."""
 
     @property
     def frames(self) -> int:

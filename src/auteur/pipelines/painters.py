@@ -61,12 +61,14 @@ class Painter:
     ) -> WindowSettings:
         """Returns how windows are denoised; None is what suits the denoiser.
 
+        One without a plug for Action Units leaves their guidance to the motion.
+
         Raises:
             UsageError: A value is out of range, or the denoiser has no plug for what is to be guided.
         """
         config, is_full = self.denoiser.config, self.latents is not None
         guidance = Guidance(
-            au=1.0 if au_guidance is None else au_guidance,
+            au=1.0 if au_guidance is None or config.au is None else au_guidance,
             audio=1.0 if audio_guidance is None else audio_guidance,
         )
         check_supported(self.denoiser, guidance)
@@ -110,8 +112,8 @@ def load_painter(
         WeightsError: The weights are missing, damaged or do not fit.
     """
     chosen = _device(device)
-    diffusers_module("diffusers")  # what is missing is the library, not something in the file
     if path.is_dir():
+        diffusers_module("diffusers")  # what is missing is the library, not something in the folder
         return _of_folder(path, speech, chosen if device else None, size_px or PRESETS["auhead"].height_px)
     denoiser = load_denoiser(path).to(chosen)
     # With this order of the weights, convolutions on a CPU take a fifth less; the stubs do not know it.

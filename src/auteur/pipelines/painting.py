@@ -17,15 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auteur.motion.au_basis import AUBasis
-from auteur.pipelines.painters import Painter
 from auteur.pipelines.prefetch import prefetched
-from auteur.pipelines.scene import Floats, Scene, Window
+from auteur.pipelines.scene import Scene, Window
 from auteur.pipelines.tones import tone_of
-from auteur.signals import AUTrack, LandmarkTrack
+from auteur.signals import LandmarkTrack
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.samplers import OnStep
-from auteur.synthesis.warp import PortraitWarper
 from auteur.synthesis.windows import Video, WindowSettings, explained_memory, generate
 
 Frames = NDArray[np.uint8]
@@ -37,30 +34,13 @@ class Painting:
     """One performed video to be painted.
 
     Args:
-        painter: The denoiser.
-        warper: The portrait's.
-        portrait: uint8 [3, H, W].
-        landmarks: The portrait's, [478, 3] px.
-        basis: Displacement per Action Unit, for models that are shown drawings.
-        asked: Action Units, convention "facs", one row per frame; None: nothing is said about the face.
-        heard: Speech features, [T, D], one row per frame; None: nothing is heard.
+        scene: What its denoiser is told.
     """
 
-    def __init__(
-        self,
-        painter: Painter,
-        warper: PortraitWarper,
-        portrait: Tensor,
-        landmarks: Floats,
-        *,
-        basis: AUBasis,
-        asked: AUTrack | None = None,
-        heard: Tensor | None = None,
-    ) -> None:
-        self._painter, self._config = painter, painter.denoiser.config
-        self._scene = Scene(painter, warper, portrait, landmarks, basis=basis, asked=asked, heard=heard)
-        self._tone = tone_of(portrait, landmarks)
-        self._made: Window | None = None
+    def __init__(self, scene: Scene) -> None:
+        self._scene, self._painter = scene, scene.painter
+        self._config = scene.painter.denoiser.config
+        self._tone = tone_of(scene.portrait, scene.landmarks)
         self._last: Tensor | None = None
 
     def frames(
@@ -115,19 +95,6 @@ class Painting:
                     finished = list(self._finished(windows.pop(), made))
                 yield from finished
 
-    def conditions(
-        self, track: LandmarkTrack, first: int, *, picks: Sequence[int] | None = None
-    ) -> Conditions:
-        """Returns the conditions of frames that have these landmarks; a row per view.
-
-        Args:
-            track: Landmarks of the frames from `first` on.
-            first: Number of the first.
-            picks: Which of them are painted, by their place in the track; None: all.
-        """
-        self._made = self._scene.window(track, picks)
-        return self._scene.conditions(self._made, first)
-
     def _prepared(
         self, landmarks: TrackOf, numbers: list[int], at_once: int
     ) -> Iterator[tuple[Window, Conditions]]:
@@ -138,9 +105,9 @@ class Painting:
             painted = numbers[first : first + at_once]
             with torch.no_grad():
                 track = landmarks(start, painted[-1] + 1)
-                told = self.conditions(track, start, picks=[number - start for number in painted])
-            assert self._made is not None  # noqa: S101 - for the type checker
-            yield self._made, told
+                window = self._scene.window(track, [number - start for number in painted])
+                told = self._scene.conditions(window, start)
+            yield window, told
 
     def _decoded(self, sample: Tensor) -> Tensor:
         latents = self._painter.latents

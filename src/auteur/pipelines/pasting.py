@@ -85,23 +85,6 @@ def _positions(top: int, bottom: int, left: int, right: int) -> Tensor:
     return torch.stack([columns, rows], dim=-1).float()
 
 
-def painted_area(
-    landmarks: Tensor, own: Tensor, square: Square, view: str, paints: str, *, inside: float = 1.0
-) -> Tensor:
-    """Returns where a view is painted, [S, S] of its square.
-
-    Args:
-        landmarks: Of the frame, [478, 3] px of the picture.
-        own: The portrait's.
-        square: Of the view.
-        view: "mouth" or "eyes".
-        paints: of a mouth, "openings": what shows between the lips; "lips": that, and lips that have moved.
-            Nothing while they are closed and at rest. Of eyes always the ovals around them.
-        inside: How much of what shows between the lips is painted, in [0, 1].
-    """
-    return painted_areas(landmarks[None], own, [square], view, paints, inside=[inside])[0]
-
-
 def painted_areas(
     landmarks: Tensor,
     own: Tensor,
@@ -112,9 +95,17 @@ def painted_areas(
     inside: Sequence[float],
     lips: float = 1.0,
 ) -> Tensor:
-    """Returns the same for frames, [F, S, S]: landmarks [F, 478, 3], a square and a share for each.
+    """Returns where a view is painted in each frame, [F, S, S] of its squares.
 
-    `lips` is how much of the change lips that have moved take, and what they show.
+    Args:
+        landmarks: Of the frames, [F, 478, 3] px of the picture.
+        own: The portrait's.
+        squares: Of the view, one per frame.
+        view: "mouth" or "eyes".
+        paints: of a mouth, "openings": what shows between the lips; "lips": that, and lips that have moved.
+            Nothing while they are closed and at rest. Of eyes always the ovals around them.
+        inside: How much of what shows between the lips is painted, in [0, 1], one per frame.
+        lips: How much of the change lips that have moved take, and what they show.
     """
     at = torch.stack([square.own_points(points) for square, points in zip(squares, landmarks, strict=True)])
     positions, size = squares[0].own_pixels, squares[0].size_px
@@ -129,26 +120,21 @@ def painted_areas(
     return torch.maximum(share * opening, lips * moved)
 
 
-def painted_mask(landmarks: Tensor, own: Tensor, square: Square, view: str | None, paints: str) -> Tensor:
-    """Returns where a denoiser's changes are laid over the warp, [h, w] of the square's box.
-
-    What a mouth shows no more of than the portrait itself is left to the warp (`beyond_own`), but for the
-    share that moved lips take.
-
-    Args:
-        landmarks: Of the frame, [478, 3] px of the picture.
-        own: The portrait's.
-        square: What was painted.
-        view: "mouth", "eyes"; None paints ovals around all three.
-        paints: As for `painted_area`.
-    """
-    return painted_masks(landmarks[None], own, [square], view, paints)[0]
-
-
 def painted_masks(
     landmarks: Tensor, own: Tensor, squares: Sequence[Square], view: str | None, paints: str
 ) -> list[Tensor]:
-    """Returns the same for frames: landmarks [F, 478, 3], a square for each. Soft at the square's border."""
+    """Returns where a denoiser's changes are laid over the warp, for each frame [h, w] of its square's box.
+
+    What a mouth shows no more of than the portrait itself is left to the warp (`beyond_own`), but for the
+    share that moved lips take. Soft at the square's border.
+
+    Args:
+        landmarks: Of the frames, [F, 478, 3] px of the picture.
+        own: The portrait's.
+        squares: What was painted, one per frame.
+        view: "mouth", "eyes"; None paints ovals around all three.
+        paints: As for `painted_areas`.
+    """
     frames = list(zip(landmarks[..., :2].float(), squares, strict=True))
     if view is None:
         masks = [

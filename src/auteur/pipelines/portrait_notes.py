@@ -12,7 +12,7 @@ from auteur.face.pose import canonical_face, head_pose, without_pose
 from auteur.face.tracker import FaceTracker, Sighting
 from auteur.motion.mouth import LIP_PAIRS
 from auteur.motion.own_expression import own_expression
-from auteur.signals.topology import INNER_LIPS
+from auteur.signals.topology import INNER_LIPS, OUTER_LIPS
 
 Floats = NDArray[np.floating]
 
@@ -33,29 +33,7 @@ either happens."""
 STEADIER = 1.5
 """How much steadier the upper half of the face must be for a mouth to be covered rather than badly seen."""
 
-_LIPS = (
-    61,
-    185,
-    40,
-    39,
-    37,
-    0,
-    267,
-    269,
-    270,
-    409,
-    291,
-    375,
-    321,
-    405,
-    314,
-    17,
-    84,
-    181,
-    91,
-    146,
-    *INNER_LIPS,
-)
+_LIPS = OUTER_LIPS + INNER_LIPS
 _NOSE_TIP = 1
 _OTHER_FRAMINGS = (
     (0.10, -0.07, 1.15, 0.1),

@@ -83,7 +83,8 @@ class Scene:
         asked: AUTrack | None = None,
         heard: Tensor | None = None,
     ) -> None:
-        self._painter, self._warper, self._landmarks, self._basis = painter, warper, landmarks, basis
+        self.painter, self.portrait, self.landmarks = painter, portrait, landmarks
+        self._warper, self._basis = warper, basis
         self._config = painter.denoiser.config
         self._own_points = torch.from_numpy(np.asarray(landmarks))
         self._space = CompactExpressionSpace.shipped()
@@ -142,7 +143,7 @@ class Scene:
                 given["regions"] = self._regions().expand(rows, len(picks), -1, -1, -1)
         margin = config.au.margin if "au" in given and config.au is not None else 0
         moving: dict[str, Any] = {
-            name: value.to(self._painter.denoiser.device) for name, value in given.items()
+            name: value.to(self.painter.denoiser.device) for name, value in given.items()
         }
         return Conditions(**moving, **self._still, au_margin=margin)
 
@@ -150,14 +151,14 @@ class Scene:
         """Where a view is in each frame of landmarks [F, 478, 3] px."""
         if view is None:
             return [self.whole] * len(moved)
-        size, whole = self._painter.size_px, self.whole
+        size, whole = self.painter.size_px, self.whole
         return [
             Square(frame, size, whole.width_px, whole.height_px) for frame in view_frames(moved.numpy(), view)
         ]
 
     def _still_conditions(self, portrait: Tensor) -> dict[str, Any]:
-        config, painter, device = self._config, self._painter, self._painter.denoiser.device
-        own = torch.from_numpy(self._landmarks)[None]
+        config, painter, device = self._config, self.painter, self.painter.denoiser.device
+        own = torch.from_numpy(self.landmarks)[None]
         frames = [self._squares(own, view)[0].frame for view in self.views]
         cut = [crops.cut(portrait.permute(1, 2, 0), frame, painter.size_px) for frame in frames]
         pictures = 2 * torch.stack(cut) - 1
@@ -169,13 +170,13 @@ class Scene:
             if config.identity is not None and painter.image_encoder is not None:
                 given["identity"] = painter.image_encoder.encode(pictures).to(device)
             if config.landmarks is not None:
-                drawn = [self._drawn(self._landmarks[None], [frame]) for frame in frames]
+                drawn = [self._drawn(self.landmarks[None], [frame]) for frame in frames]
                 given["landmarks_reference"] = torch.cat(drawn).to(device)
         return given
 
     def _warped_condition(self, window: Window, row: int) -> Tensor:
         """[F, C + 1, H, W]: the warp, and 0 where it guesses: beyond the picture and in openings."""
-        size, valid = self._painter.size_px, []
+        size, valid = self.painter.size_px, []
         for pick in window.picks:
             square = window.squares[row][pick]
             points = crops.apply(square.frame.matrix(size), window.moved[pick, :, :2].numpy())
@@ -189,9 +190,9 @@ class Scene:
     def _drawn(self, landmarks: Floats, frames: Sequence[CropFrame]) -> Tensor:
         """Drawings [F, 3, side, side] of the size that the model reads."""
         config = self._config
-        side = self._painter.size_px
+        side = self.painter.size_px
         if config.landmarks is not None:
-            side = self._painter.side // config.patch * config.landmarks.downscale
+            side = self.painter.side // config.patch * config.landmarks.downscale
         return draw_landmarks(landmarks, frames, size_px=side)
 
     def _expression(self, landmarks: Floats) -> Tensor:
@@ -206,10 +207,10 @@ class Scene:
         if self._numbers is not None:
             return self._numbers[rows]
         moved = action_units_to_landmarks(
-            self._asked.replace(values=self._asked.values[rows]), self._landmarks, self._basis
+            self._asked.replace(values=self._asked.values[rows]), self.landmarks, self._basis
         )
         form = "mesh" if self._config.au.form == "mesh" else "lines"
-        return draw_landmarks(moved, self.whole.frame, form=form, size_px=self._painter.size_px)
+        return draw_landmarks(moved, self.whole.frame, form=form, size_px=self.painter.size_px)
 
     def _speech(self, numbers: NDArray[np.integer], window: int) -> Tensor:
         """What is heard around frames [F], [F, window, D]."""
@@ -220,7 +221,7 @@ class Scene:
     def _regions(self) -> Tensor:
         """Where the audio may act, [1, 1, 3, side, side]: beyond the face, on it, on the lips (Hallo)."""
         own = torch.from_numpy(
-            crops.apply(self.whole.frame.matrix(self._painter.size_px), self._landmarks[:, :2])
+            crops.apply(self.whole.frame.matrix(self.painter.size_px), self.landmarks[:, :2])
         )
         positions = self.whole.own_pixels
         face = oval(own.float(), FACE_OVAL, 0.0, positions)
@@ -228,7 +229,7 @@ class Scene:
         return torch.stack([1 - face, face * (1 - lips), lips])[None, None]
 
     def _encoded(self, pictures: Tensor) -> Tensor:
-        latents = self._painter.latents
+        latents = self.painter.latents
         return pictures if latents is None else latents.encode(pictures)
 
 

@@ -12,7 +12,7 @@ from auteur.pipelines.request import Performance
 from auteur.pipelines.routes import find_route
 
 if TYPE_CHECKING:  # the portrait warp alone needs none of it
-    from auteur.pipelines.painting import Painter
+    from auteur.pipelines.painters import Painter
 
 PRESETS = ("compact", "fast", "warp", "full")
 """Warp and denoiser; the same, painting every second frame; the warp alone; the papers' size."""
@@ -37,13 +37,20 @@ class Settings:
     route: str = "auto"
     """What makes Action Units of the speech (`auteur.pipelines.routes.ROUTES`)."""
     steps: int | None = None
-    """Of the denoiser, per window of frames; like the next three only with one. None: what suits it."""
+    """Of the denoiser, per window of frames; only with one, as audio guidance and window. None: what suits
+    it."""
     au_guidance: float | None = None
-    """How much Action Units count to the denoiser: 1 as it learned, more exaggerates; None: 1."""
+    """How much Action Units count, to motion (`auteur.motion.guidance`) and denoiser: 1 as asked, 0 not at
+    all, 3.5 exaggerates; None: 1."""
     audio_guidance: float | None = None
-    """The same for the speech."""
+    """How much speech counts to the denoiser."""
     window: int | None = None
     """Frames that are denoised together; fewer need less memory."""
+
+    @property
+    def au_scale(self) -> float:
+        """AU guidance, 1 if nothing is said about it."""
+        return 1.0 if self.au_guidance is None else self.au_guidance
 
     @property
     def painting(self) -> dict[str, Any]:
@@ -63,7 +70,7 @@ class Settings:
 
             check_steps(1 if self.steps is None else self.steps)
             Guidance(
-                au=1.0 if self.au_guidance is None else self.au_guidance,
+                au=self.au_scale,
                 audio=1.0 if self.audio_guidance is None else self.audio_guidance,
             )
 
@@ -93,7 +100,7 @@ def denoiser_path(preset: Path | str, device: str | None) -> Path | None:
 
 
 def painting_of(settings: Settings, painter: "Painter | None") -> dict[str, Any]:
-    """Returns what a denoiser is told, defaults included; nothing without one.
+    """Returns what a denoiser is told, defaults included; without one, the motion's guidance if any is asked.
 
     Raises:
         UsageError: Something is said to a denoiser that is not there, or that it has no plug for.
@@ -102,13 +109,14 @@ def painting_of(settings: Settings, painter: "Painter | None") -> dict[str, Any]
         windows = painter.settings(**settings.painting)
         scales = {"au_guidance": windows.guidance.au, "audio_guidance": windows.guidance.audio}
         return {"steps": windows.steps, "window": windows.frames, **scales}
-    if settings.painting:
-        names = ", ".join(settings.painting)
+    useless = settings.painting.keys() - {"au_guidance"}  # which guides the motion, too
+    if useless:
+        names = ", ".join(name for name in settings.painting if name in useless)
         raise UsageError(
             f"{names}: no effect with the preset warp, which paints nothing; leave it out, or choose the "
             "preset compact"
         )
-    return {}
+    return dict(settings.painting)
 
 
 def mark_of(

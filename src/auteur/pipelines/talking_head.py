@@ -20,6 +20,7 @@ from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.facs import find_emotion
 from auteur.media import VideoWriter, open_speech, read_image, write_image
+from auteur.motion.guidance import guided
 from auteur.motion.own_expression import own_expression
 from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, Motion, SpeechCues, SpeechMotion
 from auteur.pipelines import heap
@@ -37,7 +38,7 @@ from auteur.speech.features import CompactSpeechFeatures
 from auteur.synthesis.warp import PortraitWarper
 
 if TYPE_CHECKING:  # the portrait warp alone needs none of it
-    from auteur.pipelines.painting import Painter
+    from auteur.pipelines.painters import Painter
 
 LONGEST_SIDE_PX = 1920
 FRAMES_AT_ONCE = 16
@@ -77,7 +78,7 @@ class TalkingVideo:
         self._portrait, self._face, self._motion, self._mover = portrait, face, motion, mover
         self._settings, self._voice, self._mark = settings, voice, mark
         self.notes = notes
-        self.au_track: AUTrack | None = motion.asked if motion.shape is None else motion.shown
+        self.au_track: AUTrack | None = motion.asked if motion.shown is None else motion.shown
         self._own = own_expression(face.landmarks, face.blendshapes)
         self.frame_count = max(1, round(voice.duration_sec * settings.fps))
         self._painter: Painter | None = None
@@ -156,9 +157,10 @@ class TalkingVideo:
 
     def _painted(self, painter: "Painter") -> Iterator[Frames]:
         from auteur.pipelines.painting import Painting
+        from auteur.pipelines.scene import Scene
 
         rate, count, asked = self._settings.fps, self.frame_count, self.au_track
-        painting = Painting(
+        scene = Scene(
             painter,
             self._warper,
             self._portrait,
@@ -171,8 +173,8 @@ class TalkingVideo:
         heap.keep()
         settings = painter.settings(**self._settings.painting)
         chosen = set(spread(count))
+        painting, kept = Painting(scene), dict[int, Frames]()
         made = painting.frames(self.landmarks, count=count, seed=self._settings.seed, settings=settings)
-        kept: dict[int, Frames] = {}
         for number, frame in enumerate(made):
             if number in chosen:
                 kept[number] = frame
@@ -363,7 +365,7 @@ class TalkingHead:
         motion = self._mover.generate(
             features,
             cues=cues,
-            asked=shown if shape is None else on_top,
+            asked=guided(shown if shape is None else on_top, settings.au_scale),
             seed=settings.seed,
             temperature=settings.temperature,
             habits=Habits(blinks=settings.blinks, gaze=settings.gaze, head=settings.head),

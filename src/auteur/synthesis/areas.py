@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from auteur.face.pose import without_pose
+from auteur.signals.topology import OUTER_LIPS
 from auteur.synthesis.warp.mesh import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
@@ -27,8 +28,6 @@ from auteur.synthesis.warp.sampling import smooth_step
 
 Floats = NDArray[np.floating]
 
-LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
-"""Outer contour of the lips, around."""
 EYES = (RIGHT_EYE_UPPER + RIGHT_EYE_LOWER, LEFT_EYE_UPPER + LEFT_EYE_LOWER)
 
 _WIDER, _EYE_MARGIN, LIP_MARGIN = 1.25, 0.12, 0.15
@@ -59,7 +58,7 @@ def oval(points: Tensor, chain: Sequence[int], margin_px: float, positions: Tens
 
 def lip_oval(points: Tensor, positions: Tensor) -> Tensor:
     """Returns 1 around the lips of points [478, 2]."""
-    return oval(points, LIPS, LIP_MARGIN * eye_distance(points), positions)
+    return oval(points, OUTER_LIPS, LIP_MARGIN * eye_distance(points), positions)
 
 
 def eye_ovals(points: Tensor, positions: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ area laid in, beside the warp and the drawing. Its gradient is scaled to a share
 last layer (Esser et al. 2021, arXiv 2012.09841, equation 7).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,18 +26,27 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from auteur.data.denoiser_augment import augmented
-from auteur.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder
+from auteur.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder, MixedClips
 from auteur.errors import UsageError
+from auteur.evaluate.face_features import FaceFeatureNet, distance_of_maps
+from auteur.face.landmarker import CROP_SIZE_PX
+from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import DenoiserConfig
+from auteur.synthesis.denoiser.finish import FinishConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import part_names
-from auteur.synthesis.denoiser.storage import load_denoiser
+from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, read_header
 from auteur.synthesis.losses import LossSettings, draw_noise, draw_times
 from auteur.train.denoiser import follow
 from auteur.train.denoiser_recipe import DenoiserRecipe, Phase
 from auteur.train.denoiser_watch import Watch
 
 _TO_JUDGE = 100
+_JITTER = 8
+"""Pixels that pictures are moved by, at random, before they are judged: layers that skip pixels always skip
+others, and reward no grid."""
+_SEAM_PATCHES = 8
+"""On a side, over which a repeating error is averaged."""
 _REGION_FLOOR = 0.05
 """What `region` of a clip is where nothing is painted in the end (`auteur.data.face_views`)."""
 
@@ -64,6 +73,14 @@ class AdversarialRecipe:
     matching: float = 1.0
     """Weight of the difference of what the discriminator sees in real and painted pictures, beside what it
     says of them."""
+    likeness: float = 2.0
+    """Weight of the auteur perceptual distance of painted and real squares beside the error; 0: left out."""
+    seams: float = 10.0
+    """Weight of what repeats from patch to patch in the error, for denoisers with patches."""
+    photos: Path | None = None
+    """More clips, of one frame (`auteur.data.photo_views`)."""
+    photo_share: float = 0.35
+    """Of the rows, if there are photos."""
     views: tuple[str, ...] = ()
     """What the student paints, of `auteur.synthesis.views`; (): what its teacher does."""
     paints: Literal["openings", "lips"] | None = None
@@ -85,6 +102,8 @@ class AdversarialRecipe:
     """Of accelerate: no, bf16 or fp16."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.photo_share < 1:
+            raise UsageError(f"photo_share is {self.photo_share}; it must be in [0, 1)")
         if not (0 < self.one_step <= 1 and 0 <= self.share <= 10):
             raise UsageError(
                 f"one_step is {self.one_step} and share {self.share}; they must be in (0, 1] and [0, 10]"
@@ -127,6 +146,7 @@ class AdversarialLoss:
         self._optimizer = torch.optim.AdamW(
             self.judge.parameters(), lr=recipe.judge_learning_rate, betas=(0.0, 0.99), weight_decay=1e-3
         )
+        self._face = FaceFeatureNet().to(last_layer.device) if recipe.likeness else None
         self._steps = 0
 
     def __call__(
@@ -151,23 +171,29 @@ class AdversarialLoss:
         scale = (config.anchor_deviation or 1.0) ** 2
         error = ((made - batch.clean).square() * batch.region).mean() / scale
         self._steps += 1
-        if not is_one.any() or self._steps <= self._recipe.start_after - _TO_JUDGE:
+        if not is_one.any():
             return error
-        return error + self._adversarial(made, batch, is_one, error)
-
-    def _adversarial(self, made: Tensor, batch: ClipBatch, is_one: Tensor, error: Tensor) -> Tensor:
-        assert batch.region is not None  # noqa: S101 - for the type checker
-        given = batch.conditions
-        assert given.warped is not None and given.landmarks is not None  # noqa: S101
-        size = (made.shape[-2], made.shape[-1])
-        drawn = functional.adaptive_avg_pool2d(given.landmarks[is_one].flatten(0, 1), size)
-        shown = torch.cat([given.warped[is_one].flatten(0, 1), 2 * drawn - 1], dim=1)
-        mask = ((batch.region - _REGION_FLOOR) / (1 - _REGION_FLOOR)).clamp(0, 1)
+        loss, region = error, batch.region[is_one].flatten(0, 1)
+        mask = ((region - _REGION_FLOOR) / (1 - _REGION_FLOOR)).clamp(0, 1)
         real = batch.clean[is_one].flatten(0, 1)
-        laid = torch.lerp(batch.clean, made, mask)[is_one].flatten(0, 1)
+        laid = torch.lerp(real, made[is_one].flatten(0, 1), mask)
+        if config.patch > 1:
+            loss = loss + self._recipe.seams * seams(laid, real, mask, config.patch) / scale
+        size = (real.shape[-2], real.shape[-1])
+        drawn = functional.adaptive_avg_pool2d(batch.conditions.landmarks[is_one].flatten(0, 1), size)
+        shown = torch.cat([batch.conditions.warped[is_one].flatten(0, 1), 2 * drawn - 1], dim=1)
+        laid, real, shown = jittered((laid, real, shown), generator)
+        if self._face is not None:
+            loss = loss + self._recipe.likeness * unlike(self._face, laid, real)
+        if self._steps > self._recipe.start_after - _TO_JUDGE:
+            loss = loss + self._adversarial(laid, real, shown, error)
+        return loss
+
+    def _adversarial(self, laid: Tensor, real: Tensor, shown: Tensor, error: Tensor) -> Tensor:
+        """What the discriminator says of painted pictures [N, 3, H, W], scaled beside the error."""
         wanted_features = self._teach(real, laid.detach(), shown)
         if self._steps <= self._recipe.start_after:
-            return torch.zeros((), device=made.device)
+            return torch.zeros((), device=laid.device)
         logits, features = self.judge(laid, shown)
         unconvinced = -logits.mean()
         if self._recipe.matching:
@@ -188,6 +214,54 @@ class AdversarialLoss:
         loss.backward()
         self._optimizer.step()
         return [level.detach() for level in features]
+
+
+def jittered(pictures: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+    """Returns the same cut of all pictures [N, C, H, W], `_JITTER` pixels smaller where they are large."""
+    height, width = pictures[0].shape[-2:]
+    less = min(_JITTER, height // 4, width // 4)
+    top, left = torch.randint(less + 1, (2,), generator=generator).tolist()
+    return [one[..., top : top + height - less, left : left + width - less] for one in pictures]
+
+
+def seams(laid: Tensor, real: Tensor, mask: Tensor, patch: int) -> Tensor:
+    """Returns how much of the error of pictures [N, C, H, W] repeats from patch to patch, [].
+
+    The error is averaged over neighbouring patches, place by place; what then differs between the places of a
+    patch is a lattice, for nothing in a face repeats so. Places of little mask [N, 1, H, W] count little.
+    """
+    block = _SEAM_PATCHES * patch
+    height, width = (side // block * block for side in laid.shape[-2:])
+    if not height or not width:
+        return laid.new_zeros(())
+
+    def averaged(values: Tensor) -> Tensor:
+        cut = values[..., :height, :width].unflatten(-1, (-1, _SEAM_PATCHES, patch))
+        return cut.unflatten(-4, (-1, _SEAM_PATCHES, patch)).mean((-5, -2))  # [N, C, rows, p, columns, p]
+
+    pattern = averaged((laid - real).float())
+    pattern = pattern - pattern.mean((-3, -1), keepdim=True)
+    return pattern.square().mean() / averaged(mask.float()).mean().clamp(min=1e-3)
+
+
+def unlike(net: FaceFeatureNet, laid: Tensor, real: Tensor) -> Tensor:
+    """Returns the mean auteur perceptual distance of pictures [N, 3, H, W] with values in [-1, 1].
+
+    As losses on features of a trained network do (Johnson et al. 2016, arXiv 1603.08155), it forgives small
+    shifts and minds lost edges.
+    """
+    with torch.autocast(laid.device.type, enabled=False):
+        sides = (CROP_SIZE_PX, CROP_SIZE_PX)
+        of_laid, of_real = (
+            [
+                functional.normalize(seen, dim=1)
+                for seen in net.activations(
+                    functional.interpolate((p.float() + 1) / 2, sides, mode="bilinear")
+                )
+            ]
+            for p in (laid, real)
+        )
+        return distance_of_maps(of_laid, of_real).mean()
 
 
 def apart(some: list[Tensor], others: list[Tensor]) -> Tensor:
@@ -239,14 +313,31 @@ def distil(
     return follow(denoiser, settings, phase, batch_of=batch_of, loss_of=loss, watch=watch)
 
 
+def student_of(teacher: Path) -> VideoDenoiser:
+    """Returns the denoiser of a file; one with patches and no last layers gets some, at first without effect.
+
+    Raises:
+        WeightsError: The file is missing, damaged or holds parts only.
+    """
+    config, _ = read_header(teacher)
+    if config.finish is not None or config.patch == 1:
+        return load_denoiser(teacher)
+    denoiser = build_denoiser(replace(config, finish=FinishConfig()), seed=0)
+    load_parts(denoiser, teacher)
+    return denoiser
+
+
 def main(recipe: AdversarialRecipe) -> None:
     """Distils a denoiser of a file on clips of a folder."""
-    denoiser = load_denoiser(recipe.teacher)
+    denoiser = student_of(recipe.teacher)
     past = 0 if denoiser.config.past is None else denoiser.config.past.frames
     open_clips = partial(
         ClipFolder, recipe.clips, names=denoiser.condition_names, past=past, looks=recipe.looks
     )
     clips, watch = open_clips(), None
+    if recipe.photos is not None:
+        photos = ClipFolder(recipe.photos, names=denoiser.condition_names, past=past)
+        clips = MixedClips(clips, photos, recipe.photo_share)
     recipe.out.mkdir(parents=True, exist_ok=True)
     if recipe.watch_every:
         watch = Watch(open_clips(held_out=True).batch, frames=2, folder=recipe.out, steps=1)

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -137,3 +139,17 @@ def test_configs_in_files_are_checked(saved, tmp_path, change):
     broken = rewritten(saved, tmp_path / "broken.safetensors", denoiser="{")
     with pytest.raises(WeightsError, match="cannot be used"):
         load_denoiser(broken)
+
+
+def test_loading_imports_no_compiler_and_no_model_library():
+    """Each takes as long as painting some seconds of video."""
+    script = (
+        "import sys\n"
+        "from auteur.synthesis.denoiser.storage import load_denoiser\n"
+        "from auteur.weights import path_of\n"
+        "load_denoiser(path_of('denoiser'))\n"
+        "heavy = ('diffusers', 'transformers', 'torch._dynamo', 'sympy')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

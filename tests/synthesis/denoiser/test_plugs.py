@@ -10,9 +10,11 @@ from auteur.errors import UsageError
 from auteur.synthesis.conditioners.audio import windows_around
 from auteur.synthesis.conditioners.landmarks import LandmarksConfig
 from auteur.synthesis.conditioners.layers import NULL_DEVIATION
+from auteur.synthesis.conditioners.reference import ReferenceAttention
 from auteur.synthesis.conditions import CONDITION_NAMES, Conditions
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import DenoiserConfig, UNetConfig
+from auteur.synthesis.denoiser.layers import UNet
 from auteur.synthesis.denoiser.precondition import amounts, frame
 from auteur.synthesis.samplers.ddim import Diffusion
 from auteur.synthesis.samplers.flow import Flow
@@ -56,13 +58,63 @@ def test_a_new_plug_leaves_the_output_bit_for_bit(name):
     assert torch.equal(plugged(sample, time, Conditions()), before)
 
 
+def unet_of_diffusers(config: DenoiserConfig):
+    """A UNet that must hold the same tensors as ours."""
+    sizes = config.unet
+    unet = diffusers.UNet2DConditionModel(
+        in_channels=config.channels * config.patch**2,
+        out_channels=config.channels * config.patch**2,
+        down_block_types=tuple(f"{'CrossAttn' if one else ''}DownBlock2D" for one in sizes.attends),
+        up_block_types=tuple(f"{'CrossAttn' if one else ''}UpBlock2D" for one in reversed(sizes.attends)),
+        block_out_channels=sizes.widths,
+        layers_per_block=sizes.layers,
+        attention_head_dim=sizes.heads,  # read as the number of heads by this class
+        norm_num_groups=sizes.groups,
+        cross_attention_dim=sizes.context_width or 1,
+    )
+    if sizes.context_width is None:
+        for module in unet.modules():
+            if type(module).__name__ == "BasicTransformerBlock":
+                module.attn2 = module.norm2 = None
+    return unet.eval()
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("attends", [(True, False), (False, True), (True, True)])
 @torch.no_grad()
-def test_without_plugs_it_is_the_unet_of_diffusers():
-    config = replace(BARE, unet=replace(BARE.unet, attends=(True, False)))
-    model = loud(config)
+def test_without_plugs_it_is_the_unet_of_diffusers(attends, layers):
+    config = replace(BARE, unet=replace(BARE.unet, attends=attends, layers=layers))
+    model, theirs = loud(config), unet_of_diffusers(config)
+    theirs.load_state_dict(model.unet.state_dict())
     sample = sample_of(config, rows=3, frames=1)
-    theirs = model.unet(sample.flatten(0, 1), times(3), model.context.expand(3, -1, -1)).sample
-    assert torch.equal(model(sample, times(3), Conditions()).flatten(0, 1), theirs)
+    wanted = theirs(sample.flatten(0, 1), times(3), model.context.expand(3, -1, -1)).sample
+    assert torch.equal(model(sample, times(3), Conditions()).flatten(0, 1), wanted)
+
+
+@torch.no_grad()
+def test_its_layers_paint_as_those_of_diffusers_do():
+    """The compact network has no context, and plugs of its own between the layers."""
+    config = TINY["compact"]
+    model, other = loud(config), loud(config)
+    other.unet = unet_of_diffusers(config)
+    other.unet.load_state_dict(model.unet.state_dict())
+    for module in other.unet.modules():
+        if type(module).__name__ == "Attention":
+            module.set_processor(ReferenceAttention())
+    sample, conditions = sample_of(config), conditions_of(config)
+    assert torch.equal(model(sample, times(), conditions), other(sample, times(), conditions))
+
+
+def adapter_of_diffusers(config: DenoiserConfig):
+    """A motion adapter that must hold the same tensors as ours."""
+    return diffusers.MotionAdapter(
+        block_out_channels=config.unet.widths,
+        motion_layers_per_block=config.unet.layers,
+        motion_num_attention_heads=config.temporal.heads,
+        motion_norm_num_groups=config.temporal.groups,
+        motion_max_seq_length=config.temporal.longest_window,
+        use_motion_mid_block=config.temporal.middle,
+    )
 
 
 @torch.no_grad()
@@ -76,7 +128,10 @@ def test_with_motion_modules_it_is_the_motion_model_of_diffusers():
     for parameter in adapter.parameters():
         torch.nn.init.normal_(parameter, 0, 0.2)
     model.temporal = TemporalLayers(adapter, config.temporal, places_of(model.unet))
-    theirs = diffusers.UNetMotionModel.from_unet2d(model.unet, adapter).eval()
+    unet, modules = unet_of_diffusers(config), adapter_of_diffusers(config)
+    unet.load_state_dict(model.unet.state_dict())
+    modules.load_state_dict(adapter.state_dict())
+    theirs = diffusers.UNetMotionModel.from_unet2d(unet, modules).eval()
     sample = sample_of(config)
     wanted = theirs(sample.transpose(1, 2), times(), model.context.expand(ROWS * FRAMES, -1, -1)).sample
     ours = model(sample, times(), Conditions())
@@ -142,10 +197,7 @@ def test_nulls_start_away_from_zero():
 @torch.no_grad()
 def test_an_ungated_reference_is_attention_over_both():
     """Without a gate, a portrait whose pixels are the frame's own leaves self-attention as it is."""
-    from auteur.synthesis.conditioners.reference import ReferenceAttention
-    from auteur.synthesis.denoiser.unet import make_unet
-
-    unet = make_unet(
+    unet = UNet(
         channels=3, widths=(8, 16), attends=(True, True), layers=1, heads=2, groups=4, context_width=None
     )
     attention = unet.mid_block.attentions[0].transformer_blocks[0].attn1

@@ -7,6 +7,7 @@ find them by attention.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -49,6 +50,20 @@ class Prefix:
     """[B, T, width]: one embedding per frame."""
     heard: Tensor
     """The ear's log probabilities, [B, emotions]."""
+
+    @staticmethod
+    def stack(prefixes: "Sequence[Prefix]") -> "Prefix":
+        """Returns the rows of all, one after the other."""
+        return Prefix(
+            states=torch.cat([one.states for one in prefixes]),
+            sound=torch.cat([one.sound for one in prefixes]),
+            heard=torch.cat([one.heard for one in prefixes]),
+        )
+
+    def index(self, rows: Sequence[int]) -> "Prefix":
+        """Returns some rows."""
+        chosen = list(rows)
+        return Prefix(states=self.states[chosen], sound=self.sound[chosen], heard=self.heard[chosen])
 
 
 class Block(nn.Module):

@@ -38,6 +38,7 @@ class State(NamedTuple):
 
 
 _BETWEEN = -2
+_CLOSE = "]"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class AnswerGrammar:
         if state.last_index == _BETWEEN:
             return self._between(state, character)
         if not state.typed:
-            if character == "]":
+            if character == _CLOSE:
                 left = state.frames_left - 1
                 if left == 0:
                     return self._enter(state.part + 1)
@@ -171,6 +172,9 @@ class TokenGrammar:
         )
         """Whether every letter is a token, so that whatever is begun can be ended."""
         self.pieces = dict(pieces)
+        spans = max((text.count(_CLOSE) for text in self.pieces.values()), default=0)
+        self._most_left = 2 * spans + 1
+        """Frames left from which on more make no difference: a token and the one after it close fewer."""
 
     def allowed(self, grammar: AnswerGrammar, state: State) -> NDArray[np.int64]:
         """Returns the tokens that may follow, rising; the end token alone where the answer is over.
@@ -212,10 +216,11 @@ class TokenGrammar:
             self._continues[key] = any(True for _ in self._walk(grammar, self._root, state))
         return self._continues[key]
 
-    @staticmethod
-    def _key(grammar: AnswerGrammar, state: State) -> tuple[Layout, State]:
+    def _key(self, grammar: AnswerGrammar, state: State) -> tuple[Layout, State]:
         """What the tokens that may follow depend on."""
-        return grammar.shape, state._replace(frames_left=min(state.frames_left, _MANY))
+        if state.frames_left <= self._most_left:
+            return grammar.shape, state
+        return grammar.shape, state._replace(frames_left=self._most_left)
 
     def _insert(self, token: int, text: str) -> None:
         node = self._root
@@ -231,7 +236,3 @@ class TokenGrammar:
             after = grammar.step(state, character)
             if after is not None:
                 yield from self._walk(grammar, child, after)
-
-
-_MANY = 64
-"""No token spans more frames than this, so states with more left allow the same tokens."""

@@ -51,7 +51,7 @@ class AUConditioner(nn.Module):
         self.encoder = _of_sequence(config) if config.form == "sequence" else _of_drawing(config)
         self.conv_au = nn.Conv1d(width, width, 2 * config.margin + 1)
         self.norm = nn.LayerNorm(width)
-        self.position = nn.Parameter(torch.randn(config.tokens, width) * 0.02)
+        self.position = null(config.tokens, width)
         self.null = null(config.tokens, width)
         chosen = [place for place in places if config.every_layer or place.closes]
         self.adapters = per_place(

@@ -1,5 +1,6 @@
 """What conditioners share: places in the network, nulls, zero layers and cross-attention."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
@@ -9,6 +10,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from auteur.errors import UsageError
+from auteur.synthesis.blocks import Attention
 
 NULL_DEVIATION = 0.02
 """Of the numbers that learned nulls start from: not zero, which is what a neutral face encodes to."""
@@ -53,7 +55,9 @@ def zero(layer: nn.Module) -> nn.Module:
 
 def null(*shape: int) -> nn.Parameter:
     """Returns a learned null condition, distinct from zeros."""
-    return nn.Parameter(torch.randn(*shape) * NULL_DEVIATION)
+    # Uniform: for normal numbers torch imports its compiler where a model is built on "meta".
+    reach = NULL_DEVIATION * math.sqrt(3)
+    return nn.Parameter(torch.empty(*shape).uniform_(-reach, reach))
 
 
 def choose(present: Tensor | None, given: Tensor, absent: Tensor) -> Tensor:
@@ -75,10 +79,9 @@ class CrossAttention(nn.Module):
         self, *, channels: int, width: int, head: int, groups: int, starts_at_zero: bool = True
     ) -> None:
         super().__init__()
-        attention = diffusers_module("diffusers.models.attention_processor").Attention
         self.norm = nn.GroupNorm(groups_for(channels, groups), channels)
         heads = max(1, channels // head)
-        self.attention = attention(
+        self.attention = Attention(
             query_dim=channels, cross_attention_dim=width, heads=heads, dim_head=channels // heads
         )
         if starts_at_zero:

@@ -7,10 +7,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from auteur.errors import UsageError
+from auteur.synthesis.blocks import Attention, SinusoidalPositionalEmbedding
 from auteur.synthesis.conditioners.layers import (
     Place,
     choose,
-    diffusers_module,
     groups_for,
     null,
     per_place,
@@ -74,10 +74,10 @@ class _AlongTime(nn.Module):
         super().__init__()
         heads = max(1, channels // config.head)
         self.norm = nn.GroupNorm(groups_for(channels, groups), channels)
-        self.positions = diffusers_module("diffusers.models.embeddings").SinusoidalPositionalEmbedding(
-            channels, max_seq_length=config.longest_window + config.frames
+        self.positions = SinusoidalPositionalEmbedding(
+            channels, longest=config.longest_window + config.frames
         )
-        self.attention = diffusers_module("diffusers.models.attention_processor").Attention(
+        self.attention = Attention(
             query_dim=channels, cross_attention_dim=channels, heads=heads, dim_head=channels // heads
         )
         zero(self.attention.to_out[0])

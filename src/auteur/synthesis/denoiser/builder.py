@@ -1,21 +1,16 @@
 """From a config to a network with new weights."""
 
-from typing import Any
-
 import torch
 
 from auteur.synthesis.denoiser.config import DenoiserConfig
+from auteur.synthesis.denoiser.layers import UNet
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.temporal import TemporalLayers, make_adapter
-from auteur.synthesis.denoiser.unet import make_unet, places_of
+from auteur.synthesis.denoiser.unet import places_of
 
 
 def build_denoiser(config: DenoiserConfig, *, seed: int | None = None) -> VideoDenoiser:
-    """Returns a denoiser with new weights, in evaluation mode; the same ones for the same seed.
-
-    Raises:
-        UsageError: diffusers is not installed.
-    """
+    """Returns a denoiser with new weights, in evaluation mode; the same ones for the same seed."""
     if seed is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -29,9 +24,9 @@ def build_denoiser(config: DenoiserConfig, *, seed: int | None = None) -> VideoD
     return VideoDenoiser(config, unet, temporal=temporal, reference_unet=reference_unet).eval()
 
 
-def _new_unet(config: DenoiserConfig) -> Any:
+def _new_unet(config: DenoiserConfig) -> UNet:
     sizes = config.unet
-    return make_unet(
+    return UNet(
         channels=config.channels * config.patch**2,
         widths=sizes.widths,
         attends=sizes.attends,

@@ -16,6 +16,7 @@ from auteur.synthesis.conditioners.past import PastConfig
 from auteur.synthesis.conditioners.reference import ReferenceConfig
 from auteur.synthesis.conditioners.warped import WarpedConfig
 from auteur.synthesis.conditions import CONDITION_NAMES
+from auteur.synthesis.denoiser.finish import FinishConfig
 from auteur.synthesis.samplers import Process, process_named
 from auteur.synthesis.samplers.schedule import MOST_STEPS
 from auteur.synthesis.views import VIEWS
@@ -106,6 +107,7 @@ class DenoiserConfig:
     """Probability that a training row loses all its conditions at once."""
     unet: UNetConfig = field(default_factory=UNetConfig)
     temporal: TemporalConfig | None = None
+    finish: FinishConfig | None = None
     reference: ReferenceConfig | None = None
     identity: IdentityConfig | None = None
     warped: WarpedConfig | None = None
@@ -194,6 +196,7 @@ class DenoiserConfig:
 _PARTS: dict[str, type[Any]] = {
     "unet": UNetConfig,
     "temporal": TemporalConfig,
+    "finish": FinishConfig,
     "reference": ReferenceConfig,
     "identity": IdentityConfig,
     "warped": WarpedConfig,

@@ -24,6 +24,7 @@ from auteur.synthesis.conditioners.reference import ReferenceAttention, Referenc
 from auteur.synthesis.conditioners.warped import WarpedConditioner
 from auteur.synthesis.conditions import Conditions, ReferenceFeatures
 from auteur.synthesis.denoiser.config import DenoiserConfig
+from auteur.synthesis.denoiser.finish import Finish
 from auteur.synthesis.denoiser.precondition import frame
 from auteur.synthesis.denoiser.temporal import TemporalLayers
 from auteur.synthesis.denoiser.unet import entries_of, places_of, residual_block, walk
@@ -46,7 +47,7 @@ class _Codes:
 
 
 class VideoDenoiser(nn.Module):
-    """A UNet of diffusers with motion modules and conditioners; `Denoiser` of `synthesis.conditions`."""
+    """A UNet with motion modules and conditioners; `Denoiser` of `synthesis.conditions`."""
 
     def __init__(
         self,
@@ -63,6 +64,11 @@ class VideoDenoiser(nn.Module):
         self.temporal = temporal
         self.checkpointing = False
         """Whether training computes feature maps twice to hold fewer of them in memory."""
+        self.finish = None
+        if config.finish is not None:
+            self.finish = Finish(
+                config.finish, channels=config.channels, sees_warped=config.warped is not None
+            )
         width = config.unet.context_width
         self.context = None if width is None else null(config.unet.context_tokens, width)
         self.plugs = nn.ModuleDict(_plugs(config, unet, reference_unet))
@@ -148,6 +154,8 @@ class VideoDenoiser(nn.Module):
         hidden = walk(self.unet, hidden, layer, enter=enter)
         answer = self.unet.conv_out(self.unet.conv_act(self.unet.conv_norm_out(hidden)))
         answer = functional.pixel_shuffle(answer, self.config.patch).unflatten(0, (rows, frames))
+        if self.finish is not None:
+            answer = self.finish(answer, conditions)
         return answer if scaled is None else scaled.prediction(answer)
 
     def _layer(self, place: str, resnet: nn.Module, attention: Any, hidden: Tensor, codes: _Codes) -> Tensor:

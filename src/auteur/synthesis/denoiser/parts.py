@@ -11,9 +11,9 @@ from auteur.synthesis.denoiser.network import VideoDenoiser
 
 
 def parts_in(config: DenoiserConfig) -> tuple[str, ...]:
-    """Returns "base" (the UNet and its context), "temporal" if there is one, and the conditioners."""
-    temporal = () if config.temporal is None else ("temporal",)
-    return ("base", *temporal, *config.condition_names)
+    """Returns "base" (the UNet and its context), "temporal" and "finish" if there, and the conditioners."""
+    others = [name for name in ("temporal", "finish") if getattr(config, name) is not None]
+    return ("base", *others, *config.condition_names)
 
 
 def part_names(denoiser: VideoDenoiser) -> tuple[str, ...]:
@@ -36,7 +36,8 @@ def parts(denoiser: VideoDenoiser, names: Iterable[str]) -> nn.ModuleDict:
             base.unet, base.context = denoiser.unet, denoiser.context
             chosen[name] = base
         else:
-            part = denoiser.temporal if name == "temporal" else denoiser.plugs[name]
+            own = {"temporal": denoiser.temporal, "finish": denoiser.finish}
+            part = own[name] if name in own else denoiser.plugs[name]
             assert part is not None  # noqa: S101 - part_names looked
             chosen[name] = part
     return nn.ModuleDict(chosen)

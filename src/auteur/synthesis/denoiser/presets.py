@@ -14,6 +14,7 @@ from auteur.synthesis.conditioners.past import PastConfig
 from auteur.synthesis.conditioners.reference import ReferenceConfig
 from auteur.synthesis.conditioners.warped import WarpedConfig
 from auteur.synthesis.denoiser.config import DenoiserConfig, TemporalConfig, UNetConfig
+from auteur.synthesis.denoiser.finish import FinishConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import train_only
 
@@ -92,6 +93,7 @@ PRESETS = {
             sample_px=128,
             unet=_COMPACT_UNET,
             temporal=TemporalConfig(levels=(False, True, True), heads=4, groups=16, longest_window=32),
+            finish=FinishConfig(),
             reference=ReferenceConfig(),
             warped=WarpedConfig(),
             landmarks=LandmarksConfig(downscale=4, stem=(16, 16, 32), attending_levels=1, head=32),
@@ -111,7 +113,7 @@ PRESETS = {
             past=PastConfig(head=32),
         ),
         phases=(
-            ("base", "reference", "warped", "landmarks", "au", "expression", "audio"),
+            ("base", "finish", "reference", "warped", "landmarks", "au", "expression", "audio"),
             ("temporal", "past"),
         ),
         frames=(1, 8),

@@ -5,15 +5,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.layers import Place, diffusers_module, zero
+from auteur.synthesis.blocks import AnimateDiffTransformer3D
+from auteur.synthesis.conditioners.layers import Place, zero
 from auteur.synthesis.denoiser.config import TemporalConfig
+from auteur.synthesis.denoiser.layers import Adapter
 
 
 class TemporalLayers(nn.Module):
     """The motion modules of an AnimateDiff adapter, by the place that they stand after."""
 
     def __init__(self, adapter: Any, config: TemporalConfig, places: list[Place]) -> None:
-        """Takes the modules out of a diffusers `MotionAdapter`."""
+        """Takes the modules out of an `Adapter`, or a `MotionAdapter` of diffusers."""
         super().__init__()
         self.longest_window = config.longest_window
         modules: dict[str, nn.Module] = {}
@@ -37,17 +39,17 @@ class TemporalLayers(nn.Module):
         return self.modules_by_place[place](hidden, num_frames=frames)
 
 
-def make_adapter(config: TemporalConfig, widths: tuple[int, ...], layers: int) -> Any:
-    """Returns a diffusers `MotionAdapter` whose outputs start at zero."""
-    adapter = diffusers_module("diffusers").MotionAdapter(
-        block_out_channels=widths,
-        motion_layers_per_block=layers,
-        motion_num_attention_heads=config.heads,
-        motion_norm_num_groups=config.groups,
-        motion_max_seq_length=config.longest_window,
-        use_motion_mid_block=config.middle,
+def make_adapter(config: TemporalConfig, widths: tuple[int, ...], layers: int) -> Adapter:
+    """Returns new motion modules whose outputs start at zero."""
+    adapter = Adapter(
+        widths,
+        layers,
+        heads=config.heads,
+        groups=config.groups,
+        longest=config.longest_window,
+        middle=config.middle,
     )
     for module in adapter.modules():
-        if type(module).__name__ == "AnimateDiffTransformer3D":
+        if isinstance(module, AnimateDiffTransformer3D):
             zero(module.proj_out)
     return adapter

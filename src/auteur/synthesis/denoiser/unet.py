@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.layers import Place, diffusers_module
+from auteur.synthesis.conditioners.layers import Place
 
 RunLayer = Callable[[str, nn.Module, nn.Module | None, Tensor], Tensor]
 """(place, residual block, attention, feature map) → feature map."""
@@ -27,7 +27,7 @@ def walk(
     """Runs all layers of a UNet between its first and its last convolution; down, middle, up.
 
     Args:
-        unet: A `UNet2DConditionModel`.
+        unet: A `UNet2DConditionModel`, or a `denoiser.layers.UNet`.
         hidden: Output of `conv_in`, [N, C, h, w].
         layer: Runs one.
         enter: Changes what enters a down block or the middle.
@@ -174,34 +174,3 @@ def check_kind(unet: Any, source: str) -> None:
     ]
     if problems:
         raise UsageError(f"{source} is not of Stable Diffusion 1.5's kind: " + "; ".join(problems))
-
-
-def make_unet(
-    *,
-    channels: int,
-    widths: tuple[int, ...],
-    attends: tuple[bool, ...],
-    layers: int,
-    heads: int,
-    groups: int,
-    context_width: int | None,
-) -> Any:
-    """Returns a new `UNet2DConditionModel`; without cross-attention if `context_width` is None."""
-    down = tuple("CrossAttnDownBlock2D" if one else "DownBlock2D" for one in attends)
-    up = tuple("CrossAttnUpBlock2D" if one else "UpBlock2D" for one in reversed(attends))
-    unet = diffusers_module("diffusers").UNet2DConditionModel(
-        in_channels=channels,
-        out_channels=channels,
-        down_block_types=down,
-        up_block_types=up,
-        block_out_channels=widths,
-        layers_per_block=layers,
-        attention_head_dim=heads,  # Read as the number of heads by this class.
-        norm_num_groups=groups,
-        cross_attention_dim=context_width or 1,
-    )
-    if context_width is None:
-        for module in unet.modules():
-            if type(module).__name__ == "BasicTransformerBlock":
-                module.attn2 = module.norm2 = None
-    return unet

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from auteur.synthesis.warp.lids import ClosingLid
 from auteur.synthesis.warp.mesh import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
@@ -66,7 +67,7 @@ class Eye:
         self._centre = landmarks[self._iris[0], :2]
         rim = landmarks[list(self._iris[1:]), :2]
         self._radius_px = (rim - self._centre).norm(dim=-1).mean().clamp(min=1.0)
-        self._lash_colour = self._find_lash_colour(landmarks)
+        self._lid = ClosingLid(portrait, landmarks, is_right=is_right, eye_distance_px=eye_distance_px)
         self._ball = self._build_ball()
 
     def opening(self, landmarks: Tensor) -> Opening:
@@ -94,41 +95,24 @@ class Eye:
         if box.is_empty:
             return
         opening = self.opening(landmarks)
+        self._lid.unfold(frame, origins, landmarks, opening, area)
         positions = box.pixels(frame.device)
         depths = opening.depths(positions)
         within = (slice(None), *box.within(area))
         ball = self._ball.sharp(self._trace_back(positions, landmarks))
         ball = self._draw_lashes(ball, depths)
-        skin = self._draw_lash_line(frame[within], opening, depths)
-        painted = torch.lerp(skin, ball, depths.mask(self._edge_px))
+        painted = torch.lerp(frame[within], ball, depths.mask(self._edge_px))
         unchanged = self._sameness(landmarks)
         if unchanged > 0:
             painted = torch.lerp(painted, self._portrait.sharp(origins[within[1:]]), unchanged)
         frame[within] = painted
+        self._lid.draw_lashes(frame, landmarks, opening, area)
 
     def _draw_lashes(self, ball: Tensor, depths: Depths) -> Tensor:
         """The dark line under the upper lid's edge, carried along by it."""
         line = self._portrait.sharp(self._opening.below_upper(depths.place, depths.below_upper))
         strength = 1 - smooth_step(depths.below_upper / self._lashes_px)
         return torch.lerp(ball, torch.minimum(ball, line), strength)
-
-    def _draw_lash_line(self, skin: Tensor, opening: Opening, depths: Depths) -> Tensor:
-        """Where the lids meet, the line of the lashes hides the seam; it fades in as they close."""
-        shut = 1 - smooth_step(opening.gap_px / self._opening.gap_px.clamp(min=1.0) / 0.35)
-        if shut <= 0:
-            return skin
-        place = depths.place
-        from_seam = 0.5 * (depths.below_upper - depths.above_lower) / (0.5 * self._edge_px + 0.4)
-        ends = smooth_step(torch.minimum(place, 1 - place) / 0.12 + 0.1) * ((place > 0) & (place < 1))
-        strength = 0.8 * shut * ends * torch.exp(-from_seam.square())
-        return torch.lerp(skin, torch.minimum(skin, self._lash_colour[:, None, None]), strength)
-
-    def _find_lash_colour(self, landmarks: Tensor) -> Tensor:
-        """The darker half of what lies along the upper lid edge, [3]."""
-        edge = landmarks[None, list(self._upper[1:-1]), :2]
-        colours = self._portrait.soft(edge)[:, 0]
-        dark = colours.mean(0).argsort()[: len(self._upper) // 2]
-        return colours[:, dark].mean(-1) * 0.85
 
     def _edges(self, landmarks: Tensor) -> Tensor:
         return landmarks[list(self._upper + self._lower), :2]

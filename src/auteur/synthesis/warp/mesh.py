@@ -39,6 +39,12 @@ LEFT_EYE_UPPER = (362, 398, 384, 385, 386, 387, 388, 466, 263)
 LEFT_EYE_LOWER = (362, 382, 381, 380, 374, 373, 390, 249, 263)
 """Edges of the lids, from left to right in the picture."""
 
+RIGHT_LID_CREASE, LEFT_LID_CREASE = (247, 30, 29, 27, 28, 56, 190), (414, 286, 258, 257, 259, 260, 467)
+RIGHT_LID_FOOT, LEFT_LID_FOOT = (25, 110, 24, 23, 22, 26, 112), (341, 256, 252, 253, 254, 339, 255)
+RIGHT_UNDER_BROW, LEFT_UNDER_BROW = (113, 225, 224, 223, 222, 221, 189), (413, 441, 442, 443, 444, 445, 342)
+"""Rows of the mesh above the upper lid, where its crease is, under the lower lid, and from crease to brow;
+from left to right in the picture."""
+
 RIGHT_IRIS = (468, 469, 470, 471, 472)
 LEFT_IRIS = (473, 474, 475, 476, 477)
 """Centre of the iris, then four points on its rim."""

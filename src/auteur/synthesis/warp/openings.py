@@ -7,7 +7,8 @@ from torch import Tensor
 
 from auteur.synthesis.warp.sampling import smooth_step
 
-_SAMPLES = 65
+SAMPLES = 65
+"""Of each edge, at equal steps between the corners."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class Opening:
     def depths(self, points: Tensor) -> Depths:
         """Returns where points [..., 2] lie against the opening."""
         place, below = self.place(points)
-        at = place.clamp(0, 1) * (_SAMPLES - 1)
-        index = at.long().clamp(max=_SAMPLES - 2)
+        at = place.clamp(0, 1) * (SAMPLES - 1)
+        index = at.long().clamp(max=SAMPLES - 2)
         fraction = at - index
         upper = torch.lerp(self.upper[index], self.upper[index + 1], fraction)
         lower = torch.lerp(self.lower[index], self.lower[index + 1], fraction)
@@ -74,8 +75,8 @@ class Opening:
 
     def below_upper(self, place: Tensor, below: Tensor) -> Tensor:
         """Returns the points [..., 2] at `place` along the line and `below` pixels under the upper edge."""
-        at = place.clamp(0, 1) * (_SAMPLES - 1)
-        index = at.long().clamp(max=_SAMPLES - 2)
+        at = place.clamp(0, 1) * (SAMPLES - 1)
+        index = at.long().clamp(max=SAMPLES - 2)
         height = torch.lerp(self.upper[index], self.upper[index + 1], at - index) + below
         across = torch.stack([-self.along[1], self.along[0]])
         along = place[..., None] * self.length_px * self.along
@@ -100,7 +101,7 @@ def opening_between(upper: Tensor, lower: Tensor) -> Opening:
 
 
 def _resample(place: Tensor, height: Tensor) -> Tensor:
-    at = torch.linspace(0, 1, _SAMPLES, dtype=place.dtype, device=place.device)
+    at = torch.linspace(0, 1, SAMPLES, dtype=place.dtype, device=place.device)
     right = torch.searchsorted(place.contiguous(), at).clamp(1, len(place) - 1)
     left = right - 1
     fraction = ((at - place[left]) / (place[right] - place[left]).clamp(min=1e-6)).clamp(0, 1)

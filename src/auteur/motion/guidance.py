@@ -1,0 +1,28 @@
+"""AU guidance where Action Units become motion: the same knob as in the denoiser, for what moves.
+
+Disentanglement guidance (AUHead, arXiv 2602.09534, eq. 6) raises p(face | AU)^s in the denoiser. One that is
+told where everything is, as the compact one is by the warp, has nothing left to say about a brow; there the
+knob must act on the landmarks. Extrapolating displacements by s would tear faces apart at its usual values.
+Here an intensity i is read as the chance that the unit is seen; s looks at it independently make that
+
+    i' = 1 - (1 - i)^s,
+
+which is i at s = 1, rises with s, never passes 1, and keeps 0 at 0.
+"""
+
+import numpy as np
+
+from auteur.signals import AUTrack
+
+
+def guided(asked: AUTrack | None, scale: float) -> AUTrack | None:
+    """Returns a track of the convention "facs" with AU guidance; missing values and None stay as they are.
+
+    Args:
+        asked: Intensities.
+        scale: From 0 (none of it) over 1 (as asked).
+    """
+    if asked is None or scale == 1:
+        return asked
+    values = 1 - (1 - np.clip(asked.values, 0, 1)) ** scale
+    return asked.replace(values=values.astype(asked.values.dtype))
