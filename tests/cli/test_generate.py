@@ -315,4 +315,4 @@ def test_a_missing_diffusers_is_one_line_that_says_what_to_install(folder):
         "sys.exit(main(['generate', 'me.png', 'talk.wav', '-o', 'out.mp4', '--preset', 'papers']))"
     )
     assert done.returncode == 2
-    assert "pip install auteur-face" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert "pip install 'auteur-face[full]'" in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -10,12 +10,12 @@ import torch
 from auteur import provenance
 from auteur.errors import UsageError, WeightsError
 from auteur.speech.features import SpeechFeatures
-from auteur.synthesis.conditioners.layers import diffusers_module
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.presets import PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, read_header
 from auteur.synthesis.full.device import full_size_device
+from auteur.synthesis.full.folders import require
 from auteur.synthesis.full.image_encoder import PortraitEncoder
 from auteur.synthesis.full.latents import LatentSpace
 from auteur.synthesis.full.loading import BaseFolders, load_base
@@ -113,7 +113,7 @@ def load_painter(
     """
     chosen = _device(device)
     if path.is_dir():
-        diffusers_module("diffusers")  # what is missing is the library, not something in the folder
+        require("diffusers")  # what is missing is the library, not something in the folder
         return _of_folder(path, speech, chosen if device else None, size_px or PRESETS["auhead"].height_px)
     denoiser = load_denoiser(path).to(chosen)
     # With this order of the weights, convolutions on a CPU take a fifth less; the stubs do not know it.

@@ -3,13 +3,11 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import ModuleType
 
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from auteur.errors import UsageError
 from auteur.synthesis.blocks import Attention
 
 NULL_DEVIATION = 0.02
@@ -30,20 +28,6 @@ class Place:
     """Whether it has self-attention."""
     closes: bool
     """Whether it is the last layer of its block."""
-
-
-def diffusers_module(name: str) -> ModuleType:
-    """Returns a module of diffusers, such as "diffusers.models.attention_processor".
-
-    Raises:
-        UsageError: diffusers is not installed.
-    """
-    from importlib import import_module
-
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise UsageError("diffusers is not installed; run: pip install auteur-face") from error
 
 
 def zero(layer: nn.Module) -> nn.Module:

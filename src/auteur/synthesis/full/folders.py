@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def load_folder(kind: str, folder: Path | str, *, dtype: torch.dtype | None = No
         place = place / kind
     if not (place / "config.json").is_file():
         raise WeightsError(f"{str(folder)!r} holds no {name}: there is no config.json in it or in {kind}/")
-    model_class = _model_class(library, name)
+    model_class = getattr(require(library), name)
     try:
         with _quiet(library):
             model, found = model_class.from_pretrained(
@@ -69,11 +70,14 @@ def _shape(shape: Any) -> str:
     return str(tuple(shape)) if isinstance(shape, torch.Size | tuple | list) else str(shape)
 
 
-def _model_class(library: str, name: str) -> Any:
-    from importlib import import_module
+def require(library: str) -> Any:
+    """Returns a library that only the papers' size needs.
 
+    Raises:
+        UsageError: It is not installed.
+    """
     try:
-        return getattr(import_module(library), name)
+        return import_module(library)
     except ImportError as error:
         raise UsageError(f"{library} is not installed; run: pip install 'auteur-face[full]'") from error
 
