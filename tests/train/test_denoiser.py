@@ -22,8 +22,9 @@ from auteur.synthesis.guidance import Guidance, guided
 from auteur.synthesis.losses import LossSettings
 from auteur.synthesis.noise import step_generator
 from auteur.synthesis.samplers import process_named, sample
-from auteur.train.denoiser import PhaseTraining, make_accelerator, train, training_loss
+from auteur.train.denoiser import train
 from auteur.train.denoiser_distill import DistillRecipe, distill
+from auteur.train.denoiser_phase import PhaseTraining, make_accelerator, training_loss
 from auteur.train.denoiser_recipe import DenoiserRecipe, Phase
 from auteur.train.denoiser_smoke import SIDE, SmokeClips, shrunk
 from auteur.train.denoiser_state import checkpoints
@@ -316,7 +317,7 @@ def test_a_recipe_says_what_is_missing(tmp_path):
 
 
 def test_losses_are_those_of_the_base_models():
-    from auteur.train.denoiser import LOSSES
+    from auteur.train.denoiser_phase import LOSSES
 
     assert LOSSES["ddim"] == LossSettings(snr_gamma=5.0, noise_offset=0.05)
     assert LOSSES["flow"].noise_offset == 0

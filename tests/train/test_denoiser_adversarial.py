@@ -15,15 +15,8 @@ from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.presets import PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
-from auteur.train.denoiser_adversarial import (
-    AdversarialRecipe,
-    PatchJudge,
-    distil,
-    jittered,
-    seams,
-    student_of,
-    unlike,
-)
+from auteur.train.denoiser_adversarial import AdversarialRecipe, distil, student_of
+from auteur.train.denoiser_judge import PatchJudge, jittered, seams, unlike
 from auteur.train.denoiser_smoke import SmokeClips, shrunk
 
 CONFIG = shrunk(PRESETS["compact"].config)

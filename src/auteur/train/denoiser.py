@@ -10,33 +10,28 @@ and ends with the same numbers: batches and noise depend on the seed and the ste
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import tyro
-from torch import Tensor, nn
 
 from auteur.data.denoiser_augment import augmented
 from auteur.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder
 from auteur.errors import UsageError
 from auteur.files import write_text
 from auteur.synthesis.denoiser.builder import build_denoiser
-from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
-from auteur.synthesis.denoiser.parts import parts, train_only
+from auteur.synthesis.denoiser.parts import parts
 from auteur.synthesis.denoiser.presets import preset
 from auteur.synthesis.denoiser.storage import load_parts, save_denoiser
 from auteur.synthesis.full.loading import BaseFolders, load_base
-from auteur.synthesis.losses import LossSettings, denoising_loss, draw_noise, draw_times, offset_noise
-from auteur.synthesis.noise import step_generator
-from auteur.train.denoiser_recipe import DenoiserRecipe, Phase, later, learning_rate_at
+from auteur.train.denoiser_phase import LossOf, PhaseTraining, make_accelerator
+from auteur.train.denoiser_recipe import DenoiserRecipe, Phase, later
 from auteur.train.denoiser_smoke import SmokeClips, shrunk
 from auteur.train.denoiser_state import (
-    Average,
     Progress,
     checkpoints,
     load_model,
@@ -47,126 +42,6 @@ from auteur.train.denoiser_state import (
 from auteur.train.denoiser_watch import Watch, averaged
 
 _Number = TypeVar("_Number", int, float)
-
-LossOf = Callable[[Callable[..., Tensor], DenoiserConfig, ClipBatch, torch.Generator], Tensor]
-
-LOSSES = {
-    # MEMO: logit-normal times, error of the data. Hallo and AniPortrait: min-SNR 5, noise offset 0.05.
-    "flow": LossSettings(),
-    "ddim": LossSettings(snr_gamma=5.0, noise_offset=0.05),
-}
-
-
-def training_loss(
-    network: Callable[..., Tensor],
-    config: DenoiserConfig,
-    batch: ClipBatch,
-    generator: torch.Generator,
-    settings: LossSettings | None = None,
-) -> Tensor:
-    """Returns the loss of one step, [].
-
-    Eq. 1 of AUHead, L = E‖ε - ε_θ(z_t, t, c)‖², with the base model's own prediction in place of ε and each
-    condition dropped at random.
-
-    Args:
-        network: The denoiser, perhaps wrapped for several devices.
-        config: The denoiser's.
-        batch: Clips with their conditions, on the network's device.
-        generator: Source of all chance, on the CPU.
-        settings: Weights; None: those of the base model.
-    """
-    settings = settings or LOSSES[config.process]
-    process = config.noising
-    rates = config.dropout_rates
-    conditions = batch.conditions.drop(rates, generator, together=config.drop_all)
-    time = draw_times(process, len(batch.clean), settings, generator)
-    noise = draw_noise(batch.clean, config.noise_common, generator)
-    noise = offset_noise(noise, settings.noise_offset, generator)
-    noisy = process.noised(batch.clean, noise, time)
-    told = process.model_time(time).to(batch.clean.device, torch.float32)
-    prediction = network(noisy, told, conditions)
-    loss = denoising_loss(
-        process, prediction, batch.clean, noise, time, settings=settings, region=batch.region
-    )
-    return loss / (config.anchor_deviation or 1.0) ** 2  # as if what is predicted had unit variance
-
-
-class PhaseTraining:
-    """One phase: its parts learn, the others are frozen.
-
-    Args:
-        denoiser: Trained in place.
-        recipe: How.
-        phase: What learns, from what.
-        batch_of: Gives clips.
-        accelerator: Of accelerate.
-        loss_of: Takes network, config, batch and source of chance; None: `training_loss`.
-    """
-
-    def __init__(
-        self,
-        denoiser: VideoDenoiser,
-        recipe: DenoiserRecipe,
-        phase: Phase,
-        *,
-        batch_of: BatchOf,
-        accelerator: Any,
-        loss_of: LossOf | None = None,
-    ) -> None:
-        self._phase = phase
-        self.parameters: dict[str, nn.Parameter] = train_only(denoiser, phase.learning)
-        self.denoiser, self._recipe, self._batch_of = denoiser.train(), recipe, batch_of
-        self._accelerator = accelerator
-        chosen = replace(
-            LOSSES[denoiser.config.process],
-            time_mean=recipe.time_mean,
-            time_deviation=recipe.time_deviation,
-        )
-        self._loss_of = loss_of or partial(training_loss, settings=chosen)
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(),
-            lr=recipe.learning_rate,
-            betas=(0.9, 0.999),
-            weight_decay=recipe.weight_decay,
-        )
-        self._network, self._prepared = accelerator.prepare(denoiser, self.optimizer)
-        self.average = Average(self.parameters, recipe.average_decay)
-
-    def step(self, phase: int, step: int, progress: float = 0.0) -> dict[str, Any]:
-        """Makes one step, `progress` of the phase being done, and returns what is logged.
-
-        Raises:
-            FloatingPointError: Loss or gradient became NaN or infinite; the model is as before the step.
-        """
-        recipe, accelerator = self._recipe, self._accelerator
-        rate = learning_rate_at(recipe, step, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self._prepared.zero_grad()
-        total = 0.0
-        for part in range(recipe.accumulate):
-            key = f"train:{phase}:{step}:{part}:{accelerator.process_index}"
-            generator = step_generator(recipe.seed, key)
-            drawn = self._batch_of(self._phase.rows, self._phase.frames, generator)
-            batch = replace(drawn, conditions=drawn.conditions.lacking(*self._phase.untaught))
-            batch = batch.to(accelerator.device)
-            with accelerator.autocast():
-                loss = self._loss_of(self._network, self.denoiser.config, batch, generator)
-            accelerator.backward(loss / recipe.accumulate)
-            total += float(loss.detach()) / recipe.accumulate
-        norm = float(accelerator.clip_grad_norm_(list(self.parameters.values()), recipe.clip_gradient))
-        if not (math.isfinite(total) and math.isfinite(norm)):
-            raise FloatingPointError(
-                f"loss is {total} and the gradient's norm {norm} at step {step} of phase {phase}; "
-                "lower learning_rate and start again: the run goes on from its last checkpoint"
-            )
-        self._prepared.step()
-        self.average.update(self.parameters, step)
-        return {
-            "phase": phase, "step": step + 1, "loss": round(total, 6), "gradient_norm": round(norm, 4),
-            "learning_rate": rate,
-        }  # fmt: skip
 
 
 def train(recipe: DenoiserRecipe) -> Path:
@@ -345,21 +220,6 @@ def _past(denoiser: VideoDenoiser) -> int:
 
 def _of_phase(values: Sequence[_Number], phase: int) -> _Number:
     return values[min(phase, len(values) - 1)]
-
-
-def make_accelerator(precision: str) -> Any:
-    """Returns accelerate's view of the devices that there are.
-
-    Raises:
-        UsageError: accelerate is not installed.
-    """
-    try:
-        from accelerate import Accelerator, DistributedDataParallelKwargs
-    except ImportError as error:
-        raise UsageError("accelerate is not installed; run: pip install 'auteur-face[full]'") from error
-    # A batch that lost a condition in all its rows leaves that plug without gradient.
-    distributed = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(mixed_precision=precision, kwargs_handlers=[distributed])
 
 
 def _forget_after(metrics: Path, done: Progress) -> None:

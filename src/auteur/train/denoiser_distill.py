@@ -26,7 +26,7 @@ from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 from auteur.synthesis.guidance import Guidance, check_supported, guided
 from auteur.synthesis.losses import draw_noise
 from auteur.synthesis.samplers.distill import distillation_loss, draw_student_times, halvings, lesson
-from auteur.train.denoiser import LossOf, PhaseTraining, make_accelerator
+from auteur.train.denoiser_phase import LossOf, PhaseTraining, make_accelerator
 from auteur.train.denoiser_recipe import DenoiserRecipe, Phase
 
 

@@ -1,0 +1,98 @@
+"""Judges of painted pictures: a discriminator, features of a trained network, and seams between patches.
+
+N pictures, C channels, H W size.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from auteur.evaluate.face_features import FaceFeatureNet, distance_of_maps
+from auteur.face.landmarker import CROP_SIZE_PX
+
+_JITTER = 8
+"""Pixels that pictures are moved by, at random, before they are judged: layers that skip pixels always skip
+others, and reward no grid."""
+_SEAM_PATCHES = 8
+"""On a side, over which a repeating error is averaged."""
+
+
+class PatchJudge(nn.Module):
+    """Tells real patches from painted ones: pictures and what they should show, [N, C, H, W] → logits."""
+
+    def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, width in zip((channels, *widths), widths, strict=False):
+            layers += [spectral_norm(nn.Conv2d(before, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1)))
+
+    def forward(self, pictures: Tensor, shown: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Returns one logit per patch, [N, 1, h, w], and the features of every level on the way."""
+        seen, features = torch.cat([pictures, shown], dim=1).float(), list[Tensor]()
+        with torch.autocast(seen.device.type, enabled=False):
+            for layer in self.layers:
+                seen = layer(seen)
+                if isinstance(layer, nn.LeakyReLU):
+                    features.append(seen)
+        return seen, features
+
+
+def jittered(pictures: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+    """Returns the same cut of all pictures [N, C, H, W], `_JITTER` pixels smaller where they are large."""
+    height, width = pictures[0].shape[-2:]
+    less = min(_JITTER, height // 4, width // 4)
+    top, left = torch.randint(less + 1, (2,), generator=generator).tolist()
+    return [one[..., top : top + height - less, left : left + width - less] for one in pictures]
+
+
+def seams(laid: Tensor, real: Tensor, mask: Tensor, patch: int) -> Tensor:
+    """Returns how much of the error of pictures [N, C, H, W] repeats from patch to patch, [].
+
+    The error is averaged over neighbouring patches, place by place; what then differs between the places of a
+    patch is a lattice, for nothing in a face repeats so. Places of little mask [N, 1, H, W] count little.
+    """
+    block = _SEAM_PATCHES * patch
+    height, width = (side // block * block for side in laid.shape[-2:])
+    if not height or not width:
+        return laid.new_zeros(())
+
+    def averaged(values: Tensor) -> Tensor:
+        cut = values[..., :height, :width].unflatten(-1, (-1, _SEAM_PATCHES, patch))
+        return cut.unflatten(-4, (-1, _SEAM_PATCHES, patch)).mean((-5, -2))  # [N, C, rows, p, columns, p]
+
+    pattern = averaged((laid - real).float())
+    pattern = pattern - pattern.mean((-3, -1), keepdim=True)
+    return pattern.square().mean() / averaged(mask.float()).mean().clamp(min=1e-3)
+
+
+def unlike(net: FaceFeatureNet, laid: Tensor, real: Tensor) -> Tensor:
+    """Returns the mean auteur perceptual distance of pictures [N, 3, H, W] with values in [-1, 1].
+
+    As losses on features of a trained network do (Johnson et al. 2016, arXiv 1603.08155), it forgives small
+    shifts and minds lost edges.
+    """
+    with torch.autocast(laid.device.type, enabled=False):
+        sides = (CROP_SIZE_PX, CROP_SIZE_PX)
+        of_laid, of_real = (
+            [
+                functional.normalize(seen, dim=1)
+                for seen in net.activations(
+                    functional.interpolate((p.float() + 1) / 2, sides, mode="bilinear")
+                )
+            ]
+            for p in (laid, real)
+        )
+        return distance_of_maps(of_laid, of_real).mean()
+
+
+def apart(some: list[Tensor], others: list[Tensor]) -> Tensor:
+    """Returns how far features of pictures are apart, as a share of them (pix2pixHD, arXiv 1711.11585)."""
+    shares = [
+        (one - other).abs().mean() / (other.abs().mean() + 1e-6)
+        for one, other in zip(some, others, strict=True)
+    ]
+    return torch.stack(shares).mean()
