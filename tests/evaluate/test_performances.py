@@ -56,12 +56,18 @@ def test_cross_identity_is_scored_against_the_portrait_and_not_pixel_by_pixel(re
     assert done.summary[TRUE_UNITS]["identity"].mean > done.summary[REAL]["identity"].mean
 
 
-def test_the_emotion_sweep_is_a_table_of_seven(puppet, tmp_path):
+def test_the_emotion_sweep_is_a_table_of_seven_and_leaves_out_what_shows_no_face(puppet, tmp_path):
     write_image(tmp_path / "me.png", puppet.portrait, mark=Mark())
-    done = run_protocol(
-        protocols.load("emotion-sweep"), [tmp_path / "me.png"], tmp_path, scorer=lambda: pytest.fail("unused")
-    )
+    write_image(tmp_path / "wall.png", np.full((64, 64, 3), 128, np.uint8), mark=Mark())
+    (tmp_path / "text.png").write_bytes(b"no picture")
+    portraits = [tmp_path / f"{name}.png" for name in ("text", "me", "wall")]
+    protocol = protocols.load("emotion-sweep")
+    done = run_protocol(protocol, portraits, tmp_path, scorer=lambda: pytest.fail("unused"))
+    assert [line.split(":")[0] for line in done.failures] == ["text.png", "wall.png"]
+    with pytest.raises(InputError, match=r"no portrait could be measured; wall\.png: no face"):
+        run_protocol(protocol, portraits[2:], tmp_path, scorer=lambda: pytest.fail("unused"))
     (table,) = done.tables
+    assert table.about.startswith("1 portraits")
     assert [row[0] for row in table.rows] == list(SWEPT_EMOTIONS)
     assert {row[0]: row[1] for row in table.rows}["surprised"] > 0.5
     write_report(done, tmp_path)

@@ -22,7 +22,6 @@ from auteur.evaluate.sweeps import (
     FRAMES_PER_LEVEL,
     SWEPT_EMOTIONS,
     EmotionResponse,
-    Response,
     emotion_responses,
     emotion_staircase,
     shown_intensities,
@@ -40,6 +39,7 @@ from auteur.signals import AUTrack, Waveform
 from auteur.weights import version
 
 Picture = NDArray[np.uint8]
+Floats = NDArray[np.floating]
 Step = Callable[[], None] | None
 
 STILL = Settings(head=0.0, blinks=False, gaze=False)
@@ -118,10 +118,14 @@ def run_protocol(
 
         make_tables = long_audio if protocol.kind == "long_audio" else noise_and_silence
         tables = tuple(make_tables(run, portraits, speech))
+        missing: tuple[str, ...] = ()
     else:
-        sweep = au_sweep if protocol.kind == "au_sweep" else emotion_sweep
-        tables = (sweep(run, portraits),)
-    return Evaluation(protocol, "auteur prototypes (chang2025)", (), tables=tables, settings=told)
+        is_of_units = protocol.kind == "au_sweep"
+        shown, missing = swept(run, portraits, unit_staircase() if is_of_units else emotion_staircase())
+        tables = (au_table(shown) if is_of_units else emotion_table(shown),)
+    return Evaluation(
+        protocol, "auteur prototypes (chang2025)", (), tables=tables, settings=told, failures=missing
+    )
 
 
 def gathered(inputs: Sequence[Path], suffixes: tuple[str, ...], what: str) -> list[Path]:
@@ -272,26 +276,31 @@ def still_frames(run: Run, portrait: Path, asked: Performance, frames: int) -> I
             yield frame
 
 
-def au_responses(run: Run, portraits: Sequence[Path]) -> dict[str, dict[int, Response]]:
-    """Returns every portrait's response to `unit_staircase`, unit by unit."""
-    track = unit_staircase()
-    return {
-        path.stem: unit_responses(
-            shown_intensities(
-                still_frames(run, path, Performance(track=track), track.frames),
-                run.backend, name=path.name,
-            )
-        )
-        for path in portraits
-    }  # fmt: skip
+def swept(run: Run, portraits: Sequence[Path], track: AUTrack) -> tuple[list[Floats], tuple[str, ...]]:
+    """Returns what every portrait shows of a staircase [steps, 17], and what was wrong with the others.
+
+    Raises:
+        InputError: No portrait can be measured.
+    """
+    shown: list[Floats] = []
+    failures: list[str] = []
+    for path in portraits:
+        frames = still_frames(run, path, Performance(track=track), track.frames)
+        try:
+            shown.append(shown_intensities(frames, run.backend, name=path.name))
+        except (FaceError, MediaError) as error:
+            failures.append(f"{path.name}: {error}")
+    if not shown:
+        raise InputError(f"no portrait could be measured; {failures[0]}")
+    return shown, tuple(failures)
 
 
-def au_sweep(run: Run, portraits: Sequence[Path]) -> Table:
-    """Returns the sweep's table: means over the portraits."""
-    by_portrait = au_responses(run, portraits)
+def au_table(shown: Sequence[Floats]) -> Table:
+    """Returns the table of `unit_staircase`: means over the portraits."""
+    by_portrait = [unit_responses(one) for one in shown]
     rows: list[tuple[object, ...]] = []
     for unit in UNITS:
-        found = [responses[unit] for responses in by_portrait.values()]
+        found = [responses[unit] for responses in by_portrait]
         worst = max(found, key=lambda r: abs(r.worst_change))
         rows.append(
             (
@@ -307,24 +316,15 @@ def au_sweep(run: Run, portraits: Sequence[Path]) -> Table:
         title="Action Unit sweep",
         columns=("unit", "rank correlation", "monotonic", "own change", "cross-talk", "worst elsewhere"),
         rows=tuple(rows),
-        about=f"{len(portraits)} portraits, {_STAIRCASE}. Own change: intensity at 1 less that at 0. "
+        about=f"{len(shown)} portraits, {_STAIRCASE}. Own change: intensity at 1 less that at 0. "
         "Cross-talk: mean absolute change of the units of other regions. Measured with the tracker of this "
         "package from the same portrait with nothing asked.",
     )
 
 
-def emotion_sweep(run: Run, portraits: Sequence[Path]) -> Table:
-    """Returns the sweep's table: means over the portraits."""
-    track = emotion_staircase()
-    found: list[dict[str, EmotionResponse]] = [
-        emotion_responses(
-            shown_intensities(
-                still_frames(run, path, Performance(track=track), track.frames),
-                run.backend, name=path.name,
-            )
-        )
-        for path in portraits
-    ]  # fmt: skip
+def emotion_table(shown: Sequence[Floats]) -> Table:
+    """Returns the table of `emotion_staircase`: means over the portraits."""
+    found: list[dict[str, EmotionResponse]] = [emotion_responses(one) for one in shown]
     rows = [
         (
             emotion,
@@ -340,7 +340,7 @@ def emotion_sweep(run: Run, portraits: Sequence[Path]) -> Table:
         title="Emotion sweep",
         columns=("emotion", "rank correlation", "monotonic", "reached", "other units", "named"),
         rows=tuple(rows),
-        about=f"{len(portraits)} portraits, {_STAIRCASE}. Reached: mean change of the prototype's units as a "
+        about=f"{len(shown)} portraits, {_STAIRCASE}. Reached: mean change of the prototype's units as a "
         "share of what it asks. Other units: mean absolute change of the rest. Named: share of portraits "
         "that the prototype classifier calls by the asked name; it knows the same tables, so this says "
         "that the units arrive and not that people see the emotion.",
