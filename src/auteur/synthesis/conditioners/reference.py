@@ -33,7 +33,7 @@ class ReferenceConditioner(nn.Module):
     """The ReferenceNet, a gate per attention, and what an absent portrait looks like there."""
 
     def __init__(self, config: ReferenceConfig, network: Any, places: Sequence[Place], *, patch: int) -> None:
-        """Takes a UNet of diffusers, of which it keeps what its features need."""
+        """Takes a UNet, ours or diffusers', of which it keeps what its features need."""
         super().__init__()
         self.config = config
         self.patch = patch
@@ -95,7 +95,7 @@ class ReferenceConditioner(nn.Module):
 
 
 class ReferenceAttention:
-    """Attention processor of diffusers: self-attention over [own pixels ; the portrait's pixels].
+    """Attention processor, as diffusers calls them: self-attention over [own pixels ; the portrait's pixels].
 
     softmax(Q [K ; K_ref]ᵀ / √d) [V ; V_ref]; with a gate g, the mean of this and of attention without the
     portrait, weighted g and 1 - g. Cross-attention, and self-attention without a portrait, are as ever.

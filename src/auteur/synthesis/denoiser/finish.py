@@ -42,7 +42,7 @@ class Finish(nn.Module):
 
     def __init__(self, config: FinishConfig, *, channels: int, sees_warped: bool) -> None:
         super().__init__()
-        self.config, self._sees_warped = config, sees_warped
+        self._sees_warped = sees_warped
         before = channels + (channels + 1 if sees_warped else 0)
         layers: list[nn.Module] = []
         for width in [config.width] * config.layers:
@@ -51,12 +51,14 @@ class Finish(nn.Module):
         self.layers = nn.Sequential(*layers, zero(nn.Conv2d(before, channels, 3, padding=1)))
 
     def forward(self, answer: Tensor, conditions: Conditions) -> Tensor:
-        """Returns the corrected answer, [B, F, C, H, W]."""
+        """Returns the corrected answer, [B, F, C, H, W]; rows without a warped portrait see zeros for it."""
         seen = answer
         if self._sees_warped:
-            picture = answer.new_zeros(*answer.shape[:2], answer.shape[2] + 1, *answer.shape[3:])
-            if conditions.warped is not None:
-                picture = choose(conditions.presence("warped"), conditions.warped, picture.new_zeros(()))
-            seen = torch.cat([answer, picture.to(answer)], dim=2)
+            nothing, given = answer.new_zeros(()), conditions.warped
+            if given is None:
+                given = nothing.expand(*answer.shape[:2], answer.shape[2] + 1, *answer.shape[3:])
+            else:
+                given = choose(conditions.presence("warped"), given, nothing)
+            seen = torch.cat([answer, given.to(answer)], dim=2)
         correction = self.layers(rearrange(seen, "b f c h w -> (b f) c h w"))
         return answer + correction.unflatten(0, answer.shape[:2])

@@ -1,7 +1,7 @@
-"""The UNet of diffusers, layer by layer, so that conditioners can act inside.
+"""A UNet, ours or diffusers', layer by layer, so that conditioners can act inside.
 
 `UNet2DConditionModel.forward` has no place for what papers A, B and C add between its layers, so its loop is
-written out here over its own modules; without conditioners the result is the same bit for bit (tested).
+written out here over modules of its names; without conditioners the result is the same bit for bit (tested).
 """
 
 from collections.abc import Callable
