@@ -4,6 +4,8 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from fractions import Fraction
+from numbers import Rational
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -29,6 +31,10 @@ _VIDEO_CODECS = frozenset(
     )
 )
 _AUDIO_CODECS = frozenset(("aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac"))
+# Text that is not UTF-8 must not stop a file from being read: PyAV 18 has a keyword for that; from 19 on it
+# keeps such bytes as surrogates by itself and refuses the keyword.
+_IS_PYAV_18 = int(av.__version__.split(".")[0]) < 19
+_TEXT: dict[str, Any] = {"metadata_errors": "surrogateescape"} if _IS_PYAV_18 else {}
 
 
 @contextmanager
@@ -43,7 +49,7 @@ def open_container(source: Source, budget: Budget) -> Generator[InputContainer]:
     source.file.seek(0)
     with (
         decoder_errors(source.name),
-        av.open(source.file, "r", options=_OPTIONS, metadata_errors="replace") as container,
+        av.open(source.file, "r", options=_OPTIONS, **_TEXT) as container,
     ):
         budget.check_streams(source.name, len(container.streams))
         for stream in (*container.streams.video, *container.streams.audio):
@@ -98,7 +104,25 @@ def start_sec(container: InputContainer) -> Fraction:
 
 def stream_sec(stream: VideoStream | AudioStream, ticks: int | None) -> Fraction | None:
     """`ticks` of the stream's clock in seconds."""
-    return None if ticks is None or stream.time_base is None else ticks * stream.time_base
+    tick_sec = fraction_of(stream.time_base)
+    return None if ticks is None or tick_sec is None else ticks * tick_sec
+
+
+def comment_of(container: InputContainer) -> str | None:
+    """The comment of a file, with U+FFFD for what is not UTF-8, or None if it has none."""
+    for key, text in container.metadata.items():
+        if key.lower() == "comment":
+            return text.encode(errors="surrogateescape").decode(errors="replace")
+    return None
+
+
+def fraction_of(ratio: Rational | None) -> Fraction | None:
+    """An exact fraction of any ratio that PyAV gives, or None where the file states none.
+
+    PyAV 18 has a `Fraction` or None; 19 has a type of its own, whose products are rounded to 32 bits and for
+    which "not stated" is 0/1, 1/0 or 0/0.
+    """
+    return Fraction(int(ratio.numerator), int(ratio.denominator)) if ratio else None
 
 
 def _check_whole(stream: VideoStream | AudioStream, size_bytes: int, name: str) -> None:

@@ -7,7 +7,7 @@ import soundfile  # pyright: ignore[reportMissingTypeStubs]
 
 from auteur.errors import MediaError
 from auteur.media.budget import DEFAULT_BUDGET
-from auteur.media.container import open_container
+from auteur.media.container import comment_of, open_container
 from auteur.media.image import image_mark_text, open_image
 from auteur.media.source import open_source
 
@@ -24,9 +24,7 @@ def read_mark_text(path: Path | str) -> str | None:
                 return image_mark_text(image)
         if source.family == "container":
             with open_container(source, DEFAULT_BUDGET) as container:
-                return next(
-                    (text for key, text in container.metadata.items() if key.lower() == "comment"), None
-                )
+                return comment_of(container)
         try:
             with cast("Any", soundfile).SoundFile(source.file) as file:
                 return file.comment or None
