@@ -46,6 +46,31 @@ def write_text(path: Path | str, text: str, *, overwrite: bool = False) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
+@contextmanager
+def held(path: Path, busy: str) -> Iterator[None]:
+    """Holds the lock file `path` while the block runs; the system gives it back when the process is killed.
+
+    The empty file stays, as removing it would let two processes hold two files of one name.
+
+    Raises:
+        InputError: Another process, or another block of this one, holds it (`busy` is the message), or its
+            folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout  # not for those who only read
+
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(busy) from error
+    except OSError as error:
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def check_writable(path: Path, *, overwrite: bool = False) -> None:
     """Says early what `atomic_path` would say.
 

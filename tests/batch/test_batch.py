@@ -327,3 +327,30 @@ def test_bad_arguments(inputs, tmp_path, monkeypatch, capsys, arguments, code, m
     assert main(["generate", "--preset", "warp", *arguments]) == code
     assert message in capsys.readouterr().err
     assert not (inputs / "out").exists()
+
+
+def test_a_killed_run_gives_its_folder_back(tmp_path):
+    code = (
+        "import os, pathlib, sys\n"
+        "from auteur.pipelines.batch_results import Results\n"
+        "results = Results(pathlib.Path(sys.argv[1]))\n"
+        "results.__enter__()\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="another run is writing"), Results(tmp_path):
+            pass
+        other.kill()
+    with Results(tmp_path) as results:
+        results.add("begun", PurePosixPath("a.mp4"), "job")
+    assert {path.name for path in tmp_path.iterdir()} == {"results.jsonl", "results.lock"}
+
+
+def test_a_folder_in_which_nothing_was_begun_goes(tmp_path):
+    with Results(tmp_path / "made"):
+        assert (tmp_path / "made").is_dir()
+    assert not list(tmp_path.iterdir())

@@ -207,7 +207,6 @@ def test_controls_are_read_as_pairs():
 @pytest.fixture(scope="module")
 def denoiser(tmp_path_factory) -> Path:
     """A file of the compact denoiser, as small as it comes, with random weights."""
-    pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
     from auteur.synthesis.denoiser.builder import build_denoiser
     from auteur.synthesis.denoiser.config import TemporalConfig, UNetConfig
     from auteur.synthesis.denoiser.presets import PRESETS

@@ -15,15 +15,12 @@ from auteur.errors import FaceError, UsageError, WeightsError
 from auteur.face import crops
 from auteur.media import write_audio, write_image
 from auteur.pipelines import talking_head
-from auteur.pipelines.talking_head import Settings, TalkingHead
-from auteur.signals import AUTrack, Waveform
-from auteur.signals.topology import OUTER_LIPS
-
-pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
-
 from auteur.pipelines.painters import Painter, load_painter
 from auteur.pipelines.painting import Painting
 from auteur.pipelines.scene import Scene
+from auteur.pipelines.talking_head import Settings, TalkingHead
+from auteur.signals import AUTrack, Waveform
+from auteur.signals.topology import OUTER_LIPS
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import TemporalConfig, UNetConfig

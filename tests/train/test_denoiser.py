@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 from auteur.data.splits import is_held_out
 from auteur.errors import InputError, UsageError, WeightsError
 
-pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
 pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[full]'")
 
 from auteur.data.denoiser_clips import ClipBatch, ClipFolder, write_clip

@@ -6,9 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
-pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[full]'")
-
 from auteur.data.denoiser_clips import ClipBatch
 from auteur.errors import UsageError
 from auteur.evaluate.face_features import FaceFeatureNet

@@ -11,9 +11,9 @@ NEEDS = {
     "detector": ("cv2",),
     "landmarker": ("cv2",),
     "face-identity": ("cv2",),
-    "denoiser": ("diffusers", "accelerate"),
-    "au-adapter": ("diffusers", "accelerate"),
-    "denoiser-distill": ("diffusers", "accelerate"),
+    "denoiser": ("accelerate",),
+    "au-adapter": ("accelerate",),
+    "denoiser-distill": ("accelerate",),
     "audio-lm-lora": ("transformers", "peft"),
 }
 """What a recipe needs beyond the core."""

@@ -4,19 +4,17 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
 from auteur.errors import InputError
-
-try:
-    import fcntl
-except ImportError:  # no such lock on Windows: there two runs in one folder are the user's affair
-    fcntl = None
+from auteur.files import held
 
 RESULTS = "results.jsonl"
+_LOCK = "results.lock"
+_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)  # the one is of Windows, the other is not
 
 _PART = re.compile(r"\.[0-9a-f]{12}\.part(\.[a-z0-9]+)?")
 _CLOSED = -1
@@ -32,7 +30,7 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / RESULTS
-        self._file = _CLOSED
+        self._file, self._lock = _CLOSED, ExitStack()
         self._last: dict[str, tuple[str, str]] = {}
 
     def __enter__(self) -> Self:
@@ -43,8 +41,9 @@ class Results:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-            self._lock(self._file)
+            busy = f"another run is writing into {str(self.folder)!r}; wait for it, or name another folder"
+            self._lock.enter_context(held(self.folder / _LOCK, busy))
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
             self._read()
         except OSError as error:
             self._close()
@@ -62,6 +61,7 @@ class Results:
         if unused:  # such as for a jobs file with bad lines
             with suppress(OSError):
                 self.path.unlink()
+                (self.folder / _LOCK).unlink(missing_ok=True)
                 self.folder.rmdir()
 
     def is_made(self, output: PurePosixPath, job: str) -> bool:
@@ -108,20 +108,11 @@ class Results:
         if torn:
             os.ftruncate(self._file, len(content) - len(torn))
 
-    def _lock(self, file: int) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"another run is writing into {str(self.folder)!r}; wait for it, or name another folder"
-            ) from error
-
     def _close(self) -> None:
         if self._file != _CLOSED:
-            os.close(self._file)  # which also gives the lock back
+            os.close(self._file)
             self._file = _CLOSED
+        self._lock.close()
 
 
 def remove_parts(folders: Iterable[Path]) -> None:

@@ -93,7 +93,7 @@ RECIPES: dict[str, Recipe] = {
     "denoiser-adversarial": Recipe(
         "A one-step student of a trained denoiser that must convince a discriminator.",
         "denoiser_adversarial", "AdversarialRecipe", _CLIPS, "diffusion:adversarial", function="main",
-        writes_folder=True, extra="full",
+        writes_folder=True,
     ),
     "listener": Recipe(
         "The ear of the compact audio-language model: five voters that hear an emotion.",

@@ -14,7 +14,6 @@ from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, save_denoiser
 
-pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
 CONFIG = TINY["auhead"]
 
 

@@ -19,8 +19,6 @@ from auteur.synthesis.denoiser.precondition import amounts, frame
 from auteur.synthesis.samplers.ddim import Diffusion
 from auteur.synthesis.samplers.flow import Flow
 
-diffusers = pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
-
 BARE = replace(
     TINY["emodiffhead"], temporal=None, reference=None, identity=None, expression=None, audio=None, past=None
 )
@@ -36,6 +34,11 @@ PLUGS = {
     "past": TINY["landmark"].past,
 }
 AU_FORMS = {f"au as {form}": replace(TINY["auhead"].au, form=form) for form in ("sequence", "lines", "mesh")}
+
+
+@pytest.fixture(scope="module")
+def diffusers():
+    return pytest.importorskip("diffusers", reason="equality with diffusers' layers needs the extra full")
 
 
 def test_every_condition_has_a_plug():
@@ -58,7 +61,7 @@ def test_a_new_plug_leaves_the_output_bit_for_bit(name):
     assert torch.equal(plugged(sample, time, Conditions()), before)
 
 
-def unet_of_diffusers(config: DenoiserConfig):
+def unet_of_diffusers(diffusers, config: DenoiserConfig):
     """A UNet that must hold the same tensors as ours."""
     sizes = config.unet
     unet = diffusers.UNet2DConditionModel(
@@ -82,9 +85,9 @@ def unet_of_diffusers(config: DenoiserConfig):
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("attends", [(True, False), (False, True), (True, True)])
 @torch.no_grad()
-def test_without_plugs_it_is_the_unet_of_diffusers(attends, layers):
+def test_without_plugs_it_is_the_unet_of_diffusers(diffusers, attends, layers):
     config = replace(BARE, unet=replace(BARE.unet, attends=attends, layers=layers))
-    model, theirs = loud(config), unet_of_diffusers(config)
+    model, theirs = loud(config), unet_of_diffusers(diffusers, config)
     theirs.load_state_dict(model.unet.state_dict())
     sample = sample_of(config, rows=3, frames=1)
     wanted = theirs(sample.flatten(0, 1), times(3), model.context.expand(3, -1, -1)).sample
@@ -92,11 +95,11 @@ def test_without_plugs_it_is_the_unet_of_diffusers(attends, layers):
 
 
 @torch.no_grad()
-def test_its_layers_paint_as_those_of_diffusers_do():
+def test_its_layers_paint_as_those_of_diffusers_do(diffusers):
     """The compact network has no context, and plugs of its own between the layers."""
     config = TINY["compact"]
     model, other = loud(config), loud(config)
-    other.unet = unet_of_diffusers(config)
+    other.unet = unet_of_diffusers(diffusers, config)
     other.unet.load_state_dict(model.unet.state_dict())
     for module in other.unet.modules():
         if type(module).__name__ == "Attention":
@@ -105,7 +108,7 @@ def test_its_layers_paint_as_those_of_diffusers_do():
     assert torch.equal(model(sample, times(), conditions), other(sample, times(), conditions))
 
 
-def adapter_of_diffusers(config: DenoiserConfig):
+def adapter_of_diffusers(diffusers, config: DenoiserConfig):
     """A motion adapter that must hold the same tensors as ours."""
     return diffusers.MotionAdapter(
         block_out_channels=config.unet.widths,
@@ -118,7 +121,7 @@ def adapter_of_diffusers(config: DenoiserConfig):
 
 
 @torch.no_grad()
-def test_with_motion_modules_it_is_the_motion_model_of_diffusers():
+def test_with_motion_modules_it_is_the_motion_model_of_diffusers(diffusers):
     from auteur.synthesis.denoiser.temporal import TemporalLayers, make_adapter
     from auteur.synthesis.denoiser.unet import places_of
 
@@ -128,7 +131,7 @@ def test_with_motion_modules_it_is_the_motion_model_of_diffusers():
     for parameter in adapter.parameters():
         torch.nn.init.normal_(parameter, 0, 0.2)
     model.temporal = TemporalLayers(adapter, config.temporal, places_of(model.unet))
-    unet, modules = unet_of_diffusers(config), adapter_of_diffusers(config)
+    unet, modules = unet_of_diffusers(diffusers, config), adapter_of_diffusers(diffusers, config)
     unet.load_state_dict(model.unet.state_dict())
     modules.load_state_dict(adapter.state_dict())
     theirs = diffusers.UNetMotionModel.from_unet2d(unet, modules).eval()
