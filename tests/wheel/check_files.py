@@ -1,4 +1,4 @@
-"""Looks at what the command has made in this folder: right lengths, faces found, marks intact, types shipped."""
+"""Looks at what the command made in this folder: lengths, faces, marks; and at what was installed."""
 
 import csv
 import importlib.metadata

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from auteur import __version__
+import auteur
+from auteur.cli.clash import clash
 from auteur.errors import AuteurError
 
 VERBS: dict[str, str] = {
@@ -33,8 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    if problem := clash():
+        print(f"auteur: {problem}", file=sys.stderr)
     if given[:1] == ["--version"]:
-        print(f"auteur {__version__}")
+        print(f"auteur {getattr(auteur, '__version__', 'damaged')}")
         return 0
     try:
         return _run(given)
