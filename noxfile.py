@@ -1,8 +1,8 @@
 """Runs the tests on every Python and with every set of dependencies that pyproject.toml allows.
 
 `make test-matrix` starts it. Interpreters of pyenv and uv are found where these keep them, others on the
-path; one that is not there is skipped, and the table at the end says so. On Linux the ordinary builds of torch
-bring CUDA, several gigabytes for each environment; with PyTorch's index for CPUs they do not:
+path; one that is not there is skipped, and the table at the end says so. On Linux the usual builds of torch
+bring CUDA, several gigabytes each; with PyTorch's index for CPUs they do not:
 
     PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test-matrix
     .venv/bin/nox -s "tests-3.12(newest)" -- tests/media       # one cell, some of the tests

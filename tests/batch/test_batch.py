@@ -24,6 +24,8 @@ from auteur.pipelines.batch_results import RESULTS, Results
 from auteur.provenance import Mark, Verdict, verify
 from auteur.signals import Waveform
 
+pytestmark = pytest.mark.slow
+
 OUTPUT = PurePosixPath("a.mp4")
 COMMAND = [sys.executable, "-m", "auteur.cli", "generate", "--preset", "warp"]
 JOBS = [

@@ -23,6 +23,8 @@ from auteur.formats import read_au_track
 from auteur.media import write_audio, write_image
 from auteur.signals import AUTrack, LandmarkTrack, Waveform
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:

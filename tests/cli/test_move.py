@@ -15,6 +15,8 @@ from auteur.media import write_audio, write_image
 from auteur.motion.mouth import lip_gap
 from auteur.signals import AUTrack, LandmarkTrack, Waveform
 
+pytestmark = pytest.mark.slow
+
 STILL = ["--head", "0", "--no-blinks", "--no-gaze"]
 
 

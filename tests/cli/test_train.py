@@ -10,6 +10,8 @@ import pytest
 from auteur.cli import main
 from auteur.train.recipes import RECIPES
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_list_names_one_recipe_per_line(capsys):
     assert main(["train", "--list"]) == 0

@@ -9,6 +9,8 @@ from auteur.data.ict_faces import PARTS, FaceModel, Look, load_ict, sample_look
 from auteur.data.ict_renders import pose_vertices, render, render_faces
 from auteur.errors import InputError, UsageError
 
+pytestmark = pytest.mark.slow
+
 EYE_CENTRE_CM = np.array([3.2, 3.61, 8.07])
 
 

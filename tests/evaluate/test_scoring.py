@@ -26,6 +26,8 @@ from auteur.face.tracker import find_face
 from auteur.facs import mirror
 from auteur.media import read_image
 
+pytestmark = pytest.mark.slow
+
 RATE = Fraction(25)
 
 

@@ -31,6 +31,8 @@ from auteur.synthesis.full.loading import BaseFolders, load_base
 from auteur.synthesis.views import view_frames
 from auteur.synthesis.windows import WindowSettings
 
+pytestmark = pytest.mark.slow
+
 MARK = provenance.Mark()
 SIZE_PX = 64
 UNET = UNetConfig(

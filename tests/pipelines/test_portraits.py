@@ -29,6 +29,8 @@ from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.pipelines.tones import tone_of
 from auteur.signals import AUTrack, Waveform
 
+pytestmark = pytest.mark.slow
+
 MARK = provenance.Mark()
 STATES = {
     "rest": {},

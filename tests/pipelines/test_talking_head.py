@@ -24,6 +24,8 @@ from auteur.pipelines.routes import ROUTES, Expression, Route, following
 from auteur.pipelines.talking_head import Settings, TalkingHead, fitted
 from auteur.signals import AUTrack, Waveform
 
+pytestmark = pytest.mark.slow
+
 MARK = provenance.Mark()
 STILL = Settings(head=0.0, blinks=False, gaze=False)
 

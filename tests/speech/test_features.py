@@ -20,6 +20,8 @@ from auteur.speech.phones import ARTICULATIONS, PHONES
 
 from .voices import RATE_HZ, babble, silence, vowel, waveform
 
+pytestmark = pytest.mark.slow
+
 TINY = CompactSpeechConfig(width=16, embedding=8)
 NTSC = Fraction(30_000, 1_001)
 

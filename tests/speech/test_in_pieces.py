@@ -23,6 +23,8 @@ from auteur.speech.pretrained import TransformersSpeechFeatures
 
 from .voices import RATE_HZ, babble, silence
 
+pytestmark = pytest.mark.slow
+
 CONFIG = MelConfig()
 SOUNDS = {"short": babble(0.05), "odd": babble(3.217), "silent": silence(1.0), "longer": babble(33.1)}
 

@@ -30,6 +30,8 @@ from auteur.train.speech_encoder import SpeechEncoderRecipe, train
 
 from .voices import babble, vowel
 
+pytestmark = pytest.mark.slow
+
 needs_espeak = pytest.mark.skipif(
     ctypes.util.find_library("espeak-ng") is None, reason="eSpeak NG is not installed"
 )

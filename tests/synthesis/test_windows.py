@@ -13,6 +13,8 @@ from auteur.synthesis.guidance import Guidance
 from auteur.synthesis.samplers import Diffusion, Flow, sample
 from auteur.synthesis.windows import Video, WindowSettings, crossfade, denoise_joined, generate
 
+pytestmark = pytest.mark.slow
+
 FLOW = Flow()
 SHAPE = (CHANNELS, SIDE, SIDE)
 MINUTE = 1500

@@ -28,6 +28,8 @@ from auteur.train.denoiser_recipe import DenoiserRecipe, Phase
 from auteur.train.denoiser_smoke import SIDE, SmokeClips, shrunk
 from auteur.train.denoiser_state import checkpoints
 
+pytestmark = pytest.mark.slow
+
 TRAINING_PERSON = next(name for name in map(str, range(99)) if not is_held_out(name))
 HELD_OUT_PERSON = next(name for name in map(str, range(99)) if is_held_out(name))
 

@@ -16,6 +16,8 @@ from auteur.train.denoiser_adversarial import AdversarialRecipe, distil, student
 from auteur.train.denoiser_judge import PatchJudge, jittered, seams, unlike
 from auteur.train.denoiser_smoke import SmokeClips, shrunk
 
+pytestmark = pytest.mark.slow
+
 CONFIG = shrunk(PRESETS["compact"].config)
 
 

@@ -35,7 +35,10 @@ from auteur.weights import load_file, shipped
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from expression_lookalikes import write_deca, write_face_model, write_people, write_photographs, write_tracks
 
-pytestmark = pytest.mark.skipif("expression_space" not in shipped(), reason="no expression space ships yet")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("expression_space" not in shipped(), reason="no expression space ships yet"),
+]
 
 
 def test_the_compact_recipe_learns_and_writes(tmp_path: Path):

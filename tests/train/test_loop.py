@@ -20,6 +20,8 @@ from auteur.train.batches import Batches
 from auteur.train.loop import Schedule, train_for
 from auteur.train.state import DivergedError, checkpoints, save_checkpoint
 
+pytestmark = pytest.mark.slow
+
 SCHEDULE = Schedule(steps=200, learning_rate=0.05, evaluate_every_steps=50, average_decay=0.9)
 TIMED = Schedule(minutes=0.012, learning_rate=0.02, evaluate_every_minutes=0.004)
 STEPS = Schedule(steps=9, learning_rate=0.02, evaluate_every_steps=2, save_every_steps=3, log_every_steps=1)

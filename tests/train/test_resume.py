@@ -16,6 +16,8 @@ from auteur.train.run import Run
 from auteur.train.smoke import expression, performances, speech, tracks
 from auteur.train.state import checkpoints
 
+pytestmark = pytest.mark.slow
+
 STEPS, KILLED_AFTER = 6, 3
 TRIALS = {
     "motion": tracks.motion,

@@ -7,6 +7,8 @@ import torch
 
 from auteur.train import recipes
 
+pytestmark = pytest.mark.slow
+
 NEEDS = {
     "detector": ("cv2",),
     "landmarker": ("cv2",),

@@ -26,6 +26,8 @@ from auteur.weights.hub import (
     save_pretrained,
 )
 
+pytestmark = pytest.mark.slow
+
 SMALL = "habits"
 
 

@@ -19,6 +19,8 @@ from auteur.synthesis.denoiser.precondition import amounts, frame
 from auteur.synthesis.samplers.ddim import Diffusion
 from auteur.synthesis.samplers.flow import Flow
 
+pytestmark = pytest.mark.slow
+
 BARE = replace(
     TINY["emodiffhead"], temporal=None, reference=None, identity=None, expression=None, audio=None, past=None
 )

@@ -17,6 +17,8 @@ from auteur.synthesis.full.image_encoder import PortraitEncoder
 from auteur.synthesis.full.latents import LatentSpace
 from auteur.synthesis.full.loading import BaseFolders, load_base
 
+pytestmark = pytest.mark.slow
+
 diffusers = pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
 transformers = pytest.importorskip("transformers", reason="needs pip install 'auteur-face[full]'")
 
