@@ -1,4 +1,4 @@
-"""Whole files or none: the one place that writes a file to disk."""
+"""Whole files or none: the one place that writes a file to disk; and locks that keep other processes out."""
 
 import os
 import secrets
