@@ -11,12 +11,12 @@ PACKAGE = Path(auteur.__file__).parent
 
 
 def version_of(place: Path) -> tuple[int, str, str]:
-    """Runs `auteur --version` with the copy of the package in `place`."""
+    """Runs `auteur --version` with the copy of the package in `place`, and nothing else on the path."""
     code = (
         f"import sys; sys.path.insert(0, {str(place)!r})\n"
         "from auteur.cli import main; sys.exit(main(['--version']))"
     )
-    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, cwd=place)
+    done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, cwd=place)
     return done.returncode, done.stdout, done.stderr
 
 
