@@ -1,7 +1,7 @@
 # Every target does its own set-up; it needs Python 3.11 or newer, make and a package index, nothing else.
 #   make demo         a portrait speaks in three emotions: out/demo.mp4
 #   make test         formatting, lint, types, tests
-#   make test-fast    the tests that are not marked slow: under a minute
+#   make test-fast    the tests that are not marked slow: meant to stay under a minute
 #   make test-wheel   the wheel, installed alone with the newest versions, and what it does with MP3, M4A and MP4
 #   make test-matrix  Python 3.11 to 3.13, lowest and newest versions, without extras: up to hours
 #   make coverage     which lines the tests reach: out/coverage/index.html
