@@ -16,7 +16,9 @@ def version_of(place: Path) -> tuple[int, str, str]:
         f"import sys; sys.path.insert(0, {str(place)!r})\n"
         "from auteur.cli import main; sys.exit(main(['--version']))"
     )
-    done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, cwd=place)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, cwd=place
+    )
     return done.returncode, done.stdout, done.stderr
 
 
