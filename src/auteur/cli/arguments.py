@@ -1,8 +1,10 @@
 """Arguments that several verbs share, as text from the command line."""
 
 from fractions import Fraction
+from pathlib import Path
 
 from auteur.errors import UsageError
+from auteur.formats import TrackReading
 
 
 def parse_pairs(pairs: tuple[str, ...], option: str) -> dict[str, float]:
@@ -23,7 +25,7 @@ def parse_pairs(pairs: tuple[str, ...], option: str) -> dict[str, float]:
     return values
 
 
-def parse_rate(text: str) -> Fraction:
+def parse_rate(text: str, option: str = "--fps") -> Fraction:
     """Returns a frame rate such as "25", "29.97" or "30000/1001" exactly.
 
     Raises:
@@ -32,4 +34,21 @@ def parse_rate(text: str) -> Fraction:
     try:
         return Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"--fps is {text!r}; give a number such as 25 or 30000/1001") from error
+        raise UsageError(f"{option} is {text!r}; give a number such as 25 or 30000/1001") from error
+
+
+def track_reading(
+    rate: str | None, face: int | None, start_sec: float | None, track: Path | None
+) -> TrackReading:
+    """Returns what --track-rate, --track-face and --track-start say.
+
+    Raises:
+        UsageError: One is outside its range, or there is no track.
+    """
+    reading = TrackReading(
+        rate=None if rate is None else parse_rate(rate, "--track-rate"), face=face, start_sec=start_sec
+    )
+    if track is None and reading.said():
+        option = next(iter(reading.said())).replace("_sec", "").replace("_", "-")
+        raise UsageError(f"--{option} says how a track is read, and there is none; name it with --track")
+    return reading

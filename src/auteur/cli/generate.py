@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from auteur.cli.arguments import parse_pairs, parse_rate
+from auteur.cli.arguments import parse_pairs, parse_rate, track_reading
 from auteur.cli.console import note, one_thread, progress
 from auteur.cli.generate_batch import check_alone, generate_batch
 from auteur.errors import UsageError
@@ -43,6 +43,12 @@ class GenerateArguments:
     """Single controls, such as AU1=0.5 smile_left=0.3; 0 to 1."""
     track: Path | None = None
     """Action Unit curves: a CSV or JSON of any convention."""
+    track_rate: str | None = None
+    """Frames per second of a track that cannot say it, such as py-feat's or one without times."""
+    track_face: int | None = None
+    """Which face of a track of several."""
+    track_start: float | None = None
+    """Second of the speech at which the track's first row happens."""
     au_scale: tuple[str, ...] = ()
     """Factors on everything that is asked for, such as AU12=1.5; 0 to 4."""
     mute: tuple[str, ...] = ()
@@ -182,7 +188,15 @@ def requests(arguments: GenerateArguments) -> "tuple[Performance, Settings]":
     from auteur.pipelines.request import Performance
 
     curve = None if arguments.emotion_curve is None else parse_curve(arguments.emotion_curve)
-    asked = Performance(arguments.emotion, arguments.intensity, controls, arguments.track, scales, curve)
+    asked = Performance(
+        arguments.emotion,
+        arguments.intensity,
+        controls,
+        arguments.track,
+        scales,
+        curve,
+        track_reading(arguments.track_rate, arguments.track_face, arguments.track_start, arguments.track),
+    )
 
     from auteur.pipelines.talking_head import Settings
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from auteur.cli.arguments import parse_pairs, parse_rate
+from auteur.cli.arguments import parse_pairs, parse_rate, track_reading
 from auteur.cli.console import note, one_thread, progress
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
@@ -26,6 +26,12 @@ class MoveArguments:
     """The landmarks to write: .json (a track) or .csv (an OpenFace table with the dense mesh)."""
     track: Path | None = None
     """Action Unit curves: a CSV or JSON of any convention."""
+    track_rate: str | None = None
+    """Frames per second of a track that cannot say it, such as py-feat's or one without times."""
+    track_face: int | None = None
+    """Which face of a track of several."""
+    track_start: float | None = None
+    """Second of the speech at which the track's first row happens."""
     emotion: str | None = None
     """neutral, happy, sad, angry, fear, disgusted, surprised or contempt."""
     intensity: float = 1.0
@@ -64,7 +70,12 @@ def move(arguments: tyro.conf.OmitArgPrefixes[MoveArguments]) -> int:
     from auteur.pipelines.talking_head import Settings, TalkingHead
 
     check_landmarks(arguments.out, overwrite=arguments.overwrite)
-    asked = Performance(arguments.emotion, arguments.intensity, controls, arguments.track)
+    reading = track_reading(
+        arguments.track_rate, arguments.track_face, arguments.track_start, arguments.track
+    )
+    asked = Performance(
+        arguments.emotion, arguments.intensity, controls, arguments.track, track_reading=reading
+    )
     settings = Settings(
         seed=arguments.seed,
         fps=fps,

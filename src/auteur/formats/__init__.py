@@ -14,7 +14,7 @@ from auteur.formats.openface import (
     read_openface,
 )
 from auteur.formats.openface_tracks import OpenFaceTracks, openface_tracks
-from auteur.formats.sniff import read_au_track
+from auteur.formats.recorded import RecordedPerformance, TrackReading, read_au_track, read_recorded
 from auteur.formats.table import open_table
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "OpenFaceRow",
     "OpenFaceTracks",
     "OpenFaceWriter",
+    "RecordedPerformance",
+    "TrackReading",
     "fex_text",
     "live_link_text",
     "open_table",
@@ -37,4 +39,5 @@ __all__ = [
     "read_fex",
     "read_live_link",
     "read_openface",
+    "read_recorded",
 ]
