@@ -35,6 +35,7 @@ from auteur.facs import convert
 from auteur.files import atomic_path
 from auteur.media import VideoReader, read_speech
 from auteur.signals import without_holes
+from auteur.speech.features import CompactSpeechFeatures, frames_at
 
 Floats = NDArray[np.floating]
 

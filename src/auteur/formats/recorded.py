@@ -142,9 +142,8 @@ def _own(track: AUTrack, reading: TrackReading) -> RecordedPerformance:
 
 def _of_take(take: LiveLinkTake) -> RecordedPerformance:
     notes = (f"columns that nothing reads: {_few(take.unknown)}",) if take.unknown else ()
-    is_missing = np.isnan(take.angles).all(axis=0)
-    has_head = not is_missing[: ANGLE_COLUMNS.index("LeftEyeYaw")].all()
-    has_gaze = not is_missing[ANGLE_COLUMNS.index("LeftEyeYaw") :].all()
+    first_eye = ANGLE_COLUMNS.index("LeftEyeYaw")
+    has_head, has_gaze = (not np.isnan(part).all() for part in np.split(take.angles, [first_eye], axis=1))
     return RecordedPerformance(
         action_units=take.shapes,
         head=take.head() if has_head else None,

@@ -104,7 +104,7 @@ def read_table(lines: Iterator[str], source: str) -> tuple[tuple[str, ...], Iter
         first = next(lines, "")
     separator = max(_SEPARATORS, key=first.count)
     cells = _split(itertools.chain([first], lines), separator, source)
-    names = tuple(cell.strip() for cell in next(cells, []))
+    names = tuple(cell.strip() for cell in next(cells, [""]))
     if not any(names):
         raise FormatError(f"{source}: the table is empty; its first line must name the columns")
     if len(names) > MAX_COLUMNS:
