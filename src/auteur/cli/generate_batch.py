@@ -60,7 +60,9 @@ def generate_batch(arguments: GenerateArguments) -> int:
     try:
         with batch.planned() as plan:
             if plan.skipped:
-                note(f"{plan.skipped} of {counted(plan.skipped + plan.todo, 'video')} there already")
+                every = plan.skipped + plan.todo
+                be = "is" if every == 1 else "are"
+                note(f"{plan.skipped} of {counted(every, 'video')} {be} there already")
             with progress("generating", plan.todo, unit="video") as advance:
                 report = plan.run(engine, on_job=advance)
     except JobsError as error:
