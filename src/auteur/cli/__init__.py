@@ -12,6 +12,7 @@ from auteur import __version__
 from auteur.errors import AuteurError, UsageError
 
 VERBS: dict[str, str] = {
+    "convert": "auteur.cli.convert",
     "direct": "auteur.cli.direct",
     "evaluate": "auteur.cli.evaluate",
     "express": "auteur.cli.express",
@@ -20,6 +21,7 @@ VERBS: dict[str, str] = {
     "prepare": "auteur.cli.prepare",
     "track": "auteur.cli.track",
     "train": "auteur.cli.train",
+    "units": "auteur.cli.units",
     "verify": "auteur.cli.verify",
 }
 """Every verb and the module that holds a function of its name, which takes one class of options."""
@@ -140,6 +142,8 @@ auteur direct talk.wav -o talk.csv     the emotion in a voice as Action Units
 auteur express --emotion happy --seconds 4 -o happy.csv
                                        an emotion as Action Units over time
 auteur track me.mp4 -o me.csv          what a face does, frame by frame
+auteur convert me.csv me.livelink.csv  that table for Unreal, Blender, OpenFace …
+auteur units brow                      names of what can move, to use with --au
 auteur evaluate made/ real/ -o report  how good videos are
 auteur prepare MEAD --kind mead -o shards
                                        a data set as shards to train on

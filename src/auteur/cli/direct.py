@@ -9,13 +9,10 @@ import tyro
 
 from auteur.cli.arguments import Flag, Pairs, check_readable, choice, options, parse_pairs
 from auteur.cli.console import counted, note, one_thread, working
-from auteur.cli.performance_arguments import EMOTIONS
+from auteur.cli.performance_arguments import CONVENTIONS, EMOTIONS
 
 if TYPE_CHECKING:  # importing it takes torch
     from auteur.expression.director import Director
-
-CONVENTIONS = ("feafa24", "openface17", "openface18", "arkit52", "pyfeat20", "facs")
-"""Names of `auteur.facs.CONVENTIONS`, written out: importing them takes time."""
 
 _SHIPPED = {"compact": "audio_lm", "regressor": "regressor"}
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from auteur.cli.arguments import Pairs, choice, options, parse_pairs, parse_rate
+from auteur.cli.arguments import Pairs, Rate, choice, options, parse_pairs, parse_rate
 from auteur.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ EMOTIONS = ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised"
 
 ROUTES = ("auto", "landmark", "auhead", "emodiffhead")
 """Names of `auteur.pipelines.routes.ROUTES`, written out for the same reason."""
+
+CONVENTIONS = ("feafa24", "openface17", "openface18", "arkit52", "pyfeat20", "facs")
+"""Names of `auteur.facs.CONVENTIONS`, written out for the same reason."""
 
 EmotionName = Annotated[str | None, choice(*EMOTIONS)]
 
@@ -34,7 +37,7 @@ class PerformanceOptions:
     """Single controls, such as AU1=0.5 smile_left=0.3; 0 to 1."""
     track: Path | None = None
     """Action Unit curves: a CSV or JSON of any convention."""
-    track_rate: Annotated[str | None, tyro.conf.arg(metavar="RATE")] = None
+    track_rate: Rate | None = None
     """Frames per second of a track that does not state it, such as py-feat's or one without times."""
     track_face: int | None = None
     """Which face of a track of several."""

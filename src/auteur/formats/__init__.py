@@ -1,6 +1,8 @@
 """Readers and writers of other people's tables: text to objects and back. Numbers are never rescaled here."""
 
+from auteur.formats.arkit_json import ArkitWeights, arkit_json_text, is_arkit_json, read_arkit_json
 from auteur.formats.au_table import read_au_table
+from auteur.formats.exchange import FILE_KINDS, write_recorded
 from auteur.formats.fex import FexTable, fex_text, read_fex
 from auteur.formats.live_link import LiveLinkTake, live_link_text, read_live_link
 from auteur.formats.openface import (
@@ -19,8 +21,10 @@ from auteur.formats.table import open_table
 
 __all__ = [
     "DENSE_COLUMNS",
+    "FILE_KINDS",
     "OPENFACE_COLUMNS",
     "PRESENCE_COLUMNS",
+    "ArkitWeights",
     "FexTable",
     "LiveLinkTake",
     "OpenFaceRow",
@@ -28,16 +32,20 @@ __all__ = [
     "OpenFaceWriter",
     "RecordedPerformance",
     "TrackReading",
+    "arkit_json_text",
     "fex_text",
+    "is_arkit_json",
     "live_link_text",
     "open_table",
     "openface_tracks",
     "pose_from_openface",
     "pose_to_openface",
+    "read_arkit_json",
     "read_au_table",
     "read_au_track",
     "read_fex",
     "read_live_link",
     "read_openface",
     "read_recorded",
+    "write_recorded",
 ]

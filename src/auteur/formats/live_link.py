@@ -45,7 +45,8 @@ SHAPE_COLUMNS: tuple[str, ...] = (
 _TIMECODE = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d):(\d{1,3})(\.\d{1,9})?")
 _DAY_SEC = 86_400
 _LEAST_STEP = Fraction(1, 4)
-_NOMINAL_RATES = (24, 25, 30, 48, 50, 60, 120)
+NOMINAL_RATES = (24, 25, 30, 48, 50, 60, 120)
+"""Rates that the frame numbers of timecodes are read as: the smallest that holds them all."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -202,11 +203,11 @@ def _only_counts(codes: list[_Timecode]) -> bool:
 
 
 def _nominal_rate(largest_frame: int, source: str) -> int:
-    for rate in _NOMINAL_RATES:
+    for rate in NOMINAL_RATES:
         if largest_frame < rate:
             return rate
     raise FormatError(
-        f"{source}: frame number {largest_frame} in a timecode; at most {_NOMINAL_RATES[-1] - 1}"
+        f"{source}: frame number {largest_frame} in a timecode; at most {NOMINAL_RATES[-1] - 1}"
     )
 
 

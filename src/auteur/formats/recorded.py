@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from auteur.errors import FormatError, UsageError
+from auteur.formats.arkit_json import ArkitWeights, is_arkit_json, read_arkit_json
 from auteur.formats.au_table import check_channels, read_au_table
 from auteur.formats.fex import read_fex
 from auteur.formats.live_link import ANGLE_COLUMNS, LiveLinkTake, read_live_link
@@ -16,7 +17,7 @@ from auteur.formats.openface import PERFORMANCE_GROUPS, read_openface
 from auteur.formats.openface_tracks import OpenFaceTracks, openface_tracks
 from auteur.formats.table import open_table
 from auteur.signals import AU_TABLE_MARK, AUTrack, GazeTrack, PoseTrack
-from auteur.signals.storage import MAX_TRACK_BYTES, read_text
+from auteur.signals.storage import MAX_TRACK_BYTES, parse_document, read_text
 from auteur.signals.timebase import Seconds, exact_rate, exact_seconds
 
 _MOST_NAMED = 5
@@ -82,7 +83,8 @@ def read_au_track(path: Path | str, *, rate: Fraction | None = None, face_id: in
 def read_recorded(path: Path | str, reading: TrackReading | None = None) -> RecordedPerformance:
     """The performance in a file of any known kind; its content says which.
 
-    Kinds: our JSON and table, and the CSV of OpenFace, py-feat and Live Link Face.
+    Kinds: our JSON and table, weights of ARKit's blend shapes as JSON, and the CSV of OpenFace, py-feat and
+    Live Link Face.
 
     Raises:
         InputError: The file is missing or cannot be read.
@@ -109,12 +111,14 @@ def _read(path: Path | str, reading: TrackReading, source: str) -> RecordedPerfo
                 action_units=track, notes=_fex_notes(table.faces, table.extra, reading)
             )
     if names[0].startswith("{"):
-        text = read_text(path, max_bytes=MAX_TRACK_BYTES)
-        return _own(check_channels(AUTrack.from_text(text, source=source), source), reading)
+        document = parse_document(read_text(path, max_bytes=MAX_TRACK_BYTES), source)
+        if is_arkit_json(document):
+            return _of_weights(read_arkit_json(document, rate=reading.rate, source=source))
+        return _own(check_channels(AUTrack.from_document(document, source=source), source), reading)
     raise FormatError(
-        f"{source}: no known kind of track; give our JSON or CSV, or one of OpenFace (columns frame, "
-        "timestamp, "
-        "AU01_r …), py-feat (frame, AU01 …) or Live Link (Timecode, EyeBlinkLeft …)"
+        f"{source}: no known kind of track; give our JSON or CSV, ARKit weights as JSON, or one of OpenFace "
+        "(columns frame, timestamp, AU01_r …), py-feat (frame, AU01 …) or Live Link (Timecode, "
+        "EyeBlinkLeft …)"
     )
 
 
@@ -138,6 +142,11 @@ def _own(track: AUTrack, reading: TrackReading) -> RecordedPerformance:
     if reading.face is not None:
         notes.append("the track file holds one face; the number of a face is not used")
     return RecordedPerformance(action_units=track, notes=tuple(notes))
+
+
+def _of_weights(weights: ArkitWeights) -> RecordedPerformance:
+    notes = (f"blend shapes that ARKit has not: {_few(weights.unknown)}",) if weights.unknown else ()
+    return RecordedPerformance(action_units=weights.shapes, head=weights.head, gaze=weights.gaze, notes=notes)
 
 
 def _of_take(take: LiveLinkTake) -> RecordedPerformance:
