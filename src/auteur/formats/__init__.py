@@ -17,9 +17,11 @@ from auteur.formats.openface import (
 )
 from auteur.formats.openface_tracks import OpenFaceTracks, openface_tracks
 from auteur.formats.recorded import RecordedPerformance, TrackReading, read_au_track, read_recorded
+from auteur.formats.rhubarb import CUE_SUFFIXES, MouthCue, cues_text
 from auteur.formats.table import open_table
 
 __all__ = [
+    "CUE_SUFFIXES",
     "DENSE_COLUMNS",
     "FILE_KINDS",
     "OPENFACE_COLUMNS",
@@ -27,12 +29,14 @@ __all__ = [
     "ArkitWeights",
     "FexTable",
     "LiveLinkTake",
+    "MouthCue",
     "OpenFaceRow",
     "OpenFaceTracks",
     "OpenFaceWriter",
     "RecordedPerformance",
     "TrackReading",
     "arkit_json_text",
+    "cues_text",
     "fex_text",
     "is_arkit_json",
     "live_link_text",
