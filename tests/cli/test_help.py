@@ -43,13 +43,14 @@ def test_help_has_no_noise(help_of, verb):
     said = help_of(verb)
     for noise in ("{None}", "arguments options", "(default: )", "(default: None)", "(default: False)"):
         assert noise not in said
-    assert said.rindex("Examples:") > said.rindex("╯")
+    assert said.rindex("Examples:") > said.rindex("show this help message")
+    assert f"auteur {verb}" in said.partition("Examples:")[2]
 
 
 def test_options_of_generate_stand_in_groups_with_their_choices(help_of):
     said = help_of("generate")
     for title in ("performance", "motion", "rendering", "extra output", "batch"):
-        assert f"─ {title} options ─" in said
+        assert f" {title} options " in said
     for choices in (EMOTIONS, ROUTES, PRESETS, ("local", "ray"), ("cpu", "cuda")):
         assert "{" + ",".join(choices) + "}" in said
 
@@ -78,12 +79,18 @@ def test_an_option_that_is_nearly_right(capsys):
     assert "--emotion {neutral,happy" in said and "auteur direct" not in said
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_verbs_and_choices(capsys, shell):
     assert main(["--tyro-print-completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(verb in script for verb in VERBS)
     assert "emodiffhead" in script and "contempt" in script
+
+
+@pytest.mark.parametrize("words", [["--tyro-print-completion", "tcsh"], ["--tyro-print-completion"]])
+def test_completion_of_other_shells_is_a_usage_error(capsys, words):
+    assert main(words) == 2
+    assert "bash" in capsys.readouterr().err
 
 
 def test_a_missing_portrait_is_noticed_before_anything_is_loaded(tmp_path):

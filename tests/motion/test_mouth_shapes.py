@@ -1,5 +1,6 @@
 """Mouth shapes of synthetic lip motion, and the files that hold them."""
 
+import itertools
 import json
 import xml.etree.ElementTree as ElementTree
 from fractions import Fraction
@@ -78,8 +79,8 @@ def test_cues_cover_the_time_exactly(shapes, rate, rest):
     end = (len(shapes) - 1 + rest) / rate
     cues = cues_of_shapes(shapes, rate=rate, end_sec=end)
     assert cues[0].start_sec == 0 and cues[-1].end_sec == end
-    assert all(cue.end_sec == after.start_sec for cue, after in zip(cues, cues[1:], strict=False))
-    assert all(cue.shape != after.shape for cue, after in zip(cues, cues[1:], strict=False))
+    assert all(cue.end_sec == after.start_sec for cue, after in itertools.pairwise(cues))
+    assert all(cue.shape != after.shape for cue, after in itertools.pairwise(cues))
     for index, shape in enumerate(shapes):
         assert next(cue for cue in cues if cue.start_sec <= index / rate < cue.end_sec).shape == shape
 

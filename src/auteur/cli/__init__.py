@@ -30,6 +30,7 @@ INTERNAL_ERROR = 5
 INTERRUPTED = 130
 
 _COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
+_SHELLS = ("bash", "zsh", "fish")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +66,7 @@ def _run(arguments: list[str]) -> int:
         print(f"auteur {__version__}")
     elif first in ("-h", "--help"):
         print(_DESCRIPTION)
-    elif first.startswith(_COMPLETION):
+    elif first in _COMPLETION:
         return _write_completion(arguments)
     elif first in VERBS:
         return _run_verb(first, arguments[1:])
@@ -115,6 +116,8 @@ def _write_completion(arguments: list[str]) -> int:
     """Prints or writes the completion script of a shell, which knows every verb."""
     import tyro
 
+    if len(arguments) < 2 or arguments[1] not in _SHELLS:
+        raise UsageError(f"{arguments[0]} needs a shell: {' or '.join(_SHELLS)}")
     kinds: list[Any] = []
     for verb, module in VERBS.items():
         function = getattr(import_module(module), verb)
@@ -151,4 +154,4 @@ auteur train motion --smoke            train a model by its recipe; --list names
 auteur verify out.mp4                  what marks a file carries
 
 Any verb with --help says more. --debug shows the traceback of an error, --version the version.
-Shell completion: auteur --tyro-print-completion bash (or zsh, tcsh)."""
+Shell completion: auteur --tyro-print-completion bash (or zsh, fish)."""
