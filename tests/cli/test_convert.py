@@ -54,7 +54,7 @@ def test_it_writes_what_another_program_reads(folder, capsys):
     result = json.loads(capsys.readouterr().out)
     assert (result["kind"], result["frames"], result["fps"]) == ("livelink", 60, "50")
     assert read_recorded("take.livelink.csv").action_units.rate == 50
-    assert main(["convert", "take.livelink.csv", "face.csv", "--to", "openface"]) == 0
+    assert main(["convert", "take.livelink.csv", "-o", "face.csv", "--to", "openface"]) == 0
     said = capsys.readouterr()
     assert said.out == "face.csv: openface, 60 frames\n"
     assert "OpenFace has nothing for tongueOut" in said.err
@@ -66,6 +66,8 @@ def test_it_writes_what_another_program_reads(folder, capsys):
         (["absent.csv", "a.csv"], 3, "absent.csv"),
         (["take.json", "nowhere/a.csv"], 3, "nowhere"),
         ([".", "a.csv"], 3, "a table, .csv or .json"),
+        (["take.json"], 2, "name one file"),
+        (["take.json", "a.csv", "-o", "b.csv"], 2, "name one file"),
         (["take.json", "a.txt"], 2, "ends in '.txt'"),
         (["take.json", "a.csv", "--to", "livelnk"], 2, "livelink"),
         (["take.json", "a.csv", "--to", "arkit"], 2, ".json"),

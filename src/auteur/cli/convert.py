@@ -1,6 +1,7 @@
 """`auteur convert IN OUT`: a file of one program becomes that of another."""
 
 import json as json_text
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +25,10 @@ class ConvertArguments:
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IN")]
     """A table or track of OpenFace, py-feat, Live Link Face, ARKit or Auteur; its content says which."""
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
+    target: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="OUT")] = None
     """The file to write, .csv or .json."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """OUT, as other verbs take it."""
     to: Annotated[str | None, choice(*KINDS)] = None
     """Kind of OUT: openface, fex (py-feat) and livelink are .csv, arkit is .json, auteur either. Unless
     given, the name says it, such as take.livelink.csv; else auteur."""
@@ -56,8 +59,19 @@ def convert(arguments: ConvertArguments) -> int:
         auteur convert openface.csv performance.csv --convention facs
             an OpenFace table as curves to edit and feed to `auteur generate --track`
     """
-    check_readable_input(arguments.source)
-    kind = kind_of_output(arguments.out, arguments.to)
+    if (arguments.target is None) == (arguments.out is None):
+        raise UsageError("name one file to write: auteur convert IN OUT, or -o OUT")
+    out = arguments.target or arguments.out or Path()
+    kind_of_input = "folder" if arguments.source.is_dir() else "table"
+    if kind_of_input not in _CONVERTERS:
+        raise InputError(f"{str(arguments.source)!r} is a folder; name a table, .csv or .json")
+    return _CONVERTERS[kind_of_input](arguments, out)
+
+
+def convert_table(arguments: ConvertArguments, out: Path) -> int:
+    """Converts a table or track of facial motion and prints what was written and what is lost."""
+    check_readable(arguments.source)
+    kind = kind_of_output(out, arguments.to)
     rate = None if arguments.rate is None else parse_rate(arguments.rate, "--rate")
     track_rate = None if arguments.track_rate is None else parse_rate(arguments.track_rate, "--track-rate")
 
@@ -65,11 +79,11 @@ def convert(arguments: ConvertArguments) -> int:
     from auteur.formats import TrackReading, read_recorded, write_recorded
     from auteur.signals.timebase import exact_rate
 
-    check_writable(arguments.out, overwrite=arguments.overwrite)
+    check_writable(out, overwrite=arguments.overwrite)
     recorded = read_recorded(arguments.source, TrackReading(rate=track_rate, face=arguments.track_face))
     losses = write_recorded(
         recorded,
-        arguments.out,
+        out,
         kind,
         convention=arguments.convention,
         rate=None if rate is None else exact_rate(rate),
@@ -80,27 +94,14 @@ def convert(arguments: ConvertArguments) -> int:
         note(line)
     frames = recorded.action_units.frames if rate is None else recorded.action_units.resample(rate).frames
     result = {
-        "output": str(arguments.out),
+        "output": str(out),
         "kind": kind,
         "frames": frames,
         "fps": str(rate or recorded.action_units.rate),
         "notes": list(notes),
     }
-    print(
-        json_text.dumps(result) if arguments.json else f"{arguments.out}: {kind}, {counted(frames, 'frame')}"
-    )
+    print(json_text.dumps(result) if arguments.json else f"{out}: {kind}, {counted(frames, 'frame')}")
     return 0
-
-
-def check_readable_input(source: Path) -> None:
-    """Finds out whether the input is a table.
-
-    Raises:
-        InputError: It is a folder, is missing or is empty.
-    """
-    if source.is_dir():
-        raise InputError(f"{str(source)!r} is a folder; name a table, .csv or .json")
-    check_readable(source)
 
 
 def kind_of_output(out: Path, to: str | None) -> str:
@@ -118,3 +119,7 @@ def kind_of_output(out: Path, to: str | None) -> str:
     if suffix not in allowed:
         raise UsageError(f"{kind} is written as {' or '.join(allowed)}, and {str(out)!r} ends in {suffix!r}")
     return kind
+
+
+_CONVERTERS: dict[str, Callable[[ConvertArguments, Path], int]] = {"table": convert_table}
+"""What converts each kind of input."""
