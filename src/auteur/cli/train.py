@@ -2,23 +2,22 @@
 
 import json as json_text
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from auteur.cli.arguments import Flag, options
 from auteur.cli.console import note
 from auteur.errors import AuteurError, UsageError
 
-Flag = tyro.conf.FlagCreatePairsOff[bool]
 
-
-@dataclass(frozen=True)
+@options
 class TrainArguments:
-    """What `auteur train` can be told."""
+    """Everything that `auteur train` takes."""
 
-    recipe: tyro.conf.Positional[str] = ""
+    recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")] = ""
     """What to train; --list names them."""
     set: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
     """Settings, such as schedule.steps=100 batch_size=8; `auteur train RECIPE --help` explains them."""
@@ -32,13 +31,19 @@ class TrainArguments:
     """End with one JSON object on standard output."""
 
 
-def train(arguments: tyro.conf.OmitArgPrefixes[TrainArguments]) -> int:
+def train(arguments: TrainArguments) -> int:
     """Trains one of the models, by the recipe that made the shipped one.
 
-    Example: auteur train motion --set tracks=TRACKS schedule.steps=1300 --out runs/motion
-
-    A run that was broken off goes on when the same command is given again. For several GPUs or machines:
+    A run that was broken off continues when the same command is given again. For several GPUs or machines:
     accelerate launch -m auteur.cli train RECIPE …
+
+    Examples:
+        auteur train --list
+        auteur train motion --help
+            the settings of a recipe
+        auteur train motion --set tracks=TRACKS schedule.steps=1300 --out runs/motion
+        auteur train motion --smoke
+            a trial in seconds
     """
     from auteur.train import recipes
 

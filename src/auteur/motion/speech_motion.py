@@ -18,7 +18,7 @@ from auteur.motion.mouth import fused_gap, lip_gap, with_lip_gap
 from auteur.motion.own_expression import OwnExpression, closing
 from auteur.motion.portrait import apply_to, with_eyes_held
 from auteur.motion.storage import load_generator
-from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
+from auteur.signals import AUTrack, LandmarkTrack, PoseTrack, measured
 from auteur.speech.features import SpeechAnalysis
 from auteur.speech.phones import ARTICULATIONS
 from auteur.weights import load_shipped, path_of, shipped
@@ -202,7 +202,7 @@ class SpeechMotion:
         cues = SpeechCues(silence=np.zeros(frames), closure=np.zeros(frames)) if cues is None else cues
         if len(cues.silence) != frames:
             raise UsageError(f"the cues have {len(cues.silence)} frames; the motion has {frames}")
-        controls = None if asked is None else _on_grid(convert(asked, "facs"), frames)
+        controls = None if asked is None else _on_grid(asked, "facs", frames)
         lids, gaze, head = self._habits(habits or Habits(), frames, seed, cues, controls, performance)
         return Motion(
             coefficients=coefficients.numpy(),
@@ -339,29 +339,29 @@ def _frames_of(speech: Tensor | None, performance: AUTrack | None) -> int:
     return max(1, round(performance.duration_sec * MOTION_RATE))
 
 
-def _on_grid(track: AUTrack, frames: int) -> AUTrack:
-    """The track at 25 fps from time 0, `frames` long; its ends are held."""
-    return track.resample(MOTION_RATE, start_sec=0, frames=frames)
+def _on_grid(track: AUTrack, convention: str, frames: int) -> AUTrack:
+    """The track at 25 fps from time 0, `frames` long, its holes filled; its ends are held."""
+    return convert(measured(track), convention).resample(MOTION_RATE, start_sec=0, frames=frames)
 
 
 def _openface18(track: AUTrack | None, frames: int) -> Tensor | None:
     """The condition [1, T, 18]: intensities as parts of their full scale."""
     if track is None:
         return None
-    values = np.nan_to_num(_on_grid(convert(track, "openface18"), frames).values)
+    values = _on_grid(track, "openface18", frames).values
     return torch.from_numpy(values / np.array([5.0] * 17 + [1.0], dtype=np.float32))[None]
 
 
 def _asked_lids(track: AUTrack) -> Floats:
     """How far the asked units close each eye, [T, 2]: right, left."""
     sides = [np.maximum(*(track.channel(f"{unit}{side}") for unit in _LIDS)) for side in ("R", "L")]
-    return np.nan_to_num(np.stack(sides, axis=1)).astype(np.float64)
+    return np.stack(sides, axis=1).astype(np.float64)
 
 
 def _asked_gaze(track: AUTrack) -> Floats:
     """Where the asked units turn the eyes, [T, 2] rad; full intensity is half a radian."""
     mean = {n: (track.channel(f"AU{n}L") + track.channel(f"AU{n}R")) / 4 for n in (61, 62, 63, 64)}
-    return np.nan_to_num(np.stack([mean[61] - mean[62], mean[64] - mean[63]], axis=1)).astype(np.float64)
+    return np.stack([mean[61] - mean[62], mean[64] - mean[63]], axis=1).astype(np.float64)
 
 
 def _without_lids(track: AUTrack) -> Floats:

@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from auteur.errors import AuteurError, InputError, UsageError
 from auteur.expression.curve import EmotionCurve, parse_curve
+from auteur.formats import TrackReading
 from auteur.pipelines.request import Performance
 from auteur.pipelines.settings import Settings, painting_of
 
@@ -103,6 +104,11 @@ def _job(number: int, text: str, folder: Path, defaults: Mapping[str, Any], *, p
         action_units=values.pop("au", {}),
         track=paths.get("track"),
         scales=scales,
+        track_reading=TrackReading(
+            rate=values.pop("track_rate", None),
+            face=values.pop("track_face", None),
+            start_sec=values.pop("track_start", None),
+        ),
         **{name: values.pop(name) for name in _PERFORMANCE if name in values},
     )
     output = values.pop("output", None) or PurePosixPath(f"{number:06d}.mp4")
@@ -230,6 +236,9 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     **_PERFORMANCE,
     "au": _intensities,
     "track": _text,
+    "track_rate": _rate,
+    "track_face": _whole,
+    "track_start": _number,
     "au_scale": _intensities,
     "mute": _names,
     "face": _whole,

@@ -2,12 +2,17 @@
 
 from fractions import Fraction
 
+import numpy as np
+
 from auteur.expression.curve import EXTRAPOLATES
+from auteur.formats import RecordedPerformance
 from auteur.media import SpeechNotes
 from auteur.motion.speech_motion import MOTION_RATE, Motion
 from auteur.pipelines.request import Performance
+from auteur.signals import BRIDGED_SEC, AUTrack, unmeasured_frames
 
 _NOTHING_SAID = 0.99
+_MOST_NAMED = 5
 
 
 def notes_of(heard: SpeechNotes, asked: Performance, speech_sec: Fraction, motion: Motion) -> tuple[str, ...]:
@@ -17,12 +22,47 @@ def notes_of(heard: SpeechNotes, asked: Performance, speech_sec: Fraction, motio
         notes.append("no speech is heard in the recording: the lips stay closed")
     if asked.emotions is not None and asked.emotions.strongest > 1:
         notes.append(EXTRAPOLATES)
-    curves = asked.curves()
-    if curves is not None and curves.duration_sec < speech_sec:
+    recorded = asked.recorded
+    return (*notes, *(() if recorded is None else _track_notes(recorded, speech_sec)))
+
+
+def _track_notes(recorded: RecordedPerformance, speech_sec: Fraction) -> list[str]:
+    track = recorded.action_units
+    notes = list(recorded.notes)
+    end_sec = track.start_sec + track.duration_sec
+    if track.start_sec > 0:
         notes.append(
-            f"the track covers {float(curves.duration_sec):.2f} s of {float(speech_sec):.2f} s of "
-            "speech; its last value holds to the end"
+            f"the track starts at {float(track.start_sec):.2f} s of the speech; its first value holds before"
         )
-    if curves is not None and curves.rate != MOTION_RATE:
-        notes.append(f"the track has {float(curves.rate):g} frames/s; it was resampled by time")
-    return tuple(notes)
+    if end_sec < speech_sec:
+        covered = end_sec - max(track.start_sec, Fraction(0))
+        notes.append(
+            f"the track covers {float(covered):.2f} s of {float(speech_sec):.2f} s of speech; its last value "
+            "holds to the end"
+        )
+    if track.rate != MOTION_RATE:
+        notes.append(f"the track has {float(track.rate):g} frames/s; it was resampled by time")
+    return [*notes, *_hole_notes(track), *_unused_notes(recorded)]
+
+
+def _hole_notes(track: AUTrack) -> list[str]:
+    notes: list[str] = []
+    unknown = np.flatnonzero((~np.isnan(track.values)).sum(axis=0) == 0)
+    if unknown.size:
+        names = [track.channels[index] for index in unknown]
+        few = ", ".join(names[:_MOST_NAMED]) + (" and others" if len(names) > _MOST_NAMED else "")
+        notes.append(f"the track does not measure {few}")
+    holes = unmeasured_frames(track)
+    if holes:
+        notes.append(
+            f"{holes} of {track.frames} frames of the track are not measured: over up to "
+            f"{float(BRIDGED_SEC):g} s they are bridged, over longer the face eases to rest and back"
+        )
+    return notes
+
+
+def _unused_notes(recorded: RecordedPerformance) -> list[str]:
+    # Gaze against the head is in the Action Units of the tables that have it.
+    has_gaze = recorded.gaze is not None and recorded.gaze.convention == "camera"
+    held = [word for word, is_held in (("head pose", recorded.head), ("gaze", has_gaze)) if is_held]
+    return [f"the track's {' and '.join(held)} is not used: the seed moves head and eyes"] if held else []

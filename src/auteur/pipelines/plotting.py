@@ -99,7 +99,7 @@ def _performance_rows(
     for unit in ACTION_UNITS.values():
         seen = {name: done.channel(name) for name in unit.controls}
         wanted = {
-            name: np.nan_to_num(asked.channel(name))
+            name: asked.channel(name)
             for name in unit.controls
             if asked is not None and name in asked.channels
         }

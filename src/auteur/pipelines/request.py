@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from auteur.errors import UsageError
 from auteur.expression.curve import DIALLED, STRONGEST, EmotionCurve
 from auteur.facs import CONTROLS, au_track, convert, find_emotion, prototype, resolve
-from auteur.formats import read_au_track
-from auteur.signals import AUTrack
+from auteur.formats import RecordedPerformance, TrackReading, read_recorded
+from auteur.signals import AUTrack, measured
 
 LARGEST_SCALE = 4.0
 
@@ -38,6 +39,8 @@ class Performance:
     pass 1 stays at 1."""
     emotion_curve: EmotionCurve | None = None
     """Emotions and their strengths over time instead of one emotion throughout."""
+    track_reading: TrackReading = field(default_factory=TrackReading)
+    """Rate, face and start of the track, where its file cannot say them."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.intensity <= STRONGEST:
@@ -86,16 +89,41 @@ class Performance:
             values |= {name: value for name, value in asked.items() if value > 0}
         return values | self._single_units()
 
-    def curves(self) -> AUTrack | None:
-        """Returns the asked curves in the convention "facs", as long as they are.
+    @cached_property
+    def recorded(self) -> RecordedPerformance | None:
+        """What the track file holds, head pose and gaze too; read once.
 
         Raises:
             FormatError: The file is none that can be read.
         """
-        if self.track is None:
-            return None
-        track = self.track if isinstance(self.track, AUTrack) else read_au_track(self.track)
-        return convert(track, "facs")
+        if isinstance(self.track, AUTrack):
+            return RecordedPerformance(action_units=self.track).starting(self.track_reading.start_sec)
+        return None if self.track is None else read_recorded(self.track, self.track_reading)
+
+    def check_covers(self, speech_sec: Fraction) -> None:
+        """Reads the track, if there is one, and says early what is wrong with it.
+
+        Raises:
+            FormatError: The file is none that can be read.
+            UsageError: None of it lies within the speech.
+        """
+        if self.recorded is None:
+            return
+        track = self.recorded.action_units
+        end_sec = track.start_sec + track.duration_sec
+        if end_sec <= 0 or track.start_sec >= speech_sec:
+            raise UsageError(
+                f"the track covers {float(track.start_sec):g} s to {float(end_sec):g} s, none of the "
+                f"{float(speech_sec):.2f} s of speech; say when it starts with --track-start"
+            )
+
+    def curves(self) -> AUTrack | None:
+        """Returns the asked curves in the convention "facs", as long as they are, without holes.
+
+        Raises:
+            FormatError: The file is none that can be read.
+        """
+        return None if self.recorded is None else convert(measured(self.recorded.action_units), "facs")
 
     def on_grid(self, frames: int, rate: Fraction, *, expression: AUTrack | None = None) -> AUTrack | None:
         """Returns all that is asked for as one "facs" track from time 0; None for nothing.
@@ -115,8 +143,9 @@ class Performance:
             values = np.tile(np.array(list(constants.values()), dtype=np.float32), (frames, 1))
             track = AUTrack(values=values, rate=rate, channels=tuple(constants), convention="facs")
             return self._scaled(track)
-        grids = [convert(track, "facs").resample(rate, start_sec=0, frames=frames) for track in tracks]
-        values = np.max([np.nan_to_num(grid.values) for grid in grids], axis=0)
+        whole = [convert(measured(track), "facs") for track in tracks]
+        grids = [track.resample(rate, start_sec=0, frames=frames) for track in whole]
+        values = np.max([grid.values for grid in grids], axis=0)
         single = self._single_units()
         for name, value in constants.items():
             column = grids[0].channels.index(name)

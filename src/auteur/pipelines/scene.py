@@ -254,4 +254,4 @@ def _sequence(asked: AUTrack, count: int) -> Tensor:
         raise WeightsError(f"the model reads {count} Action Units; what they mean is known for {known}")
     name = SEQUENCE_CONVENTIONS[count]
     full = np.array([channel.full for channel in find_convention(name).entries], dtype=np.float32)
-    return torch.from_numpy(np.clip(np.nan_to_num(np.array(convert(asked, name).values)) / full, 0, 1))
+    return torch.from_numpy(np.clip(convert(asked, name).values / full, 0, 1))

@@ -142,6 +142,7 @@ def mark_of(
             "intensity": asked.intensity,
             "action_units": dict(asked.action_units),
             "scales": dict(asked.scales),
+            **asked.track_reading.said(),
             "route": settings.route,
             "fps": str(settings.fps),
             "head": settings.head,

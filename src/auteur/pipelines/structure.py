@@ -19,7 +19,7 @@ from auteur.face.crops import CropFrame
 from auteur.facs import convert
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.portrait import apply_to
-from auteur.signals import AUTrack
+from auteur.signals import AUTrack, measured
 from auteur.synthesis.drawing import draw_lines, draw_mesh
 
 Floats = NDArray[np.floating]
@@ -47,15 +47,15 @@ def action_units_to_landmarks(track: AUTrack, portrait: Floats, basis: AUBasis) 
     """Returns the portrait's landmarks under the track's Action Units, [T, 478, 3] px, head still.
 
     Args:
-        track: Any convention; what was not measured does not move.
+        track: Any convention; its holes are filled; units that it does not measure do not move.
         portrait: [478, 3] px.
         basis: Displacement per unit.
 
     Raises:
         UsageError: The convention is unknown or the values are outside its range.
     """
-    controls = convert(track, "facs")
-    values = np.nan_to_num(np.array(controls.values))
+    controls = convert(measured(track), "facs")
+    values = np.array(controls.values)
     columns = {side: [controls.channels.index(f"{unit}{side}") for unit in _LID_UNITS] for side in ("R", "L")}
     lids = np.stack([values[:, columns[side]].max(axis=1) for side in ("R", "L")], axis=1)
     for column in (*columns["R"], *columns["L"]):  # lids meet on the portrait's own geometry instead

@@ -329,6 +329,7 @@ class TalkingHead:
         picture = fitted(read_image(portrait))
         reading, seen = read_portrait(self._backend, picture, face=face, name=portrait.name)
         voice, heard = open_speech(speech)
+        asked.check_covers(voice.duration_sec)
         motion = self._perform(voice, asked, settings)
         heap.give_back()
         video = TalkingVideo(

@@ -1,4 +1,4 @@
-"""The four kinds of track that the stages hand to each other."""
+"""The kinds of track that the stages hand to each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ from auteur.signals.track import FloatArray, Track
 
 POSE_CHANNELS = ("pitch", "yaw", "roll", "x", "y", "z")
 """Channels of a `PoseTrack`: three angles in radians, then three translations."""
+
+GAZE_CHANNELS = ("yaw", "pitch")
+"""Channels of a `GazeTrack`: two angles in radians."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,6 +123,24 @@ class PoseTrack(Track):
             raise UsageError(f"pose channels are {self.channels}; they must be {POSE_CHANNELS}")
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GazeTrack(Track):
+    """Gaze over time, values [T, 2]: yaw, pitch in radians, the mean of both eyes.
+
+    Angles are the subject's, as in `PoseTrack`: +yaw looks to the subject's left, +pitch up. `convention`
+    says against what: "camera" (OpenFace; what the head does is in it) or "head".
+    """
+
+    kind: ClassVar[str] = "gaze"
+
+    channels: tuple[str, ...] = GAZE_CHANNELS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels != GAZE_CHANNELS:
+            raise UsageError(f"gaze channels are {self.channels}; they must be {GAZE_CHANNELS}")
+
+
 AU_TABLE_MARK = "# auteur-au 1"
 """How our own AU tables begin; the rest of that line gives convention, rate and start."""
 
@@ -139,7 +160,7 @@ def au_table_text(track: AUTrack) -> str:
 
 
 TRACK_KINDS: dict[str, type[Track]] = {
-    cls.kind: cls for cls in (AUTrack, LandmarkTrack, ExpressionTrack, PoseTrack)
+    cls.kind: cls for cls in (AUTrack, LandmarkTrack, ExpressionTrack, PoseTrack, GazeTrack)
 }
 """Class of each kind of track file."""
 
