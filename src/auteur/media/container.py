@@ -20,7 +20,9 @@ from auteur.media.source import Source
 _OPTIONS = {
     # FFmpeg reads from our open file, so no protocol is ever needed: the list names none that exists.
     "protocol_whitelist": "none",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mp3,aac,flv",
+    # None of these opens another file, however it is made.
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv,"
+    "mp3,aac,wav,w64,ogg,flac,aiff,caf,au,amr,ac3,eac3",
 }
 _VIDEO_CODECS = frozenset(
     (
@@ -28,7 +30,13 @@ _VIDEO_CODECS = frozenset(
         *("mjpeg", "prores", "h263", "flv1", "vp6f"),
     )
 )
-_AUDIO_CODECS = frozenset(("aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac"))
+_AUDIO_CODECS = frozenset(
+    (
+        *("aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac", "speex"),
+        *("wmav1", "wmav2", "wmapro", "wmavoice", "wmalossless", "amr_nb", "amr_wb", "gsm", "gsm_ms"),
+        *("adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt"),
+    )
+)
 
 
 @contextmanager
@@ -77,15 +85,17 @@ def video_stream(container: InputContainer, name: str) -> VideoStream | None:
 
 
 def audio_stream(container: InputContainer, name: str) -> AudioStream | None:
-    """The first stream of sound.
+    """The stream of sound that players take: the one marked as default, else the first.
 
     Raises:
         MediaError: Its codec is not one that is read.
     """
-    for stream in container.streams.audio:
+    streams = container.streams.audio
+    marked = (stream for stream in streams if stream.disposition & Disposition.default)
+    stream = next(marked, streams[0] if streams else None)
+    if stream is not None:
         _check_codec(stream, _AUDIO_CODECS, name)
-        return stream
-    return None
+    return stream
 
 
 def start_sec(container: InputContainer) -> Fraction:

@@ -19,7 +19,7 @@ from auteur.expression.curve import EmotionCurve, parse_curve
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.facs import find_emotion
-from auteur.media import VideoWriter, open_speech, read_image, write_image
+from auteur.media import SpeechFile, VideoWriter, open_speech, read_image, write_image
 from auteur.motion.guidance import guided
 from auteur.motion.own_expression import own_expression
 from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, Motion, SpeechCues, SpeechMotion
@@ -203,7 +203,7 @@ class TalkingVideo:
             size_px=self.size_px,
             rate=self._settings.fps,
             mark=self._mark,
-            audio=self._voice,
+            audio=self._voice.soundtrack() if isinstance(self._voice, SpeechFile) else self._voice,
             overwrite=overwrite,
         )
         with writer as video, closing(self.frames()) as frames:
@@ -338,7 +338,7 @@ class TalkingHead:
             motion=motion,
             mover=self._mover,
             settings=settings,
-            voice=voice.resample(voice.source_rate_hz),  # the video keeps the recording's own rate
+            voice=voice,
             mark=mark_of(portrait, speech, asked, settings, models=self.models, painting=painting),
             notes=(*seen, *notes_of(heard, asked, voice.duration_sec, motion)),
         )
