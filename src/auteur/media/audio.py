@@ -33,7 +33,7 @@ _SUBTYPES = {
     "OGG": frozenset(("VORBIS", "OPUS")),
 }
 """What libsndfile decodes to the last sample, by format; all else is FFmpeg's."""
-_STATE_LENGTH = frozenset(("aiff", "caf", "au", "w64"))
+_STATE_LENGTH = frozenset(("aiff", "caf", "au"))
 """Formats whose header states how much sound there is, and whose end FFmpeg does not miss."""
 _LAYOUTS = ("mono", "stereo")
 _BLOCK_SAMPLES = 65_536
@@ -219,8 +219,11 @@ def _stream_blocks(
 
 
 def _check_length(stream: AudioStream, found_sec: Fraction, name: str) -> None:
-    stated_sec = stream_sec(stream, stream.duration)
-    is_stated = stream.container.format.name in _STATE_LENGTH and stated_sec is not None
+    # CAF's length is cut to what is there, its number of packets is not: one per sample of PCM.
+    is_pcm = stream.codec_context.name.startswith("pcm_")
+    in_packets = Fraction(stream.frames, stream.rate) if is_pcm else Fraction(0)
+    stated_sec = max(in_packets, stream_sec(stream, stream.duration) or Fraction(0))
+    is_stated = stream.container.format.name in _STATE_LENGTH
     if is_stated and found_sec < stated_sec - _GAP_SEC:
         raise MediaError(
             f"{name} is cut short: {float(found_sec):.2f} of {float(stated_sec):.2f} s of sound are there; "

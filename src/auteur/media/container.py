@@ -22,7 +22,7 @@ _OPTIONS = {
     "protocol_whitelist": "none",
     # None of these opens another file, however it is made.
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv,"
-    "mp3,aac,wav,w64,ogg,flac,aiff,caf,au,amr,ac3,eac3",
+    "mp3,aac,wav,ogg,flac,aiff,caf,au,amr,ac3,eac3",
 }
 _VIDEO_CODECS = frozenset(
     (

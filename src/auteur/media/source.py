@@ -19,7 +19,7 @@ _SIGNATURES: tuple[tuple[Family, re.Pattern[bytes]], ...] = (
     ("image", re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP", re.DOTALL)),
     ("sound", re.compile(rb"(RIFF|RF64)....WAVE|fLaC|OggS", re.DOTALL)),
     ("container", re.compile(rb"FORM....AIF[FC]|caff\x00|\.snd|#!AMR|\x0b\x77", re.DOTALL)),
-    ("container", re.compile(rb"riff\x2e\x91\xcf\x11|\x30\x26\xb2\x75\x8e\x66\xcf\x11", re.DOTALL)),
+    ("container", re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", re.DOTALL)),
     ("container", re.compile(rb"RIFF....AVI |\x1aE\xdf\xa3|\x00\x00\x01\xba|ID3|\xff[\xe2-\xff]", re.DOTALL)),
     ("container", re.compile(rb"....(ftyp|moov|mdat|free|skip|wide)|FLV\x01", re.DOTALL)),
     ("container", re.compile(rb"\x47.{187}\x47.{187}\x47", re.DOTALL)),
