@@ -21,7 +21,7 @@ class MoveArguments:
     speech: tyro.conf.Positional[Path]
     """A recording, or a video with sound."""
     portrait: Path
-    """The picture whose face moves: PNG, JPEG or WEBP."""
+    """The picture whose face moves, or a video: its first frame with one."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The landmarks to write: .json (a track) or .csv (an OpenFace table with the dense mesh)."""
     track: Path | None = None
