@@ -48,19 +48,10 @@ def with_cell(text, row, column, value):
     return "\n".join(map(",".join, lines)) + "\n"
 
 
-NOT_A_NUMBER = [
-    "",
-    "nan",
-    "NaN",
-    "-nan",
-    "+nan",
-    "-nan(ind)",
-    "nan(snan)",
-    "-NAN(IND)",
-    "-1.#IND",
-    "1.#QNAN",
-    "-1.#IND00",
-] + ["NA", "N/A", "#N/A", "<NA>", "null", "NULL", "none", "None", "-", "?"]
+NOT_A_NUMBER = (
+    *("", "nan", "NaN", "-nan", "+nan", "-nan(ind)", "nan(snan)", "-NAN(IND)", "-1.#IND", "1.#QNAN"),
+    *("-1.#IND00", "NA", "N/A", "#N/A", "<NA>", "null", "NULL", "none", "None", "-", "?"),
+)
 
 
 @pytest.mark.parametrize("text", NOT_A_NUMBER)
@@ -198,7 +189,6 @@ def live_link(codes, names=(*SHAPE_COLUMNS, *ANGLE_COLUMNS), value="0.25"):
 
 @pytest.mark.parametrize("fps", [24, 25, 30, 50, 60])
 def test_sub_frames_that_only_count_say_nothing_about_time(tmp_path, fps):
-    codes = [f"10:00:{i // fps // 60 % 60:02}:{i % fps:02}.{i % 1000:03}" for i in range(2 * fps)]
     codes = [f"10:{i // fps // 60:02}:{i // fps % 60:02}:{i % fps:02}.{i % 1000:03}" for i in range(1200)]
     track = read_au_track(saved(tmp_path, live_link(codes)))
     assert (track.rate, track.frames) == (fps, 1200)
