@@ -7,8 +7,10 @@ import pytest
 
 from auteur.errors import UsageError
 from auteur.expression.curve import parse_curve
+from auteur.formats import RecordedPerformance, TrackReading
+from auteur.pipelines.notes import track_notes
 from auteur.pipelines.request import Performance
-from auteur.signals import AUTrack
+from auteur.signals import AUTrack, GazeTrack, PoseTrack
 
 RATE = Fraction(25)
 
@@ -121,3 +123,64 @@ def test_over_1_is_extrapolated_up_to_the_top():
     assert curved is not None
     np.testing.assert_allclose(curved.channel("AU12L"), 0.96, rtol=1e-6)
     assert Performance(emotion="happy", intensity=1.2).takeover(2).tolist() == [1, 1]
+
+
+def smile(spans, frames=75):
+    values = np.full((frames, 1), 4.0)
+    for start, stop in spans:
+        values[start:stop] = np.nan
+    return AUTrack(values=values, rate=RATE, channels=("AU12_r",), convention="openface17")
+
+
+def test_a_lost_frame_does_not_drop_the_smile():
+    asked = Performance(track=smile([(40, 41), (60, 62)])).on_grid(75, RATE)
+    assert asked is not None
+    np.testing.assert_allclose(asked.channel("AU12L"), 0.8, rtol=1e-6)
+
+
+def test_a_long_hole_eases_the_smile_out_and_in():
+    asked = Performance(track=smile([(20, 60)])).on_grid(75, RATE)
+    assert asked is not None
+    values = asked.channel("AU12L")
+    assert values[40] == 0 and np.abs(np.diff(values)).max() < 0.12
+
+
+def test_holes_at_another_rate_are_filled_before_resampling():
+    track = smile([(40, 41)]).replace(rate=Fraction(30))
+    asked = Performance(track=track).on_grid(60, RATE)
+    assert asked is not None
+    np.testing.assert_allclose(asked.channel("AU12L"), 0.8, rtol=1e-6)
+
+
+def test_what_a_track_does_not_measure_or_nothing_uses_is_said():
+    track = smile([(40, 41), (60, 62)])
+    blank = np.full((75, 1), np.nan)
+    track = track.replace(values=np.hstack([track.values, blank]), channels=("AU12_r", "AU04_r"))
+    recorded = RecordedPerformance(
+        action_units=track,
+        head=PoseTrack(values=np.zeros((75, 6)), rate=25, convention="openface_mm"),
+        gaze=GazeTrack(values=np.zeros((75, 2)), rate=25, convention="camera"),
+        notes=("the file says so",),
+    )
+    first, unknown, holes, unused = track_notes(recorded, Fraction(3))
+    assert first == "the file says so" and unknown == "the track does not measure AU04_r"
+    assert holes.startswith("3 of 75 frames of the track are not measured: over up to 0.5 s they are bridged")
+    assert unused == "the track's head pose and gaze are not used: the seed moves head and eyes"
+    assert track_notes(RecordedPerformance(action_units=smile([])), Fraction(3)) == []
+
+
+def test_a_track_starts_when_it_is_said_to():
+    ramp = AUTrack(values=np.linspace(0, 1, 26)[:, None], rate=RATE, channels=("AU12L",), convention="facs")
+    asked = Performance(track=ramp, track_reading=TrackReading(start_sec=1.0))
+    track = asked.on_grid(75, RATE)
+    assert track is not None
+    np.testing.assert_allclose(track.channel("AU12L")[[0, 25, 50, 74]], [0, 0, 1, 1], atol=1e-6)
+    notes = track_notes(asked.recorded, Fraction(3))
+    assert "starts at 1.00 s" in notes[0] and "covers 1.04 s of 3.00 s" in notes[1]
+
+
+@pytest.mark.parametrize("start_sec", [-3.0, 3.0, 100.0])
+def test_a_track_beside_the_speech_is_refused(start_sec):
+    asked = Performance(track=smile([]), track_reading=TrackReading(start_sec=start_sec))
+    with pytest.raises(UsageError, match=r"none of the 3\.00 s of speech; .* --track-start"):
+        asked.check_covers(Fraction(3))

@@ -20,8 +20,9 @@ from auteur.formats import read_au_track
 from auteur.media import SpeechFile, probe, read_image, read_speech, write_audio, write_image
 from auteur.motion.mouth import lip_gap
 from auteur.pipelines import talking_head
+from auteur.pipelines.portrait_picture import fitted
 from auteur.pipelines.routes import ROUTES, Expression, Route, following
-from auteur.pipelines.talking_head import Settings, TalkingHead, fitted
+from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.signals import AUTrack, Waveform
 
 pytestmark = pytest.mark.slow

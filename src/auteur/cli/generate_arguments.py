@@ -69,7 +69,7 @@ class GenerateArguments:
     """Everything that `auteur generate` takes."""
 
     portrait: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PORTRAIT")] = None
-    """A picture with a face: PNG, JPEG or WEBP."""
+    """A picture with a face, or a video: its first frame with one."""
     speech: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SPEECH")] = None
     """A recording, or a video with sound."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out.mp4")

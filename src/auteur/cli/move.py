@@ -24,7 +24,7 @@ class MoveArguments:
     speech: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SPEECH")]
     """A recording, or a video with sound."""
     portrait: Path | None = None
-    """The picture whose face moves: PNG, JPEG or WEBP; --cues alone needs none."""
+    """The picture whose face moves, or a video: its first frame with one; --cues alone needs none."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The landmarks to write: .json (a track) or .csv (an OpenFace table with the dense mesh)."""
     cues: Path | None = None

@@ -9,6 +9,7 @@ from auteur.media.audio_writer import write_audio
 from auteur.media.budget import DEFAULT_BUDGET, Budget
 from auteur.media.image import jpeg_bytes, read_image, resized, write_image
 from auteur.media.probe import MediaInfo, probe
+from auteur.media.soundtrack import Soundtrack
 from auteur.media.speech import (
     SPEECH_RATE_HZ,
     SpeechFile,
@@ -26,6 +27,7 @@ __all__ = [
     "SPEECH_RATE_HZ",
     "Budget",
     "MediaInfo",
+    "Soundtrack",
     "SpeechFile",
     "SpeechNotes",
     "VideoFrame",

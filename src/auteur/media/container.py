@@ -22,7 +22,9 @@ from auteur.media.source import Source
 _OPTIONS = {
     # FFmpeg reads from our open file, so no protocol is ever needed: the list names none that exists.
     "protocol_whitelist": "none",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mp3,aac,flv",
+    # None of these opens another file, however it is made.
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv,"
+    "mp3,aac,wav,ogg,flac,aiff,caf,au,amr,ac3,eac3",
 }
 _VIDEO_CODECS = frozenset(
     (
@@ -30,7 +32,13 @@ _VIDEO_CODECS = frozenset(
         *("mjpeg", "prores", "h263", "flv1", "vp6f"),
     )
 )
-_AUDIO_CODECS = frozenset(("aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac"))
+_AUDIO_CODECS = frozenset(
+    (
+        *("aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac", "speex"),
+        *("wmav1", "wmav2", "wmapro", "wmavoice", "wmalossless", "amr_nb", "amr_wb", "gsm", "gsm_ms"),
+        *("adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt"),
+    )
+)
 # Text that is not UTF-8 must not stop a file from being read: PyAV 18 has a keyword for that; from 19 on it
 # keeps such bytes as surrogates by itself and refuses the keyword.
 _IS_PYAV_18 = int(av.__version__.split(".")[0]) < 19
@@ -83,15 +91,17 @@ def video_stream(container: InputContainer, name: str) -> VideoStream | None:
 
 
 def audio_stream(container: InputContainer, name: str) -> AudioStream | None:
-    """The first stream of sound.
+    """The stream of sound that players take: the one marked as default, else the first.
 
     Raises:
         MediaError: Its codec is not one that is read.
     """
-    for stream in container.streams.audio:
+    streams = container.streams.audio
+    marked = (stream for stream in streams if stream.disposition & Disposition.default)
+    stream = next(marked, streams[0] if streams else None)
+    if stream is not None:
         _check_codec(stream, _AUDIO_CODECS, name)
-        return stream
-    return None
+    return stream
 
 
 def start_sec(container: InputContainer) -> Fraction:

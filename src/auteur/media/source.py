@@ -16,12 +16,22 @@ Family = Literal["image", "sound", "container"]
 """Which decoder reads a file: Pillow, libsndfile or FFmpeg."""
 
 _SIGNATURES: tuple[tuple[Family, re.Pattern[bytes]], ...] = (
-    ("image", re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP", re.DOTALL)),
+    ("image", re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a", re.DOTALL)),
+    ("image", re.compile(rb"II\*\x00|MM\x00\*|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
+    ("image", re.compile(rb"....ftyp(avi[fs]|hei[cmxs]|hev[cmxs]|mif1|msf1)", re.DOTALL)),
     ("sound", re.compile(rb"(RIFF|RF64)....WAVE|fLaC|OggS", re.DOTALL)),
+    ("container", re.compile(rb"FORM....AIF[FC]|caff\x00|\.snd|#!AMR|\x0b\x77", re.DOTALL)),
+    ("container", re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", re.DOTALL)),
     ("container", re.compile(rb"RIFF....AVI |\x1aE\xdf\xa3|\x00\x00\x01\xba|ID3|\xff[\xe2-\xff]", re.DOTALL)),
     ("container", re.compile(rb"....(ftyp|moov|mdat|free|skip|wide)|FLV\x01", re.DOTALL)),
+    ("container", re.compile(rb"\x47.{187}\x47.{187}\x47", re.DOTALL)),
 )
-_READABLE = "PNG JPEG WEBP, WAV FLAC OGG MP3 M4A AAC, MP4 MOV MKV WEBM AVI MPG FLV"
+_HEAD_BYTES = 2 * 188 + 1
+"""What tells a transport stream: three packets."""
+_READABLE = (
+    "PNG JPEG WEBP HEIC AVIF BMP TIFF GIF, WAV FLAC OGG MP3 M4A AAC AIFF CAF AU WMA AMR AC3, MP4 MOV "
+    "MKV WEBM AVI MPG TS WMV FLV"
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ def _open(path: Path, name: str) -> BinaryIO:
 
 
 def _family(file: BinaryIO, name: str) -> Family:
-    head = file.read(16)
+    head = file.read(_HEAD_BYTES)
     file.seek(0)
     for family, pattern in _SIGNATURES:
         if pattern.match(head):

@@ -6,6 +6,7 @@
 import math
 from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from auteur.errors import MediaError, UsageError
 from auteur.media.image import check_pixels
 from auteur.media.output import marked_file
+from auteur.media.soundtrack import Soundtrack
 from auteur.provenance.mark import Mark
 from auteur.signals import Sound
 
@@ -56,7 +58,7 @@ class VideoWriter:
         size_px: tuple[int, int],
         rate: Fraction | int,
         mark: Mark,
-        audio: Sound | None = None,
+        audio: Sound | Soundtrack | None = None,
         overwrite: bool = False,
         quality_crf: int = 18,
     ) -> None:
@@ -67,7 +69,8 @@ class VideoWriter:
             size_px: (width, height) of the frames, 16 to 8192 each.
             rate: Frames per second, above 0 up to 240; 29.97 is `Fraction(30000, 1001)`.
             mark: How the video was made.
-            audio: Its sound; read along with the frames, a second at a time.
+            audio: Its sound, mono, or a recording's own sound (`SpeechFile.soundtrack`), mono or stereo; read
+                along with the frames, a piece at a time.
             overwrite: Whether a file of that name may be replaced.
             quality_crf: H.264 constant rate factor, 0 (lossless) to 51 (worst).
 
@@ -85,11 +88,12 @@ class VideoWriter:
         if not 0 <= quality_crf <= 51:
             raise UsageError(f"quality_crf is {quality_crf}; it must be 0 (lossless) to 51 (worst)")
         self._mark, self._overwrite, self._crf = mark, overwrite, quality_crf
-        self._audio = audio if audio is None or audio.rate_hz in _AAC_RATES_HZ else audio.resample(48_000)
+        self._audio = None if audio is None else _at_aac_rate(audio)
+        self._layout = "stereo" if isinstance(audio, Soundtrack) and audio.channels == 2 else "mono"
         self._stack = ExitStack()
         self.frames = 0
         self._samples = 0
-        self._waiting = np.zeros(0, np.float32)
+        self._waiting = np.zeros((0, 1), np.float32)
 
     def __enter__(self) -> Self:
         """Opens the encoder.
@@ -102,7 +106,7 @@ class VideoWriter:
                 marked_file(self._path, mark=self._mark, overwrite=self._overwrite)
             )
             if self._audio is not None:
-                self._pieces = stack.enter_context(closing(self._audio.pieces(self._audio.rate_hz)))
+                self._pieces = stack.enter_context(closing(_pieces(self._audio)))
             stack.enter_context(self._encoding(temporary))
             self._stack = stack.pop_all()
         return self
@@ -196,8 +200,9 @@ class VideoWriter:
     def _add_sound(self) -> AudioStream | None:
         if self._audio is None:
             return None
-        stream = self._container.add_stream("aac", rate=self._audio.rate_hz, layout="mono")
-        stream.bit_rate = min(128_000, 4 * self._audio.rate_hz)
+        stream = self._container.add_stream("aac", rate=self._audio.rate_hz, layout=self._layout)
+        mono_rate = min(128_000, 4 * self._audio.rate_hz)
+        stream.bit_rate = mono_rate if self._layout == "mono" else mono_rate * 3 // 2
         return stream
 
     def _write_audio(self, until_sec: Fraction) -> None:
@@ -207,13 +212,14 @@ class VideoWriter:
         stop = min(self._audio.sample_count, math.ceil(until_sec * rate_hz))
         while self._samples < stop:
             if not self._waiting.size:
-                self._waiting = next(self._pieces)[1]
+                self._waiting = next(self._pieces)
+                continue
             part, self._waiting = np.split(self._waiting, [stop - self._samples])
-            frame = av.AudioFrame.from_ndarray(part[None], "fltp", "mono")
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(part.T), "fltp", self._layout)
             frame.sample_rate = rate_hz
             frame.pts, frame.time_base = self._samples, Fraction(1, rate_hz)
             self._container.mux(self._sound.encode(frame))
-            self._samples += part.size
+            self._samples += len(part)
 
     @contextmanager
     def _encoder_errors(self) -> Generator[None]:
@@ -221,6 +227,21 @@ class VideoWriter:
             yield
         except FFmpegError as error:
             raise MediaError(f"cannot write {str(self._path)!r}: {error.strerror}") from error
+
+
+def _at_aac_rate(audio: Sound | Soundtrack) -> Sound | Soundtrack:
+    if audio.rate_hz in _AAC_RATES_HZ:
+        return audio
+    return replace(audio, rate_hz=48_000) if isinstance(audio, Soundtrack) else audio.resample(48_000)
+
+
+def _pieces(audio: Sound | Soundtrack) -> Generator[NDArray[np.float32]]:
+    """The sound in order, [S, channels] at a time."""
+    if isinstance(audio, Soundtrack):
+        yield from audio.blocks()
+        return
+    for _, samples in audio.pieces(audio.rate_hz):
+        yield samples[:, None]
 
 
 def _exact_rate(rate: Fraction | int) -> Fraction:

@@ -21,6 +21,7 @@ from auteur.motion.storage import load_generator
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack, measured
 from auteur.speech.features import SpeechAnalysis
 from auteur.speech.phones import ARTICULATIONS
+from auteur.speech.voice import holds_speech
 from auteur.weights import load_shipped, path_of, shipped
 
 Floats = NDArray[np.floating]
@@ -53,7 +54,12 @@ class SpeechCues:
 
     @classmethod
     def of_analysis(cls, analysis: SpeechAnalysis) -> "SpeechCues":
-        """Returns the cues of the compact speech encoder; where nothing sounds, loudness overrules it."""
+        """Returns the cues of the compact speech encoder; where nothing sounds, loudness overrules it.
+
+        Music and noise (`auteur.speech.voice`) count as silence throughout.
+        """
+        if not holds_speech(analysis):
+            return cls(silence=np.ones(len(analysis.features)), closure=np.zeros(len(analysis.features)))
         silence, closed = (
             analysis.articulation[:, ARTICULATIONS.index(name)].numpy() for name in ("silence", "lips_closed")
         )

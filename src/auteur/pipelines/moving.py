@@ -39,7 +39,7 @@ def move(
 
     Args:
         speech: Sound file, or a video with sound.
-        portrait: PNG, JPEG or WEBP file.
+        portrait: A picture, or a video whose first usable frame is taken.
         track: Action Unit curves, or a file of them.
         au: Intensities by control, such as {"AU1": 0.5, "smile": 0.3}.
         emotion: Label, such as "happy".

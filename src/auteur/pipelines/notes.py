@@ -23,10 +23,11 @@ def notes_of(heard: SpeechNotes, asked: Performance, speech_sec: Fraction, motio
     if asked.emotions is not None and asked.emotions.strongest > 1:
         notes.append(EXTRAPOLATES)
     recorded = asked.recorded
-    return (*notes, *(() if recorded is None else _track_notes(recorded, speech_sec)))
+    return (*notes, *(() if recorded is None else track_notes(recorded, speech_sec)))
 
 
-def _track_notes(recorded: RecordedPerformance, speech_sec: Fraction) -> list[str]:
+def track_notes(recorded: RecordedPerformance, speech_sec: Fraction) -> list[str]:
+    """Returns sentences about a track: what was assumed, what is missing, and what is not used."""
     track = recorded.action_units
     notes = list(recorded.notes)
     end_sec = track.start_sec + track.duration_sec
@@ -65,4 +66,5 @@ def _unused_notes(recorded: RecordedPerformance) -> list[str]:
     # Gaze against the head is in the Action Units of the tables that have it.
     has_gaze = recorded.gaze is not None and recorded.gaze.convention == "camera"
     held = [word for word, is_held in (("head pose", recorded.head), ("gaze", has_gaze)) if is_held]
-    return [f"the track's {' and '.join(held)} is not used: the seed moves head and eyes"] if held else []
+    verb = "are" if len(held) > 1 else "is"
+    return [f"the track's {' and '.join(held)} {verb} not used: the seed moves head and eyes"] if held else []

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from auteur import provenance, weights
 from auteur.expression.curve import EmotionCurve, parse_curve
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.facs import find_emotion
-from auteur.media import VideoWriter, open_speech, read_image, write_image
+from auteur.media import SpeechFile, VideoWriter, open_speech, write_image
 from auteur.motion.guidance import guided
 from auteur.motion.own_expression import own_expression
 from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, Motion, SpeechCues, SpeechMotion
@@ -28,7 +27,7 @@ from auteur.pipelines.contact_sheet import contact_sheet, spread
 from auteur.pipelines.notes import notes_of
 from auteur.pipelines.performed import performed, with_eyes
 from auteur.pipelines.plotting import plot_performance
-from auteur.pipelines.portrait_notes import read_portrait
+from auteur.pipelines.portrait_picture import open_portrait
 from auteur.pipelines.prefetch import prefetched
 from auteur.pipelines.request import Performance
 from auteur.pipelines.routes import ShapedExpression, find_route, following
@@ -40,7 +39,6 @@ from auteur.synthesis.warp import PortraitWarper
 if TYPE_CHECKING:  # the portrait warp alone needs none of it
     from auteur.pipelines.painters import Painter
 
-LONGEST_SIDE_PX = 1920
 FRAMES_AT_ONCE = 16
 """Frames rendered together; memory does not grow with length, and no frame depends on it."""
 
@@ -203,7 +201,7 @@ class TalkingVideo:
             size_px=self.size_px,
             rate=self._settings.fps,
             mark=self._mark,
-            audio=self._voice,
+            audio=self._voice.soundtrack() if isinstance(self._voice, SpeechFile) else self._voice,
             overwrite=overwrite,
         )
         with writer as video, closing(self.frames()) as frames:
@@ -302,7 +300,7 @@ class TalkingHead:
         """Returns the video in which the portrait says the speech, ready to be rendered.
 
         Args:
-            portrait: PNG, JPEG or WEBP file.
+            portrait: A picture, or a video whose first usable frame is taken.
             speech: Sound file, or a video with sound.
             emotion: Label, such as "happy", or emotions over time: a curve, or a text with times such as
                 "0s neutral, 2s happy:0.8".
@@ -326,8 +324,7 @@ class TalkingHead:
     ) -> TalkingVideo:
         """As calling it, with the performance and the settings as objects."""
         painting = painting_of(settings, self._painter)
-        picture = fitted(read_image(portrait))
-        reading, seen = read_portrait(self._backend, picture, face=face, name=portrait.name)
+        picture, reading, seen = open_portrait(self._backend, portrait, face=face)
         voice, heard = open_speech(speech)
         asked.check_covers(voice.duration_sec)
         motion = self._perform(voice, asked, settings)
@@ -338,7 +335,7 @@ class TalkingHead:
             motion=motion,
             mover=self._mover,
             settings=settings,
-            voice=voice.resample(voice.source_rate_hz),  # the video keeps the recording's own rate
+            voice=voice,
             mark=mark_of(portrait, speech, asked, settings, models=self.models, painting=painting),
             notes=(*seen, *notes_of(heard, asked, voice.duration_sec, motion)),
         )
@@ -387,14 +384,3 @@ def told_apart(emotion: str | EmotionCurve | None) -> tuple[str | None, EmotionC
     if isinstance(emotion, str) and any(map(str.isdigit, emotion)):
         return None, parse_curve(emotion)
     return (None, emotion) if isinstance(emotion, EmotionCurve) else (emotion, None)
-
-
-def fitted(picture: Frames) -> Frames:
-    """Returns a picture [H, W, 3] whose longer side is at most 1920 px."""
-    scale = LONGEST_SIDE_PX / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    size = (round(picture.shape[0] * scale), round(picture.shape[1] * scale))
-    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
-    smaller = functional.interpolate(pixels, size, mode="area")[0]
-    return smaller.round().byte().permute(1, 2, 0).contiguous().numpy()
