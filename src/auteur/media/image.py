@@ -36,6 +36,7 @@ _DAMAGE = (
     KeyError,
     IndexError,
     OverflowError,
+    RuntimeError,
 )
 _BACKGROUND = (255, 255, 255)
 
