@@ -5,6 +5,7 @@
 #   make test-wheel   the wheel, installed alone with the newest versions, and what it does with MP3, M4A and MP4
 #   make test-matrix  Python 3.11 to 3.13, lowest and newest versions, without extras: up to hours
 #   make coverage     which lines the tests reach: out/coverage/index.html
+#   make notebook     examples/direct_a_face.ipynb, run from its first cell to its last
 # Another Python: make test PYTHON=/path/to/python3.12
 
 CANDIDATES := python3 python3.11 python3.12 python3.13
@@ -17,11 +18,15 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.demo-ready
 INSTALL := -m pip install --quiet --no-input --disable-pip-version-check
 
-.PHONY: demo test test-fast test-wheel test-matrix coverage check lint types unit clean
+.PHONY: demo notebook test test-fast test-wheel test-matrix coverage check lint types unit clean
 .NOTPARALLEL:
 
 demo: $(DEMO_READY)
 	$(BIN)/python examples/demo.py
+
+notebook: export OMP_NUM_THREADS := 1
+notebook: $(READY)
+	$(BIN)/python -m pytest tests/test_examples.py
 
 test: lint types unit
 

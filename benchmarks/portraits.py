@@ -25,9 +25,10 @@ from auteur.face.pose import canonical_face, head_pose
 from auteur.face.tracker import find_face
 from auteur.media import read_image, read_speech, write_audio, write_image
 from auteur.motion.mouth import lip_gap
+from auteur.pipelines.inputs import fitted
 from auteur.pipelines.request import Performance
 from auteur.pipelines.settings import Settings
-from auteur.pipelines.talking_head import TalkingVideo, fitted
+from auteur.pipelines.talking_head import TalkingVideo
 from auteur.provenance import Mark
 from auteur.signals import Waveform
 

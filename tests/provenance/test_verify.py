@@ -14,7 +14,7 @@ from PIL import Image
 import auteur
 from auteur.cli.verify import verify as verify_command
 from auteur.errors import MediaError, UsageError
-from auteur.media import VideoWriter, write_audio, write_image
+from auteur.media import open_frames, write_audio, write_image
 from auteur.provenance import Mark, Verdict, hash_file, read_sidecar, sidecar_path, verify
 from auteur.provenance.mark import parse_container_text
 from auteur.signals import Waveform
@@ -30,8 +30,8 @@ MARK = Mark(
 
 
 def write(path: Path) -> Path:
-    if path.suffix == ".mp4":
-        with VideoWriter(path, size_px=(32, 32), rate=25, mark=MARK, audio=SOUND) as video:
+    if path.suffix in (".mp4", ".mov", ".webm", ".gif"):
+        with open_frames(path, size_px=(32, 32), rate=25, mark=MARK, audio=SOUND) as video:
             video.write(PIXELS)
     elif path.suffix in (".wav", ".flac"):
         write_audio(path, SOUND, mark=MARK)
@@ -40,7 +40,7 @@ def write(path: Path) -> Path:
     return path
 
 
-KINDS = [".png", ".jpg", ".webp", ".wav", ".flac", ".mp4"]
+KINDS = [".png", ".jpg", ".webp", ".wav", ".flac", ".mp4", ".mov", ".webm", ".gif"]
 
 
 @pytest.mark.parametrize("suffix", KINDS)

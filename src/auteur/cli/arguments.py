@@ -86,16 +86,18 @@ def choice(*names: str, other: str = "") -> Any:
     )
 
 
-def check_readable(*paths: Path | None) -> None:
+def check_readable(*paths: Path | None, may_be_folder: bool = False) -> None:
     """Finds out what can be known of input files before a library is loaded to read them.
 
     Raises:
-        InputError: One is missing, is a folder, may not be read or is empty.
+        InputError: One is missing, is a folder where none is expected, may not be read or is empty.
     """
     for path in paths:
         if path is None:
             continue
         try:
+            if path.is_dir() and may_be_folder:
+                continue
             if path.is_dir():
                 raise InputError(f"cannot read {str(path)!r}: it is a folder; name a file in it")
             with path.open("rb") as file:

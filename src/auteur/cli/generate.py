@@ -85,10 +85,13 @@ def check_outputs(arguments: GenerateArguments) -> None:
         InputError: A file cannot be written.
     """
     from auteur.files import check_writable
+    from auteur.media import check_frames_output
 
-    if arguments.out.suffix.lower() != ".mp4":
-        raise UsageError(f"the video {str(arguments.out)!r} must end in .mp4")
-    check_writable(arguments.out, overwrite=arguments.overwrite)
+    check_frames_output(
+        arguments.out,
+        overwrite=arguments.overwrite,
+        is_transparent=arguments.rendering.background == "none",
+    )
     if arguments.extras.plot is not None:
         from auteur.pipelines.plotting import check_plot
 
@@ -121,6 +124,11 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
     return Settings(
         seed=motion.seed,
         fps=fps,
+        seconds=rendering.seconds,
+        crop=rendering.crop,
+        size=rendering.size,
+        quality=rendering.quality,
+        background=rendering.background,
         head=motion.head,
         blinks=motion.blinks,
         gaze=motion.gaze,

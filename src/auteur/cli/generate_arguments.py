@@ -10,6 +10,8 @@ from auteur.cli.performance_arguments import MotionOptions, PerformanceOptions
 
 PRESETS = ("compact", "fast", "warp")
 """Presets that need no files of the user's (`auteur.pipelines.settings.PRESETS`)."""
+QUALITIES = ("low", "medium", "high", "best")
+"""Names of `auteur.media.QUALITIES`, which takes FFmpeg to import."""
 ENGINES = ("local", "ray")
 
 
@@ -22,6 +24,17 @@ class RenderingOptions:
     paints none. Or a denoiser file, or a folder of the papers' size."""
     fps: Rate = "25"
     """Frames per second; 30000/1001 for 29.97."""
+    seconds: float | None = None
+    """Only the first seconds, to try something; the frames are those of the whole video."""
+    crop: str | None = None
+    """Shape of the part around the face that is kept, width to height: 9:16, 1:1, 16:9."""
+    size: str | None = None
+    """Size of the video: its longer side, such as 720, or width and height, such as 720x1280."""
+    quality: Annotated[str, choice(*QUALITIES)] = "high"
+    """How well the video is encoded; each step about doubles the file."""
+    background: str | None = None
+    """What is behind the person: a colour such as white or #20c040, a picture file, or none (transparent:
+    .webm, .mov or a folder)."""
     face: int = 0
     """Which face of the portrait: 0 is the largest."""
     steps: int | None = None
@@ -73,7 +86,8 @@ class GenerateArguments:
     speech: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SPEECH")] = None
     """A recording, or a video with sound."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out.mp4")
-    """The MP4 to write; with --batch, the folder."""
+    """The video to write: .mp4, .mov, .webm or .gif; a name without ending, such as frames/, is a folder of
+    PNGs and the sound. With --batch, the folder."""
     overwrite: Flag = False
     """Replace files that exist."""
     json: Flag = False

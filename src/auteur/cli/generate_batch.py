@@ -38,7 +38,7 @@ def generate_batch(arguments: GenerateArguments) -> int:
     single = {name: getattr(arguments, name) for name in ("portrait", "speech")} | given(arguments.extras)
     for name in (name for name, value in single.items() if value is not None):
         raise UsageError(f"{_option(name)} has no effect with --batch; leave it out")
-    if run.batch is None or arguments.out.suffix.lower() == ".mp4":
+    if run.batch is None or arguments.out.suffix.lower() in (".mp4", ".mov", ".webm", ".gif"):
         raise UsageError(f"--batch writes many videos, and {str(arguments.out)!r} is one file; say -o FOLDER")
     check_readable(run.batch)
     defaults = _defaults(arguments)

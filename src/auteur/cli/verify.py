@@ -14,13 +14,13 @@ class VerifyArguments:
     """Everything that `auteur verify` takes."""
 
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
-    """The picture, sound or video."""
+    """The picture, sound, video or folder of frames."""
     json: Flag = False
     """Print one JSON object instead of lines."""
 
 
 def verify(arguments: VerifyArguments) -> int:
-    """Prints what marks a picture, sound or video carries, and whether it is unchanged since it was written.
+    """Prints what marks a picture, sound, video or folder of frames carries, and whether it is unchanged.
 
     The exit code is 0 where the marks could be read, whatever they say.
 
@@ -28,7 +28,7 @@ def verify(arguments: VerifyArguments) -> int:
         auteur verify out.mp4
         auteur verify out.mp4 --json
     """
-    check_readable(arguments.file)
+    check_readable(arguments.file, may_be_folder=True)
 
     from auteur.provenance import verify as read_marks
 

@@ -92,16 +92,23 @@ def open_audio(source: Source, budget: Budget) -> Generator[AudioBlocks]:
         raise MediaError(f"{source.name} is a picture, not a recording; give a sound or a video with sound")
     is_plain = source.family == "sound" and _is_plain(source)
     with _open_sound(source) if is_plain else _open_stream(source, budget) as audio:
-        low, high = RATE_RANGE_HZ
-        if not low <= audio.rate_hz <= high:
-            raise MediaError(
-                f"{source.name} has {audio.rate_hz} Hz; {low} to {high} Hz are read; resample it first"
-            )
-        budget.check_channels(source.name, audio.channels)
-        if audio.duration_sec is not None:
-            budget.check_duration(source.name, audio.duration_sec)
-        checked = _checked(audio, source.name, budget)
-        yield replace(audio, blocks=checked)
+        yield checked_blocks(audio, source.name, budget)
+
+
+def checked_blocks(audio: AudioBlocks, name: str, budget: Budget) -> AudioBlocks:
+    """Returns sound whose blocks are checked as they are read.
+
+    Raises:
+        MediaError: Its rate is outside `RATE_RANGE_HZ`, or it is over the budget; from the blocks: it holds
+            NaN, infinity or values far beyond full scale.
+    """
+    low, high = RATE_RANGE_HZ
+    if not low <= audio.rate_hz <= high:
+        raise MediaError(f"{name} has {audio.rate_hz} Hz; {low} to {high} Hz are read; resample it first")
+    budget.check_channels(name, audio.channels)
+    if audio.duration_sec is not None:
+        budget.check_duration(name, audio.duration_sec)
+    return replace(audio, blocks=_checked(audio, name, budget))
 
 
 def _checked(audio: AudioBlocks, name: str, budget: Budget) -> Iterator[Block]:

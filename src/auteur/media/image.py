@@ -64,8 +64,17 @@ def read_image(
         if source.family != "image":
             raise MediaError(f"{source.name} is not a picture; give a PNG, JPEG, WEBP, HEIC or AVIF file")
         with open_image(source, budget) as image:
-            pixels = _pixels(image, source.name, side_px)
-            return upright(pixels, exif_orientation(image))
+            return upright_pixels(image, source.name, side_px=side_px)
+
+
+def upright_pixels(image: Image.Image, name: str, *, side_px: int | None = None) -> NDArray[np.uint8]:
+    """Returns an open picture as uint8 RGB [H, W, 3], as `read_image` does.
+
+    Raises:
+        MediaError: It has another colour mode.
+    """
+    pixels = _pixels(image, name, side_px)
+    return upright(pixels, exif_orientation(image))
 
 
 @contextmanager
@@ -216,6 +225,14 @@ def write_image(path: Path | str, image: NDArray[np.uint8], *, mark: Mark, overw
             picture.save(temporary, kind, exif=_exif(mark), quality=95)
 
 
+def save_marked_png(path: Path, image: NDArray[np.uint8], *, mark: Mark) -> None:
+    """Writes uint8 RGB [H, W, 3] or RGBA [H, W, 4] as a marked PNG without a sidecar of its own.
+
+    For pictures of one sequence, whose folder has the sidecar.
+    """
+    Image.fromarray(image).save(path, "PNG", pnginfo=_png_text(mark), compress_level=4)
+
+
 def jpeg_bytes(image: NDArray[np.uint8], *, mark: Mark, quality: int = 82) -> bytes:
     """Returns a marked JPEG of uint8 RGB [H, W, 3], for pages that hold their pictures themselves.
 
@@ -234,11 +251,11 @@ def resized(image: NDArray[np.uint8], width_px: int, height_px: int) -> NDArray[
     return np.array(Image.fromarray(image).resize((width_px, height_px), Image.Resampling.LANCZOS))
 
 
-def check_pixels(image: NDArray[np.uint8]) -> None:
-    """Refuses arrays that are not uint8 RGB [H, W, 3] with at least one pixel."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+def check_pixels(image: NDArray[np.uint8], *, channels: int = 3) -> None:
+    """Refuses arrays that are not uint8 [H, W, channels], 3 of RGB or 4 of RGBA, with a pixel or more."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels or image.size == 0:
         raise UsageError(
-            f"a picture is uint8 [height, width, 3]; this array is {image.dtype} {list(image.shape)}"
+            f"a picture is uint8 [height, width, {channels}]; this array is {image.dtype} {list(image.shape)}"
         )
 
 
@@ -246,11 +263,11 @@ def image_mark_text(image: Image.Image) -> str | None:
     """The text in which `write_image` puts the mark, whatever it holds now."""
     if image.format == "PNG":
         image.load()  # text may follow the pixels
-    text = (
-        image.info.get("Comment")
-        if image.format == "PNG"
-        else _exif_value(image, ExifTags.Base.ImageDescription)
-    )
+        text = image.info.get("Comment")
+    elif image.format == "GIF":
+        text = image.info.get("comment", b"").decode("ascii", "replace")
+    else:
+        text = _exif_value(image, ExifTags.Base.ImageDescription)
     return text if isinstance(text, str) else None
 
 

@@ -1,13 +1,16 @@
 """The one door through which marked files leave: whole, marked and with their sidecar, or not at all."""
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from auteur.errors import FormatError, InputError
-from auteur.files import atomic_path
+from auteur.files import atomic_folder, atomic_path
 from auteur.provenance.mark import Mark
 from auteur.provenance.sidecar import read_sidecar, sidecar_path, write_sidecar
+
+_FRAME_FILE = re.compile(r"\d{5,}\.png|sound\.wav")
 
 
 @contextmanager
@@ -25,6 +28,26 @@ def marked_file(path: Path | str, *, mark: Mark, overwrite: bool = False) -> Gen
     with atomic_path(path, overwrite=overwrite) as temporary:
         yield temporary
         write_sidecar(path, mark=mark, finished=temporary)
+
+
+@contextmanager
+def marked_folder(path: Path | str, *, mark: Mark, overwrite: bool = False) -> Generator[Path]:
+    """Yields a temporary folder; when the block ends well, the sidecar and then the folder appear.
+
+    Raises:
+        InputError: The place is missing or cannot be written to, or something is in the way that may not be
+            replaced: with `overwrite` only a folder of nothing but frames and their sound is.
+    """
+    if not overwrite:
+        _check_sidecar_is_free(Path(path))
+    with atomic_folder(path, overwrite=overwrite, is_replaceable=is_frame_folder) as temporary:
+        yield temporary
+        write_sidecar(path, mark=mark, finished=temporary)
+
+
+def is_frame_folder(path: Path) -> bool:
+    """Returns whether a folder holds nothing but numbered PNGs and a sound, or nothing at all."""
+    return all(_FRAME_FILE.fullmatch(entry.name) and entry.is_file() for entry in path.iterdir())
 
 
 def _check_sidecar_is_free(path: Path) -> None:

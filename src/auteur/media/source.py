@@ -1,5 +1,6 @@
 """Opens input files by their content, never by a name that a decoder could take for an address."""
 
+import io
 import os
 import re
 import stat
@@ -55,6 +56,17 @@ def open_source(path: Path | str, budget: Budget) -> Generator[Source]:
     with _open(Path(path), name) as file:
         budget.check_bytes(name, os.fstat(file.fileno()).st_size)
         yield Source(file, _family(file, name), name)
+
+
+def source_of_bytes(content: bytes, name: str, budget: Budget) -> Source:
+    """Returns the bytes of a file as an open input; `name` is what messages call it.
+
+    Raises:
+        MediaError: They are none, too many, or those of no known kind.
+    """
+    budget.check_bytes(name, len(content))
+    file = io.BytesIO(content)
+    return Source(file, _family(file, name), name)
 
 
 def _open(path: Path, name: str) -> BinaryIO:

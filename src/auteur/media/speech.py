@@ -12,7 +12,7 @@ from auteur.media.audio import AudioBlocks, open_audio
 from auteur.media.budget import DEFAULT_BUDGET, Budget
 from auteur.media.channels import to_stereo
 from auteur.media.soundtrack import Soundtrack, check_stamp, played_rate_hz, resampled, stamp_of
-from auteur.media.source import Source, open_source
+from auteur.media.source import open_source
 from auteur.signals import Waveform
 from auteur.signals.sound import Pieces, Samples, overlapping
 
@@ -164,7 +164,7 @@ def open_speech(
     All of it is read once, so that damage shows here; samples and errors are those of `examine_speech`.
     """
     with open_source(path, budget) as source, open_audio(source, budget) as audio:
-        meter = _Meter(source, audio)
+        meter = _Meter(source.name, audio)
         for block in audio.blocks:
             meter.add(block)
         notes = meter.notes()
@@ -210,6 +210,17 @@ def examine_speech(
     return Waveform(samples=speech.samples, rate_hz=speech.rate_hz), notes
 
 
+def examine_blocks(audio: AudioBlocks, name: str) -> tuple[Waveform, SpeechNotes]:
+    """As `examine_speech`, of open sound at its own rate; `name` is what messages call it."""
+    meter, blocks = _Meter(name, audio), list[Samples]()
+    for block in audio.blocks:
+        meter.add(block)
+        blocks.append(block)
+    notes = meter.notes()
+    mix = np.array(meter.mix(), np.float32)
+    return Waveform(samples=np.concatenate([block @ mix for block in blocks]), rate_hz=audio.rate_hz), notes
+
+
 def _gathered(parts: Iterator[Samples], *, expected: int) -> Samples:
     """All parts in one row. Memory holds the sound once if no more come than expected, twice otherwise."""
     row = np.zeros(expected, np.float32)
@@ -226,10 +237,10 @@ def _gathered(parts: Iterator[Samples], *, expected: int) -> Samples:
 class _Meter:
     """Measures speech while it is read for the first time."""
 
-    def __init__(self, source: Source, audio: AudioBlocks) -> None:
+    def __init__(self, name: str, audio: AudioBlocks) -> None:
         self.samples = 0
-        self._name, self._rate_hz = source.name, audio.rate_hz
-        stereo = to_stereo(audio.layout, audio.channels, source.name)
+        self._name, self._rate_hz = name, audio.rate_hz
+        stereo = to_stereo(audio.layout, audio.channels, name)
         # What the speech may be: the mean of both sides, or one of them.
         sides = stereo if stereo.shape[1] > 1 else stereo[:, :0]
         self._mixes = np.concatenate([stereo.mean(axis=1, keepdims=True), sides], axis=1)

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from auteur.errors import AuteurError, InputError, UsageError
 from auteur.expression.curve import EmotionCurve, parse_curve
 from auteur.formats import TrackReading
+from auteur.media.frame_output import ENDINGS
 from auteur.pipelines.request import Performance
 from auteur.pipelines.settings import Settings, painting_of
 
@@ -199,8 +200,8 @@ def _output(key: str, value: Any) -> PurePosixPath:
     path = PurePosixPath(_text(key, value))
     if path.is_absolute() or ".." in path.parts or not path.name:
         raise _wrong(key, value, "a path inside the folder of the run, such as anna/01.mp4")
-    if path.suffix.lower() != ".mp4":
-        raise _wrong(key, value, "a name that ends in .mp4")
+    if path.suffix.lower() not in ENDINGS:
+        raise _wrong(key, value, f"a name that ends in {', '.join(ENDINGS)}")
     return path
 
 

@@ -108,7 +108,7 @@ def save_landmarks(
             f"{video.frame_count} frames are too many for one JSON, which holds up to {MOST_JSON_FRAMES}; "
             "write a .csv"
         )
-    video.landmarks().save(path, overwrite=overwrite)
+    video.landmarks_in_view().save(path, overwrite=overwrite)
     if on_frame:
         on_frame(video.frame_count)
 
@@ -120,7 +120,7 @@ def _rows(video: TalkingVideo) -> Iterator[OpenFaceRow]:
         for name in PRESENCE_COLUMNS
     ]
     for first in range(0, video.frame_count, _BLOCK_FRAMES):
-        block = video.landmarks(first, first + _BLOCK_FRAMES)
+        block = video.landmarks_in_view(first, first + _BLOCK_FRAMES)
         mesh = np.asarray(block.values, dtype=np.float64)
         angles = head_pose(mesh).angles_rad
         blank = np.full((len(angles), 3), np.nan)  # there is no camera that the head could be away from

@@ -8,7 +8,7 @@ A second thread warps the next window and makes its conditions while this one is
 the other, so both cores of a small machine are used.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -50,8 +50,9 @@ class Painting:
         count: int,
         seed: int,
         settings: WindowSettings,
+        first: int = 0,
         on_step: OnStep | None = None,
-    ) -> Iterator[Frames]:
+    ) -> Generator[Frames]:
         """Yields uint8 [H, W, 3]; the same ones for the same seed and settings.
 
         Args:
@@ -59,6 +60,7 @@ class Painting:
             count: Frames of the video.
             seed: Of the noise; each frame has its own.
             settings: Windows without overlap.
+            first: The first frame to paint; it is painted as if none came before it.
             on_step: Told after each denoising step how many are done, of all; an error raised in it cancels.
 
         Raises:
@@ -66,7 +68,7 @@ class Painting:
         """
         shape = (self._config.channels, self._painter.side, self._painter.side)
         settings = replace(settings, overlap=0)
-        numbers = sorted({*range(0, count, self._painter.every), count - 1})
+        numbers = sorted({*range(first, count, self._painter.every), count - 1})
         self._last, windows = None, []
         video = Video(
             frames=len(numbers),
@@ -101,7 +103,7 @@ class Painting:
         """Windows of the frames `numbers`, so many painted in each, and what lies between; for a thread."""
         torch.get_num_threads()  # a new thread takes the number that was set only once it is asked for
         for first in range(0, len(numbers), at_once):
-            start = numbers[first - 1] + 1 if first else 0
+            start = numbers[first - 1] + 1 if first else numbers[0]
             painted = numbers[first : first + at_once]
             with torch.no_grad():
                 track = landmarks(start, painted[-1] + 1)

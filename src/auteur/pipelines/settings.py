@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from auteur import provenance, weights
 from auteur.errors import UsageError
+from auteur.media import QUALITIES
 from auteur.motion.speech_motion import MOTION_RATE
+from auteur.pipelines.backdrop import check_background
+from auteur.pipelines.framing import Framing
 from auteur.pipelines.request import Performance
 from auteur.pipelines.routes import find_route
 
 if TYPE_CHECKING:  # the portrait warp alone needs none of it
     from auteur.pipelines.painters import Painter
+
+LONGEST_SEC = 3600
 
 PRESETS = ("compact", "fast", "warp", "full")
 """Warp and denoiser; the same, painting every second frame; the warp alone; the papers' size."""
@@ -46,6 +51,29 @@ class Settings:
     """How much speech counts to the denoiser."""
     window: int | None = None
     """Frames that are denoised together; fewer need less memory."""
+    seconds: float | None = None
+    """Only the first seconds of the video are made; its frames are those of the whole one. None: all."""
+    crop: str | None = None
+    """Shape of the part around the face that is kept, width to height: "9:16", "1:1"; None: the
+    portrait's."""
+    size: str | None = None
+    """Size that is written: the longer side, "720", or width and height, "720x1280", which crops to that
+    shape."""
+    quality: str = "high"
+    """low, medium, high or best (`auteur.media.QUALITIES`)."""
+    background: str | None = None
+    """What is behind the person: "none" for transparency, a colour, or a picture file; None: as it was."""
+
+    @property
+    def framing(self) -> Framing:
+        """What is kept of the frames."""
+        return Framing.parse(self.crop, self.size)
+
+    @property
+    def output(self) -> dict[str, Any]:
+        """What is said about length, part, size and background, by name."""
+        names = ("seconds", "crop", "size", "background")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def au_scale(self) -> float:
@@ -64,6 +92,15 @@ class Settings:
             raise UsageError(f"fps is {float(self.fps):g}; it must be between 1 and 120")
         if not 0 <= self.head <= 3:
             raise UsageError(f"head is {self.head}; it must be between 0 and 3")
+        if self.seconds is not None and not 0 < self.seconds <= LONGEST_SEC:
+            raise UsageError(
+                f"seconds is {self.seconds:g}; it must be above 0 and at most {LONGEST_SEC}; "
+                "leave it out for all"
+            )
+        if self.quality not in QUALITIES:
+            raise UsageError(f"quality is {self.quality!r}; choose one of {', '.join(QUALITIES)}")
+        Framing.parse(self.crop, self.size)
+        check_background(self.background)
         if self.painting:
             from auteur.synthesis.guidance import Guidance
             from auteur.synthesis.samplers.schedule import check_steps
@@ -120,18 +157,27 @@ def painting_of(settings: Settings, painter: "Painter | None") -> dict[str, Any]
 
 
 def mark_of(
-    portrait: Path,
-    speech: Path,
+    inputs: dict[str, str],
     asked: Performance,
     settings: Settings,
     *,
     models: dict[str, str],
     painting: dict[str, Any],
 ) -> provenance.Mark:
-    """Returns what is written into an output: inputs by hash, models by version, and all settings."""
-    inputs = {"portrait": provenance.hash_file(portrait), "speech": provenance.hash_file(speech)}
+    """Returns what is written into an output: inputs by hash, models by version, and all settings.
+
+    Args:
+        inputs: SHA-256 of portrait and speech; those of files that the request names are added.
+        asked: The performance.
+        settings: How it is generated.
+        models: Version of each model that takes part, but for the route's.
+        painting: What a denoiser is told.
+    """
+    inputs = dict(inputs)
     if isinstance(asked.track, Path):
         inputs["track"] = provenance.hash_file(asked.track)
+    if settings.background is not None and Path(settings.background).is_file():
+        inputs["background"] = provenance.hash_file(settings.background)
     route = find_route(settings.route, asks_nothing=asked.asks_nothing)
     return provenance.Mark(
         models=models | {name: weights.version(name) for name in route.weights},
@@ -149,6 +195,7 @@ def mark_of(
             "blinks": settings.blinks,
             "gaze": settings.gaze,
             "temperature": settings.temperature,
+            **settings.output,
             **painting,
         },
         seed=settings.seed,

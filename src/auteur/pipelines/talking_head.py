@@ -2,42 +2,53 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from auteur import provenance, weights
-from auteur.expression.curve import EmotionCurve, parse_curve
+from auteur.expression.curve import EmotionCurve
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
-from auteur.facs import find_emotion
-from auteur.media import SpeechFile, VideoWriter, open_speech, write_image
-from auteur.motion.guidance import guided
+from auteur.media import write_image
 from auteur.motion.own_expression import own_expression
-from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, Motion, SpeechCues, SpeechMotion
+from auteur.motion.speech_motion import MOTION_RATE, Motion, SpeechMotion
 from auteur.pipelines import heap
 from auteur.pipelines.contact_sheet import contact_sheet, spread
+from auteur.pipelines.finishing import Finishing
+from auteur.pipelines.inputs import (
+    Options,
+    Speech,
+    check_keywords,
+    find_portrait,
+    scales_of,
+    settings_of,
+    speech_of,
+    told_apart,
+)
+from auteur.pipelines.motion_stage import requested_motion
 from auteur.pipelines.notes import notes_of
 from auteur.pipelines.performed import performed, with_eyes
 from auteur.pipelines.plotting import plot_performance
-from auteur.pipelines.portrait_picture import open_portrait
 from auteur.pipelines.prefetch import prefetched
 from auteur.pipelines.request import Performance
-from auteur.pipelines.routes import ShapedExpression, find_route, following
 from auteur.pipelines.settings import EVERY, Settings, denoiser_path, mark_of, painting_of
-from auteur.signals import AUTrack, LandmarkTrack, Sound
+from auteur.pipelines.staging import TRACKER_MODELS, background_models, staged, tracker_models
+from auteur.pipelines.talking_video import FrameSequence
+from auteur.signals import AUTrack, LandmarkTrack
 from auteur.speech.features import CompactSpeechFeatures
 from auteur.synthesis.warp import PortraitWarper
 
 if TYPE_CHECKING:  # the portrait warp alone needs none of it
     from auteur.pipelines.painters import Painter
+    from auteur.pipelines.scene import Scene
 
 FRAMES_AT_ONCE = 16
 """Frames rendered together; memory does not grow with length, and no frame depends on it."""
@@ -47,17 +58,17 @@ MOTION_BLOCK = 16
 
 _READ_AT_ONCE = 256
 
-MODELS = ("detector", "landmarker", "speech_encoder", "motion", "au_basis", "habits")
+MODELS = (*TRACKER_MODELS, "speech_encoder", "motion", "au_basis", "habits")
 
 Frames = NDArray[np.uint8]
 
 
-class TalkingVideo:
+class TalkingVideo(FrameSequence):
     """A performance ready to be rendered; frames are made when they are asked for.
 
     Attributes:
         au_track: What was asked for, convention "facs", or None.
-        frame_count: round(duration of the speech × fps).
+        frame_count: round(duration of the speech × fps), or of the seconds that the settings allow.
         notes: Sentences about how the inputs were understood.
     """
 
@@ -69,16 +80,20 @@ class TalkingVideo:
         motion: Motion,
         mover: SpeechMotion,
         settings: Settings,
-        voice: Sound,
+        voice: Speech,
         mark: provenance.Mark,
-        notes: tuple[str, ...],
+        finishing: Finishing,
     ) -> None:
+        super().__init__(settings=settings, sound=voice.recording, mark=mark, finishing=finishing)
         self._portrait, self._face, self._motion, self._mover = portrait, face, motion, mover
-        self._settings, self._voice, self._mark = settings, voice, mark
-        self.notes = notes
+        self.notes: tuple[str, ...] = ()
         self.au_track: AUTrack | None = motion.asked if motion.shown is None else motion.shown
         self._own = own_expression(face.landmarks, face.blendshapes)
-        self.frame_count = max(1, round(voice.duration_sec * settings.fps))
+        self._voice = voice.sound
+        seconds = voice.sound.duration_sec
+        if settings.seconds is not None:
+            seconds = min(seconds, Fraction(settings.seconds))
+        self.frame_count = max(1, round(seconds * settings.fps))
         self._painter: Painter | None = None
         self._for_sheet: dict[int, Frames] = {}
 
@@ -90,15 +105,13 @@ class TalkingVideo:
     @property
     def models(self) -> dict[str, str]:
         """Version of every model that had a part in it, by name."""
-        return dict(self._mark.models)
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        """Width and height of the frames."""
-        return self._portrait.shape[2], self._portrait.shape[1]
+        return dict(self.mark.models)
 
     def landmarks(self, first: int = 0, stop: int | None = None) -> LandmarkTrack:
-        """Returns what the motion stage made of some frames: [frames, 478, 3] px of the portrait."""
+        """Returns what the motion stage made of some frames: [frames, 478, 3] px of the portrait as rendered.
+
+        `landmarks_in_view` moves them to where they are in a video that is cropped or of another size.
+        """
         stop = self.frame_count if stop is None else min(stop, self.frame_count)
         rate, last = self._settings.fps, self._motion.frames
         begin = min(math.floor(first / rate * MOTION_RATE), last - 1)
@@ -114,7 +127,7 @@ class TalkingVideo:
         return self._mover.landmarks_on(
             self._motion,
             self._face.landmarks,
-            image_size_px=self.size_px,
+            image_size_px=(self._portrait.shape[2], self._portrait.shape[1]),
             own=self._own,
             first=start,
             stop=start + MOTION_BLOCK,
@@ -134,8 +147,31 @@ class TalkingVideo:
         at = np.stack([np.interp(places, np.arange(len(eyes)), column) for column in eyes.T], axis=1)
         return with_eyes(done, at[:, :2], at[:, 2:])
 
+    def landmarks_in_view(self, first: int = 0, stop: int | None = None) -> LandmarkTrack:
+        """Returns the landmarks of some frames where they are in the video: [frames, 478, 3] px."""
+        return self._finishing.view.landmarks(self.landmarks(first, stop))
+
     def frames(self) -> Generator[Frames]:
-        """Yields the video's frames, uint8 [H, W, 3]; a second thread makes the next ones meanwhile."""
+        """Yields the video's frames, uint8 [H, W, 3], or [H, W, 4] with transparency."""
+        with closing(self._rendered_frames()) as rendered:
+            yield from self._finishing.frames(rendered, self.landmarks)
+
+    def _frame_alone(self, number: int) -> Frames:
+        if self._painter is None:
+            frame = self._rendered(self.landmarks(number, number + 1))[0]
+        else:
+            from auteur.pipelines.painting import Painting
+
+            settings = self._painter.settings(**self._settings.painting)
+            made = Painting(self._scene).frames(
+                self.landmarks, first=number, count=number + 1, seed=self._settings.seed, settings=settings
+            )
+            with closing(made):
+                frame = next(made)
+        return self._finishing.one(frame, lambda: self.landmarks(number, number + 1))
+
+    def _rendered_frames(self) -> Generator[Frames]:
+        """Yields frames of the whole portrait, uint8 [H, W, 3]; a second thread makes the next ones."""
         if self._painter is not None:
             yield from self._painted(self._painter)
             return
@@ -153,20 +189,10 @@ class TalkingVideo:
     def _warper(self) -> PortraitWarper:
         return PortraitWarper(self._portrait, torch.from_numpy(self._face.landmarks))
 
-    def _painted(self, painter: "Painter") -> Iterator[Frames]:
+    def _painted(self, painter: "Painter") -> Generator[Frames]:
         from auteur.pipelines.painting import Painting
-        from auteur.pipelines.scene import Scene
 
-        rate, count, asked = self._settings.fps, self.frame_count, self.au_track
-        scene = Scene(
-            painter,
-            self._warper,
-            self._portrait,
-            self._face.landmarks,
-            basis=self._mover.basis,
-            asked=None if asked is None else asked.resample(rate, start_sec=0, frames=count),
-            heard=None if painter.speech is None else painter.speech.encode(self._voice, rate),
-        )
+        count, scene = self.frame_count, self._scene
         heap.give_back()  # what the speech took to be heard
         heap.keep()
         settings = painter.settings(**self._settings.painting)
@@ -179,36 +205,27 @@ class TalkingVideo:
             yield frame
         self._for_sheet = kept
 
+    @cached_property
+    def _scene(self) -> "Scene":
+        """What the denoiser is told of the video; there must be one."""
+        from auteur.pipelines.scene import Scene
+
+        painter, asked = self._painter, self.au_track
+        assert painter is not None  # noqa: S101 - for the type checker
+        rate, count = self._settings.fps, self.frame_count
+        return Scene(
+            painter,
+            self._warper,
+            self._portrait,
+            self._face.landmarks,
+            basis=self._mover.basis,
+            asked=None if asked is None else asked.resample(rate, start_sec=0, frames=count),
+            heard=None if painter.speech is None else painter.speech.encode(self._voice, rate),
+        )
+
     def _rendered(self, track: LandmarkTrack) -> Frames:
         rendered = self._warper.render(torch.from_numpy(np.array(track.values)))
         return rendered.permute(0, 2, 3, 1).contiguous().numpy()
-
-    def save(
-        self, path: Path | str, *, overwrite: bool = False, on_frame: Callable[[int], None] | None = None
-    ) -> None:
-        """Writes a marked MP4 with the speech, whole or not at all.
-
-        Args:
-            path: Ends in .mp4.
-            overwrite: Whether it may replace a file.
-            on_frame: Called with the number of frames done; raising an error in it cancels, leaving nothing.
-
-        Raises:
-            InputError: The file cannot be written.
-        """
-        writer = VideoWriter(
-            path,
-            size_px=self.size_px,
-            rate=self._settings.fps,
-            mark=self._mark,
-            audio=self._voice.soundtrack() if isinstance(self._voice, SpeechFile) else self._voice,
-            overwrite=overwrite,
-        )
-        with writer as video, closing(self.frames()) as frames:
-            for done, frame in enumerate(frames, start=1):
-                video.write(frame)
-                if on_frame:
-                    on_frame(done)
 
     def plot(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Draws what was asked for against what the motion did into a marked PNG; needs Matplotlib.
@@ -217,7 +234,7 @@ class TalkingVideo:
             UsageError: Matplotlib is not installed, or `path` does not end in .png.
             InputError: The file cannot be written.
         """
-        plot_performance(self.au_track, self.performed(), Path(path), mark=self._mark, overwrite=overwrite)
+        plot_performance(self.au_track, self.performed(), Path(path), mark=self.mark, overwrite=overwrite)
 
     def save_sheet(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Writes a marked picture of 12 frames and their mouths at full size.
@@ -231,10 +248,10 @@ class TalkingVideo:
             frames = [self._rendered(track)[0] for track in tracks]
         else:
             if not self._for_sheet:  # painted in order, each window after the one before
-                deque(self.frames(), maxlen=0)
+                deque(self._rendered_frames(), maxlen=0)
             frames = [self._for_sheet[number] for number in spread(self.frame_count)]
         sheet = contact_sheet(frames, np.concatenate([track.values for track in tracks]))
-        write_image(path, sheet, mark=self._mark, overwrite=overwrite)
+        write_image(path, sheet, mark=self.mark, overwrite=overwrite)
 
 
 class TalkingHead:
@@ -257,7 +274,13 @@ class TalkingHead:
         self._backend, self._speech, self._mover, self._painter = backend, speech, mover, painter
 
     @classmethod
-    def from_pretrained(cls, preset: Path | str = "compact", *, device: str | None = None) -> "TalkingHead":
+    def from_pretrained(
+        cls,
+        preset: Path | str = "compact",
+        *,
+        device: str | None = None,
+        backend: FaceBackend | None = None,
+    ) -> "TalkingHead":
         """Returns the system of a preset, with the weights that ship with the package.
 
         Args:
@@ -265,6 +288,8 @@ class TalkingHead:
                 paints every second frame; "warp", which paints nothing; or a denoiser file or folder of the
                 papers' size (docs/denoiser.md).
             device: Where the denoiser runs, "cpu" or "cuda"; None: CUDA where there is one.
+            backend: What reads the portrait's face, such as a `MediaPipeBackend`; None: the shipped tracker.
+                Outputs name it.
 
         Raises:
             UsageError: There is no such preset or device, or something must be installed.
@@ -277,58 +302,72 @@ class TalkingHead:
             from auteur.pipelines.painters import load_painter
 
             painter = load_painter(path, speech=speech, device=device, every=EVERY.get(str(preset), 1))
-        return cls(AuteurBackend(), speech, SpeechMotion.shipped(), painter=painter)
+        return cls(backend or AuteurBackend(), speech, SpeechMotion.shipped(), painter=painter)
 
     @property
     def models(self) -> dict[str, str]:
         """Version of every model by name, as it is written into outputs."""
         denoiser = {} if self._painter is None else {"denoiser": self._painter.version}
-        return {name: weights.version(name) for name in MODELS} | denoiser
+        others = {name: weights.version(name) for name in MODELS if name not in TRACKER_MODELS}
+        return tracker_models(self._backend) | others | denoiser
 
     def __call__(
         self,
-        portrait: Path | str,
-        speech: Path | str,
+        portrait: object,
+        speech: object,
         *,
         emotion: str | EmotionCurve | None = None,
         intensity: float = 1.0,
         au: dict[str, float] | None = None,
-        track: AUTrack | Path | None = None,
+        track: AUTrack | Path | str | None = None,
         settings: Settings | None = None,
-        face: int = 0,
+        **options: Unpack[Options],
     ) -> TalkingVideo:
         """Returns the video in which the portrait says the speech, ready to be rendered.
 
         Args:
-            portrait: A picture, or a video whose first usable frame is taken.
-            speech: Sound file, or a video with sound.
+            portrait: Path of a picture or of a video, whose first usable frame is taken; bytes of a picture,
+                a Pillow image, or an array or tensor of RGB, grey or RGBA, channels last or first: uint8,
+                uint16, or floats in [0, 1].
+            speech: Path or bytes of a sound file or a video with sound, a `Waveform`, or (rate, samples):
+                floats with full scale [-1, 1] or whole numbers of 16 or 32 bits, [S], [S, C] or [C, S].
             emotion: Label, such as "happy", or emotions over time: a curve, or a text with times such as
                 "0s neutral, 2s happy:0.8".
             intensity: Of an emotion given as a label, in [0, 1.2]; over 1 extrapolates.
             au: Intensities by control, such as {"AU1": 0.5, "smile": 0.3}.
             track: Action Unit curves, or a file of them.
             settings: Seed, frame rate and habits.
-            face: Which face of the portrait: 0 the largest, 1 the next.
+            **options: Single settings by name, such as `seed`, `fps`, `route`, `seconds`, `crop`, `size` or
+                `background` (`auteur.Settings`), which win over `settings`; `face`, which face of the
+                portrait, 0 the largest; `scales`, factors such as {"AU12": 1.5}; `mute`, controls that stay
+                at rest.
 
         Raises:
-            UsageError: A value is outside its range or unknown.
+            TypeError: There is no such keyword.
+            UsageError: A value is outside its range or unknown, or an array cannot be a portrait or speech.
             MediaError: A file cannot be read.
             FaceError: The portrait holds no usable face.
         """
+        check_keywords(options)
         label, curve = told_apart(emotion)
-        asked = Performance(label, intensity, au or {}, track, emotion_curve=curve)
-        return self.perform(Path(portrait), Path(speech), asked, settings or Settings(), face=face)
+        curves = Path(track) if isinstance(track, str) else track
+        asked = Performance(label, intensity, au or {}, curves, scales_of(options), curve)
+        made = settings_of(settings, options)
+        return self.perform(portrait, speech, asked, made, face=options.get("face", 0))
 
     def perform(
-        self, portrait: Path, speech: Path, asked: Performance, settings: Settings, *, face: int = 0
+        self, portrait: object, speech: object, asked: Performance, settings: Settings, *, face: int = 0
     ) -> TalkingVideo:
         """As calling it, with the performance and the settings as objects."""
         painting = painting_of(settings, self._painter)
-        picture, reading, seen = open_portrait(self._backend, portrait, face=face)
-        voice, heard = open_speech(speech)
-        asked.check_covers(voice.duration_sec)
-        motion = self._perform(voice, asked, settings)
+        shown, reading, seen = find_portrait(self._backend, portrait, face=face)
+        picture, reading, finishing = staged(shown.picture, reading, settings)
+        voice = speech_of(speech)
+        asked.check_covers(voice.sound.duration_sec)
+        motion = requested_motion(self._speech, self._mover, voice.sound, asked, settings)
         heap.give_back()
+        inputs = {"portrait": shown.sha256, "speech": voice.sha256}
+        models = self.models | background_models(settings)
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,
@@ -336,51 +375,8 @@ class TalkingHead:
             mover=self._mover,
             settings=settings,
             voice=voice,
-            mark=mark_of(portrait, speech, asked, settings, models=self.models, painting=painting),
-            notes=(*seen, *notes_of(heard, asked, voice.duration_sec, motion)),
+            mark=mark_of(inputs, asked, settings, models=models, painting=painting),
+            finishing=finishing,
         )
+        video.notes = (*seen, *notes_of(voice.notes, asked, voice.sound.duration_sec, motion))
         return video if self._painter is None else video.paint_with(self._painter)
-
-    def _perform(self, speech: Sound, asked: Performance, settings: Settings) -> Motion:
-        analysis = self._speech.analyse(speech, MOTION_RATE)
-        features, cues = analysis.features, SpeechCues.of_analysis(analysis)
-        del analysis  # the phones
-        frames = len(features)
-        heap.give_back()
-        stage = find_route(settings.route, asks_nothing=asked.asks_nothing).load()
-        emotion = None if asked.emotion is None else find_emotion(asked.emotion)
-        expression, shape = None, None
-        if isinstance(stage, ShapedExpression):
-            curve = asked.emotions or EmotionCurve.constant("neutral", 0.0)
-            expression, weights, shapes = stage.shaped(speech, curve=curve)
-            shape = AddedShape(weights=weights, shapes=shapes) if asked.leaves_alone(expression) else None
-        elif stage is not None and asked.emotions is not None and (emotion is None or asked.intensity > 1):
-            expression = following(stage, speech, asked.emotions)
-        elif stage is not None:
-            expression = stage(speech, emotion=emotion, intensity=asked.intensity)
-        shown = asked.on_grid(frames, MOTION_RATE, expression=expression)
-        on_top = replace(asked, emotion=None, intensity=1.0, emotion_curve=None).on_grid(frames, MOTION_RATE)
-        motion = self._mover.generate(
-            features,
-            cues=cues,
-            asked=guided(shown if shape is None else on_top, settings.au_scale),
-            seed=settings.seed,
-            temperature=settings.temperature,
-            habits=Habits(blinks=settings.blinks, gaze=settings.gaze, head=settings.head),
-        )
-        # What a named route makes of the speech directs the whole face, as a track does; what is only heard
-        # leaves the portrait's own expression where it is.
-        is_named = stage is not None and settings.route != "auto"
-        takeover = np.ones(frames) if is_named else asked.takeover(frames)
-        return replace(motion, takeover=takeover, shape=shape, shown=shown)
-
-
-def told_apart(emotion: str | EmotionCurve | None) -> tuple[str | None, EmotionCurve | None]:
-    """Returns a label or a curve; a text with a number in it is a curve.
-
-    Raises:
-        UsageError: The curve is malformed.
-    """
-    if isinstance(emotion, str) and any(map(str.isdigit, emotion)):
-        return None, parse_curve(emotion)
-    return (None, emotion) if isinstance(emotion, EmotionCurve) else (emotion, None)

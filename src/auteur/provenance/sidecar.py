@@ -7,7 +7,7 @@ from typing import Any
 
 from auteur.errors import FormatError, MediaError
 from auteur.files import write_text
-from auteur.provenance.mark import DIGITAL_SOURCE_TYPE, Mark, hash_file, mark_from_json
+from auteur.provenance.mark import DIGITAL_SOURCE_TYPE, Mark, hash_output, mark_from_json
 
 _FORMAT = "auteur-sidecar/1"
 _MAX_NAME_BYTES = 255
@@ -20,7 +20,7 @@ class Sidecar:
 
     mark: Mark
     output_sha256: str
-    """SHA-256 of the finished file, 64 hexadecimal digits."""
+    """SHA-256 of the finished file or folder (`hash_output`), 64 hexadecimal digits."""
 
 
 def sidecar_path(path: Path | str) -> Path:
@@ -43,13 +43,14 @@ def write_sidecar(path: Path | str, *, mark: Mark, finished: Path) -> None:
     """Writes the sidecar of `path`, replacing one that is there.
 
     Args:
-        path: Final name of the file that the sidecar describes.
+        path: Final name of the file or folder that the sidecar describes.
         mark: How it was made.
-        finished: The finished bytes, wherever they lie now.
+        finished: The finished file or folder, wherever it lies now.
 
     Raises:
         InputError: The sidecar cannot be written.
     """
+    digest, size = hash_output(finished)
     record: dict[str, Any] = {
         "format": _FORMAT,
         "ai_generated": True,
@@ -57,8 +58,8 @@ def write_sidecar(path: Path | str, *, mark: Mark, finished: Path) -> None:
         **mark.to_json(),
         "output": {
             "name": Path(path).name,
-            "bytes": finished.stat().st_size,
-            "sha256": hash_file(finished),
+            "bytes": size,
+            "sha256": digest,
         },
     }
     write_text(sidecar_path(path), json.dumps(record, indent=2) + "\n", overwrite=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from auteur.errors import FormatError
-from auteur.provenance.mark import LABEL, Mark, hash_file, parse_container_text
+from auteur.provenance.mark import LABEL, Mark, hash_output, parse_container_text
 from auteur.provenance.sidecar import Sidecar, read_sidecar, sidecar_path
 
 
@@ -93,7 +93,7 @@ class VerifyReport:
 
 
 def verify(path: Path | str) -> VerifyReport:
-    """Reads the marks of a picture, sound or video: metadata, sidecar, and whether they fit the file.
+    """Reads the marks of a picture, sound, video or folder of frames, and whether they fit what is there.
 
     Raises:
         MediaError: The file is missing or is no picture, sound or video that Auteur reads.
@@ -113,7 +113,7 @@ def verify(path: Path | str) -> VerifyReport:
         metadata=None if text is None else parse_container_text(text),
         sidecar=sidecar,
         sidecar_problem=problem,
-        content_matches=None if sidecar is None else hash_file(path) == sidecar.output_sha256,
+        content_matches=None if sidecar is None else hash_output(path)[0] == sidecar.output_sha256,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 from auteur.errors import FormatError, UsageError
 from auteur.files import write_text
 from auteur.signals import storage
+from auteur.signals.curves_svg import curves_svg
 from auteur.signals.topology import LANDMARK_CONVENTIONS
 from auteur.signals.track import FloatArray, Track
 
@@ -20,7 +22,7 @@ GAZE_CHANNELS = ("yaw", "pitch")
 """Channels of a `GazeTrack`: two angles in radians."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AUTrack(Track):
     """Action Units over time, values [T, A].
 
@@ -29,6 +31,10 @@ class AUTrack(Track):
     """
 
     kind: ClassVar[str] = "au"
+
+    def _repr_html_(self) -> str:
+        """The curves that move most, for notebooks."""
+        return f"<div>{escape(repr(self))}</div>{curves_svg(self)}"
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Writes the track, whole or not at all: as a table where `path` ends in ".csv", as JSON otherwise.
@@ -44,7 +50,7 @@ class AUTrack(Track):
             super().save(path, overwrite=overwrite)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LandmarkTrack(Track):
     """Points of a face over time, values [T, L, 2 or 3] in pixels of a picture of `image_size_px`.
 
@@ -91,7 +97,7 @@ class LandmarkTrack(Track):
         return self.values[:, :, :2]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ExpressionTrack(Track):
     """Expression vectors over time, values [T, E]; the convention is "compact50", "flame50" or the like."""
 
@@ -105,7 +111,7 @@ class ExpressionTrack(Track):
         super().__post_init__()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PoseTrack(Track):
     """Head pose over time, values [T, 6]: pitch, yaw, roll in radians, then translation x, y, z.
 

@@ -38,6 +38,7 @@ BLANKS: dict[str, str] = {
     "expression_space": "auteur.expression.space:CompactExpressionSpace",
     "habits": "auteur.motion.habits:FaceHabits",
     "landmarker": "auteur.face.auteur_backend:blank_landmarker",
+    "matte": "auteur.synthesis.matte.network:blank_segmenter",
 }
 """Models of one size: what makes an empty one. Named, not imported: models stand above their weights."""
 

@@ -112,6 +112,21 @@ class PortraitWarper:
                 frames[index, :, rows, columns], shown[index] = part, mesh.landmarks
         return frames, shown
 
+    def warp_layer(self, layer: Tensor, landmarks: Tensor) -> Tensor:
+        """Returns something that belongs to the portrait's pixels, such as a matte, moved as the skin moves.
+
+        Args:
+            layer: Float [C, H, W], the portrait's size.
+            landmarks: Of one frame, pixels in the portrait, [478, 3].
+        """
+        with torch.inference_mode():
+            mesh = self.mesh(landmarks.float())
+            origins, _ = self._field.origins(mesh.source, mesh.target, mesh.corners, [])
+            moved = layer.clone()
+            rows, columns = self._area.within(self._whole)
+            moved[:, rows, columns] = Picture(layer).sharp(origins)
+        return moved
+
     def mesh(self, landmarks: Tensor) -> MovedMesh:
         """Returns the triangles to draw for one frame's landmarks [478, 3], pixels of the portrait."""
         source = self._landmarks
