@@ -8,6 +8,7 @@ from auteur.media.audio import read_audio
 from auteur.media.audio_writer import write_audio
 from auteur.media.budget import DEFAULT_BUDGET, Budget
 from auteur.media.image import jpeg_bytes, read_image, resized, write_image
+from auteur.media.output import check_marked
 from auteur.media.probe import MediaInfo, probe
 from auteur.media.speech import (
     SPEECH_RATE_HZ,
@@ -31,6 +32,7 @@ __all__ = [
     "VideoFrame",
     "VideoReader",
     "VideoWriter",
+    "check_marked",
     "examine_speech",
     "jpeg_bytes",
     "open_speech",
