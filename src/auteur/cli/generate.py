@@ -105,9 +105,8 @@ def check_outputs(arguments: GenerateArguments) -> None:
         names = (_LANDMARKS, _LONG_LANDMARKS, _ASKED, _DONE)
         check_folder(arguments.extras.save_tracks, overwrite=arguments.overwrite, names=names)
         if arguments.performance.track in {arguments.extras.save_tracks / name for name in names}:
-            raise UsageError(
-                f"--save-tracks would replace the track {str(arguments.performance.track)!r}; name another folder"
-            )
+            track = str(arguments.performance.track)
+            raise UsageError(f"--save-tracks would replace the track {track!r}; name another folder")
 
 
 def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":

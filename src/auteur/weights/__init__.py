@@ -88,15 +88,15 @@ class WeightsFile:
 
     def __init__(self, path: Path | str, *, sha256: str | None = None) -> None:
         self.name, self._path = repr(str(path)), Path(path)
-        expected = sha256 or _shipped_hash(self._path)
-        self._is_trusted = expected is not None
         try:
             with open_input(path) as file:
+                expected = sha256 or _shipped_hash(self._path)
                 found = expected and hashlib.file_digest(file, "sha256").hexdigest()
         except InputError as error:
             raise WeightsError(f"cannot read the weights: {error}") from error
         except OSError as error:
             raise WeightsError(f"cannot read the weights {self.name}: {error.strerror}") from error
+        self._is_trusted = expected is not None
         if found and expected and found != expected:
             raise WeightsError(
                 f"the weights {self.name} have SHA-256 {found[:12]}…, expected {expected[:12]}…; "
