@@ -43,6 +43,20 @@ def test_a_trial_from_the_command_line(tmp_path, capsys):
     assert told["last_loss"] < told["first_loss"]
 
 
+def test_a_trial_can_be_given_again_whatever_is_left_of_it(tmp_path, capsys):
+    command = ["train", "au-basis", "--smoke", "-o", str(tmp_path)]
+    assert main(command) == 0
+    weights = tmp_path / "au-basis" / "au_basis.safetensors"
+    weights.write_bytes(b"half")  # as after a kill
+    assert main(command) == 0 and weights.stat().st_size > 1000
+    mine = tmp_path / "mine" / "au-basis"
+    mine.mkdir(parents=True)
+    (mine / "thesis.tex").write_text("years of work")
+    assert main([*command[:-1], str(mine.parent)]) == 3
+    assert "choose another folder" in capsys.readouterr().err
+    assert [one.name for one in mine.iterdir()] == ["thesis.tex"]
+
+
 def test_a_run_from_the_command_line(tmp_path, capsys):
     from auteur.train.smoke.tracks import write_tracks
 

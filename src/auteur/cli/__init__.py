@@ -9,8 +9,11 @@ from importlib import import_module
 from typing import Annotated, Any, Union, get_type_hints
 
 import auteur
+from auteur.cli import streams
 from auteur.cli.clash import clash
-from auteur.errors import AuteurError, UsageError
+from auteur.cli.console import note
+from auteur.errors import AuteurError, InputError, UsageError
+from auteur.files import check_text
 
 VERBS: dict[str, str] = {
     "convert": "auteur.cli.convert",
@@ -38,32 +41,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns its exit code: 0 ok, 2 usage, 3 bad input, 4 partly done, 5 internal."""
     # Threads of NumPy's matrices wait for each other by spinning; it reads this once, when it is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    streams.secure()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     if problem := clash():
-        print(f"auteur: {problem}", file=sys.stderr)
+        note(problem)
     try:
-        return _run(given)
-    except AuteurError as error:
-        if debug:
-            raise
-        print(f"auteur: {error}", file=sys.stderr)
-        return error.exit_code
+        code = _run(given)
+        streams.flush()
+        return code
+    except BrokenPipeError:  # of a print; files are written by then
+        streams.silence()
+        return 0
     except KeyboardInterrupt:
-        print("auteur: stopped; nothing half-done was left behind", file=sys.stderr)
+        note("stopped; nothing half-done was left behind")
         return INTERRUPTED
     except Exception as error:
         if debug:
             raise
-        print(
-            f"auteur: internal error: {type(error).__name__}: {error}; run again with --debug",
-            file=sys.stderr,
+        code, text = explain(error)
+        note(text)
+        return code
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """Returns the exit code of an error and one line about it. Only errors of Auteur itself get 5."""
+    if isinstance(error, AuteurError):
+        return error.exit_code, str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        where = "" if error.filename is None else f" {str(error.filename)!r}"
+        return InputError.exit_code, f"cannot use{where or ' a file or stream'}: {error.strerror}"
+    if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
+        return (
+            InputError.exit_code,
+            f"not enough memory ({error}); give a smaller picture, a shorter recording or fewer --workers",
         )
-        return INTERNAL_ERROR
+    return INTERNAL_ERROR, f"internal error: {type(error).__name__}: {error}; run again with --debug"
 
 
 def _run(arguments: list[str]) -> int:
+    for argument in arguments:
+        check_text(argument)
     first = arguments[0] if arguments else "--help"
     if first == "--version":
         print(f"auteur {getattr(auteur, '__version__', 'damaged')}")
@@ -87,6 +106,8 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     """Reads the options of one verb, of no other, and runs it. Its docstring is its help, examples last."""
     import tyro  # 0.1 s: not for --version
 
+    from auteur.cli.checks import check_arguments
+
     function = getattr(import_module(VERBS[verb]), verb)
     if verb == "train" and (page := import_module(VERBS[verb]).help_of(arguments)):
         print(page)  # of one recipe
@@ -104,6 +125,7 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         if not stop.code:
             print(f"{heading.strip()}\n{examples}")
         return int(stop.code or 0)
+    check_arguments(parsed)
     return function(parsed)
 
 

@@ -5,7 +5,6 @@ import inspect
 import itertools
 import textwrap
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
@@ -129,15 +128,3 @@ def parse_pairs(pairs: tuple[str, ...], option: str) -> dict[str, float]:
                 "`auteur units` lists the names"
             )
     return values
-
-
-def parse_rate(text: str, option: str = "--fps") -> Fraction:
-    """Returns a frame rate such as "25", "29.97" or "30000/1001" exactly.
-
-    Raises:
-        UsageError: It is not a number.
-    """
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"{option} is {text!r}; give a number such as 25 or 30000/1001") from error

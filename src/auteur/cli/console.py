@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from auteur.errors import one_line
 
 SAY_EVERY_SEC = 10.0
 """How often a plain line says how far the work is."""
@@ -21,8 +23,9 @@ LEAST_BETWEEN_SEC = 2.0
 
 
 def note(text: str) -> None:
-    """Prints one line about how the input was understood."""
-    print(f"auteur: {text}", file=sys.stderr, flush=True)
+    """Prints one line about how the input was understood, or about an error."""
+    with suppress(OSError):  # standard error is full or its reader is gone
+        print(one_line(f"auteur: {text}"), file=sys.stderr, flush=True)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import tyro
 
-from auteur.cli.arguments import Flag, Rate, check_readable, choice, options, parse_rate
+from auteur.cli.arguments import Flag, Rate, check_readable, choice, options
 from auteur.cli.console import counted, note
 from auteur.cli.performance_arguments import CONVENTIONS
 from auteur.errors import InputError, UsageError
+from auteur.signals.timebase import parse_rate
 
 KINDS = ("openface", "fex", "livelink", "arkit", "auteur")
 """Names of `auteur.formats.FILE_KINDS`, written out: importing them takes time."""

@@ -80,12 +80,13 @@ def evaluate(arguments: EvaluateArguments) -> int:
     # It takes torch.
     from auteur.evaluate import protocols
     from auteur.evaluate.report import write_report
-    from auteur.evaluate.report.writer import check_folder
+    from auteur.evaluate.report.writer import REPORT_FILES
+    from auteur.files import check_folder
 
     protocol = protocols.load(arguments.protocol)
     if not arguments.inputs:
         raise UsageError("nothing to evaluate; give GENERATED REFERENCE, such as made/ real/")
-    check_folder(arguments.out, overwrite=arguments.overwrite)
+    check_folder(arguments.out, overwrite=arguments.overwrite, names=REPORT_FILES)
     one_thread()
     evaluation = _pairs(arguments, protocol) if protocol.kind == "pairs" else _made(arguments, protocol)
     for line in (*evaluation.failures, *evaluation.notes):

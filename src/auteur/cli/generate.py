@@ -6,11 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auteur.cli.arguments import check_readable, parse_rate
+from auteur.cli.arguments import check_readable
 from auteur.cli.console import counted, note, one_thread, progress, working
 from auteur.cli.generate_arguments import GenerateArguments
 from auteur.cli.generate_batch import check_alone, generate_batch
 from auteur.errors import UsageError
+from auteur.signals.timebase import parse_rate
 
 if TYPE_CHECKING:  # importing it takes torch
     from auteur.pipelines.settings import Settings
@@ -40,7 +41,7 @@ def generate(arguments: GenerateArguments) -> int:
     started_sec = time.monotonic()
     portrait, speech = check_alone(arguments)
     check_readable(portrait, speech, arguments.performance.track)
-    fps = parse_rate(arguments.rendering.fps)
+    fps = parse_rate(arguments.rendering.fps, "--fps")
     check_outputs(arguments)
     asked = arguments.performance.performance()
 
@@ -84,8 +85,8 @@ def check_outputs(arguments: GenerateArguments) -> None:
         UsageError: A name has the wrong ending, or Matplotlib is needed and missing.
         InputError: A file cannot be written.
     """
-    from auteur.files import check_writable
-    from auteur.media import check_frames_output
+    from auteur.files import check_folder
+    from auteur.media import check_frames_output, check_marked
 
     check_frames_output(
         arguments.out,
@@ -99,17 +100,15 @@ def check_outputs(arguments: GenerateArguments) -> None:
     if arguments.extras.sheet is not None:
         if arguments.extras.sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
             raise UsageError(f"the sheet {str(arguments.extras.sheet)!r} must end in .png, .jpg or .webp")
-        check_writable(arguments.extras.sheet, overwrite=arguments.overwrite)
-    folder = arguments.extras.save_tracks
-    if folder is None:
-        return
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--save-tracks {str(folder)!r} is a file; name a folder")
-    if not folder.exists():
-        check_writable(folder)
-        return
-    for name in (_LANDMARKS, _LONG_LANDMARKS, _ASKED, _DONE):
-        check_writable(folder / name, overwrite=arguments.overwrite)
+        check_marked(arguments.extras.sheet, overwrite=arguments.overwrite)
+    if arguments.extras.save_tracks is not None:
+        if arguments.extras.save_tracks.is_file():
+            raise UsageError(f"--save-tracks {str(arguments.extras.save_tracks)!r} is a file; name a folder")
+        names = (_LANDMARKS, _LONG_LANDMARKS, _ASKED, _DONE)
+        check_folder(arguments.extras.save_tracks, overwrite=arguments.overwrite, names=names)
+        if arguments.performance.track in {arguments.extras.save_tracks / name for name in names}:
+            track = str(arguments.performance.track)
+            raise UsageError(f"--save-tracks would replace the track {track!r}; name another folder")
 
 
 def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
@@ -142,6 +141,7 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
 
 def save_extras(arguments: GenerateArguments, video: "TalkingVideo") -> list[Path]:
     """Writes the plot, the sheet and the tracks that were asked for; returns their names."""
+    from auteur.files import make_folder
     from auteur.pipelines.moving import MOST_JSON_FRAMES, save_landmarks
 
     written: list[Path] = []
@@ -153,7 +153,7 @@ def save_extras(arguments: GenerateArguments, video: "TalkingVideo") -> list[Pat
         written.append(arguments.extras.sheet)
     folder = arguments.extras.save_tracks
     if folder is not None:
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         for name, track in ((_DONE, video.performed()), (_ASKED, video.au_track)):
             if track is not None:
                 track.save(folder / name, overwrite=arguments.overwrite)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from auteur.cli.arguments import Flag, Rate, check_readable, options, parse_rate
+from auteur.cli.arguments import Flag, Rate, check_readable, options
 from auteur.cli.console import counted, note, one_thread, progress, working
 from auteur.cli.performance_arguments import MotionOptions, PerformanceOptions
 from auteur.errors import UsageError
+from auteur.signals.timebase import parse_rate
 
 if TYPE_CHECKING:
     from auteur.pipelines.request import Performance
@@ -54,7 +55,7 @@ def move(arguments: MoveArguments) -> int:
     """
     started_sec = time.monotonic()
     check_readable(arguments.speech, arguments.portrait, arguments.performance.track)
-    fps, asked = parse_rate(arguments.fps), arguments.performance.performance()
+    fps, asked = parse_rate(arguments.fps, "--fps"), arguments.performance.performance()
     if arguments.out is None and arguments.cues is None:
         raise UsageError("nothing to write: give -o LANDMARKS with --portrait, or --cues CUES")
     if (arguments.out is None) != (arguments.portrait is None):

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from auteur.cli.arguments import Pairs, Rate, choice, options, parse_pairs, parse_rate
+from auteur.cli.arguments import Pairs, Rate, choice, options, parse_pairs
 from auteur.errors import UsageError
+from auteur.signals.timebase import parse_rate
 
 if TYPE_CHECKING:
     from auteur.pipelines.request import Performance

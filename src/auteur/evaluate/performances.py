@@ -32,6 +32,7 @@ from auteur.evaluate.views import Observation, observe
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend
 from auteur.facs import ACTION_UNITS
+from auteur.files import make_folder
 from auteur.media import VideoReader, read_speech, write_audio, write_image
 from auteur.pipelines.request import Performance
 from auteur.pipelines.talking_head import MODELS, Settings, TalkingHead
@@ -97,7 +98,8 @@ def run_protocol(
         InputError: The inputs hold nothing usable.
     """
     folder = out / "videos"
-    folder.mkdir(exist_ok=True)
+    make_folder(out)
+    make_folder(folder)
     run = Run(
         protocol=protocol, head=TalkingHead.from_pretrained(), backend=AuteurBackend(), videos=folder,
         overwrite=overwrite, on_frame=on_frame,

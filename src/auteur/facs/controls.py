@@ -8,7 +8,7 @@ from auteur.errors import UsageError
 from auteur.facs.action_units import ACTION_UNITS, ActionUnit, Side
 from auteur.facs.conventions import CONVENTIONS
 
-_CODE = re.compile(r"au[ _]?0*(\d{1,3})_?([lrtb]?)")
+_CODE = re.compile(r"au[ _]?0*(\d{1,3})_?([lrtb]?)", re.ASCII)
 _SIDE_WORDS: dict[Side, tuple[str, ...]] = {
     "L": ("_left", "left_"),
     "R": ("_right", "right_"),

@@ -20,7 +20,8 @@ from auteur.signals import AU_TABLE_MARK, AUTrack
 _FACTS = re.compile(
     re.escape(AU_TABLE_MARK)
     + r" convention=(?P<convention>\w{1,40}) rate=(?P<rate>\d{1,12}(/0*[1-9]\d{0,11})?)"
-    + r" start_sec=(?P<start>-?\d{1,18}(/0*[1-9]\d{0,17})?)\s*"
+    + r" start_sec=(?P<start>-?\d{1,18}(/0*[1-9]\d{0,17})?)\s*",
+    re.ASCII,
 )
 
 

@@ -42,7 +42,7 @@ SHAPE_COLUMNS: tuple[str, ...] = (
 )
 """The 52 shapes in the app's order."""
 
-_TIMECODE = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d):(\d{1,3})(\.\d{1,9})?")
+_TIMECODE = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d):(\d{1,3})(\.\d{1,9})?", re.ASCII)
 _DAY_SEC = 86_400
 _LEAST_STEP = Fraction(1, 4)
 NOMINAL_RATES = (24, 25, 30, 48, 50, 60, 120)

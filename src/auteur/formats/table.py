@@ -3,14 +3,17 @@
 import csv
 import itertools
 import math
+import os
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO, TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from auteur.errors import FormatError, InputError
+from auteur.files import open_input
 
 MAX_TABLE_BYTES = 512 * 1024**2
 """Largest table file that is read."""
@@ -20,7 +23,7 @@ MAX_ROWS = 1_000_000
 """Most rows of a table: eleven hours at 25 frames per second."""
 
 _LARGEST = 3.4028235677973362e38  # what still rounds to a float32
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d{1,4})?")
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 """A decimal number, with a point or, as spreadsheets of many countries write it, a comma."""
 _NO_NUMBER = re.compile(
     r"|[+-]?[qs]?nan(\(\w{0,20}\))?|[+-]?1[.,]#(ind|qnan|snan)0*|#?n/?a|<na>|#num!|null|none|nil|-|--|\?",
@@ -149,11 +152,11 @@ def open_table(path: Path | str) -> Generator[TextIO]:
         FormatError: It is too large, or turns out not to be UTF-8 while it is read.
     """
     try:
-        size = Path(path).stat().st_size
-        if size > MAX_TABLE_BYTES:
-            raise FormatError(f"{str(path)!r} is larger than {MAX_TABLE_BYTES // 1024**2} MiB; split it")
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            yield stream
+        with open_input(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_TABLE_BYTES:
+                raise FormatError(f"{str(path)!r} is larger than {MAX_TABLE_BYTES // 1024**2} MiB; split it")
+            with TextIOWrapper(file, encoding="utf-8-sig", newline="") as stream:
+                yield stream
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -163,6 +166,15 @@ def open_table(path: Path | str) -> Generator[TextIO]:
 def row_text(cells: Iterable[str]) -> str:
     """One CSV line with its line end."""
     return ",".join(_quoted(cell) for cell in cells) + "\n"
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Returns a whole table as CSV text; cells of text are guarded against spreadsheet formulas."""
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for row in (columns, *rows):
+        writer.writerow([guard(cell) if isinstance(cell, str) else cell for cell in row])
+    return out.getvalue()
 
 
 def guard(text: str) -> str:

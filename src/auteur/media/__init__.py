@@ -10,6 +10,7 @@ from auteur.media.audio_writer import write_audio
 from auteur.media.budget import DEFAULT_BUDGET, Budget
 from auteur.media.frame_output import FrameWriter, check_frames_output, has_sound, open_frames
 from auteur.media.image import jpeg_bytes, read_image, resized, write_image
+from auteur.media.output import check_marked
 from auteur.media.probe import MediaInfo, probe
 from auteur.media.soundtrack import Soundtrack
 from auteur.media.speech import (
@@ -39,6 +40,7 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "check_frames_output",
+    "check_marked",
     "examine_speech",
     "has_sound",
     "is_pillow_image",

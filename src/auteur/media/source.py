@@ -3,14 +3,14 @@
 import io
 import os
 import re
-import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from auteur.errors import MediaError
+from auteur.errors import InputError, MediaError
+from auteur.files import open_input
 from auteur.media.budget import Budget
 
 Family = Literal["image", "sound", "container"]
@@ -53,7 +53,7 @@ def open_source(path: Path | str, budget: Budget) -> Generator[Source]:
         MediaError: The file is missing, not a regular file, empty, too large or of another kind.
     """
     name = repr(str(path))
-    with _open(Path(path), name) as file:
+    with _open(path) as file:
         budget.check_bytes(name, os.fstat(file.fileno()).st_size)
         yield Source(file, _family(file, name), name)
 
@@ -69,16 +69,11 @@ def source_of_bytes(content: bytes, name: str, budget: Budget) -> Source:
     return Source(file, _family(file, name), name)
 
 
-def _open(path: Path, name: str) -> BinaryIO:
+def _open(path: Path | str) -> BinaryIO:
     try:
-        # Opening a pipe would wait for its writer.
-        if stat.S_ISREG(path.stat().st_mode):
-            return path.open("rb")
-    except OSError as error:
-        raise MediaError(f"cannot read {name}: {error.strerror}; name a file on this computer") from error
-    except ValueError as error:
-        raise MediaError(f"cannot read {name}: {error}; name a file on this computer") from error
-    raise MediaError(f"{name} is not a file; name a file on this computer")
+        return open_input(path)
+    except InputError as error:
+        raise MediaError(str(error)) from error
 
 
 def _family(file: BinaryIO, name: str) -> Family:

@@ -22,7 +22,7 @@ from auteur.signals import AUTrack, LandmarkTrack, PoseTrack, measured
 from auteur.speech.features import SpeechAnalysis
 from auteur.speech.phones import ARTICULATIONS
 from auteur.speech.voice import holds_speech
-from auteur.weights import load_shipped, path_of, shipped
+from auteur.weights import load_shipped, path_of
 
 Floats = NDArray[np.floating]
 
@@ -153,9 +153,7 @@ class SpeechMotion:
             WeightsError: The installation is damaged, or `generator` is no weights file of the recipe.
         """
         return cls(
-            generator=load_generator(path_of("motion"), sha256=shipped()["motion"])
-            if generator is None
-            else load_generator(generator),
+            generator=load_generator(generator or path_of("motion")),
             basis=load_shipped(AUBasis(), "au_basis"),
             habits=load_shipped(FaceHabits(), "habits"),
         )

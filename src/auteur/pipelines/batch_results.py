@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
@@ -10,13 +9,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from auteur.errors import InputError
-from auteur.files import held
+from auteur.files import check_name, held, is_unfinished
 
 RESULTS = "results.jsonl"
 _LOCK = "results.lock"
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)  # the one is of Windows, the other is not
 
-_PART = re.compile(r"\.[0-9a-f]{12}\.part(\.[a-z0-9]+)?")
 _CLOSED = -1
 _STATES = ("begun", "made", "failed")
 
@@ -31,6 +29,7 @@ class Results:
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / RESULTS
         self._file, self._lock = _CLOSED, ExitStack()
+        self._made: list[Path] = []
         self._last: dict[str, tuple[str, str]] = {}
 
     def __enter__(self) -> Self:
@@ -39,7 +38,9 @@ class Results:
         Raises:
             InputError: Another run holds it, it is damaged, or it cannot be written.
         """
+        check_name(self.folder)
         try:
+            self._made = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             busy = f"another run is writing into {str(self.folder)!r}; wait for it, or name another folder"
             self._lock.enter_context(held(self.folder / _LOCK, busy))
@@ -58,11 +59,12 @@ class Results:
     ) -> None:
         unused = os.fstat(self._file).st_size == 0
         self._close()
-        if unused:  # such as for a jobs file with bad lines
+        if unused:  # such as for a jobs file with bad lines: what this run made goes, and nothing else
             with suppress(OSError):
                 self.path.unlink()
                 (self.folder / _LOCK).unlink(missing_ok=True)
-                self.folder.rmdir()
+                for folder in self._made:
+                    folder.rmdir()
 
     def is_made(self, output: PurePosixPath, job: str) -> bool:
         """Returns whether this very job has made the file that is there."""
@@ -119,6 +121,6 @@ def remove_parts(folders: Iterable[Path]) -> None:
     """Removes half-written files that killed workers left in these folders."""
     for folder in folders:
         for path in folder.glob(".*.part*"):
-            if _PART.fullmatch(path.name):
+            if is_unfinished(path.name):
                 with suppress(OSError):
                     path.unlink()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from auteur import provenance, weights
 from auteur.errors import UsageError
+from auteur.files import check_name
 from auteur.media import QUALITIES
 from auteur.motion.speech_motion import MOTION_RATE
 from auteur.pipelines.backdrop import check_background
@@ -89,7 +90,9 @@ class Settings:
     def __post_init__(self) -> None:
         find_route(self.route)
         if not 1 <= self.fps <= 120:
-            raise UsageError(f"fps is {float(self.fps):g}; it must be between 1 and 120")
+            raise UsageError(f"fps is {str(self.fps)[:40]}; it must be between 1 and 120")
+        if not 0 <= self.temperature <= 2:
+            raise UsageError(f"temperature is {self.temperature}; it must be between 0 and 2")
         if not 0 <= self.head <= 3:
             raise UsageError(f"head is {self.head}; it must be between 0 and 3")
         if self.seconds is not None and not 0 < self.seconds <= LONGEST_SEC:
@@ -128,7 +131,7 @@ def denoiser_path(preset: Path | str, device: str | None) -> Path | None:
         from auteur.pipelines.painters import say_what_full_needs
 
         raise say_what_full_needs()
-    path = Path(preset)
+    path = check_name(preset)
     if not path.exists() and path.suffix != ".safetensors" and len(path.parts) < 2:
         raise UsageError(
             f"there is no preset {str(preset)!r}; choose one of {', '.join(PRESETS)}, or name a denoiser file"

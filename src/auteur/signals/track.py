@@ -13,7 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from auteur.errors import FormatError, UsageError
 from auteur.signals import storage
-from auteur.signals.timebase import Seconds, exact_rate, exact_seconds, linear_resample, local_linear_smooth
+from auteur.signals.timebase import (
+    Seconds,
+    check_extent,
+    exact_rate,
+    exact_seconds,
+    linear_resample,
+    local_linear_smooth,
+)
 
 FloatArray = NDArray[np.float32]
 """Any float32 array; each docstring gives its shape."""
@@ -137,6 +144,7 @@ class Track:
             raise UsageError(
                 f"resampling would give {count} frames; ask for at least 1, starting before the end"
             )
+        check_extent(count, math.prod(self.values.shape[1:]), "the resampled track")
         first = (new_start - self.start_sec) * self.rate
         values = linear_resample(self.values, first=first, step=self.rate / new_rate, frames=count)
         return self.replace(values=values, rate=new_rate, start_sec=new_start)

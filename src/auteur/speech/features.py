@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -147,7 +147,7 @@ class CompactSpeechFeatures:
         Raises:
             WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
         """
-        return cls(weights.load_file(CompactSpeechEncoder(read_config(path)), path))
+        return cls(weights.load_model(path, _KIND, CompactSpeechConfig, CompactSpeechEncoder))
 
     @classmethod
     def shipped(cls) -> "CompactSpeechFeatures":
@@ -234,19 +234,3 @@ class CompactSpeechFeatures:
 def config_to_metadata(config: CompactSpeechConfig) -> dict[str, str]:
     """Returns the safetensors metadata that keeps an encoder's config beside its weights."""
     return weights.metadata_of(_KIND, config)
-
-
-def read_config(path: Path | str) -> CompactSpeechConfig:
-    """Returns the config saved in a weights file.
-
-    Raises:
-        WeightsError: The file is missing, is not a safetensors file, or holds no config of this kind.
-    """
-    return weights.read_config(path, _KIND, _config)
-
-
-def _config(saved: dict[str, Any]) -> CompactSpeechConfig:
-    for name in ("dilations", "looks_ahead", "lips_dilations"):
-        saved[name] = tuple(saved[name])
-    saved["mel"] = MelConfig(**saved["mel"])
-    return CompactSpeechConfig(**saved)

@@ -24,7 +24,7 @@ from safetensors import safe_open
 
 import auteur
 from auteur.errors import InputError, UsageError, WeightsError
-from auteur.files import atomic_path, write_text
+from auteur.files import atomic_path, read_json, write_text
 from auteur.weights import load_file, path_of
 
 if TYPE_CHECKING:
@@ -214,8 +214,8 @@ def _plain(text: str) -> Any:
 
 def _read_config(place: Path) -> dict[str, Any]:
     try:
-        config = json.loads((place / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = read_json(place / CONFIG)
+    except InputError as error:
         raise WeightsError(
             f"{str(place)!r} has no {CONFIG} of ours: {error}; save the model again"
         ) from error

@@ -45,7 +45,7 @@ MAX_TEXT = 4_000_000
 Frame = tuple[tuple[int, float], ...]
 """The active units of one instant: (index, intensity) with rising indices."""
 
-_PAIR = re.compile(r"[(\[]\s*(\d{1,2})\s*[,:]\s*(\d{0,3}\.\d+|\d{1,3}\.?)\s*[)\]]")
+_PAIR = re.compile(r"[(\[]\s*(\d{1,2})\s*[,:]\s*(\d{0,3}\.\d+|\d{1,3}\.?)\s*[)\]]", re.ASCII)
 _SEPARATORS = re.compile(r"[\s,;]*")
 _WORDS = {word: word for word in HEARD_EMOTIONS} | {
     alias: emotion for alias, emotion in EMOTION_ALIASES.items() if alias not in (*HEARD_EMOTIONS, "none")

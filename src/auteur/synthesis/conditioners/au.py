@@ -1,7 +1,7 @@
 """Action Units: paper A's adapter (AUHead, arXiv 2602.09534), the only part that its training changes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -13,6 +13,7 @@ from torch.nn import functional
 from auteur.errors import UsageError
 from auteur.synthesis.conditioners.layers import CrossAttention, Place, choose, null, per_frame, per_place
 from auteur.synthesis.conditions import Conditions
+from auteur.weights.config import LEAST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class AUConfig:
     """Numbers per token."""
     grid: int = 8
     """A frame becomes grid x grid tokens: cells of a drawing, or learned mixtures of a sequence."""
-    margin: int = 2
+    margin: int = field(default=2, metadata={LEAST: 0})
     """n of Eq. 4: a frame sees 2 n + 1."""
     head: int = 64
     every_layer: bool = True

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from einops import rearrange
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from auteur.errors import UsageError
 from auteur.synthesis.conditioners.layers import CrossAttention, choose, null, per_frame, zero
 from auteur.synthesis.conditions import Conditions
+from auteur.weights.config import LEAST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class LandmarksConfig:
     """Pixels of the drawing per pixel of the UNet's first feature map, a power of two."""
     stem: tuple[int, ...] = (16, 32, 96, 256)
     """Channels of the first convolutions: before the first halving and after each."""
-    attending_levels: int = 2
+    attending_levels: int = field(default=2, metadata={LEAST: 0})
     """How many of the coarsest maps look at the portrait's own drawing."""
     head: int = 64
     dropout: float = 0.05

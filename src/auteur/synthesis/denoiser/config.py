@@ -2,9 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from auteur.errors import UsageError
 from auteur.synthesis.conditioners.au import AUConfig
@@ -20,6 +19,7 @@ from auteur.synthesis.denoiser.finish import FinishConfig
 from auteur.synthesis.samplers import Process, process_named
 from auteur.synthesis.samplers.schedule import MOST_STEPS
 from auteur.synthesis.views import VIEWS
+from auteur.weights.config import config_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,36 +188,6 @@ class DenoiserConfig:
         """Returns what `to_json` wrote.
 
         Raises:
-            UsageError: Something in it is unknown or does not fit; ValueError if it is not JSON.
+            UsageError: It is not JSON, or something in it is unknown or does not fit.
         """
-        return _build(cls, json.loads(text))
-
-
-_PARTS: dict[str, type[Any]] = {
-    "unet": UNetConfig,
-    "temporal": TemporalConfig,
-    "finish": FinishConfig,
-    "reference": ReferenceConfig,
-    "identity": IdentityConfig,
-    "warped": WarpedConfig,
-    "landmarks": LandmarksConfig,
-    "au": AUConfig,
-    "expression": ExpressionConfig,
-    "audio": AudioConfig,
-    "past": PastConfig,
-}
-"""All that a file can ask for by name."""
-
-
-def _build(kind: type[Any], values: Any, path: str = "") -> Any:
-    if not isinstance(values, Mapping):
-        raise UsageError(f"{path or 'the config'} must be a table, not {type(values).__name__}")
-    known = {one.name for one in dataclasses.fields(kind)}
-    if unknown := values.keys() - known:
-        raise UsageError(f"unknown setting {', '.join(path + name for name in sorted(unknown))}")
-    given: dict[str, Any] = {}
-    for name, value in values.items():
-        if name in _PARTS and kind is DenoiserConfig and value is not None:
-            value = _build(_PARTS[name], value, f"{name}.")
-        given[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**given)
+        return config_of(cls, text)
