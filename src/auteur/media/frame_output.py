@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.files import check_folder_writable, check_writable
+from auteur.files import check_folder_writable
 from auteur.media.frame_folder import FrameFolderWriter
 from auteur.media.gif_writer import GifWriter
-from auteur.media.output import is_frame_folder
+from auteur.media.output import check_marked, is_frame_folder
 from auteur.media.soundtrack import Soundtrack
 from auteur.media.video_formats import VIDEO_FORMATS, format_of
 from auteur.media.video_writer import VideoWriter
@@ -94,7 +94,7 @@ def check_frames_output(path: Path, *, overwrite: bool = False, is_transparent: 
     """
     check_ending(path, is_transparent=is_transparent)
     if path.suffix:
-        check_writable(path, overwrite=overwrite)
+        check_marked(path, overwrite=overwrite)
     else:
         check_folder_writable(path, overwrite=overwrite, is_replaceable=is_frame_folder)
 
