@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import auteur
+from auteur.cli.verify import VerifyArguments
 from auteur.cli.verify import verify as verify_command
 from auteur.errors import MediaError, UsageError
 from auteur.media import open_frames, write_audio, write_image
@@ -118,7 +119,7 @@ def test_what_is_no_media_is_refused(tmp_path: Path) -> None:
 
 def test_command_prints_every_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "a.wav")
-    assert verify_command(path) == 0
+    assert verify_command(VerifyArguments(path)) == 0
     text = capsys.readouterr().out
     for word in (
         "metadata",
@@ -130,7 +131,7 @@ def test_command_prints_every_layer(tmp_path: Path, capsys: pytest.CaptureFixtur
         auteur.__version__,
     ):
         assert word in text
-    assert verify_command(path, json=True) == 0
+    assert verify_command(VerifyArguments(path, json=True)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
     assert json.loads(lines[0])["verdict"] == "intact"
