@@ -146,7 +146,7 @@ def _open_sound(source: Source) -> Generator[AudioBlocks]:
             duration_sec = Fraction(file.frames, max(1, file.samplerate))
             blocks = _sound_blocks(file, source.name)
             yield AudioBlocks(
-                file.samplerate, _LAYOUTS[file.channels - 1], file.channels, duration_sec, blocks
+                file.samplerate, _LAYOUTS[int(file.channels) - 1], file.channels, duration_sec, blocks
             )
     except soundfile.LibsndfileError as error:
         raise MediaError(f"{source.name} cannot be decoded ({error.error_string}); it is damaged") from error

@@ -5,6 +5,7 @@ from functools import cache
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from auteur.errors import MediaError
@@ -38,7 +39,7 @@ def to_stereo(layout: str, channels: int, name: str) -> Weights:
             if av.AudioLayout(known).nb_channels == channels:
                 mixed = _mixed(known, channels)
                 return (mixed / np.abs(mixed).sum(axis=0).max()).astype(np.float32)
-        except (ValueError, av.FFmpegError):
+        except (ValueError, FFmpegError):
             continue
     raise MediaError(f"{name} has {channels} channels of layout {layout!r}; mix it down to stereo first")
 
