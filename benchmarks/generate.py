@@ -41,7 +41,7 @@ from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.tracker import FaceTracker
 from auteur.facs import EMOTIONS
 from auteur.motion.mouth import lip_gap
-from auteur.pipelines import talking_head
+from auteur.painting import warp_renderer
 from auteur.pipelines.request import Performance
 from auteur.pipelines.talking_head import Settings, TalkingHead, TalkingVideo
 
@@ -169,14 +169,14 @@ def same_frames(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, ob
     """Whether the frames stay the same, bit by bit, in pieces of 16, 5 and 1."""
     portrait = _smaller(run.portraits[0], folder)
     hashes: set[str] = set()
-    usual = talking_head.FRAMES_AT_ONCE
+    usual = warp_renderer.FRAMES_AT_ONCE
     for size in (usual, 5, 1):
-        talking_head.FRAMES_AT_ONCE = size
+        warp_renderer.FRAMES_AT_ONCE = size
         digest = hashlib.sha256()
         for frame in head.perform(portrait, run.speech, Performance("happy"), Settings(seed=3)).frames():
             digest.update(frame.tobytes())
         hashes.add(digest.hexdigest())
-    talking_head.FRAMES_AT_ONCE = usual
+    warp_renderer.FRAMES_AT_ONCE = usual
     return {"same": len(hashes) == 1, "sizes": [usual, 5, 1]}
 
 

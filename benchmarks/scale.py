@@ -29,10 +29,11 @@ import tyro
 from auteur.data.prepare import PrepareOptions, prepare
 from auteur.engines import make_engine
 from auteur.media import probe, read_speech, write_audio
+from auteur.painting.warp_renderer import FRAMES_AT_ONCE
 from auteur.pipelines.batch import Batch
 from auteur.pipelines.batch_results import Results
 from auteur.pipelines.request import Performance
-from auteur.pipelines.talking_head import FRAMES_AT_ONCE, Settings, TalkingHead
+from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.provenance import Mark
 from auteur.signals import Waveform
 

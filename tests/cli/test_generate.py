@@ -234,8 +234,7 @@ def denoiser(tmp_path_factory) -> Path:
 
     config = PRESETS["compact"].config
     unet = UNetConfig(widths=(8, 16), attends=(False, True), layers=1, heads=2, groups=4, context_width=None)
-    small = replace(
-        config,
+    small = config.changed(
         patch=16,
         unet=unet,
         temporal=TemporalConfig(levels=(False, True), heads=2, groups=4),

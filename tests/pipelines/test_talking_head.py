@@ -29,7 +29,7 @@ from auteur.media import (
     write_image,
 )
 from auteur.motion.mouth import lip_gap
-from auteur.pipelines import talking_head
+from auteur.painting import warp_renderer
 from auteur.pipelines.portrait_picture import fitted
 from auteur.pipelines.routes import ROUTES, Expression, Route, following
 from auteur.pipelines.talking_head import Settings, TalkingHead
@@ -75,7 +75,7 @@ def test_frames_are_duration_times_rate(head, folder, fps):
 
 def test_same_seed_same_frames_however_many_at_once(head, folder, monkeypatch):
     first = list(head(folder / "me.png", folder / "talk.wav", emotion="happy").frames())
-    monkeypatch.setattr(talking_head, "FRAMES_AT_ONCE", 7)
+    monkeypatch.setattr(warp_renderer, "FRAMES_AT_ONCE", 7)
     again = list(head(folder / "me.png", folder / "talk.wav", emotion="happy").frames())
     other = head(folder / "me.png", folder / "talk.wav", emotion="happy", settings=Settings(seed=1))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))

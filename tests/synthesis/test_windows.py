@@ -284,12 +284,12 @@ def test_other_errors_are_left_alone():
 SETTINGS_PLAIN = WindowSettings()
 
 
-def test_action_units_cannot_be_guided_without_their_plug():
+def test_action_units_cannot_be_guided_without_their_conditioner():
     settings = WindowSettings(guidance=Guidance(au=2.0))
     pieces = generate(
         ExactDenoiser(FLOW), nothing, Video(frames=1, shape=SHAPE), process=FLOW, settings=settings
     )
-    with pytest.raises(UsageError, match="no plug"):
+    with pytest.raises(UsageError, match="no conditioner"):
         next(pieces)
 
 

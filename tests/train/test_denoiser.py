@@ -17,7 +17,7 @@ from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.parts import part_names, parts
 from auteur.synthesis.denoiser.presets import PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts
-from auteur.synthesis.guidance import Guidance, guided
+from auteur.synthesis.guidance import Guidance, guided_prediction
 from auteur.synthesis.losses import LossSettings
 from auteur.synthesis.noise import step_generator
 from auteur.synthesis.samplers import process_named, sample
@@ -38,7 +38,7 @@ def undisturbed(config):
     """The same without dropout, and told that the data hardly varies: there is one clip only."""
     calm = {name: replace(getattr(config, name), dropout=0.0) for name in config.condition_names}
     anchor = None if config.anchor_deviation is None else 0.1
-    return replace(config, drop_all=0.0, data_deviation=0.1, anchor_deviation=anchor, **calm)
+    return config.changed(drop_all=0.0, data_deviation=0.1, anchor_deviation=anchor, **calm)
 
 
 def repeated(batch, rows):
@@ -65,7 +65,7 @@ def test_one_batch_can_be_learned_by_heart(name, tmp_path):
     assert last < first / 10
 
     noise = torch.randn(clip.clean.shape, generator=torch.Generator().manual_seed(3))
-    predict = guided(denoiser.eval(), clip.conditions, Guidance())
+    predict = guided_prediction(denoiser.eval(), clip.conditions, Guidance())
     with torch.no_grad():
         made = sample(process_named(config.process), predict, noise, 8)
     error = (made - clip.clean).square().mean().sqrt()
@@ -75,8 +75,7 @@ def test_one_batch_can_be_learned_by_heart(name, tmp_path):
 def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tmp_path):
     """A first stretch of the way, for a random network and with guidance; `test_samplers` goes all of it."""
     config = undisturbed(shrunk(PRESETS["compact"].config))
-    config = replace(
-        config,
+    config = config.changed(
         data_deviation=1.0,
         anchor_deviation=None,
         answers="balanced",
@@ -85,7 +84,7 @@ def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tm
     )
     teacher = build_denoiser(config, seed=0)
     generator = torch.Generator().manual_seed(0)
-    for parameter in teacher.parameters():  # weights that no plug is silent with
+    for parameter in teacher.parameters():  # weights that no conditioner is silent with
         parameter.data.add_(0.03 * torch.randn(parameter.shape, generator=generator))
     clip = SmokeClips(config).batch(1, 1, generator)
     guidance = Guidance(au=2.0)
@@ -101,9 +100,9 @@ def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tm
     conditions = repeated(clip, 4).conditions
     process = process_named(config.process)
     with torch.no_grad():
-        wanted = sample(process, guided(teacher, conditions, guidance), noise, 2)
-        before = sample(process, guided(teacher, conditions, Guidance()), noise, 1)
-        after = sample(process, guided(students[1], conditions, Guidance()), noise, 1)
+        wanted = sample(process, guided_prediction(teacher, conditions, guidance), noise, 2)
+        before = sample(process, guided_prediction(teacher, conditions, Guidance()), noise, 1)
+        after = sample(process, guided_prediction(students[1], conditions, Guidance()), noise, 1)
     assert (after - wanted).square().mean() < 0.85 * (before - wanted).square().mean()
 
 
@@ -181,7 +180,7 @@ def test_an_adapter_run_leaves_the_base_alone_and_saves_only_the_adapter(tmp_pat
     assert load_parts(denoiser, result) == ("au",)
     changed = {key for key, value in denoiser.state_dict().items() if not torch.equal(value, before[key])}
     assert changed
-    assert all(key.startswith("plugs.au.") for key in changed)
+    assert all(key.startswith("conditioners.au.") for key in changed)
 
 
 def test_a_checkpoint_of_another_run_is_refused(whole_run, tmp_path):

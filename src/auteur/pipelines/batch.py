@@ -16,10 +16,10 @@ from auteur import __version__, provenance, weights
 from auteur.engines import Engine, Outcome
 from auteur.errors import InputError
 from auteur.files import is_disk_full, make_folders
+from auteur.painting.registry import denoiser_path
 from auteur.pipelines.batch_jobs import BadLine, Job, read_jobs
 from auteur.pipelines.batch_results import Results, remove_parts
 from auteur.pipelines.routes import find_route
-from auteur.pipelines.settings import denoiser_path
 
 if TYPE_CHECKING:  # the workers load it; the parent need not
     from auteur.pipelines.talking_head import TalkingHead

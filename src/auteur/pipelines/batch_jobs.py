@@ -14,9 +14,10 @@ from auteur.expression.curve import EmotionCurve, parse_curve
 from auteur.files import check_name, is_unfinished, open_input
 from auteur.formats import TrackReading
 from auteur.media.frame_output import ENDINGS
+from auteur.painting.warp_renderer import WarpRenderer
 from auteur.pipelines.batch_results import RESULTS
 from auteur.pipelines.request import Performance
-from auteur.pipelines.settings import Settings, painting_of
+from auteur.pipelines.settings import Settings
 from auteur.signals.timebase import parse_rate
 
 _MOST_LINE_CHARACTERS = 1_000_000
@@ -133,7 +134,7 @@ def _job(number: int, text: str, folder: Path, defaults: Mapping[str, Any], *, p
     face = values.pop("face", 0)
     settings = Settings(**values)
     if not paints:
-        painting_of(settings, None)
+        WarpRenderer().resolve(settings.render_options)
     return Job(number, paths["portrait"], paths["speech"], output, asked, settings, face)
 
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from auteur import malloc
 from auteur.expression.curve import EmotionCurve
 from auteur.facs import find_emotion
-from auteur.motion.guidance import guided
+from auteur.motion.guidance import guided_track
 from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, Motion, SpeechCues, SpeechMotion
-from auteur.pipelines import heap
 from auteur.pipelines.request import Performance
 from auteur.pipelines.routes import ShapedExpression, find_route, following
 from auteur.pipelines.settings import Settings
@@ -32,7 +32,7 @@ def requested_motion(
     features, cues = analysis.features, SpeechCues.of_analysis(analysis)
     del analysis  # the phones
     frames = len(features)
-    heap.give_back()
+    malloc.trim_heap()
     stage = find_route(settings.route, asks_nothing=asked.asks_nothing).load()
     emotion = None if asked.emotion is None else find_emotion(asked.emotion)
     expression, shape = None, None
@@ -49,7 +49,7 @@ def requested_motion(
     motion = mover.generate(
         features,
         cues=cues,
-        asked=guided(shown if shape is None else on_top, settings.au_scale),
+        asked=guided_track(shown if shape is None else on_top, settings.au_guidance_or_default),
         seed=settings.seed,
         temperature=settings.temperature,
         habits=Habits(blinks=settings.blinks, gaze=settings.gaze, head=settings.head),

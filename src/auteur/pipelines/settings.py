@@ -1,13 +1,12 @@
-"""How to generate, what a preset names, and what is written down about both."""
+"""How to generate, and what is written down about it in outputs."""
 
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auteur import provenance, weights
 from auteur.errors import UsageError
-from auteur.files import check_name
 from auteur.media import QUALITIES
 from auteur.motion.speech_motion import MOTION_RATE
 from auteur.pipelines.backdrop import check_background
@@ -15,15 +14,7 @@ from auteur.pipelines.framing import Framing
 from auteur.pipelines.request import Performance
 from auteur.pipelines.routes import find_route
 
-if TYPE_CHECKING:  # the portrait warp alone needs none of it
-    from auteur.pipelines.painters import Painter
-
 LONGEST_SEC = 3600
-
-PRESETS = ("compact", "fast", "warp", "full")
-"""Warp and denoiser; the same, painting every second frame; the warp alone; the papers' size."""
-EVERY = {"fast": 2}
-"""Which frames a preset paints, if not all."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +68,13 @@ class Settings:
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
-    def au_scale(self) -> float:
-        """AU guidance, 1 if nothing is said about it."""
+    def au_guidance_or_default(self) -> float:
+        """AU guidance; 1 where it is not set."""
         return 1.0 if self.au_guidance is None else self.au_guidance
 
     @property
-    def painting(self) -> dict[str, Any]:
-        """What is said to the denoiser."""
+    def render_options(self) -> dict[str, Any]:
+        """What is set for the renderer, by name."""
         names = ("steps", "au_guidance", "audio_guidance", "window")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
@@ -104,59 +95,15 @@ class Settings:
             raise UsageError(f"quality is {self.quality!r}; choose one of {', '.join(QUALITIES)}")
         Framing.parse(self.crop, self.size)
         check_background(self.background)
-        if self.painting:
+        if self.render_options:
             from auteur.synthesis.guidance import Guidance
             from auteur.synthesis.samplers.schedule import check_steps
 
             check_steps(1 if self.steps is None else self.steps)
             Guidance(
-                au=self.au_scale,
+                au=self.au_guidance_or_default,
                 audio=1.0 if self.audio_guidance is None else self.audio_guidance,
             )
-
-
-def denoiser_path(preset: Path | str, device: str | None) -> Path | None:
-    """Returns the file or folder that a preset names; None for the warp alone.
-
-    Raises:
-        UsageError: It names nothing, or the device has no effect.
-    """
-    if preset in ("compact", "fast", "warp") and device not in (None, "cpu"):
-        raise UsageError(f"device {device!r} has no effect: the preset {preset} runs on the CPU")
-    if preset == "warp":
-        return None
-    if preset in ("compact", "fast"):
-        return weights.path_of("denoiser")
-    if preset == "full":
-        from auteur.pipelines.painters import say_what_full_needs
-
-        raise say_what_full_needs()
-    path = check_name(preset)
-    if not path.exists() and path.suffix != ".safetensors" and len(path.parts) < 2:
-        raise UsageError(
-            f"there is no preset {str(preset)!r}; choose one of {', '.join(PRESETS)}, or name a denoiser file"
-        )
-    return path
-
-
-def painting_of(settings: Settings, painter: "Painter | None") -> dict[str, Any]:
-    """Returns what a denoiser is told, defaults included; without one, the motion's guidance if any is asked.
-
-    Raises:
-        UsageError: Something is said to a denoiser that is not there, or that it has no plug for.
-    """
-    if painter is not None:
-        windows = painter.settings(**settings.painting)
-        scales = {"au_guidance": windows.guidance.au, "audio_guidance": windows.guidance.audio}
-        return {"steps": windows.steps, "window": windows.frames, **scales}
-    useless = settings.painting.keys() - {"au_guidance"}  # which guides the motion, too
-    if useless:
-        names = ", ".join(name for name in settings.painting if name in useless)
-        raise UsageError(
-            f"{names}: no effect with the preset warp, which paints nothing; leave it out, or choose the "
-            "preset compact"
-        )
-    return dict(settings.painting)
 
 
 def mark_of(
@@ -165,7 +112,7 @@ def mark_of(
     settings: Settings,
     *,
     models: dict[str, str],
-    painting: dict[str, Any],
+    rendering: dict[str, Any],
 ) -> provenance.Mark:
     """Returns what is written into an output: inputs by hash, models by version, and all settings.
 
@@ -174,7 +121,7 @@ def mark_of(
         asked: The performance.
         settings: How it is generated.
         models: Version of each model that takes part, but for the route's.
-        painting: What a denoiser is told.
+        rendering: Options of the renderer (`Renderer.resolve`).
     """
     inputs = dict(inputs)
     if isinstance(asked.track, Path):
@@ -199,7 +146,7 @@ def mark_of(
             "gaze": settings.gaze,
             "temperature": settings.temperature,
             **settings.output,
-            **painting,
+            **rendering,
         },
         seed=settings.seed,
     )

@@ -1,26 +1,27 @@
 """Portrait + speech + performance → talking video: paper C's route, rendered by warping the portrait."""
 
 import math
-from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from auteur import provenance, weights
+from auteur import malloc, provenance, weights
 from auteur.expression.curve import EmotionCurve
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.media import write_image
 from auteur.motion.own_expression import own_expression
 from auteur.motion.speech_motion import MOTION_RATE, Motion, SpeechMotion
-from auteur.pipelines import heap
+from auteur.painting.registry import load_renderer
+from auteur.painting.renderer import Frames, Renderer, RenderInput
+from auteur.painting.warp_renderer import WarpRenderer
 from auteur.pipelines.contact_sheet import contact_sheet, spread
 from auteur.pipelines.finishing import Finishing
 from auteur.pipelines.inputs import (
@@ -37,21 +38,12 @@ from auteur.pipelines.motion_stage import requested_motion
 from auteur.pipelines.notes import notes_of
 from auteur.pipelines.performed import performed, with_eyes
 from auteur.pipelines.plotting import plot_performance
-from auteur.pipelines.prefetch import prefetched
 from auteur.pipelines.request import Performance
-from auteur.pipelines.settings import EVERY, Settings, denoiser_path, mark_of, painting_of
+from auteur.pipelines.settings import Settings, mark_of
 from auteur.pipelines.staging import TRACKER_MODELS, background_models, staged, tracker_models
 from auteur.pipelines.talking_video import FrameSequence
 from auteur.signals import AUTrack, LandmarkTrack
 from auteur.speech.features import CompactSpeechFeatures
-from auteur.synthesis.warp import PortraitWarper
-
-if TYPE_CHECKING:  # the portrait warp alone needs none of it
-    from auteur.pipelines.painters import Painter
-    from auteur.pipelines.scene import Scene
-
-FRAMES_AT_ONCE = 16
-"""Frames rendered together; memory does not grow with length, and no frame depends on it."""
 
 MOTION_BLOCK = 16
 """Motion frames computed together."""
@@ -60,7 +52,13 @@ _READ_AT_ONCE = 256
 
 MODELS = (*TRACKER_MODELS, "speech_encoder", "motion", "au_basis", "habits")
 
-Frames = NDArray[np.uint8]
+
+@dataclass(frozen=True)
+class Stages:
+    """The models that move the landmarks and render the frames."""
+
+    mover: SpeechMotion
+    renderer: Renderer
 
 
 class TalkingVideo(FrameSequence):
@@ -78,14 +76,15 @@ class TalkingVideo(FrameSequence):
         portrait: torch.Tensor,
         face: FaceReading,
         motion: Motion,
-        mover: SpeechMotion,
+        stages: Stages,
         settings: Settings,
         voice: Speech,
         mark: provenance.Mark,
         finishing: Finishing,
     ) -> None:
         super().__init__(settings=settings, sound=voice.recording, mark=mark, finishing=finishing)
-        self._portrait, self._face, self._motion, self._mover = portrait, face, motion, mover
+        self._portrait, self._face, self._motion = portrait, face, motion
+        self._mover, self._renderer = stages.mover, stages.renderer
         self.notes: tuple[str, ...] = ()
         self.au_track: AUTrack | None = motion.asked if motion.shown is None else motion.shown
         self._own = own_expression(face.landmarks, face.blendshapes)
@@ -94,13 +93,7 @@ class TalkingVideo(FrameSequence):
         if settings.seconds is not None:
             seconds = min(seconds, Fraction(settings.seconds))
         self.frame_count = max(1, round(seconds * settings.fps))
-        self._painter: Painter | None = None
         self._for_sheet: dict[int, Frames] = {}
-
-    def paint_with(self, painter: "Painter") -> "TalkingVideo":
-        """Has the frames painted by a denoiser on top of the warp; returns itself."""
-        self._painter = painter
-        return self
 
     @property
     def models(self) -> dict[str, str]:
@@ -157,75 +150,46 @@ class TalkingVideo(FrameSequence):
             yield from self._finishing.frames(rendered, self.landmarks)
 
     def _frame_alone(self, number: int) -> Frames:
-        if self._painter is None:
-            frame = self._rendered(self.landmarks(number, number + 1))[0]
-        else:
-            from auteur.pipelines.painting import Painting
-
-            settings = self._painter.settings(**self._settings.painting)
-            made = Painting(self._scene).frames(
-                self.landmarks, first=number, count=number + 1, seed=self._settings.seed, settings=settings
-            )
-            with closing(made):
-                frame = next(made)
+        with closing(self._renderer.frames(self._render_input, first=number, stop=number + 1)) as made:
+            frame = next(made)
         return self._finishing.one(frame, lambda: self.landmarks(number, number + 1))
 
     def _rendered_frames(self) -> Generator[Frames]:
-        """Yields frames of the whole portrait, uint8 [H, W, 3]; a second thread makes the next ones."""
-        if self._painter is not None:
-            yield from self._painted(self._painter)
-            return
-        heap.keep()
-        with closing(prefetched(self._pieces(), ahead=1)) as pieces:
-            for piece in pieces:
-                yield from piece
-
-    def _pieces(self) -> Iterator[Frames]:
-        torch.get_num_threads()  # a new thread takes the number that was set only once it is asked for
-        for first in range(0, self.frame_count, FRAMES_AT_ONCE):
-            yield self._rendered(self.landmarks(first, first + FRAMES_AT_ONCE))
-
-    @cached_property
-    def _warper(self) -> PortraitWarper:
-        return PortraitWarper(self._portrait, torch.from_numpy(self._face.landmarks))
-
-    def _painted(self, painter: "Painter") -> Generator[Frames]:
-        from auteur.pipelines.painting import Painting
-
-        count, scene = self.frame_count, self._scene
-        heap.give_back()  # what the speech took to be heard
-        heap.keep()
-        settings = painter.settings(**self._settings.painting)
-        chosen = set(spread(count))
-        painting, kept = Painting(scene), dict[int, Frames]()
-        made = painting.frames(self.landmarks, count=count, seed=self._settings.seed, settings=settings)
-        for number, frame in enumerate(made):
-            if number in chosen:
-                kept[number] = frame
-            yield frame
+        """Yields frames of the whole portrait, uint8 [H, W, 3]; those of the contact sheet are kept."""
+        kept_numbers = set(spread(self.frame_count)) if self._renderer.is_sequential else set[int]()
+        kept: dict[int, Frames] = {}
+        with closing(self._renderer.frames(self._render_input)) as made:
+            for number, frame in enumerate(made):
+                if number in kept_numbers:
+                    kept[number] = frame
+                yield frame
         self._for_sheet = kept
 
+    def _frames_of(self, numbers: Sequence[int]) -> dict[int, Frames]:
+        wanted = sorted(set(numbers))
+        with closing(self._renderer.frames(self._render_input, only=wanted)) as made:
+            frames = dict(zip(wanted, made, strict=True))
+        if self._renderer.is_sequential:
+            self._for_sheet = frames
+        return frames
+
     @cached_property
-    def _scene(self) -> "Scene":
-        """What the denoiser is told of the video; there must be one."""
-        from auteur.pipelines.scene import Scene
-
-        painter, asked = self._painter, self.au_track
-        assert painter is not None  # noqa: S101 - for the type checker
-        rate, count = self._settings.fps, self.frame_count
-        return Scene(
-            painter,
-            self._warper,
-            self._portrait,
-            self._face.landmarks,
+    def _render_input(self) -> RenderInput:
+        rate, count, action_units = self._settings.fps, self.frame_count, self.au_track
+        if action_units is not None:
+            action_units = action_units.resample(rate, start_sec=0, frames=count)
+        return RenderInput(
+            portrait=self._portrait,
+            portrait_landmarks=self._face.landmarks,
+            landmarks=lambda first, stop: self.landmarks(first, stop),
+            frame_count=count,
+            rate=rate,
+            speech=self._voice,
             basis=self._mover.basis,
-            asked=None if asked is None else asked.resample(rate, start_sec=0, frames=count),
-            heard=None if painter.speech is None else painter.speech.encode(self._voice, rate),
+            action_units=action_units,
+            seed=self._settings.seed,
+            options=self._settings.render_options,
         )
-
-    def _rendered(self, track: LandmarkTrack) -> Frames:
-        rendered = self._warper.render(torch.from_numpy(np.array(track.values)))
-        return rendered.permute(0, 2, 3, 1).contiguous().numpy()
 
     def plot(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Draws what was asked for against what the motion did into a marked PNG; needs Matplotlib.
@@ -243,14 +207,12 @@ class TalkingVideo(FrameSequence):
             UsageError: `path` ends in none of .png, .jpg and .webp.
             InputError: The file cannot be written.
         """
-        tracks = [self.landmarks(number, number + 1) for number in spread(self.frame_count)]
-        if self._painter is None:
-            frames = [self._rendered(track)[0] for track in tracks]
-        else:
-            if not self._for_sheet:  # painted in order, each window after the one before
-                deque(self._rendered_frames(), maxlen=0)
-            frames = [self._for_sheet[number] for number in spread(self.frame_count)]
-        sheet = contact_sheet(frames, np.concatenate([track.values for track in tracks]))
+        numbers = spread(self.frame_count)
+        tracks = [self.landmarks(number, number + 1) for number in numbers]
+        frames = self._for_sheet or self._frames_of(numbers)
+        sheet = contact_sheet(
+            [frames[number] for number in numbers], np.concatenate([track.values for track in tracks])
+        )
         write_image(path, sheet, mark=self.mark, overwrite=overwrite)
 
 
@@ -269,9 +231,11 @@ class TalkingHead:
         speech: CompactSpeechFeatures,
         mover: SpeechMotion,
         *,
-        painter: "Painter | None" = None,
+        renderer: Renderer | None = None,
     ) -> None:
-        self._backend, self._speech, self._mover, self._painter = backend, speech, mover, painter
+        """Takes the models; `renderer` None is the warp alone."""
+        self._backend, self._speech, self._mover = backend, speech, mover
+        self._renderer: Renderer = renderer or WarpRenderer()
 
     @classmethod
     def from_pretrained(
@@ -295,21 +259,15 @@ class TalkingHead:
             UsageError: There is no such preset or device, or something must be installed.
             WeightsError: The weights are missing, damaged or do not fit.
         """
-        path = denoiser_path(preset, device)
         speech = CompactSpeechFeatures.shipped()
-        painter = None
-        if path is not None:
-            from auteur.pipelines.painters import load_painter
-
-            painter = load_painter(path, speech=speech, device=device, every=EVERY.get(str(preset), 1))
-        return cls(backend or AuteurBackend(), speech, SpeechMotion.shipped(), painter=painter)
+        renderer = load_renderer(preset, speech=speech, device=device)
+        return cls(backend or AuteurBackend(), speech, SpeechMotion.shipped(), renderer=renderer)
 
     @property
     def models(self) -> dict[str, str]:
         """Version of every model by name, as it is written into outputs."""
-        denoiser = {} if self._painter is None else {"denoiser": self._painter.version}
         others = {name: weights.version(name) for name in MODELS if name not in TRACKER_MODELS}
-        return tracker_models(self._backend) | others | denoiser
+        return tracker_models(self._backend) | others | dict(self._renderer.models)
 
     def __call__(
         self,
@@ -359,24 +317,24 @@ class TalkingHead:
         self, portrait: object, speech: object, asked: Performance, settings: Settings, *, face: int = 0
     ) -> TalkingVideo:
         """As calling it, with the performance and the settings as objects."""
-        painting = painting_of(settings, self._painter)
+        rendering = self._renderer.resolve(settings.render_options)
         shown, reading, seen = find_portrait(self._backend, portrait, face=face)
         picture, reading, finishing = staged(shown.picture, reading, settings)
         voice = speech_of(speech)
         asked.check_covers(voice.sound.duration_sec)
         motion = requested_motion(self._speech, self._mover, voice.sound, asked, settings)
-        heap.give_back()
+        malloc.trim_heap()
         inputs = {"portrait": shown.sha256, "speech": voice.sha256}
         models = self.models | background_models(settings)
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,
             motion=motion,
-            mover=self._mover,
+            stages=Stages(self._mover, self._renderer),
             settings=settings,
             voice=voice,
-            mark=mark_of(inputs, asked, settings, models=models, painting=painting),
+            mark=mark_of(inputs, asked, settings, models=models, rendering=rendering),
             finishing=finishing,
         )
         video.notes = (*seen, *notes_of(voice.notes, asked, voice.sound.duration_sec, motion))
-        return video if self._painter is None else video.paint_with(self._painter)
+        return video

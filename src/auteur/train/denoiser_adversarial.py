@@ -15,7 +15,7 @@ and a penalty on what repeats from patch to patch (`train.denoiser_judge`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -32,9 +32,9 @@ from auteur.errors import UsageError
 from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import DenoiserConfig
-from auteur.synthesis.denoiser.finish import FinishConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import part_names
+from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, read_header
 from auteur.synthesis.losses import LossSettings, draw_noise, draw_times
 from auteur.train.denoiser import follow
@@ -138,7 +138,7 @@ class AdversarialLoss:
         time = torch.where(is_one, torch.ones_like(drawn), drawn)
         noise = draw_noise(batch.clean, config.noise_common, generator)
         told = process.model_time(time).to(batch.clean.device, torch.float32)
-        conditions = batch.conditions.drop({"au": 0.3, "expression": 0.3, "audio": 0.2}, generator)
+        conditions = batch.conditions.drop(config.optional_dropout_rates, generator)
         noisy = process.noised(batch.clean, noise, time)
         made = process.clean(noisy, network(noisy, told, conditions), time).float()
         scale = (config.anchor_deviation or 1.0) ** 2
@@ -201,8 +201,9 @@ def distil(
     config = denoiser.config
     if config.warped is None or config.landmarks is None or config.channels != 3:
         raise UsageError("the teacher must paint pixels, from the warped portrait and drawn landmarks")
-    denoiser.config = replace(
-        config, paints_in=1, views=recipe.views or config.views, paints=recipe.paints or config.paints
+    painting = config.painting
+    denoiser.config = config.changed(
+        paints_in=1, views=recipe.views or painting.views, paints=recipe.paints or painting.paints
     )
     settings = DenoiserRecipe(
         out=recipe.out,
@@ -238,7 +239,7 @@ def student_of(teacher: Path) -> VideoDenoiser:
     config, _ = read_header(teacher)
     if config.finish is not None or config.patch == 1:
         return load_denoiser(teacher)
-    denoiser = build_denoiser(replace(config, finish=FinishConfig()), seed=0)
+    denoiser = build_denoiser(config.changed(finish=SeamRefinerConfig()), seed=0)
     load_parts(denoiser, teacher)
     return denoiser
 

@@ -14,7 +14,8 @@ from auteur.errors import UsageError
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import train_only
-from auteur.synthesis.losses import LossSettings, denoising_loss, draw_noise, draw_times, offset_noise
+from auteur.synthesis.denoiser.preconditioner import Preconditioner
+from auteur.synthesis.losses import LOSSES, LossSettings
 from auteur.synthesis.noise import step_generator
 from auteur.train.denoiser_recipe import DenoiserRecipe, Phase, learning_rate_at
 from auteur.train.denoiser_state import (
@@ -22,12 +23,6 @@ from auteur.train.denoiser_state import (
 )
 
 LossOf = Callable[[Callable[..., Tensor], DenoiserConfig, ClipBatch, torch.Generator], Tensor]
-
-LOSSES = {
-    # MEMO: logit-normal times, error of the data. Hallo and AniPortrait: min-SNR 5, noise offset 0.05.
-    "flow": LossSettings(),
-    "ddim": LossSettings(snr_gamma=5.0, noise_offset=0.05),
-}
 
 
 def training_loss(
@@ -49,20 +44,12 @@ def training_loss(
         generator: Source of all chance, on the CPU.
         settings: Weights; None: those of the base model.
     """
-    settings = settings or LOSSES[config.process]
-    process = config.noising
+    preconditioner = Preconditioner(config.diffusion)
     rates = config.dropout_rates
-    conditions = batch.conditions.drop(rates, generator, together=config.drop_all)
-    time = draw_times(process, len(batch.clean), settings, generator)
-    noise = draw_noise(batch.clean, config.noise_common, generator)
-    noise = offset_noise(noise, settings.noise_offset, generator)
-    noisy = process.noised(batch.clean, noise, time)
-    told = process.model_time(time).to(batch.clean.device, torch.float32)
-    prediction = network(noisy, told, conditions)
-    loss = denoising_loss(
-        process, prediction, batch.clean, noise, time, settings=settings, region=batch.region
-    )
-    return loss / (config.anchor_deviation or 1.0) ** 2  # as if what is predicted had unit variance
+    conditions = batch.conditions.drop(rates, generator, together=config.diffusion.drop_all)
+    noisy = preconditioner.draw(batch.clean, generator, settings)
+    prediction = network(noisy.sample, noisy.model_time, conditions)
+    return preconditioner.loss(prediction, noisy, settings, region=batch.region)
 
 
 class PhaseTraining:
@@ -152,6 +139,6 @@ def make_accelerator(precision: str) -> Any:
         from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError as error:
         raise UsageError("accelerate is not installed; run: pip install 'auteur-face[full]'") from error
-    # A batch that lost a condition in all its rows leaves that plug without gradient.
+    # A batch that lost a condition in all its rows leaves that conditioner without gradient.
     distributed = DistributedDataParallelKwargs(find_unused_parameters=True)
     return Accelerator(mixed_precision=precision, kwargs_handlers=[distributed])

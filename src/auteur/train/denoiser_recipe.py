@@ -80,8 +80,7 @@ class Phase:
     rows: int
     """Clips per batch and process."""
     untaught: tuple[str, ...] = ()
-    """Conditions that learn in a later phase only: their plugs still do nothing, and encoding them would cost
-    time."""
+    """Conditions that learn in a later phase only; they have no effect yet, and encoding them costs time."""
 
 
 def learning_rate_at(recipe: DenoiserRecipe, step: int, progress: float = 0.0) -> float:

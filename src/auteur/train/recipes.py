@@ -85,7 +85,7 @@ RECIPES: dict[str, Recipe] = {
         "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:denoiser", writes_folder=True, extra="full",
     ),
     "au-adapter": Recipe(
-        "Paper A's Action Unit plug on a trained base: the denoiser recipe with its auhead preset.",
+        "Paper A's Action Unit conditioner on a trained base: the denoiser recipe with its auhead preset.",
         "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:au_adapter", writes_folder=True,
         preset={"preset": "auhead"}, extra="full",
     ),

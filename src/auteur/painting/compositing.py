@@ -1,4 +1,4 @@
-"""Where a painted square acts in a full-size picture: soft ovals around mouth and eyes, and the way back."""
+"""Crops of a picture, the way back, and where a painted crop changes a full-size picture."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ _BORDER = 0.08
 """Width of the soft border of a painted square, as a share of its side."""
 
 
-class Square:
+class CropRegion:
     """A square crop of a picture, and the way back from its pixels to those of the picture.
 
     Args:
@@ -88,27 +88,27 @@ def _positions(top: int, bottom: int, left: int, right: int) -> Tensor:
 def painted_areas(
     landmarks: Tensor,
     own: Tensor,
-    squares: Sequence[Square],
+    regions: Sequence[CropRegion],
     view: str,
     paints: str,
     *,
     inside: Sequence[float],
     lips: float = 1.0,
 ) -> Tensor:
-    """Returns where a view is painted in each frame, [F, S, S] of its squares.
+    """Returns where a view is painted in each frame, [F, S, S] of its crops.
 
     Args:
         landmarks: Of the frames, [F, 478, 3] px of the picture.
         own: The portrait's.
-        squares: Of the view, one per frame.
+        regions: Of the view, one per frame.
         view: "mouth" or "eyes".
         paints: of a mouth, "openings": what shows between the lips; "lips": that, and lips that have moved.
             Nothing while they are closed and at rest. Of eyes always the ovals around them.
         inside: How much of what shows between the lips is painted, in [0, 1], one per frame.
         lips: How much of the change lips that have moved take, and what they show.
     """
-    at = torch.stack([square.own_points(points) for square, points in zip(squares, landmarks, strict=True)])
-    positions, size = squares[0].own_pixels, squares[0].size_px
+    at = torch.stack([region.own_points(points) for region, points in zip(regions, landmarks, strict=True)])
+    positions, size = regions[0].own_pixels, regions[0].size_px
     if view == "eyes":
         return torch.stack([eye_ovals(points, positions) for points in at])
     opening = with_rim(torch.stack([holes(points, positions, only_mouth=True) for points in at]))
@@ -121,7 +121,7 @@ def painted_areas(
 
 
 def painted_masks(
-    landmarks: Tensor, own: Tensor, squares: Sequence[Square], view: str | None, paints: str
+    landmarks: Tensor, own: Tensor, regions: Sequence[CropRegion], view: str | None, paints: str
 ) -> list[Tensor]:
     """Returns where a denoiser's changes are laid over the warp, for each frame [h, w] of its square's box.
 
@@ -131,19 +131,19 @@ def painted_masks(
     Args:
         landmarks: Of the frames, [F, 478, 3] px of the picture.
         own: The portrait's.
-        squares: What was painted, one per frame.
+        regions: What was painted, one per frame.
         view: "mouth", "eyes"; None paints ovals around all three.
         paints: As for `painted_areas`.
     """
-    frames = list(zip(landmarks[..., :2].float(), squares, strict=True))
+    frames = list(zip(landmarks[..., :2].float(), regions, strict=True))
     if view is None:
         masks = [
-            torch.maximum(eye_ovals(points, square.pixels), lip_oval(points, square.pixels))
-            for points, square in frames
+            torch.maximum(eye_ovals(points, region.pixels), lip_oval(points, region.pixels))
+            for points, region in frames
         ]
     else:
         own_points = own[:, :2].float()
         inside = [beyond_own(points, own_points) if view == "mouth" else 1.0 for points, _ in frames]
-        areas = painted_areas(landmarks, own, squares, view, paints, inside=inside, lips=_LIPS)
-        masks = [square.onto(area[None])[0] for area, square in zip(areas, squares, strict=True)]
-    return [square.border * mask for mask, square in zip(masks, squares, strict=True)]
+        areas = painted_areas(landmarks, own, regions, view, paints, inside=inside, lips=_LIPS)
+        masks = [region.onto(area[None])[0] for area, region in zip(areas, regions, strict=True)]
+    return [region.border * mask for mask, region in zip(masks, regions, strict=True)]

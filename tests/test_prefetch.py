@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from auteur.pipelines.prefetch import prefetched
+from auteur.prefetch import prefetched
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 50])

@@ -1,7 +1,7 @@
 """The last layers of a denoiser with patches: at the size of the sample, they take out seams.
 
-Patches keep the UNet small, and each answers for itself: next to each other they leave a lattice. A few
-convolutions over the whole answer, beside the warped portrait, see across their borders.
+Patches keep the UNet small, but are predicted independently, which leaves visible seams. A few convolutions
+over the whole answer, beside the warped portrait, see across their borders. In files this part is "finish".
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from auteur.synthesis.conditions import Conditions
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishConfig:
+class SeamRefinerConfig:
     """Sizes of the last layers."""
 
     width: int = 16
@@ -31,7 +31,7 @@ class FinishConfig:
             )
 
 
-class Finish(nn.Module):
+class SeamRefiner(nn.Module):
     """Adds a correction, at first zero, to an answer.
 
     Args:
@@ -40,7 +40,7 @@ class Finish(nn.Module):
         sees_warped: Whether the warped portrait is there to be looked at.
     """
 
-    def __init__(self, config: FinishConfig, *, channels: int, sees_warped: bool) -> None:
+    def __init__(self, config: SeamRefinerConfig, *, channels: int, sees_warped: bool) -> None:
         super().__init__()
         self._sees_warped = sees_warped
         before = channels + (channels + 1 if sees_warped else 0)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from auteur.face.crops import CropFrame
-from auteur.pipelines.pasting import Square, painted_masks
+from auteur.painting.compositing import CropRegion, painted_masks
 from auteur.signals.topology import INNER_LIPS
 from auteur.synthesis.areas import with_rim
 from auteur.synthesis.views import view_frames
@@ -27,11 +27,11 @@ def face(*, gap_px: float) -> torch.Tensor:
 SHUT = face(gap_px=0.0)
 
 
-def mouth_square(points: torch.Tensor) -> Square:
-    return Square(view_frames(points[None].numpy(), "mouth")[0], SIZE_PX, 200, 220)
+def mouth_square(points: torch.Tensor) -> CropRegion:
+    return CropRegion(view_frames(points[None].numpy(), "mouth")[0], SIZE_PX, 200, 220)
 
 
-def painted(points: torch.Tensor, own: torch.Tensor, square: Square, paints: str) -> torch.Tensor:
+def painted(points: torch.Tensor, own: torch.Tensor, square: CropRegion, paints: str) -> torch.Tensor:
     return painted_masks(points[None], own, [square], "mouth", paints)[0]
 
 
@@ -98,7 +98,7 @@ def test_the_rim_grows_and_softens():
 def test_a_square_comes_back_to_where_it_was_cut(roll, center):
     picture = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (3, 120, 160), dtype=np.uint8))
     smooth = torch.nn.functional.avg_pool2d(picture.float(), 9, 1, 4).byte()
-    square = Square(CropFrame(center, 60.0, roll), 60, 160, 120)
+    square = CropRegion(CropFrame(center, 60.0, roll), 60, 160, 120)
     rows, columns = square.box
     back = square.over(smooth[:, rows, columns].float(), 255 * square.cut(smooth))
     assert back.shape == smooth[:, rows, columns].shape
@@ -108,7 +108,7 @@ def test_a_square_comes_back_to_where_it_was_cut(roll, center):
         assert change[:, inner & (square_is_in(square))].mean() < 3
 
 
-def square_is_in(square: Square) -> torch.Tensor:
+def square_is_in(square: CropRegion) -> torch.Tensor:
     """Where the pixels of the box lie well inside the picture."""
     x, y = square.pixels[..., 0], square.pixels[..., 1]
     return (x > 2) & (y > 2) & (x < square.width_px - 3) & (y < square.height_px - 3)

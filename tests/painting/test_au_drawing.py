@@ -9,7 +9,7 @@ import torch
 from auteur.errors import UsageError
 from auteur.facs import CONTROLS, au_track
 from auteur.motion.au_basis import AUBasis
-from auteur.pipelines.structure import (
+from auteur.painting.au_drawing import (
     action_units_to_landmarks,
     draw_action_units,
     draw_landmarks,

@@ -9,7 +9,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES, _LARGEST_KEPT_BYTES = 128 << 20, 32 << 20
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Has glibc return what is free inside its heap; elsewhere allocators do so themselves.
 
     Analysis of long speech frees megabytes between objects that stay. Without this they count as used while
@@ -20,7 +20,7 @@ def give_back() -> None:
         trim(0)
 
 
-def keep() -> None:
+def keep_freed_memory() -> None:
     """Has glibc keep up to 128 MB that come free, for the rest of the process.
 
     Every frame needs the same large buffers again. Asked of the system anew each time they come with pages

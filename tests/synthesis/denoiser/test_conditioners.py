@@ -1,30 +1,31 @@
-"""Each plug is silent until it has learned, and does what its paper says afterwards."""
+"""Each conditioner is silent until it has learned, and does what its paper says afterwards."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from denoiser_samples import FRAMES, ROWS, SIDE, TINY, conditions_of, loud, sample_of, times
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.audio import windows_around
+from auteur.synthesis.conditioners.audio import AudioConditioner, windows_around
+from auteur.synthesis.conditioners.conditioner import SampleSize
 from auteur.synthesis.conditioners.landmarks import LandmarksConfig
 from auteur.synthesis.conditioners.layers import NULL_DEVIATION
-from auteur.synthesis.conditioners.reference import ReferenceAttention
+from auteur.synthesis.conditioners.reference import ReferenceAttention, set_attention_processors
 from auteur.synthesis.conditions import CONDITION_NAMES, Conditions
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import DenoiserConfig, UNetConfig
 from auteur.synthesis.denoiser.layers import UNet
-from auteur.synthesis.denoiser.precondition import amounts, frame
+from auteur.synthesis.denoiser.preconditioner import Preconditioner, amounts
 from auteur.synthesis.samplers.ddim import Diffusion
 from auteur.synthesis.samplers.flow import Flow
 
 pytestmark = pytest.mark.slow
 
-BARE = replace(
-    TINY["emodiffhead"], temporal=None, reference=None, identity=None, expression=None, audio=None, past=None
+BARE = TINY["emodiffhead"].changed(
+    temporal=None, reference=None, identity=None, expression=None, audio=None, past=None
 )
-PLUGS = {
+PARTS = {
     "temporal": TINY["landmark"].temporal,
     "reference": TINY["landmark"].reference,
     "identity": TINY["landmark"].identity,
@@ -43,16 +44,15 @@ def diffusers():
     return pytest.importorskip("diffusers", reason="equality with diffusers' layers needs the extra full")
 
 
-def test_every_condition_has_a_plug():
-    assert set(CONDITION_NAMES) == PLUGS.keys() - {"temporal"}
-    assert set(CONDITION_NAMES) < {field.name for field in fields(DenoiserConfig)}
+def test_every_condition_has_a_conditioner():
+    assert set(CONDITION_NAMES) == PARTS.keys() - {"temporal"}
 
 
-@pytest.mark.parametrize("name", [*PLUGS, *AU_FORMS])
+@pytest.mark.parametrize("name", [*PARTS, *AU_FORMS])
 @torch.no_grad()
-def test_a_new_plug_leaves_the_output_bit_for_bit(name):
-    needed = {"reference": PLUGS["reference"]} if name == "past" else {}
-    config = replace(BARE, **needed, **{name.split()[0]: {**PLUGS, **AU_FORMS}[name]})
+def test_a_new_conditioner_leaves_the_output_bit_for_bit(name):
+    needed = {"reference": PARTS["reference"]} if name == "past" else {}
+    config = BARE.changed(**needed, **{name.split()[0]: {**PARTS, **AU_FORMS}[name]})
     base, plugged = loud(BARE), build_denoiser(config, seed=1)
     missing, unexpected = plugged.load_state_dict(base.state_dict(), strict=False)
     assert missing
@@ -87,8 +87,8 @@ def unet_of_diffusers(diffusers, config: DenoiserConfig):
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("attends", [(True, False), (False, True), (True, True)])
 @torch.no_grad()
-def test_without_plugs_it_is_the_unet_of_diffusers(diffusers, attends, layers):
-    config = replace(BARE, unet=replace(BARE.unet, attends=attends, layers=layers))
+def test_without_conditioners_it_is_the_unet_of_diffusers(diffusers, attends, layers):
+    config = BARE.changed(unet=replace(BARE.unet, attends=attends, layers=layers))
     model, theirs = loud(config), unet_of_diffusers(diffusers, config)
     theirs.load_state_dict(model.unet.state_dict())
     sample = sample_of(config, rows=3, frames=1)
@@ -98,14 +98,12 @@ def test_without_plugs_it_is_the_unet_of_diffusers(diffusers, attends, layers):
 
 @torch.no_grad()
 def test_its_layers_paint_as_those_of_diffusers_do(diffusers):
-    """The compact network has no context, and plugs of its own between the layers."""
+    """The compact network has no context, and conditioners of its own between the layers."""
     config = TINY["compact"]
     model, other = loud(config), loud(config)
     other.unet = unet_of_diffusers(diffusers, config)
     other.unet.load_state_dict(model.unet.state_dict())
-    for module in other.unet.modules():
-        if type(module).__name__ == "Attention":
-            module.set_processor(ReferenceAttention())
+    set_attention_processors(other.unet)
     sample, conditions = sample_of(config), conditions_of(config)
     assert torch.equal(model(sample, times(), conditions), other(sample, times(), conditions))
 
@@ -127,7 +125,7 @@ def test_with_motion_modules_it_is_the_motion_model_of_diffusers(diffusers):
     from auteur.synthesis.denoiser.temporal import TemporalLayers, make_adapter
     from auteur.synthesis.denoiser.unet import places_of
 
-    config = replace(BARE, temporal=PLUGS["temporal"])
+    config = BARE.changed(temporal=PARTS["temporal"])
     model = loud(config)
     adapter = make_adapter(config.temporal, config.unet.widths, config.unet.layers)
     for parameter in adapter.parameters():
@@ -145,19 +143,20 @@ def test_with_motion_modules_it_is_the_motion_model_of_diffusers(diffusers):
 
 @torch.no_grad()
 def test_audio_acts_in_its_region_only():
-    model = loud(replace(BARE, audio=PLUGS["audio"]))
-    plug = model.plugs["audio"]
+    model = loud(BARE.changed(audio=PARTS["audio"]))
+    speech = model.conditioners["audio"]
     half = torch.zeros(1, 3, SIDE, SIDE)
     half[..., SIDE // 2 :] = 1
     hidden = torch.randn(1, 8, SIDE, SIDE)
-    tokens, _ = plug.encode(conditions_of(model.config, rows=1, frames=1), 1, 1)
-    added = plug("down_0_0", hidden, (tokens, half)) - hidden
+    given = conditions_of(model.config, rows=1, frames=1).of(AudioConditioner)
+    tokens, _ = speech.encode(given, SampleSize(1, 1, 3, SIDE, SIDE), torch.zeros(1, 1))
+    added = speech("down_0_0", hidden, (tokens, half)) - hidden
     assert not added[..., : SIDE // 2].any()
     assert added[..., SIDE // 2 :].abs().mean() > 0
     lips = torch.zeros(1, 3, SIDE, SIDE)
     lips[:, 2] = 1
-    only_lips = plug("down_0_0", hidden, (tokens, lips)) - hidden
-    everywhere = plug("down_0_0", hidden, (tokens, None)) - hidden
+    only_lips = speech("down_0_0", hidden, (tokens, lips)) - hidden
+    everywhere = speech("down_0_0", hidden, (tokens, None)) - hidden
     assert not torch.allclose(only_lips, everywhere)
 
 
@@ -173,7 +172,7 @@ def test_windows_of_speech_repeat_the_ends():
 
 @torch.no_grad()
 def test_action_units_act_two_frames_around_and_no_further():
-    model = loud(replace(BARE, au=AU_FORMS["au as sequence"]))
+    model = loud(BARE.changed(au=AU_FORMS["au as sequence"]))
     sample = sample_of(BARE, rows=1, frames=8)
     au = torch.rand(1, 8, 6)
     moved = au.clone()
@@ -185,9 +184,9 @@ def test_action_units_act_two_frames_around_and_no_further():
 
 @torch.no_grad()
 def test_the_portraits_own_landmarks_count():
-    config = replace(BARE, landmarks=PLUGS["landmarks"])
+    config = BARE.changed(landmarks=PARTS["landmarks"])
     model, given = loud(config), conditions_of(config)
-    other = replace(given, landmarks_reference=given.landmarks_reference.flip(-1))
+    other = given.replace(landmarks_reference=given.landmarks_reference.flip(-1))
     sample = sample_of(config)
     assert not torch.allclose(model(sample, times(), given), model(sample, times(), other))
 
@@ -216,12 +215,12 @@ def test_an_ungated_reference_is_attention_over_both():
 @pytest.mark.parametrize("time", [0.001, 0.3, 0.999, 1.0])
 def test_the_anchor_and_scales_lead_back_to_the_process(process, time):
     """If the network's answer is right, so is what `prediction` makes of it: the process's own target."""
-    config = DenoiserConfig(
+    config = DenoiserConfig.of(
         channels=3,
         process=process.name,
         data_deviation=0.5,
         anchor_deviation=0.15,
-        warped=PLUGS["warped"],
+        warped=PARTS["warped"],
         unet=UNetConfig(widths=(8,), attends=(True,), heads=2, groups=4),
     )
     rows = torch.tensor([time, time], dtype=torch.float64)
@@ -229,7 +228,7 @@ def test_the_anchor_and_scales_lead_back_to_the_process(process, time):
     warped = torch.cat([clean + 0.1, torch.ones_like(clean[:, :, :1])], 2)
     given = Conditions(warped=warped, present={"warped": torch.tensor([True, False])})
     noisy = process.noised(clean, noise, rows)
-    scaled = frame(config, noisy, process.model_time(rows), given)
+    scaled = Preconditioner(config.diffusion).scaling(noisy, process.model_time(rows), given)
     target = process.target(clean, noise, rows)
     # Solve `prediction` for the network's answer, in the way its docstring derives it.
     alpha, sigma = (one.double() for one in amounts(process.name, process.model_time(rows)))
@@ -250,13 +249,13 @@ def test_the_anchor_and_scales_lead_back_to_the_process(process, time):
 @pytest.mark.parametrize("time", [0.05, 0.5, 1.0])
 def test_a_network_that_answers_with_data_leads_back_to_the_process(process, time):
     """The answer F = (x_0 - w) / d, and absent warp F = x_0 / d_0, give the process's own target."""
-    config = DenoiserConfig(
+    config = DenoiserConfig.of(
         channels=3,
         process=process.name,
         answers="data",
         data_deviation=0.5,
         anchor_deviation=0.15,
-        warped=PLUGS["warped"],
+        warped=PARTS["warped"],
         unet=UNetConfig(widths=(8,), attends=(True,), heads=2, groups=4),
     )
     rows = torch.tensor([time, time], dtype=torch.float64)
@@ -264,7 +263,7 @@ def test_a_network_that_answers_with_data_leads_back_to_the_process(process, tim
     warped = torch.cat([clean + 0.1, torch.ones_like(clean[:, :, :1])], 2)
     given = Conditions(warped=warped, present={"warped": torch.tensor([True, False])})
     noisy = process.noised(clean, noise, rows)
-    scaled = frame(config, noisy, process.model_time(rows), given)
+    scaled = Preconditioner(config.diffusion).scaling(noisy, process.model_time(rows), given)
     is_warped = torch.tensor([True, False]).reshape(2, 1, 1, 1, 1)
     anchor = torch.where(is_warped, warped[:, :, :-1], torch.zeros_like(clean))
     answer = (clean - anchor) / torch.where(is_warped, 0.15, 0.5)
@@ -273,13 +272,13 @@ def test_a_network_that_answers_with_data_leads_back_to_the_process(process, tim
 
 @torch.no_grad()
 def test_what_enters_and_leaves_the_network_has_unit_variance():
-    config = replace(TINY["compact"], anchor_deviation=None, answers="balanced", noise_shift=1.0)
+    config = TINY["compact"].changed(anchor_deviation=None, answers="balanced", noise_shift=1.0)
     generator = torch.Generator().manual_seed(0)
     clean, noise = (torch.randn(1, 4, 3, 64, 64, generator=generator) * d for d in (0.5, 1.0))
     for time in (0.01, 0.5, 0.99):
         rows = torch.tensor([time])
         noisy = Flow().noised(clean, noise, rows)
-        scaled = frame(config, noisy, Flow().model_time(rows), Conditions())
+        scaled = Preconditioner(config.diffusion).scaling(noisy, Flow().model_time(rows), Conditions())
         assert scaled.network_input.std().item() == pytest.approx(1, abs=0.03)
         wanted = (Flow().target(clean, noise, rows) - scaled.skip * scaled.difference) / scaled.scale_out
         assert wanted.std().item() == pytest.approx(1, abs=0.03)
@@ -289,7 +288,7 @@ def test_what_enters_and_leaves_the_network_has_unit_variance():
     ("change", "message"),
     [
         ({"process": "other"}, 'choose "ddim" or "flow"'),
-        ({"reference": None, "past": PLUGS["past"]}, "past frames are read by the ReferenceNet"),
+        ({"reference": None, "past": PARTS["past"]}, "past frames are read by the ReferenceNet"),
         ({"anchor_deviation": 0.2}, "anchor_deviation needs"),
         ({"data_deviation": 0.0}, "between 0.01 and 10"),
         ({"answers": "noise"}, 'choose "balanced", or "data"'),
@@ -299,12 +298,12 @@ def test_what_enters_and_leaves_the_network_has_unit_variance():
         ({"noise_common": 1.5}, "noise_common is 1.5; it must be between 0 and 1"),
         ({"views": ("nose",)}, "choose of mouth, eyes"),
         ({"sample_px": 33}, "sample_px is 33; it must be a multiple of"),
-        ({"temporal": replace(PLUGS["temporal"], levels=(True,))}, "names 1 levels of 2"),
+        ({"temporal": replace(PARTS["temporal"], levels=(True,))}, "names 1 levels of 2"),
     ],
 )
 def test_configs_that_make_no_sense(change, message):
     with pytest.raises(UsageError, match=message):
-        replace(BARE, **change)
+        BARE.changed(**change)
 
 
 def test_more_configs_that_make_no_sense():
@@ -319,6 +318,6 @@ def test_more_configs_that_make_no_sense():
 
 
 def test_windows_longer_than_the_motion_modules_know():
-    model = loud(replace(BARE, temporal=PLUGS["temporal"]))
+    model = loud(BARE.changed(temporal=PARTS["temporal"]))
     with pytest.raises(UsageError, match="lower it to 8"):
         model(sample_of(BARE, frames=9), times(), Conditions())

@@ -1,4 +1,4 @@
-"""Denoisers by what the user names: a file, or a folder of the papers' size."""
+"""A denoiser with what it needs around it, from a file or a folder of the papers' size."""
 
 import hashlib
 from collections.abc import Iterator
@@ -30,8 +30,8 @@ LAYOUT = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Painter:
-    """A denoiser and what must stand around it."""
+class DenoiserBundle:
+    """A denoiser and what it needs around it."""
 
     denoiser: VideoDenoiser
     size_px: int
@@ -43,8 +43,8 @@ class Painter:
     version: str = ""
     """Start of the hash of its file."""
     every: int = 1
-    """2 paints every second frame of a video and goes over from change to change in between; for models that
-    are given the warped portrait."""
+    """2 paints every second frame of a video and interpolates the changes to the warp in between; for models
+    that are given the warped portrait."""
 
     @property
     def side(self) -> int:
@@ -61,42 +61,44 @@ class Painter:
     ) -> WindowSettings:
         """Returns how windows are denoised; None is what suits the denoiser.
 
-        One without a plug for Action Units leaves their guidance to the motion.
+        One without a conditioner for Action Units leaves their guidance to the motion.
 
         Raises:
-            UsageError: A value is out of range, or the denoiser has no plug for what is to be guided.
+            UsageError: A value is out of range, or the denoiser has no conditioner for what is guided.
         """
         config, is_full = self.denoiser.config, self.latents is not None
         guidance = Guidance(
-            au=1.0 if au_guidance is None or config.au is None else au_guidance,
+            au=1.0 if au_guidance is None or "au" not in config.conditioners else au_guidance,
             audio=1.0 if audio_guidance is None else audio_guidance,
         )
         check_supported(self.denoiser, guidance)
-        if guidance.audio != 1 and config.audio is None:
+        if guidance.audio != 1 and "audio" not in config.conditioners:
             raise UsageError(
                 f"audio guidance is {guidance.audio}, but this model does not listen (it takes "
                 f"{', '.join(self.denoiser.condition_names)}); leave audio guidance at 1"
             )
-        longest = 1 if config.temporal is None else config.temporal.longest_window
+        temporal, past = config.network.temporal, config.conditioners.get("past")
+        longest = 1 if temporal is None else temporal.longest_window
         if window is not None and not 1 <= window <= longest:
             raise UsageError(f"window is {window}; with this model it must be between 1 and {longest} frames")
         frames = window or min(16 if is_full else 8, longest)
+        usual_steps = config.painting.paints_in or (25 if is_full else 4)
         return WindowSettings(
             frames=frames,
-            past=0 if config.past is None else min(config.past.frames, frames),
-            steps=steps or config.paints_in or (25 if is_full else 4),
+            past=0 if past is None else min(past.frames, frames),
+            steps=usual_steps if steps is None else steps,
             guidance=guidance,
         )
 
 
-def load_painter(
+def load_bundle(
     path: Path,
     *,
     speech: SpeechFeatures,
     device: str | None = None,
     size_px: int | None = None,
     every: int = 1,
-) -> Painter:
+) -> DenoiserBundle:
     """Returns the denoiser of a file, or of a folder of the papers' size, with what it needs around it.
 
     Args:
@@ -105,7 +107,7 @@ def load_painter(
         speech: The compact speech encoder, for models that listen to it.
         device: "cpu" or "cuda"; None: CUDA where there is one. A folder needs CUDA unless "cpu" is said.
         size_px: Side of the square it paints; None: what it learned, 512 in latents.
-        every: See `Painter`.
+        every: See `DenoiserBundle`.
 
     Raises:
         UsageError: There is no such device, or a library is missing; the message says what to install.
@@ -118,15 +120,15 @@ def load_painter(
     denoiser = load_denoiser(path).to(chosen)
     # With this order of the weights, convolutions on a CPU take a fifth less; the stubs do not know it.
     denoiser.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    if denoiser.config.channels != 3:
+    if denoiser.config.network.channels != 3:
         raise WeightsError(
-            f"{str(path)!r} paints {denoiser.config.channels} channels of latents, not pixels; name a folder "
-            f"that holds {LAYOUT}"
+            f"{str(path)!r} paints {denoiser.config.network.channels} channels of latents, not pixels; "
+            f"name a folder that holds {LAYOUT}"
         )
-    return Painter(
+    return DenoiserBundle(
         denoiser=denoiser,
         size_px=_checked(
-            size_px or denoiser.config.sample_px or PRESETS["compact"].height_px,
+            size_px or denoiser.config.painting.sample_px or PRESETS["compact"].height_px,
             denoiser.config.size_multiple,
         ),
         every=every,
@@ -136,7 +138,7 @@ def load_painter(
 
 
 def say_what_full_needs() -> UsageError:
-    """Returns the error of a user who asks for the papers' size without naming weights."""
+    """Returns the error for the preset full, which has no weights of its own."""
     need = f"the papers' size ships without weights: name a folder as preset, which holds {LAYOUT}"
     try:
         full_size_device(PRESETS["auhead"].config)
@@ -145,7 +147,9 @@ def say_what_full_needs() -> UsageError:
     return UsageError(need)
 
 
-def _of_folder(path: Path, speech: SpeechFeatures, device: torch.device | None, size_px: int) -> Painter:
+def _of_folder(
+    path: Path, speech: SpeechFeatures, device: torch.device | None, size_px: int
+) -> DenoiserBundle:
     file = path / DENOISER_FILE
     if not file.is_file():
         raise WeightsError(f"{str(path)!r} holds no {DENOISER_FILE}; such a folder has {LAYOUT}")
@@ -155,19 +159,20 @@ def _of_folder(path: Path, speech: SpeechFeatures, device: torch.device | None, 
     denoiser = _denoiser_of(path, config, dtype).to(place, dtype)
     latents = LatentSpace(path / "vae", device=place, dtype=dtype)
     size_px = _checked(size_px, denoiser.config.size_multiple * latents.downscale)
-    if denoiser.config.audio is not None and denoiser.config.audio.features != speech.dim:
+    audio, identity = (denoiser.config.conditioners.get(name) for name in ("audio", "identity"))
+    if audio is not None and audio.features != speech.dim:
         from auteur.speech.pretrained import TransformersSpeechFeatures
 
         speech = TransformersSpeechFeatures(path / "speech_encoder", device=place)
     encoder = None
-    if denoiser.config.identity is not None:
+    if identity is not None:
         encoder = PortraitEncoder(path / "image_encoder", device=place, dtype=dtype)
-        if encoder.features != denoiser.config.identity.features:
+        if encoder.features != identity.features:
             raise WeightsError(
                 f"the image encoder in {str(path)!r} gives {encoder.features} numbers; the denoiser reads "
-                f"{denoiser.config.identity.features}"
+                f"{identity.features}"
             )
-    return Painter(
+    return DenoiserBundle(
         denoiser=denoiser,
         size_px=size_px,
         latents=latents,
@@ -189,11 +194,12 @@ def _denoiser_of(path: Path, config: DenoiserConfig, dtype: torch.dtype) -> Vide
 
 
 def _fitting(speech: SpeechFeatures, config: DenoiserConfig, path: Path) -> SpeechFeatures | None:
-    if config.audio is None:
+    audio = config.conditioners.get("audio")
+    if audio is None:
         return None
-    if config.audio.features != speech.dim:
+    if audio.features != speech.dim:
         raise WeightsError(
-            f"{str(path)!r} listens to {config.audio.features} numbers per frame; the speech encoder gives "
+            f"{str(path)!r} listens to {audio.features} numbers per frame; the speech encoder gives "
             f"{speech.dim}"
         )
     return speech

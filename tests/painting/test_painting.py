@@ -14,10 +14,13 @@ from auteur import provenance
 from auteur.errors import FaceError, UsageError, WeightsError
 from auteur.face import crops
 from auteur.media import write_audio, write_image
+from auteur.painting import warp_renderer
+from auteur.painting.conditioning import ConditionBuilder
+from auteur.painting.inpaint_renderer import InpaintRenderer
+from auteur.painting.inpainter import Inpainter
+from auteur.painting.loading import DenoiserBundle, load_bundle
+from auteur.painting.warp_renderer import WarpRenderer
 from auteur.pipelines import talking_head
-from auteur.pipelines.painters import Painter, load_painter
-from auteur.pipelines.painting import Painting
-from auteur.pipelines.scene import Scene
 from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.signals import AUTrack, Waveform
 from auteur.signals.topology import OUTER_LIPS
@@ -43,24 +46,23 @@ UNET = UNetConfig(
 def tiny_config(name: str = "compact", *, patch: int = 4):
     """A preset's parts as small as they come, with the inputs of the real one."""
     config = PRESETS[name].config
-    small = replace(
-        config,
+    small = config.changed(
         patch=1 if config.patch == 1 else patch,
         unet=replace(UNET, context_width=config.unet.context_width and 8),
         temporal=TemporalConfig(levels=(False, True), heads=2, groups=4, longest_window=12),
         past=replace(config.past, head=4),
     )
     if config.views:
-        small = replace(small, views=("mouth", "eyes"))
+        small = small.changed(views=("mouth", "eyes"))
     if config.landmarks:
         landmarks = replace(config.landmarks, downscale=2, stem=(4, 8), attending_levels=1, head=4)
-        small = replace(small, landmarks=landmarks)
+        small = small.changed(landmarks=landmarks)
     if config.au:
-        small = replace(small, au=replace(config.au, width=8, grid=2, head=4))
+        small = small.changed(au=replace(config.au, width=8, grid=2, head=4))
     if config.audio:
-        small = replace(small, audio=replace(config.audio, hidden=8, tokens=3, width=8, head=4))
+        small = small.changed(audio=replace(config.audio, hidden=8, tokens=3, width=8, head=4))
     if config.identity:
-        small = replace(small, identity=replace(config.identity, features=5))
+        small = small.changed(identity=replace(config.identity, features=5))
     return small
 
 
@@ -90,8 +92,8 @@ def plain() -> TalkingHead:
 
 
 def painting_head(plain: TalkingHead, denoiser: VideoDenoiser) -> TalkingHead:
-    painter = Painter(denoiser=denoiser, size_px=SIZE_PX, speech=plain._speech)
-    return TalkingHead(plain._backend, plain._speech, plain._mover, painter=painter)
+    bundle = DenoiserBundle(denoiser=denoiser, size_px=SIZE_PX, speech=plain._speech)
+    return TalkingHead(plain._backend, plain._speech, plain._mover, renderer=InpaintRenderer(bundle))
 
 
 @pytest.fixture(scope="module")
@@ -100,19 +102,23 @@ def head(plain) -> TalkingHead:
 
 
 def film(head, folder, **settings):
-    asked = Settings(**{"steps": 2, **settings} if head._painter else {})
+    asked = Settings(**{"steps": 2, **settings} if head._renderer.is_sequential else {})
     return head(folder / "me.png", folder / "talk.wav", au={"AU12": 0.7}, settings=asked)
 
 
-def scene_of(head, video, **told) -> Scene:
-    return Scene(
-        head._painter,
-        video._warper,
+def builder_of(head, video, **given) -> ConditionBuilder:
+    return ConditionBuilder(
+        head._renderer.bundle,
+        video._render_input.warper,
         video._portrait,
         video._face.landmarks,
         basis=head._mover.basis,
-        **told,
+        **given,
     )
+
+
+def warped_frame(video, number: int) -> np.ndarray:
+    return next(iter(WarpRenderer().frames(video._render_input, only=[number])))
 
 
 def frames_of(head, folder, **settings):
@@ -121,7 +127,7 @@ def frames_of(head, folder, **settings):
 
 def test_same_seed_same_frames_however_they_are_asked_for(head, folder, monkeypatch):
     first = frames_of(head, folder)
-    monkeypatch.setattr(talking_head, "FRAMES_AT_ONCE", 5)
+    monkeypatch.setattr(warp_renderer, "FRAMES_AT_ONCE", 5)
     monkeypatch.setattr(talking_head, "_READ_AT_ONCE", 3)
     again = film(head, folder)
     again.performed()
@@ -134,10 +140,10 @@ def test_same_seed_same_frames_however_they_are_asked_for(head, folder, monkeypa
 
 def test_another_seed_paints_the_same_motion_differently(head, folder):
     video = film(head, folder)
-    scene = scene_of(head, video)
+    builder = builder_of(head, video)
     settings = WindowSettings(frames=8, steps=1)
     first, again, other = (
-        next(Painting(scene).frames(video.landmarks, count=4, seed=seed, settings=settings))
+        next(Inpainter(builder).frames(video.landmarks, count=4, seed=seed, settings=settings))
         for seed in (0, 0, 1)
     )
     assert np.array_equal(first, again) and not np.array_equal(first, other)
@@ -183,14 +189,14 @@ class TestConditions:
         values = np.linspace(0, 1, video.frame_count, dtype=np.float32)[:, None]
         asked = AUTrack(values=values, rate=25, channels=("AU12L",), convention="facs")
         heard = torch.arange(video.frame_count)[:, None].expand(-1, 80).float()
-        return video, scene_of(head, video, asked=asked, heard=heard)
+        return video, builder_of(head, video, action_units=asked, speech_features=heard)
 
     def test_frames_at_the_edge_of_a_window_see_their_true_neighbours(self, scene):
         video, told = scene
         conditions = told.conditions(told.window(video.landmarks(8, 16)), 8)
         smile = conditions.au[0, :, 11]  # lip_corner_pull_left
         assert torch.allclose(smile, torch.linspace(0, 1, 22)[6:18])
-        assert conditions.au_margin == 2
+        assert conditions.margins == {"au": 2}
         assert conditions.audio[0, 0, :, 0].tolist() == [6, 7, 8, 9, 10]
         assert conditions.audio[0, 7, :, 0].tolist() == [13, 14, 15, 16, 17]
         ending = told.conditions(told.window(video.landmarks(16, 22)), 16)
@@ -201,7 +207,7 @@ class TestConditions:
         track = video.landmarks(4, 6)
         warped = told.conditions(told.window(track), 4).warped
         assert warped.shape == (2, 2, 4, SIZE_PX, SIZE_PX)
-        seen = torch.from_numpy(video._rendered(track)[0])
+        seen = torch.from_numpy(warped_frame(video, 4))
         mouth, eyes = (view_frames(track.values[:1], view)[0] for view in ("mouth", "eyes"))
         assert torch.allclose(warped[0, 0, :3], 2 * crops.cut(seen, mouth, SIZE_PX) - 1, atol=0.02)
         assert torch.allclose(warped[1, 0, :3], 2 * crops.cut(seen, eyes, SIZE_PX) - 1, atol=0.02)
@@ -212,7 +218,7 @@ class TestConditions:
 
     def test_nothing_asked_is_absent_and_not_neutral(self, scene):
         video, told = scene
-        told._asked = None
+        told.action_units = None
         assert told.conditions(told.window(video.landmarks(0, 4)), 0).au is None
 
 
@@ -246,7 +252,7 @@ def test_what_fails_while_a_window_is_made_ready_is_said(head, folder, monkeypat
 
 def test_cancelling_between_steps(head, folder):
     video = film(head, folder)
-    scene = scene_of(head, video)
+    builder = builder_of(head, video)
     told: list[tuple[int, int]] = []
 
     def cancel(done: int, of: int) -> None:
@@ -256,7 +262,7 @@ def test_cancelling_between_steps(head, folder):
 
     settings = WindowSettings(frames=8, steps=2)
     with pytest.raises(KeyboardInterrupt):
-        list(Painting(scene).frames(video.landmarks, count=22, seed=0, settings=settings, on_step=cancel))
+        list(Inpainter(builder).frames(video.landmarks, count=22, seed=0, settings=settings, on_step=cancel))
     assert told == [(1, 6), (2, 6), (3, 6)]
 
 
@@ -289,8 +295,8 @@ def test_values_out_of_range(head, folder, settings, message):
         film(head, folder, **settings)
 
 
-def test_guidance_of_a_missing_plug_and_settings_without_a_denoiser(plain, folder):
-    deaf = painting_head(plain, build_denoiser(replace(tiny_config(), au=None, audio=None), seed=0))
+def test_guidance_of_a_missing_conditioner_and_settings_without_a_denoiser(plain, folder):
+    deaf = painting_head(plain, build_denoiser(tiny_config().changed(au=None, audio=None), seed=0))
     with pytest.raises(UsageError, match="does not listen"):
         film(deaf, folder, audio_guidance=2)
     for name in ("steps", "audio_guidance", "window"):
@@ -300,9 +306,7 @@ def test_guidance_of_a_missing_plug_and_settings_without_a_denoiser(plain, folde
 
 def test_a_model_of_unknown_units_is_refused(plain, folder):
     config = tiny_config()
-    head = painting_head(
-        plain, build_denoiser(replace(config, au=replace(config.au, action_units=6)), seed=0)
-    )
+    head = painting_head(plain, build_denoiser(config.changed(au=replace(config.au, action_units=6)), seed=0))
     with pytest.raises(WeightsError, match="6 Action Units"):
         next(iter(film(head, folder).frames()))
 
@@ -343,13 +347,13 @@ def models(request, tmp_path_factory) -> Path:
     transformers.CLIPVisionModelWithProjection(clip).save_pretrained(place / "image_encoder")
     config = tiny_config(request.param)
     if config.audio:
-        config = replace(config, audio=replace(config.audio, features=16))
+        config = config.changed(audio=replace(config.audio, features=16))
         speech = transformers.Wav2Vec2Config(
             **small, conv_dim=(8,) * 7, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2
         )
         transformers.Wav2Vec2Model(speech).save_pretrained(place / "speech_encoder")
     base = load_base(config, BaseFolders(unet=place, motion_adapter=place / "motion_adapter"))
-    save_denoiser(base, place / "denoiser.safetensors", only=[*base.plugs])
+    save_denoiser(base, place / "denoiser.safetensors", only=[*base.conditioners])
     return place
 
 
@@ -362,15 +366,15 @@ def test_a_folder_of_the_papers_size_paints_a_clip(models, folder, tmp_path):
     video.save(tmp_path / "out.mp4")
     assert video.frame_count == 6 and provenance.verify(tmp_path / "out.mp4").verdict == "intact"
     frames = np.stack([video._for_sheet[number] for number in range(6)]).astype(int)
-    warp = np.stack([video._rendered(video.landmarks(n, n + 1))[0] for n in range(6)])
+    warp = np.stack([warped_frame(video, n) for n in range(6)])
     changed = np.abs(frames - warp).max(-1)
     x, y = video._face.landmarks[4, :2].round().astype(int)
     assert changed[:, y - 10 : y + 10, x - 10 : x + 10].mean() > 5
-    scene = scene_of(head, video)
+    builder = builder_of(head, video)
     outside = np.ones(changed.shape[1:], bool)
-    outside[scene.whole.box] = False
+    outside[builder.whole.box] = False
     assert outside.any() and not changed[:, outside].any()
-    assert changed[:, *(side.start for side in scene.whole.box)].max() <= 1  # the corner: a soft border
+    assert changed[:, *(side.start for side in builder.whole.box)].max() <= 1  # the corner: a soft border
 
 
 def test_the_papers_size_says_what_it_needs(models, tmp_path, monkeypatch):
@@ -402,12 +406,14 @@ def test_full_without_a_folder_says_what_to_name_and_what_it_would_need(monkeypa
 def test_a_file_of_latents_needs_its_folder(plain, tmp_path):
     save_denoiser(build_denoiser(tiny_config("landmark"), seed=0), tmp_path / "latents.safetensors")
     with pytest.raises(WeightsError, match="4 channels of latents"):
-        load_painter(tmp_path / "latents.safetensors", speech=plain._speech)
+        load_bundle(tmp_path / "latents.safetensors", speech=plain._speech)
 
 
 def test_the_shipped_denoiser_paints_open_mouths_in_one_step_and_leaves_the_rest(folder, plain):
     head = TalkingHead.from_pretrained("compact")
-    assert head._painter.settings().steps == 1 and head._painter.denoiser.config.views == ("mouth",)
+    assert head._renderer.bundle.settings().steps == 1 and head._renderer.bundle.denoiser.config.views == (
+        "mouth",
+    )
     video, warped = film(head, folder, steps=None), film(plain, folder)
     made = np.stack(list(video.frames())).astype(int)
     changed = np.abs(made - np.stack(list(warped.frames()))).max(-1)
@@ -431,13 +437,13 @@ def test_fast_paints_every_second_frame_and_goes_over_in_between(folder, plain):
     assert np.abs(whole - spared).mean() < 0.5
 
 
-def test_a_painter_paints_as_its_file_does(plain, tmp_path):
+def test_a_bundle_paints_as_its_file_does(plain, tmp_path):
     save_denoiser(build_denoiser(tiny_config(), seed=1), tmp_path / "tiny.safetensors")
-    painter = load_painter(tmp_path / "tiny.safetensors", speech=plain._speech, size_px=SIZE_PX)
+    bundle = load_bundle(tmp_path / "tiny.safetensors", speech=plain._speech, size_px=SIZE_PX)
     sample = torch.randn(1, 3, 3, SIZE_PX, SIZE_PX, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         ours, plainly = (
             one(sample, torch.tensor([999.0]), Conditions())
-            for one in (painter.denoiser, load_denoiser(tmp_path / "tiny.safetensors"))
+            for one in (bundle.denoiser, load_denoiser(tmp_path / "tiny.safetensors"))
         )
     assert torch.allclose(ours, plainly, atol=1e-4)  # a grey level is 1 / 127.5

@@ -22,7 +22,7 @@ _DEFORMATION_REACH = (0.25, 0.3, 0.6)
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadShell:
+class BoundaryControlPoints:
     """Control points around one portrait's face.
 
     Attributes:
@@ -47,7 +47,7 @@ class HeadShell:
         return self.points + self.follows_head * rigid + self.follows_skin * deformation
 
 
-def build_shell(landmarks: Tensor, width_px: int, height_px: int) -> HeadShell:
+def build_boundary(landmarks: Tensor, width_px: int, height_px: int) -> BoundaryControlPoints:
     """Returns the control points for landmarks [478, 3] in a picture of the given size."""
     oval = landmarks[torch.tensor(FACE_OVAL, device=landmarks.device)]
     centre = oval[:, :2].mean(0)
@@ -69,7 +69,7 @@ def build_shell(landmarks: Tensor, width_px: int, height_px: int) -> HeadShell:
         follows_head.append(torch.full_like(distance, 1.0 - _smooth_step(torch.tensor(outer)).item()))
         fades = 1.0 - _smooth_step(distance / deformation_reach)
         follows_skin.append(fades * follows_head[-1])
-    return HeadShell(
+    return BoundaryControlPoints(
         points=torch.cat(points),
         follows_head=torch.cat(follows_head)[:, None],
         follows_skin=torch.cat(follows_skin)[:, None],

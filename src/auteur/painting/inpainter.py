@@ -1,46 +1,41 @@
-"""Frames through a denoiser: the scene of a performed video, window by window, and what comes of it.
+"""Frames through a denoiser: conditions of a performed video window by window, and the painted result.
 
 A denoiser that is given the warped portrait paints mouth and eyes anew: what it changes is added to the warp,
 which keeps the portrait's full resolution everywhere else. One that is not paints the whole square, which is
 laid over the warp with a soft border.
 
-A second thread warps the next window and makes its conditions while this one is painted: neither waits for
-the other, so both cores of a small machine are used.
+A second thread warps the next window and makes its conditions while this one is painted, so that both cores
+of a small machine are used.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from auteur.pipelines.prefetch import prefetched
-from auteur.pipelines.scene import Scene, Window
-from auteur.pipelines.tones import tone_of
-from auteur.signals import LandmarkTrack
+from auteur.painting.conditioning import ConditionBuilder, Window
+from auteur.painting.renderer import Frames, TrackOf
+from auteur.painting.tone_matching import tone_of
+from auteur.prefetch import prefetched
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.samplers import OnStep
 from auteur.synthesis.windows import Video, WindowSettings, explained_memory, generate
 
-Frames = NDArray[np.uint8]
-TrackOf = Callable[[int, int], LandmarkTrack]
-"""(first frame, frame after the last) → their landmarks."""
 
-
-class Painting:
+class Inpainter:
     """One performed video to be painted.
 
     Args:
-        scene: What its denoiser is told.
+        builder: Makes the conditions of its frames.
     """
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene, self._painter = scene, scene.painter
-        self._config = scene.painter.denoiser.config
-        self._tone = tone_of(scene.portrait, scene.landmarks)
+    def __init__(self, builder: ConditionBuilder) -> None:
+        self._builder, self._bundle = builder, builder.bundle
+        self._config = builder.bundle.denoiser.config
+        self._is_residual = "warped" in self._config.conditioners
+        self._tone = tone_of(builder.portrait, builder.landmarks)
         self._last: Tensor | None = None
 
     def frames(
@@ -56,38 +51,38 @@ class Painting:
         """Yields uint8 [H, W, 3]; the same ones for the same seed and settings.
 
         Args:
-            landmarks: Of some frames; asked by a second thread, at most three windows ahead.
+            landmarks: Of some frames; called by a second thread, at most three windows ahead.
             count: Frames of the video.
             seed: Of the noise; each frame has its own.
             settings: Windows without overlap.
             first: The first frame to paint; it is painted as if none came before it.
-            on_step: Told after each denoising step how many are done, of all; an error raised in it cancels.
+            on_step: Called after each denoising step with (done, total). Raise to cancel.
 
         Raises:
             UsageError: Memory does not suffice; the message says what to lower.
         """
-        shape = (self._config.channels, self._painter.side, self._painter.side)
+        shape = (self._config.network.channels, self._bundle.side, self._bundle.side)
         settings = replace(settings, overlap=0)
-        numbers = sorted({*range(first, count, self._painter.every), count - 1})
+        numbers = sorted({*range(first, count, self._bundle.every), count - 1})
         self._last, windows = None, []
         video = Video(
             frames=len(numbers),
             shape=shape,
-            seeds=(seed,) * len(self._scene.views),
-            noise_common=self._config.noise_common,
+            seeds=(seed,) * len(self._builder.views),
+            noise_common=self._config.diffusion.noise_common,
         )
         with closing(prefetched(self._prepared(landmarks, numbers, settings.frames), ahead=1)) as prepared:
 
-            def conditions(first: int, stop: int) -> Conditions:
-                window, told = next(prepared)
+            def conditions_of(first: int, stop: int) -> Conditions:
+                window, conditions = next(prepared)
                 windows.append(window)
-                return told
+                return conditions
 
             pieces = generate(
-                self._painter.denoiser,
-                conditions,
+                self._bundle.denoiser,
+                conditions_of,
                 video,
-                process=self._config.noising,
+                process=self._config.diffusion.noising,
                 settings=settings,
                 on_step=on_step,
             )
@@ -107,18 +102,18 @@ class Painting:
             painted = numbers[first : first + at_once]
             with torch.no_grad():
                 track = landmarks(start, painted[-1] + 1)
-                window = self._scene.window(track, [number - start for number in painted])
-                told = self._scene.conditions(window, start)
-            yield window, told
+                window = self._builder.window(track, [number - start for number in painted])
+                conditions = self._builder.conditions(window, start)
+            yield window, conditions
 
     def _decoded(self, sample: Tensor) -> Tensor:
-        latents = self._painter.latents
+        latents = self._bundle.latents
         return sample.clamp(-1, 1) if latents is None else latents.decode(sample)
 
     def _finished(self, window: Window, made: Tensor) -> Iterator[Frames]:
         """The full-size frames of a window whose painted ones are `made` [views, F, 3, S, S]."""
         start, content = 0, self._tone((made + 1) / 2)
-        if self._config.warped is not None:  # the change from the warp is laid on, else all of it
+        if self._is_residual:  # the change to the warp is added, else the square is laid over it
             content = content - window.cut
         for position, pick in enumerate(window.picks):
             now = content[:, position]
@@ -132,20 +127,20 @@ class Painting:
     def _finish(self, window: Window, index: int, content: Tensor) -> Frames:
         """The full-size frame with what is laid on its squares, [views, 3, S, S]."""
         frame = window.warped[index]
-        squares = [row[index] for row in window.squares]
+        regions = [row[index] for row in window.regions]
         laid_on = [
-            row for row, square in enumerate(squares) if not window.masks or window.masks[row][index].any()
+            row for row, region in enumerate(regions) if not window.masks or window.masks[row][index].any()
         ]
         if laid_on:
-            rows, columns = _around([squares[row].box for row in laid_on])
+            rows, columns = _around([regions[row].box for row in laid_on])
             part = frame[:, rows, columns].float()
             for row in laid_on:
-                square = squares[row]
-                box = (slice(None), *_within(square.box, (rows, columns)))
+                region = regions[row]
+                box = (slice(None), *_within(region.box, (rows, columns)))
                 if window.masks:
-                    part[box] += window.masks[row][index] * square.onto(255 * content[row])
+                    part[box] += window.masks[row][index] * region.onto(255 * content[row])
                 else:
-                    part[box] = square.over(part[box], 255 * content[row])
+                    part[box] = region.over(part[box], 255 * content[row])
             frame[:, rows, columns] = part.clamp(0, 255).round().byte()
         return frame.permute(1, 2, 0).contiguous().numpy()
 
