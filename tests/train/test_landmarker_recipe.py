@@ -14,8 +14,6 @@ from auteur.data.warped_faces import VIEWS
 from auteur.face.landmarker import FEATURES, PROBES, Landmarker, LandmarkerOutput
 from auteur.train.landmarker import continued, landmarker_loss, movement_errors, movement_loss
 
-pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
-
 pytestmark = pytest.mark.slow
 
 TINY = {"widths": (4, 6, 8, 10, 12), "hidden": 16}
