@@ -109,9 +109,8 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     from auteur.cli.checks import check_arguments
 
     function = getattr(import_module(VERBS[verb]), verb)
-    if verb == "train" and (page := import_module(VERBS[verb]).help_of(arguments)):
-        print(page)  # of one recipe
-        return 0
+    if verb == "train" and (code := import_module(VERBS[verb]).run_recipe(arguments)) is not None:
+        return code
     description, heading, examples = _help_of(function).partition("\n\nExamples:\n")
     try:
         parsed = tyro.cli(

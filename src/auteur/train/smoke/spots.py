@@ -44,7 +44,7 @@ def shrunk(config: DenoiserConfig) -> DenoiserConfig:
     return small.changed(**parts)
 
 
-class SmokeClips:
+class MovingSpots:
     """Clips whose frames follow from their conditions: a soft spot that Action Units, speech and all move.
 
     Args:
