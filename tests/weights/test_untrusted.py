@@ -29,7 +29,7 @@ from auteur.weights.hub import _build
 
 CONFIGS = {
     "audio_lm": AudioLMConfig(),
-    "denoiser": DenoiserConfig(temporal=TemporalConfig()),
+    "denoiser": DenoiserConfig.of(temporal=TemporalConfig()),
     "expression_generator": GeneratorConfig(),
     "motion_generator": MotionConfig(),
     "regressor": RegressorConfig(),

@@ -109,4 +109,6 @@ def read_header(path: Path | str) -> tuple[DenoiserConfig, tuple[str, ...]]:
 def _header(file: WeightsFile) -> tuple[DenoiserConfig, tuple[str, ...]]:
     if _PARTS not in file.metadata:
         raise WeightsError(f"{file.name} holds no denoiser: its metadata names no {_CONFIG} and {_PARTS}")
-    return file.config(_CONFIG, DenoiserConfig), tuple(file.metadata[_PARTS].split(","))
+    return file.config(_CONFIG, DenoiserConfig, DenoiserConfig.from_json), tuple(
+        file.metadata[_PARTS].split(",")
+    )
