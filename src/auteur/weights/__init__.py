@@ -110,15 +110,12 @@ class WeightsFile:
             raise WeightsError(f"{self.name} is not a safetensors file: {error}") from error
         self._tensors, self._numbers = len(shapes), sum(map(math.prod, shapes))
 
-    def config(
-        self, kind: str, config_class: type[Config], read: Callable[[str], Config] | None = None
-    ) -> Config:
+    def config(self, kind: str, config_class: type[Config]) -> Config:
         """Returns the config that `metadata_of` kept.
 
         Args:
             kind: What kind of model it must be.
             config_class: A dataclass.
-            read: Reads its JSON, where its layout is not that of the dataclass; raises UsageError.
 
         Raises:
             WeightsError: There is none of this kind, or it cannot be used.
@@ -127,8 +124,6 @@ class WeightsFile:
         if kind not in self.metadata:
             raise WeightsError(f"{self.name} holds no {what} config; train it again")
         try:
-            if read is not None:
-                return read(self.metadata[kind])
             return config_of(config_class, self.metadata[kind])
         except UsageError as error:
             raise WeightsError(f"{self.name} has a {what} config that cannot be used: {error}") from error
