@@ -40,6 +40,7 @@ def test_damaged_files_are_read_or_refused(name, tmp_path):
     assert "refused" in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_whole_files_are_read(name, tmp_path):
     tmp_path.joinpath("files").mkdir()

@@ -76,6 +76,7 @@ def test_usage_errors_end_with_2(run, tmp_path, arguments):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_track_writes_a_table_and_says_what_it_did(run, photo, tmp_path):
     code, out, err = run("track", photo, "-o", "photo.csv", "--json")
     assert code == 0
@@ -103,6 +104,7 @@ def test_several_faces_are_told(run, astronaut, tmp_path):
     assert any("faces: following number 0; choose another with --face" in line for line in err)
 
 
+@pytest.mark.slow
 def test_frames_without_a_face_are_told(run, film):
     code, _, err = run("track", film(4, empty=(1,)), "-o", "film.csv")
     assert code == 0

@@ -91,6 +91,7 @@ def test_bad_input_ends_with_one_line_and_nothing_written(folder, capsys, argume
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_converting_loads_no_torch(folder):
     code = "import sys; from auteur.cli import main; assert main(['convert', 'take.json', 'a.csv']) == 0; "
     code += "sys.exit('torch' in sys.modules)"

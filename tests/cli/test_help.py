@@ -55,6 +55,7 @@ def test_options_of_generate_stand_in_groups_with_their_choices(help_of):
         assert "{" + ",".join(choices) + "}" in said
 
 
+@pytest.mark.slow
 def test_synonyms_of_emotions_pass_and_wrong_ones_are_one_line(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("me.jpg", "talk.wav"):

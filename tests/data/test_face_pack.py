@@ -84,6 +84,7 @@ def test_spans_become_clips_that_training_reads(piece, tmp_path):
     assert not torch.allclose(lit.clean, batch.clean, atol=0.02)
 
 
+@pytest.mark.slow
 def test_light_changes_picture_and_warp_alike(piece, tmp_path):
     path = piece[1]
     render(path, FaceViewsRecipe(pack=path.parent, out=tmp_path, size_px=32, least_painted=0.0))

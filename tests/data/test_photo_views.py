@@ -35,6 +35,7 @@ def test_a_piece_is_the_photograph_and_the_same_with_its_lips_together(photo):
     assert np.array_equal(piece.pictures[0][:8, :8], picture[:8, :8])  # nothing but the face changes
 
 
+@pytest.mark.slow
 def test_photographs_become_clips_that_join_those_of_footage(photo, tmp_path):
     recipe = PhotoViewsRecipe(photos=photo.parent, out=tmp_path, size_px=32, least_gap_mm=-9.0)
     assert render(photo, recipe) == 2

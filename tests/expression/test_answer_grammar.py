@@ -222,6 +222,7 @@ def test_frames_far_from_the_end_are_worked_out_once():
     assert tokens.allowed(early, early.read(text)) is tokens.allowed(late, late.read(text))
 
 
+@pytest.mark.slow
 @given(some=texts, emotion=st.sampled_from(codec.HEARD_EMOTIONS))
 def test_our_own_vocabulary_writes_every_answer(some, emotion):
     for order in Order:

@@ -45,6 +45,7 @@ def test_values_come_back_rounded_with_zeros_dropped(rows):
     assert all([i for i, _ in frame] == sorted({i for i, _ in frame}) for frame in written)
 
 
+@pytest.mark.slow
 @given(texts)
 def test_nested_lists_with_leading_zeros_are_read(some):
     nested = str([[[index, value] for index, value in frame] for frame in some])
@@ -53,6 +54,7 @@ def test_nested_lists_with_leading_zeros_are_read(some):
     assert codec.read(per_line).frames == tuple(some)
 
 
+@pytest.mark.slow
 @given(texts)
 def test_commas_between_pairs_and_frames_are_read(some):
     text = ",".join(codec.frame_text(frame).replace(")(", "),(") for frame in some)

@@ -74,6 +74,7 @@ strengths = st.floats(0, STRONGEST).map(lambda value: round(value, 3))
 curves = st.lists(st.tuples(st.floats(0.2, 4), strengths, st.sampled_from(DIALLED)), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @given(curves)
 def test_no_pops_no_overshoot(steps: list[tuple[float, float, str]]):
     times = np.cumsum([step[0] for step in steps])

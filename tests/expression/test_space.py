@@ -42,6 +42,7 @@ def test_nothing_is_nothing(space: CompactExpressionSpace):
     assert not space.action_unit_values(np.zeros((2, 50))).any()
 
 
+@pytest.mark.slow
 @given(st.floats(0, 1.2))
 def test_decoding_is_linear(amount: float):
     space = CompactExpressionSpace.shipped()

@@ -48,6 +48,7 @@ def units_of(width):
     return arrays.arrays(np.float32, st.tuples(st.integers(2, 5), st.just(width)), elements=elements)
 
 
+@pytest.mark.slow
 @ONCE
 @given(values=units_of(52))
 def test_live_link_to_arkit_json_and_back_is_the_same(tmp_path, values):
@@ -60,6 +61,7 @@ def test_live_link_to_arkit_json_and_back_is_the_same(tmp_path, values):
     assert np.allclose(after.gaze.values, before.gaze.values, atol=2e-6)
 
 
+@pytest.mark.slow
 @ONCE
 @given(values=units_of(17))
 def test_openface_through_our_table_is_the_same(tmp_path, values):

@@ -71,6 +71,7 @@ def face(frame, seconds, smile=1.0, **changes):
     return OpenFaceRow(frame=frame, timestamp_sec=seconds, intensities=np.full(17, smile), **changes)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(rows(), max_size=3))
 def test_rows_survive_a_table(some_rows):
@@ -224,6 +225,7 @@ def test_no_rows_is_a_format_error():
         openface_tracks([])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_damaged_tables_give_format_errors_only(data):

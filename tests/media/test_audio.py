@@ -122,6 +122,7 @@ def test_rates_out_of_range_are_refused(tmp_path: Path, rate_hz: int) -> None:
         read_speech(tmp_path / "a.wav")
 
 
+@pytest.mark.slow
 def test_two_hours_are_refused_from_the_header(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", np.zeros(8_000 * 7_200, np.int16), 8_000)
     with pytest.raises(MediaError, match="7200 s; at most 3600 s"):

@@ -73,6 +73,7 @@ def test_first_frame_of_an_animation(tmp_path: Path) -> None:
     assert tuple(read_image(tmp_path / "a.webp")[0, 0]) == (40, 40, 40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size_px", [(11_000, 10_001), (20_000, 10), (16_000, 7_000), (20_000, 10_000)])
 def test_huge_pictures_are_refused_in_one_line(tmp_path: Path, size_px: tuple[int, int], capfd) -> None:
     Image.new("1", size_px).save(tmp_path / "a.png")

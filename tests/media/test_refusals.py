@@ -227,6 +227,7 @@ def originals(tmp_path_factory) -> dict[str, bytes]:
     return {path.suffix: path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @settings(max_examples=30, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

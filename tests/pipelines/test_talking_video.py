@@ -53,6 +53,7 @@ def test_it_is_a_sequence(video) -> None:
     assert "10 frames of 257x257" in repr(video)
 
 
+@pytest.mark.slow
 def test_one_frame_alone_is_that_of_the_whole_video(video) -> None:
     whole = video.to_numpy()
     for time_sec, number in [(0, 0), (0.05, 0), (0.1, 1), (Fraction(99, 100), 9), (1, 9), (0.55, 5)]:
@@ -118,6 +119,7 @@ def test_unknown_keywords_are_named(head, portrait, speech) -> None:
         head(portrait, speech, sed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "written"), [("128", (128, 128)), ("96x160", (96, 160)), ("300", (300, 300))]
 )
@@ -131,6 +133,7 @@ def test_a_size_is_written_and_landmarks_follow(head, portrait, speech, backend,
     assert np.linalg.norm((track.values[0] - found)[:, :2], axis=1).mean() < 0.03 * max(written)
 
 
+@pytest.mark.slow
 def test_smaller_videos_are_rendered_smaller(head, portrait, speech) -> None:
     video = head(portrait, speech, size=128)
     assert video.landmarks(0, 1).image_size_px == (128, 128)

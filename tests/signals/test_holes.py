@@ -61,6 +61,7 @@ def test_half_a_second_is_half_a_second_at_any_rate(rate, frames):
     assert without_holes(long).values.min() < 1
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     hnp.arrays(

@@ -39,6 +39,7 @@ def test_25_to_5_to_25_is_exact_for_piecewise_linear_signals(values):
     assert again.rate == 25
 
 
+@pytest.mark.slow
 @given(
     hnp.arrays(np.float32, st.tuples(st.integers(1, 30), st.just(2)), elements=UNIT),
     st.fractions(1, 120),

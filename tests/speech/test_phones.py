@@ -31,6 +31,7 @@ def test_ipa_is_reduced_to_universal_phones(symbol, phones):
     assert phones_of_ipa(symbol) == phones
 
 
+@pytest.mark.slow
 @given(st.text(max_size=8))
 def test_any_text_gives_known_phones_only(symbol):
     assert all(phone in PHONES for phone in phones_of_ipa(symbol))

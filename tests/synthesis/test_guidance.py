@@ -63,6 +63,7 @@ def close(a, b) -> bool:
 H = ("reference", "audio")
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(others=scales, au=scales)
 def test_published_form_is_equation_6(model, noisy, conditions, others, au):
@@ -72,6 +73,7 @@ def test_published_form_is_equation_6(model, noisy, conditions, others, au):
     assert close(guide(model, noisy, conditions, Guidance.auhead(others=others, au=au)), expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(others=scales, au=scales)
 def test_nested_form(model, noisy, conditions, others, au):
@@ -95,6 +97,7 @@ def test_nested_form_at_unit_scales_is_the_conditional_prediction_itself(model, 
     assert counting.calls == [ROWS]
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(others=scales, au=scales, absent=st.booleans())
 def test_without_action_units_both_forms_are_classifier_free_guidance(
@@ -108,6 +111,7 @@ def test_without_action_units_both_forms_are_classifier_free_guidance(
         assert close(guide(model, noisy, null, guidance), expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None)
 @given(others=scales, au=scales)
 def test_a_null_in_one_row_only_is_that_rows_own(model, noisy, conditions, others, au):
@@ -121,6 +125,7 @@ def test_a_null_in_one_row_only_is_that_rows_own(model, noisy, conditions, other
         assert close(got[1:], nothing + others * (only_h - nothing))
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None)
 @given(reference=scales, audio=scales, au=scales)
 def test_the_chain_has_a_scale_per_link(model, noisy, conditions, reference, audio, au):

@@ -186,6 +186,7 @@ def test_eyes_that_are_open_are_drawn_as_if_lids_never_closed(warper, share, mon
     assert torch.equal(warper.render(target[None])[0], drawn)
 
 
+@pytest.mark.slow
 def test_a_blink_has_no_jumps(warper):
     frames = warper.render(torch.stack([closed(0.02 * step) for step in range(51)])).float()
     steps = (frames[1:] - frames[:-1]).abs().mean((1, 2, 3))

@@ -24,6 +24,7 @@ def disc(side: int = 96) -> torch.Tensor:
     return (((x - side / 2) ** 2 + (y - side / 2) ** 2).sqrt() < side / 4).float()[None]
 
 
+@pytest.mark.slow
 def test_the_person_of_a_photo_is_found(astronaut, backend) -> None:
     reading = backend.find(astronaut)[0]
     portrait = torch.from_numpy(astronaut).permute(2, 0, 1).contiguous()

@@ -127,6 +127,7 @@ def test_fast_displacement_matches_the_reference(warper, target):
     assert wrong.float().mean() < 2e-3
 
 
+@pytest.mark.slow
 def test_interpolated_warp_stays_close_to_the_reference_at_every_pixel(warper):
     mesh = warper.mesh(turn(open_mouth(face_at(), 0.15), 0.1))
     field = SkinField(warper.area, 3, torch.ones(warper.area.height, warper.area.width))
@@ -258,6 +259,7 @@ def test_absurd_landmarks_give_a_whole_picture(target):
     assert (mesh.target[:468] - mesh.source[:468]).norm(dim=-1).max() < 4 * EYES
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), size=st.floats(0.0, 0.3))
 def test_disturbed_landmarks_keep_the_picture_within_its_colours(warper, seed, size):

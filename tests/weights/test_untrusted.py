@@ -97,6 +97,7 @@ def nested(config, path=()):
             yield from nested(value, (*path, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_every_value_of_a_config_has_a_type_and_a_range(kind):
     config = CONFIGS[kind]

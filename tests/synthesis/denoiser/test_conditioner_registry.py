@@ -138,6 +138,7 @@ def test_it_is_silent_at_first(conditioner):
         assert not after.any() if before is None else torch.equal(after, before)
 
 
+@pytest.mark.slow
 def test_absent_is_the_same_for_some_rows_as_for_all_and_is_neither_given_nor_neutral(conditioner):
     loud(conditioner)
     tensors = tensors_for(conditioner)

@@ -41,6 +41,7 @@ def test_configs_survive_json(config):
     assert DenoiserConfig.from_json(config.to_json()) == config
 
 
+@pytest.mark.slow
 def test_half_precision_files_are_half_as_large_and_nearly_the_same(model, saved, tmp_path):
     path = tmp_path / "half.safetensors"
     save_denoiser(model, path, dtype=torch.float16)
@@ -97,6 +98,7 @@ def test_missing_truncated_and_foreign_files(saved, tmp_path):
         load_denoiser(changed, sha256="0" * 64)
 
 
+@pytest.mark.slow
 def test_all_misfits_are_listed_at_once(saved, tmp_path):
     tensors = load_file(saved)
     tensors["au.null"] = torch.zeros(1, 2)
@@ -112,6 +114,7 @@ def test_all_misfits_are_listed_at_once(saved, tmp_path):
         assert part in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -140,6 +143,7 @@ def test_configs_in_files_are_checked(saved, tmp_path, change):
         load_denoiser(broken)
 
 
+@pytest.mark.slow
 def test_loading_imports_no_compiler_and_no_model_library():
     """Each takes as long as painting some seconds of video."""
     script = (

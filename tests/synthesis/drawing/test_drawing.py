@@ -36,6 +36,7 @@ def test_lines_are_those_of_the_slow_reference(seed, amount_px):
     assert (difference > 2e-3).float().mean() < 2e-3  # lines equally near by a rounding error
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([0.0, 0.3]))
 def test_meshes_are_those_of_the_slow_reference(seed, amount_px):
