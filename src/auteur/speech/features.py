@@ -14,6 +14,7 @@ from torch import Tensor
 from auteur import weights
 from auteur.errors import UsageError
 from auteur.signals import Sound
+from auteur.speech.log_mel import LogMelFeatures
 from auteur.speech.mel import (
     Level,
     MelConfig,
@@ -61,6 +62,13 @@ class SpeechAnalysis:
     """Probability of each of `ARTICULATIONS` (independent of each other), [T, articulations]."""
     loudness: Tensor
     """0 (50 dB or more below the loud parts of this recording) to about 1, [T]."""
+    bands: Tensor
+    """Levelled log-mel bands and loudness, [T, 81] (`auteur.speech.log_mel`)."""
+
+    @property
+    def with_bands(self) -> Tensor:
+        """Features and bands together, [T, dim + 81]: the space "compact80+logmel81"."""
+        return torch.cat([self.features, self.bands], dim=-1)
 
 
 def frames_at(waveform: Sound, rate: Fraction) -> int:
@@ -204,6 +212,7 @@ class CompactSpeechFeatures:
             phones=of_phones.result,
             articulation=features[:, embedding : embedding + len(ARTICULATIONS)],
             loudness=features[:, -1],
+            bands=LogMelFeatures(step=self._chunk_frames).encode(sound, rate, level=level),
         )
 
     @torch.no_grad()
