@@ -1,5 +1,4 @@
-"""Training windows of the face flow: cut, mirrored, at another speed, with disturbed speech and partial
-AUs."""
+"""Training windows of the face flow: cut, mirrored, at another speed, speech disturbed, AUs partial."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,8 +82,7 @@ class BlinkMovement:
 
 
 def closed_lids(clip: MotionClip) -> Floats:
-    """Returns how far a clip's lids are closed beyond how they usually are, [T] in [0, 1]; 0 where
-    unmeasured."""
+    """Returns how far a clip's lids are closed beyond their usual, [T] in [0, 1]; 0 where unmeasured."""
     if clip.blink is None:
         return np.zeros(len(clip.displacement_mm), dtype=np.float32)
     return np.clip(clip.blink - np.quantile(clip.blink, _OPEN_EYES), 0, 1)
@@ -122,8 +120,11 @@ class StyleScale:
     def fit(cls, clips: list[MotionClip], displacements: list[Floats]) -> "StyleScale":
         """Returns the scale of clips with speech."""
         rows = np.stack(
-            [_statistics(clip, d) for clip, d in zip(clips, displacements, strict=True) if clip.speech is
-            not None]
+            [
+                _statistics(clip, d)
+                for clip, d in zip(clips, displacements, strict=True)
+                if clip.speech is not None
+            ]
         )
         return cls(np.median(rows, axis=0), rows.std(axis=0) + 1e-6)
 
@@ -139,8 +140,9 @@ def conditioning_units(clip: MotionClip) -> Floats:
     return clip.controls[:, _COLUMNS]
 
 
-def flow_clip(clip: MotionClip, displacement: Floats, space: DisplacementSpace, scale: StyleScale) ->
-FlowClip:
+def flow_clip(
+    clip: MotionClip, displacement: Floats, space: DisplacementSpace, scale: StyleScale
+) -> FlowClip:
     """Returns a clip in the space of coefficients, with its style."""
     return FlowClip(
         coefficients=(space.coefficients(displacement), space.coefficients(mirrored(displacement))),
@@ -185,8 +187,8 @@ class FlowWindows:
         while True:
             rows = [self._window() for _ in range(self._batch_size)]
             yield {
-                name: torch.from_numpy(np.stack([row[name] for row in rows]).astype(np.float32)) for name
-                in rows[0]
+                name: torch.from_numpy(np.stack([row[name] for row in rows]).astype(np.float32))
+                for name in rows[0]
             }
 
     def _clip(self) -> FlowClip:
@@ -222,16 +224,16 @@ class FlowWindows:
         }
 
     def _speech(self, clip: FlowClip, positions: Floats) -> Floats:
-        """Features of the speech or of a disguised copy, with noise, a shifted mean and some features
-        missing."""
+        """Features of the speech or of a disguised copy: noisy, shifted, some of them missing."""
         random, settings = self.random, self._settings
         source = clip.speech
         if clip.hearings is not None and random.random() > 0.25:
             source = clip.hearings[random.integers(len(clip.hearings))].astype(np.float32)
         assert source is not None  # noqa: S101  for the type checker: the caller looked
         speech = _read(source, positions)
-        noise = random.normal(0, random.uniform(0, 0.4), speech.shape) + random.normal(0, 0.15,
-        speech.shape[1]) speech = speech + noise * self._speech_deviation
+        noise = random.normal(0, random.uniform(0, 0.4), speech.shape)
+        noise = noise + random.normal(0, 0.15, speech.shape[1])
+        speech = speech + noise * self._speech_deviation
         dropout = settings.encoder_dropout if clip.is_generated else settings.known_encoder_dropout
         chance = random.random()
         missing = random.random(speech.shape[1]) < random.uniform(0, 0.25)

@@ -123,8 +123,7 @@ def correlation(a: Floats, b: Floats) -> float:
 
 
 def best_correlation(a: Floats, b: Floats, largest_lag: int = LARGEST_LAG_FRAMES) -> float:
-    """Returns the correlation at the best lag of at most so many frames, for sound that is apart from its
-    picture."""
+    """Returns the correlation at the best lag of at most so many frames either way."""
     length = len(b)
     return max(
         correlation(a[max(0, -k) : length - max(0, k)], b[max(0, k) : length - max(0, -k)])

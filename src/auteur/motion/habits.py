@@ -65,8 +65,9 @@ class FaceHabits(nn.Module):
         mean, deviation, closing, closed, opening = self.blink.tolist()
         random = event_generator(seed, "blink")
         times = np.arange(frames) / float(rate)
-        starts = np.array([pause[0] for pause in pauses(silence)]) / float(rate) if silence is not None
-        else np.zeros(0) lids, drawn, last = np.zeros(frames), 0.0, -1.0
+        found = [] if silence is None else pauses(silence)
+        starts = np.array([first for first, _ in found]) / float(rate)
+        lids, drawn, last = np.zeros(frames), 0.0, -1.0
         while True:
             drawn += max(_SHORTEST_BLINK_INTERVAL_SEC, float(np.exp(random.normal(mean, deviation))))
             depth, pace = random.uniform(0.85, 1.0), random.uniform(0.9, 1.15)
@@ -105,8 +106,9 @@ class FaceHabits(nn.Module):
             new = away if random.uniform() < 0.6 else np.zeros(2)  # back to the camera
             gaze += np.clip((times - moment) / _SACCADE_SEC, 0, 1)[:, None] * (new - target)
             target = new
-        gaze += _looks_away(pauses(silence), times, event_generator(seed, "look away")) if silence is not
-        None else 0 if head is not None:
+        if silence is not None:
+            gaze += _looks_away(pauses(silence), times, event_generator(seed, "look away"))
+        if head is not None:
             # Yaw to the subject's left is picture right; pitch up is -y.
             gaze = gaze - _HEAD_COMPENSATION * head.values[:, [1, 0]] * (1.0, -1.0)
         return np.clip(gaze, -_LARGEST_GAZE_RAD, _LARGEST_GAZE_RAD)
@@ -122,8 +124,9 @@ def _looks_away(found: list[tuple[int, int]], times: Floats, random: np.random.G
     """Turn of the eyes [T, 2] in some of the pauses that a phrase follows."""
     gaze = np.zeros((len(times), 2))
     for first, after in found:
-        is_away, turn, late = random.uniform() < _LOOKS_AWAY, random.standard_normal(2), random.uniform(0,
-        0.25) long_enough = (after - first) / float(HABIT_RATE) >= _THOUGHT_PAUSE_SEC
+        is_away, turn = random.uniform() < _LOOKS_AWAY, random.standard_normal(2)
+        late = random.uniform(0, 0.25)
+        long_enough = (after - first) / float(HABIT_RATE) >= _THOUGHT_PAUSE_SEC
         if is_away and long_enough and after < len(times):
             since, until = times - times[first] - late, times - times[after]
             share = np.clip(since / _SACCADE_SEC, 0, 1) - np.clip(until / _SACCADE_SEC, 0, 1)

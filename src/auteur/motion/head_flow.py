@@ -89,8 +89,9 @@ class HeadFlow(nn.Module):
         values = amount * (drawn * self.scale).numpy()
         places = np.arange(frames + 2) / 2 - 0.5  # one frame more at both ends, for the smoothing
         even = np.stack([np.interp(places, np.arange(len(values)), column) for column in values.T], axis=1)
-        smooth = (even[:-2] + 2 * even[1:-1] + even[2:]) / 4  # straight lines between slow frames have
-        corners return PoseTrack(values=smooth.astype(np.float32), rate=rate, convention=POSE_CONVENTION)
+        # Straight lines between slow frames have corners.
+        smooth = (even[:-2] + 2 * even[1:-1] + even[2:]) / 4
+        return PoseTrack(values=smooth.astype(np.float32), rate=rate, convention=POSE_CONVENTION)
 
 
 def head_style(pose: Floats, rate: Fraction) -> Floats:
@@ -117,4 +118,3 @@ def head_flow_metadata(config: HeadFlowConfig) -> dict[str, str]:
 def _config(saved: dict[str, Any]) -> HeadFlowConfig:
     flow = saved["flow"] | {"dilations": tuple(saved["flow"]["dilations"])}
     return HeadFlowConfig(flow=FlowConfig(**flow), speech_space=saved["speech_space"])
-

@@ -89,17 +89,21 @@ class Performance:
         """Refuses tracks that are not on the motion grid."""
         tracks = {"acted": self.acted, "added": self.added, "head": self.head}
         for name, track in tracks.items():
-            if track is not None and (track.frames, track.rate, track.start_sec) != (self.frames,
-            MOTION_RATE, 0):
+            if track is not None and (track.frames, track.rate, track.start_sec) != (
+                self.frames,
+                MOTION_RATE,
+                0,
+            ):
                 raise UsageError(
                     f"{name} has {track.frames} frames at {float(track.rate):g}/s from "
-                    f"{float(track.start_sec):g} s; the performance has {self.frames} at
-                    {float(MOTION_RATE):g}/s " "from 0 s: resample it"
+                    f"{float(track.start_sec):g} s; the performance has {self.frames} at "
+                    f"{float(MOTION_RATE):g}/s from 0 s: resample it"
                 )
         for name, track in (("acted", self.acted), ("added", self.added)):
             if track is not None and (track.convention != "facs" or track.channels != CONTROLS):
-                raise UsageError(f"{name} is in the convention {track.convention!r}; convert it to 'facs',
-                all controls")
+                raise UsageError(
+                    f"{name} is in the convention {track.convention!r}; convert it to 'facs', all controls"
+                )
 
     @property
     def action_units(self) -> AUTrack | None:

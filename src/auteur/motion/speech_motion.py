@@ -67,8 +67,10 @@ class MotionOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Motion:
-    """A performance turned into motion at 25 fps, small however long it is: displacement is made piece by
-    piece."""
+    """A performance turned into motion at 25 fps, small however long it is.
+
+    Displacement is made of it piece by piece.
+    """
 
     performance: Performance
     coefficients: Floats
@@ -141,8 +143,8 @@ class SpeechMotion:
         wanted = self.face.speech_features
         if speech is not None and speech.shape != (frames, wanted):
             raise UsageError(
-                f"speech features have shape {tuple(speech.shape)}; the performance needs [{frames},
-                {wanted}]"
+                f"speech features have shape {tuple(speech.shape)}; the performance needs "
+                f"[{frames}, {wanted}]"
             )
         cues = SpeechCues.none(frames) if cues is None else cues
         if len(cues.silence) != frames:
@@ -284,8 +286,9 @@ class SpeechMotion:
         self, performance: Performance, cues: SpeechCues, options: MotionOptions, head: PoseTrack
     ) -> tuple[Floats, Floats]:
         """Lids and gaze, each [T, 2]; a performance that specifies them replaces what is drawn."""
-        frames, tracks = performance.frames, [t for t in (performance.acted, performance.added) if t is not
-        None] lids = np.maximum.reduce([np.zeros((frames, 2)), *map(_closed_lids, tracks)])
+        frames = performance.frames
+        tracks = [track for track in (performance.acted, performance.added) if track is not None]
+        lids = np.maximum.reduce([np.zeros((frames, 2)), *map(_closed_lids, tracks)])
         gaze = np.sum([np.zeros((frames, 2)), *map(_turned_eyes, tracks)], axis=0)
         if performance.gaze_rad is not None:
             gaze = gaze + performance.gaze_rad
@@ -297,8 +300,7 @@ class SpeechMotion:
 
 
 def _conditioning(performance: Performance, speaks: bool) -> Tensor | None:
-    """Units that condition the flow, [T, A]; those that form sounds are left out where speech owns the
-    lips."""
+    """Units that condition the flow, [T, A], without those that form sounds where speech owns the lips."""
     if performance.acted is None:
         return None
     units = np.stack([performance.acted.channel(name) for name in CONDITIONING_CONTROLS], axis=1)

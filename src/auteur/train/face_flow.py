@@ -142,8 +142,7 @@ class FlowData:
 
 
 def flow_data(clips: list[MotionClip], coefficients: int) -> FlowData:
-    """Returns what the recipe trains on: displacement without blinks, its basis, styles, speech
-    statistics."""
+    """Returns displacement without blinks, its basis, styles and speech statistics."""
     training = [clip for clip in clips if clip.part == "train"]
     blinks = BlinkMovement.fit(training)
     displacements = [blinks.without(clip) for clip in training]
@@ -180,8 +179,7 @@ def face_flow_scores(model: FaceFlow, clips: list[MotionClip], blinks: BlinkMove
 
 
 def build(recipe: FaceFlowRecipe, clips: list[MotionClip]) -> Training[FaceFlowScores]:
-    """Returns the flow with its fitted basis, its windows, its loss and its scores on the validation
-    people."""
+    """Returns the flow with its fitted basis, its windows, loss and scores on the validation people."""
     data = flow_data(clips, recipe.config.flow.channels)
     model = FaceFlow(recipe.config)
     model.basis.copy_(torch.from_numpy(data.space.basis))
@@ -212,8 +210,8 @@ def build(recipe: FaceFlowRecipe, clips: list[MotionClip]) -> Training[FaceFlowS
         model=model,
         batches=by_key(windows),
         loss=loss,
-        evaluate=lambda network: face_flow_scores(network, validation, data.blinks),  # pyright:
-        ignore[reportArgumentType] metadata=face_flow_metadata(recipe.config),
+        evaluate=lambda network: face_flow_scores(network, validation, data.blinks),  # pyright: ignore
+        metadata=face_flow_metadata(recipe.config),
     )
 
 
