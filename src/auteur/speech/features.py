@@ -169,7 +169,7 @@ class CompactSpeechFeatures:
     @property
     def dim(self) -> int:
         """Numbers per frame: embedding, articulations, lips, loudness."""
-        return self._config.embedding + len(ARTICULATIONS) + 2
+        return self._config.embedding + len(ARTICULATIONS) + self._config.lip_outputs + 1
 
     @property
     def mel(self) -> MelConfig:
