@@ -16,7 +16,7 @@ from auteur.signals.topology import LEFT_EYE, RIGHT_EYE
 
 Floats = NDArray[np.floating]
 
-ENCODER_FEATURES = 80
+ENCODER_FEATURES = 91
 """Of the compact encoder, before the log-mel bands."""
 
 _LARGEST_STYLE = 2.5

@@ -46,9 +46,6 @@ RATE = Fraction(25)
 LONGEST_HOLE_SEC = 0.2
 """Frames without a face are filled up to this long; a longer hole ends the clip."""
 
-HEARINGS = 8
-"""Disguised copies of a clip's sound that training may hear instead."""
-
 LEAST_SYNC = 0.15
 """Agreement with the expected lip gap under which a clip's sound is not believed to belong to its picture."""
 
@@ -76,8 +73,10 @@ class MotionTracksRecipe:
     speech_weights: Path | None = None
     """Weights of the compact speech encoder; the shipped one unless given."""
     fold_weights: tuple[Path, ...] = ()
-    """Encoders that were each trained without one fold of people (`auteur.train.speech_lips`): a training
-    person is heard by the one that does not know them."""
+    """Encoders that were each trained without one fold of people (`auteur train lip-encoder --folds K`): the
+    features of a training person come from the one that does not know them."""
+    hearings: int = 0
+    """Disguised copies of each clip's sound whose features training may read instead."""
 
 
 def part_of(identity: str) -> Part:
@@ -125,29 +124,40 @@ def lip_gap_mm(face: Floats) -> Floats:
     return np.asarray(face)[..., 14, 1] - np.asarray(face)[..., 13, 1]
 
 
-def _speech_of(
-    row: dict[str, str], root: Path, encoder: CompactSpeechFeatures, first: int, frames: int
-) -> Arrays:
+def _speech_of(row: dict[str, str], root: Path, speech: "SpeechReading", first: int, frames: int) -> Arrays:
     """Features [T, D], loudness [T] and hearings [H, T, D] of a clip's sound from frame `first` on.
 
     The end is held.
     """
+    encoder = speech.encoder
     sound = read_speech(root / (row.get("wav") or row["file"]))
     rows = np.clip(np.arange(first, first + frames), 0, frames_at(sound, RATE) - 1)
     analysis = encoder.analyse(sound, RATE)
-    return {
+    arrays = {
         "speech": analysis.with_bands.numpy()[rows],
         "loudness": analysis.bands.numpy()[rows, -1],
-        "hearings": hearings(sound, encoder, seed=crc32(row["file"].encode()))[:, rows],
     }
+    if speech.hearings:
+        seed = crc32(row["file"].encode())
+        arrays["hearings"] = hearings(sound, encoder, count=speech.hearings, seed=seed)[:, rows]
+    return arrays
 
 
-def hearings(sound: Waveform, encoder: CompactSpeechFeatures, *, seed: int) -> Floats:
-    """Returns features [H, T, D] of the same speech in other rooms and from other throats, float16."""
+@dataclass(frozen=True, eq=False)
+class SpeechReading:
+    """How a clip's sound becomes features."""
+
+    encoder: CompactSpeechFeatures
+    hearings: int = 0
+    """Disguised copies."""
+
+
+def hearings(sound: Waveform, encoder: CompactSpeechFeatures, *, count: int, seed: int) -> Floats:
+    """Returns features [count, T, D] of the same speech in other rooms and from other throats, float16."""
     disguise = Disguise(np.random.default_rng(seed), _DISGUISE)
     frames = frames_at(sound, RATE)
     heard: list[Floats] = []
-    for _ in range(HEARINGS):
+    for _ in range(count):
         samples = torch.from_numpy(disguise.sound(np.array(sound.samples)))
         power = disguise.throats(mel_power(samples[None], encoder.mel))[0]
         both = encoder.encode_power(power, RATE, frames), log_mel_of_power(power, RATE, frames)
@@ -177,12 +187,7 @@ def closed_neutral(face: Floats, rest: NDArray[np.intp], opening: Floats) -> Flo
 
 
 def make_track(
-    row: dict[str, str],
-    labels: Path,
-    root: Path,
-    encoder: CompactSpeechFeatures,
-    *,
-    is_generated: bool = False,
+    row: dict[str, str], labels: Path, root: Path, speech: SpeechReading, *, is_generated: bool = False
 ) -> Arrays:
     """Returns the arrays of one clip."""
     stored = np.load(labels)
@@ -212,7 +217,7 @@ def make_track(
         "is_generated": np.array(is_generated),
     }
     if is_generated or row["speech"] in ("yes", "maybe"):
-        arrays |= _speech_of(row, root, encoder, first_frame(labels, fps), len(face))
+        arrays |= _speech_of(row, root, speech, first_frame(labels, fps), len(face))
     return arrays
 
 
@@ -255,12 +260,13 @@ def make(recipe: MotionTracksRecipe) -> None:
             if not labels.exists() or len(np.load(labels)["index"]) < _FEWEST_FRAMES:
                 continue
             hearing = encoder
-            if strangers and not is_generated and part_of(row["identity"]) == "train":
+            if strangers and (is_generated or part_of(row["identity"]) == "train"):
                 hearing = strangers[fold_of(row["identity"], len(strangers))]
+            speech = SpeechReading(hearing, recipe.hearings)
             try:
-                arrays = make_track(row, labels, root, hearing, is_generated=is_generated)
+                arrays = make_track(row, labels, root, speech, is_generated=is_generated)
             except MediaError:
-                arrays = make_track(row | {"speech": "no"}, labels, root, encoder)
+                arrays = make_track(row | {"speech": "no"}, labels, root, speech)
             tracks[labels.stem] = arrays
     synchronise(tracks)
     for name, arrays in tracks.items():

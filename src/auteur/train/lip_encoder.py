@@ -51,7 +51,7 @@ class LipEncoderRecipe:
     crops: int = 12
     """Crops of four seconds per step."""
     phones_weight: float = 0.05
-    """Of the divergence from the phones of the encoder it starts from."""
+    """Of the divergence from the phones and articulations of the encoder it starts from."""
     config: CompactSpeechConfig = field(
         default_factory=lambda: CompactSpeechConfig(
             lips_width=96, lips_dilations=(1, 2, 4, 8, 2), lip_outputs=len(LIP_TARGETS)
@@ -109,7 +109,11 @@ class LipTraining(nn.Module):
         divergence = functional.kl_div(
             predicted, known.phones.softmax(-1).flatten(0, 1), reduction="batchmean"
         )
-        return lip_loss(outputs.lips[:, ::2].float(), batch["targets"]) + phones_weight * divergence
+        unlike = functional.binary_cross_entropy_with_logits(
+            outputs.articulation.float(), known.articulation.sigmoid(), reduction="none"
+        )
+        kept = divergence + unlike.sum(-1).mean()
+        return lip_loss(outputs.lips[:, ::2].float(), batch["targets"]) + phones_weight * kept
 
 
 def lip_loss(predicted: Tensor, targets: Tensor) -> Tensor:
