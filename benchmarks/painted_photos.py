@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 import tyro
+from auteur.train.denoiser_watch import paint
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,7 +28,6 @@ from auteur.provenance import Mark
 from auteur.synthesis.denoiser.storage import load_denoiser
 from auteur.synthesis.losses import draw_noise
 from auteur.synthesis.noise import step_generator
-from auteur.train.denoiser_watch import paint
 
 ROWS = 16
 

@@ -13,6 +13,10 @@ from auteur.errors import InputError, UsageError, WeightsError
 pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
 pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[full]'")
 
+from auteur.train.denoiser_phase import PhaseTraining, make_accelerator, training_loss
+from auteur.train.denoiser_smoke import SIDE, SmokeClips, shrunk
+from auteur.train.denoiser_state import checkpoints
+
 from auteur.data.denoiser_clips import ClipBatch, ClipFolder, write_clip
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.parts import part_names, parts
@@ -24,10 +28,7 @@ from auteur.synthesis.noise import step_generator
 from auteur.synthesis.samplers import process_named, sample
 from auteur.train.denoiser import train
 from auteur.train.denoiser_distill import DistillRecipe, distill
-from auteur.train.denoiser_phase import PhaseTraining, make_accelerator, training_loss
 from auteur.train.denoiser_recipe import DenoiserRecipe, Phase
-from auteur.train.denoiser_smoke import SIDE, SmokeClips, shrunk
-from auteur.train.denoiser_state import checkpoints
 
 TRAINING_PERSON = next(name for name in map(str, range(99)) if not is_held_out(name))
 HELD_OUT_PERSON = next(name for name in map(str, range(99)) if is_held_out(name))

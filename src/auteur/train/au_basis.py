@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from numpy.typing import NDArray
 
 from auteur.data.ict_faces import load_ict
@@ -27,7 +26,7 @@ from auteur.facs import ACTION_UNITS, CONTROLS
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
 from auteur.motion.mouth import with_lip_gap
 from auteur.signals import topology
-from auteur.train.loop import save_half
+from auteur.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
 
@@ -260,7 +259,3 @@ def train(recipe: AUBasisRecipe) -> None:
     model.basis.copy_(torch.from_numpy(basis.astype(np.float32)))
     model.opening.copy_(torch.from_numpy(opening.astype(np.float32)))
     save_half(model, recipe.out)
-
-
-if __name__ == "__main__":
-    train(tyro.cli(AUBasisRecipe))

@@ -12,14 +12,11 @@ neutral ones. These choices were made on photographs of left-out training people
 people.
 """
 
-import json
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -27,7 +24,7 @@ from auteur.data.expression_tracks import Photographs, for_classifier, read_phot
 from auteur.data.splits import is_held_out
 from auteur.errors import InputError
 from auteur.facs import EMOTIONS, MEDIAPIPE_BLENDSHAPES
-from auteur.train.loop import save_half
+from auteur.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
 
@@ -172,7 +169,3 @@ def train(recipe: EmotionClassifierRecipe) -> ClassifierReport:
     model = fit(photos.chosen(for_classifier(photos)))
     save_half(model, recipe.out)
     return evaluate(model, photos.chosen(is_held_out(person) for person in photos.people))
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(train(tyro.cli(EmotionClassifierRecipe))), indent=2) + "\n")

@@ -11,23 +11,20 @@ package uses it.
 Axes: N faces, P numbers of gradients, D numbers of identity.
 """
 
-import json
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auteur.data.face_shards import person_of_photo
 from auteur.data.splits import is_held_out
 from auteur.errors import InputError, UsageError
-from auteur.train.loop import save_half
+from auteur.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
 Picture = NDArray[np.uint8]
@@ -207,7 +204,3 @@ def train(recipe: FaceIdentityRecipe) -> IdentityReport:
         same=round(float(same.mean()), 3),
         different=round(float(other.mean()), 3),
     )
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(train(tyro.cli(FaceIdentityRecipe))), indent=2) + "\n")

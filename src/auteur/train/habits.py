@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from numpy.typing import NDArray
 
 from auteur.data.motion_tracks import RATE
 from auteur.errors import InputError
 from auteur.motion.habits import HEAD_REACH_FRAMES, FaceHabits
-from auteur.train.loop import save_half
+from auteur.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
 
@@ -152,7 +151,3 @@ def train(recipe: HabitsRecipe) -> None:
     }.items():
         getattr(model, name).copy_(torch.from_numpy(values.astype(np.float32)))
     save_half(model, recipe.out)
-
-
-if __name__ == "__main__":
-    train(tyro.cli(HabitsRecipe))

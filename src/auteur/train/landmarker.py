@@ -16,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import tyro
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,8 +36,8 @@ from auteur.face.landmarker import (
     LandmarkerOutput,
 )
 from auteur.signals.chance import keyed_generator
-from auteur.train.batches import Batches
-from auteur.train.loop import Batch, Schedule, train_for
+from auteur.train.batches import Batch, Batches
+from auteur.train.model_recipe import Schedule, Training, train_recipe
 from auteur.train.sheets import PICTURES, draw_landmarks
 
 DETAIL_WEIGHT = 3.0
@@ -248,10 +247,8 @@ class ValidationPeople:
         draw_landmarks(model, [*self._data.clips, *self._data.photos][:PICTURES], path)
 
 
-def train(recipe: LandmarkerRecipe) -> ValidationErrors:
-    """Trains, writes the best weights and a JSON-lines log beside them, returns the best errors."""
-    torch.manual_seed(recipe.schedule.seed)
-    torch.set_num_threads(recipe.schedule.threads)
+def build(recipe: LandmarkerRecipe) -> Training[ValidationErrors]:
+    """Returns the landmarker, its crops and pairs, loss and errors on the validation people."""
     training, validation = split_validation(read_shards(recipe.labels)[0])
     mean, basis = fit_shape_space(training, recipe.shape_coefficients)
     model = Landmarker(mean=mean, basis=basis, probes=torch.tensor(PROBES))
@@ -270,27 +267,25 @@ def train(recipe: LandmarkerRecipe) -> ValidationErrors:
         pairs=pairs,
     )
 
-    def loss_of(network: nn.Module, batch: Batch, _: int) -> Tensor:
+    def loss(network: nn.Module, batch: Batch, _: int) -> Tensor:
         pictures = (batch["picture"].float() / 255).contiguous(memory_format=torch.channels_last)
         with torch.autocast(pictures.device.type, torch.bfloat16):
             output = network(pictures)
-        loss = landmarker_loss(output, batch, deviations)
+        error = landmarker_loss(output, batch, deviations)
         if not pairs:
-            return loss
+            return error
         known = batch["landmarks"][-2 * pairs :].unflatten(0, (2, pairs))
         both = [x[-2 * pairs :].unflatten(0, (2, pairs)) for x in (output.landmarks, output.coarse_landmarks)]
-        return loss + MOVEMENT_WEIGHT * (movement_loss(both[0], known) + 0.5 * movement_loss(both[1], known))
+        return error + MOVEMENT_WEIGHT * (movement_loss(both[0], known) + 0.5 * movement_loss(both[1], known))
 
-    return train_for(
-        model,
-        Batches(data, workers=1),
-        loss_of=loss_of,
+    return Training(
+        model=model,
+        batches=Batches(data, workers=1),
+        loss=loss,
         evaluate=ValidationPeople(validation),
-        schedule=recipe.schedule,
-        out=recipe.out,
-        recipe=recipe,
     )
 
 
-if __name__ == "__main__":
-    train(tyro.cli(LandmarkerRecipe))
+def train(recipe: LandmarkerRecipe) -> ValidationErrors:
+    """Trains, writes the best weights and a JSON-lines log beside them, returns the best errors."""
+    return train_recipe(recipe, build)

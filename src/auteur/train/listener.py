@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,9 +19,9 @@ from torch.nn import functional
 from auteur.data.emotional_speech import FOLDS, EmotionalClip, EmotionBatches, fold_of, load_clips
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.audio_lm.listener import Ear, Listener, ListenerConfig, active_rows
-from auteur.train.batches import by_key
+from auteur.train.batches import Batch, by_key
 from auteur.train.devices import is_main_process
-from auteur.train.loop import Batch, Schedule, save_half, train_for
+from auteur.train.model_recipe import Schedule, Training, save_half, train_model
 
 _SMOOTHING = 0.08
 CORPUS_EMOTIONS = {
@@ -118,11 +117,14 @@ def train_voter(recipe: ListenerRecipe, clips: list[EmotionalClip], fold: int) -
     voter = Listener(recipe.config)
     if recipe.start is not None:
         _fill(voter, recipe.start / f"voter_{fold}.safetensors")
-    return train_for(
-        voter,
-        by_key(EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold)),
-        loss_of=listener_loss,
-        evaluate=lambda model: scores(heard_by(model, validation), validation),
+    batches = EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold)
+    return train_model(
+        Training(
+            model=voter,
+            batches=by_key(batches),
+            loss=listener_loss,
+            evaluate=lambda model: scores(heard_by(model, validation), validation),
+        ),
         schedule=recipe.schedule,
         out=recipe.out / f"voter_{fold}.safetensors",
         recipe=recipe,
@@ -163,7 +165,3 @@ def finish(recipe: ListenerRecipe, clips: list[EmotionalClip]) -> ListenerScores
 def _fill(voter: nn.Module, path: Path) -> None:
     tensors = load_file(path)
     voter.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-
-
-if __name__ == "__main__":
-    train(tyro.cli(ListenerRecipe))

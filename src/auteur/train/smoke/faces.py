@@ -17,7 +17,7 @@ from auteur.signals import topology
 from auteur.train.detector import DetectorRecipe
 from auteur.train.face_identity import FaceIdentity, FaceIdentityRecipe, pairs, read_faces
 from auteur.train.landmarker import LandmarkerRecipe
-from auteur.train.loop import Schedule
+from auteur.train.model_recipe import Schedule
 from auteur.train.smoke.trial import Trial, people
 from auteur.weights import load_file, load_shipped
 
