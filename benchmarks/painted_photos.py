@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 import tyro
-from auteur.train.denoiser_watch import paint
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,6 +27,7 @@ from auteur.provenance import Mark
 from auteur.synthesis.denoiser.storage import load_denoiser
 from auteur.synthesis.losses import draw_noise
 from auteur.synthesis.noise import step_generator
+from auteur.train.validation_images import paint
 
 ROWS = 16
 

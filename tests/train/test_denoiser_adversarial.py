@@ -8,9 +8,6 @@ import torch
 
 pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
 
-from auteur.train.patch_discriminator import PatchDiscriminator, jittered, perceptual_loss, seam_loss
-from auteur.train.smoke.spots import MovingSpots, shrunk
-
 from auteur.data.denoiser_clips import ClipBatch
 from auteur.errors import UsageError
 from auteur.evaluate.face_features import FaceFeatureNet
@@ -18,6 +15,8 @@ from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.presets import PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 from auteur.train.denoiser_adversarial import AdversarialRecipe, distil, student_of
+from auteur.train.patch_discriminator import PatchDiscriminator, jittered, perceptual_loss, seam_loss
+from auteur.train.smoke.spots import MovingSpots, shrunk
 
 CONFIG = shrunk(PRESETS["compact"].config)
 
@@ -30,7 +29,8 @@ def clips(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
 def recipe(folder, **given) -> AdversarialRecipe:
     settings = {
         "steps": 60, "rows": 4, "start_after": 40, "learning_rate": 5e-3, "discriminator_widths": (8, 16),
-        "average_decay": 0.8, "warm_up_steps": 5, "evaluate_every_steps": 0, "log_every_steps": 1, "precision": "no",
+        "average_decay": 0.8, "warm_up_steps": 5, "evaluate_every_steps": 0, "log_every_steps": 1,
+        "precision": "no",
     }  # fmt: skip
     return AdversarialRecipe(teacher=folder, clips=folder, out=folder, **{**settings, **given})
 
@@ -96,7 +96,9 @@ def test_a_lattice_is_seen_and_a_smooth_error_is_not():
     smooth = torch.linspace(-0.3, 0.3, 64) * mask.expand(2, 3, -1, -1)
     assert float(seam_loss(stripes, real, mask, 4)) > 10 * float(seam_loss(smooth, real, mask, 4))
     assert float(seam_loss(real, real, mask, 4)) == 0
-    assert float(seam_loss(real[..., :8, :8], real[..., :8, :8], mask[..., :8, :8], 4)) == 0  # too small for one
+    assert (
+        float(seam_loss(real[..., :8, :8], real[..., :8, :8], mask[..., :8, :8], 4)) == 0
+    )  # too small for one
 
 
 def test_pictures_are_moved_together_before_they_are_judged():

@@ -11,9 +11,6 @@ NEEDS = {
     "detector": ("cv2",),
     "landmarker": ("cv2",),
     "face-identity": ("cv2",),
-    "denoiser": ("diffusers", "accelerate"),
-    "au-adapter": ("diffusers", "accelerate"),
-    "denoiser-distill": ("diffusers", "accelerate"),
     "audio-lm-lora": ("transformers", "peft"),
 }
 """What a recipe needs beyond the core."""

@@ -1,7 +1,7 @@
 r"""Recipe: the displacement that goes with each Action Unit, from measured motion and a face model.
 
-    python -m auteur.train.au_basis --tracks TRACKS --ict ict_facekit.npz --indices ict_vertex_indices.json \
-        --out au_basis.safetensors
+    auteur train au-basis --tracks TRACKS --ict ict_facekit.npz --indices ict_vertex_indices.json \
+        --out RUN
 
 People in clips seldom reach the height of a unit, and many units move together: what a ridge makes of that is
 mild, and for rare units wrong. ICT-FaceKit's shapes are full expressions by artists; `PARTS` says how much of

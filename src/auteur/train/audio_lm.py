@@ -1,9 +1,8 @@
-r"""Recipe: the compact audio-language model, on performances that `auteur.data.performances` wrote.
+"""Recipe: the compact audio-language model, on performances that `auteur.data.performances` wrote.
 
-    python -m auteur.train.audio_lm --performances performances.npz --units emotion_units.npz --ear RUN \
-        --out audio_lm.safetensors
+    auteur train audio-lm --performances performances.npz --units emotion_units.npz --ear EAR --out RUN
 
-`RUN` is the folder of `python -m auteur.train.listener`; the ear stays as it is. One model learns all four
+`EAR` is the folder of `auteur train listener`; the ear stays as it is. One model learns all four
 orders of question and answer. The speakers of one fold choose the checkpoint.
 """
 

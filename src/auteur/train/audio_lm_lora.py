@@ -1,7 +1,6 @@
-r"""Recipe: a LoRA adapter for a transformers audio-language model (AUHead, stage 1).
+"""Recipe: a LoRA adapter for a transformers audio-language model (AUHead, stage 1).
 
-    accelerate launch -m auteur.cli train audio-lm-lora --out ADAPTER \
-        --set base=Qwen2-Audio-7B-Instruct manifest=clips.csv
+    auteur train audio-lm-lora --base Qwen2-Audio-7B-Instruct --manifest clips.csv --out ADAPTER
 
 The manifest has the columns audio, track and emotion, paths relative to it: recordings of at most 30 s, their
 Action Units in any format that `auteur.formats` reads (`auteur track` writes one), and one of the emotions.

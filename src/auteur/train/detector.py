@@ -1,6 +1,6 @@
 """Recipe: train the face detector on mosaics of labelled scenes (`auteur.data.face_teacher` writes them).
 
-python -m auteur.train.detector --labels LABELS --out detector.safetensors --schedule.minutes 25
+auteur train detector --labels LABELS --out RUN --schedule.minutes 25
 """
 
 from dataclasses import dataclass, field

@@ -1,14 +1,14 @@
 r"""Recipe: paper B's expression generator against a frame and a sequence discriminator.
 
-    python -m auteur.train.expression_generator --data.tracks TRACKS --data.clips clips/manifest.csv \
+    auteur train expression-generator --data.tracks TRACKS --data.clips clips/manifest.csv \
         --data.labels LABELS --data.photos images/manifest.csv --data.face-model ict_facekit.npz \
-        --out expression_generator.safetensors
+        --out RUN
 
 At full size, on DECA's vectors of MEAD and HDTF (one file per clip, `auteur.formats.flame`; HDTF rows have no
 emotion):
 
-    python -m auteur.train.expression_generator --data.flame DECA --data.clips manifest.csv --size full \
-        --steps 60000 --batch-size 128 --out expression_generator_full.safetensors
+    auteur train expression-generator --data.flame DECA --data.clips manifest.csv --size full \
+        --steps 60000 --batch-size 128 --out RUN
 """
 
 from dataclasses import asdict, dataclass, field

@@ -1,8 +1,8 @@
 r"""Recipe: the compact expression space, from tracked faces, a linear face model and photographs.
 
-    python -m auteur.train.expression_space --tracks TRACKS --clips clips/manifest.csv \
+    auteur train expression-space --tracks TRACKS --clips clips/manifest.csv \
         --face-model ict_facekit.npz \
-        --labels LABELS --photos images/manifest.csv --out expression_space.safetensors
+        --labels LABELS --photos images/manifest.csv --out RUN
 
 It is a fit and no training: a minute on one core. Run it again with `--keep` when `au_basis.safetensors`
 changes, since what each Action Unit does is kept in the file as vectors of the space.

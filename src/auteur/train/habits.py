@@ -1,6 +1,6 @@
 """Recipe: statistics of head motion, blinks and gaze of people who talk.
 
-python -m auteur.train.habits --tracks TRACKS --out habits.safetensors
+auteur train habits --tracks TRACKS --out RUN
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Recipe: distil the dense landmarker from a teacher's labels (`auteur.data.face_teacher` writes them).
 
-    python -m auteur.train.landmarker --labels LABELS --out landmarker.safetensors --schedule.minutes 60
+    auteur train landmarker --labels LABELS --out RUN --schedule.minutes 60
 
 Trains on everybody whom `auteur.data.splits` does not hold out, but for one in ten of them, on whom the
 moving average of the weights that is kept is chosen. If LABELS holds faces moved by a known amount

@@ -1,6 +1,6 @@
 r"""Recipe: the ear of the compact audio-language model, on rows that `auteur.data.emotional_speech` wrote.
 
-    python -m auteur.train.listener --clips speech.npz --out RUN --schedule.minutes 2.2
+    auteur train listener --clips speech.npz --out RUN --schedule.minutes 2.2
 
 One voter per fold of speakers, each trained without that fold, which chooses its checkpoint. `RUN` receives
 `voter_K.safetensors`, `ear.safetensors` (all of them) and `heard.npz`: what each training clip's own voter,

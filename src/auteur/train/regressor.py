@@ -1,7 +1,6 @@
-r"""Recipe: the regressor that AUHead is compared with, on performances that `auteur.data.performances` wrote.
+"""Recipe: the regressor that AUHead is compared with, on performances that `auteur.data.performances` wrote.
 
-python -m auteur.train.regressor --performances performances.npz --units emotion_units.npz --out
-regressor.safetensors
+auteur train regressor --performances performances.npz --units emotion_units.npz --out RUN
 """
 
 from collections.abc import Iterator, Sequence

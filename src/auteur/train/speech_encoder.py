@@ -2,7 +2,7 @@
 
 apt-get install espeak-ng flite; pip install pocketsphinx
 python -m auteur.data.speech.build --speech RECORDINGS --out DIR
-python -m auteur.train.speech_encoder --data DIR --out speech_encoder.safetensors
+auteur train speech-encoder --data DIR --out RUN
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 r"""Recipe: a speech encoder that knows phones learns to expect the lips of real video, and keeps its phones.
 
-    python -m auteur.train.speech_lips --data CORPORA --tracks TRACKS --labels LABELS \
-        --clips clips/manifest.csv --start phones.safetensors --out speech_encoder.safetensors --folds 4
+    auteur train speech-lips --data CORPORA --tracks TRACKS --labels LABELS \
+        --clips clips/manifest.csv --start PHONES/speech_encoder.safetensors --out RUN --folds 4
 
 With `--folds K` it also writes `OUT.fold0` … `OUT.foldK-1`, each trained without the people of one fold: the
 motion generator trains on features of these, since features of people an encoder has learnt by heart are
