@@ -19,8 +19,6 @@ from auteur.expression.generator.discriminators import (
 from auteur.expression.generator.network import LABELS, ExpressionGenerator, GeneratorConfig
 from auteur.expression.generator.storage import load_generator
 from auteur.facs import EMOTIONS
-from auteur.train.emotion_classifier import EmotionClassifierRecipe, FaceEmotionClassifier
-from auteur.train.emotion_classifier import train as train_classifier
 from auteur.train.expression_generator import (
     Data,
     ExpressionGeneratorRecipe,
@@ -31,6 +29,8 @@ from auteur.train.expression_losses import movement_loss, nearest_of
 from auteur.train.expression_space import fit
 from auteur.train.expression_statistics import aim
 from auteur.weights import load_file, shipped
+from judges.emotion_classifier import EmotionClassifierRecipe, FaceEmotionClassifier
+from judges.emotion_classifier import train as train_classifier
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from expression_lookalikes import write_deca, write_face_model, write_people, write_photographs, write_tracks
@@ -147,8 +147,8 @@ def test_aiming_fills_in_the_apexes_and_leaves_the_jaw(tmp_path: Path):
 def test_who_somebody_is_can_be_told(tmp_path: Path):
     if not hasattr(pytest.importorskip("cv2"), "HOGDescriptor"):
         pytest.skip("OpenCV's headless build has no HOGDescriptor; the extra train brings another")
-    from auteur.train.face_identity import FaceIdentity, FaceIdentityRecipe
-    from auteur.train.face_identity import train as train_identity
+    from judges.face_identity import FaceIdentity, FaceIdentityRecipe
+    from judges.face_identity import train as train_identity
 
     labels = write_people(tmp_path)
     report = train_identity(FaceIdentityRecipe(labels, tmp_path / "identity.safetensors"))

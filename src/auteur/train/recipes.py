@@ -119,14 +119,6 @@ RECIPES: dict[str, Recipe] = {
         "expression_generator", "ExpressionGeneratorRecipe", f"{_TRACKS}; or DECA's vectors",
         "expression:generator",
     ),
-    "face-identity": Recipe(
-        "A judge of who a face is, for benchmarks: Fisherfaces on gradients.",
-        "face_identity", "FaceIdentityRecipe", _LABELS, "faces:face_identity", extra="train",
-    ),
-    "emotion-classifier": Recipe(
-        "A judge of emotions in photographs that shares nothing with what it judges.",
-        "emotion_classifier", "EmotionClassifierRecipe", _LABELS, "expression:classifier",
-    ),
 }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def _trial(folder: Path, name: str, steps: int) -> Trial:
     def train() -> None:
         train_phases(build_denoiser(config, seed=recipe.seed), MovingSpots(config).batch, recipe)
 
-    return Trial(recipe, train, log=recipe.out / "denoiser.jsonl")
+    return Trial(recipe, train=train, log=recipe.out / "denoiser.jsonl")
 
 
 def distill(folder: Path) -> Trial:

@@ -18,14 +18,14 @@ class Trial:
 
     recipe: Any
     """Its settings."""
-    train: Callable[[], Any] | None = None
-    """Trains; the function of the recipe unless given."""
     fitted: Callable[[], tuple[float, float]] | None = None
     """For fits that have no steps: error without and with what was fitted."""
     term: str = "loss"
     """Name of the loss in the log."""
     log: Path | None = None
     """JSON lines; beside `out` unless given."""
+    train: Callable[[], Any] | None = None
+    """Trains; the function of the recipe unless given."""
 
     def losses(self) -> tuple[float, float]:
         """Returns the loss at the start and at the end of the run: means of a quarter of its lines.

@@ -1,6 +1,6 @@
-r"""Recipe: who a face is, for benchmarks that ask whether a portrait still looks like itself.
+"""Identity of a face, for benchmarks that measure whether a portrait still looks like itself.
 
-    python -m auteur.train.face_identity --labels LABELS --out face_identity.safetensors
+    python benchmarks/judges/face_identity.py --labels LABELS --out face_identity.safetensors
 
 Fisherfaces on histograms of oriented gradients: principal components of aligned grey crops, then the
 directions in which photographs of one person differ least for how much people differ (Belhumeur et al.,
@@ -11,13 +11,16 @@ package uses it.
 Axes: N faces, P numbers of gradients, D numbers of identity.
 """
 
+import json
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -204,3 +207,7 @@ def train(recipe: FaceIdentityRecipe) -> IdentityReport:
         same=round(float(same.mean()), 3),
         different=round(float(other.mean()), 3),
     )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(train(tyro.cli(FaceIdentityRecipe))), indent=2) + "\n")

@@ -1,7 +1,7 @@
-r"""Recipe: a judge of emotions that shares nothing with what it judges.
+r"""A classifier of emotions in photographs that shares nothing with the models it judges.
 
-    python -m auteur.train.emotion_classifier --labels LABELS --photos images/manifest.csv --out
-    emotion_classifier.safetensors
+    python benchmarks/judges/emotion_classifier.py --labels LABELS --photos images/manifest.csv \
+        --out emotion_classifier.safetensors
 
 Linear discriminant analysis on the blendshapes that MediaPipe's teacher reads off single photographs. It
 learns from photographs of people whom the expression generator never sees
@@ -12,11 +12,14 @@ neutral ones. These choices were made on photographs of left-out training people
 people.
 """
 
-from dataclasses import dataclass
+import json
+import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -169,3 +172,7 @@ def train(recipe: EmotionClassifierRecipe) -> ClassifierReport:
     model = fit(photos.chosen(for_classifier(photos)))
     save_half(model, recipe.out)
     return evaluate(model, photos.chosen(is_held_out(person) for person in photos.people))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(train(tyro.cli(EmotionClassifierRecipe))), indent=2) + "\n")
