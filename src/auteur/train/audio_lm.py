@@ -32,7 +32,7 @@ _BLUR_HUNDREDTHS = 3.0
 
 @dataclass(frozen=True)
 class AudioLMRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     performances: Path
     units: Path

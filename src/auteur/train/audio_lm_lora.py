@@ -32,7 +32,7 @@ from auteur.train.trainer import Trainer, TrainerSettings
 
 @dataclass(frozen=True)
 class LoRARecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     base: Path
     """Folder of the base model."""

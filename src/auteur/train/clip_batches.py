@@ -13,7 +13,7 @@ from auteur.synthesis.noise import step_generator
 
 @dataclass(frozen=True, eq=False)
 class DrawnClips:
-    """Clips, and the generator that drew them: the loss goes on drawing from it."""
+    """Clips, and the generator that drew them, from which the loss draws its noise."""
 
     clips: ClipBatch
     generator: torch.Generator

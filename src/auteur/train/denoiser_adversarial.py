@@ -55,7 +55,7 @@ _WARM_UP_STEPS = 100
 
 @dataclass(frozen=True)
 class AdversarialRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     teacher: Path
     """A denoiser that the recipe `denoiser` wrote; it must take the warped portrait."""
@@ -67,7 +67,7 @@ class AdversarialRecipe:
     """Ends after so long if the steps are not done; 0: never."""
     rows: int = 16
     frames: int = 1
-    """Per clip: 1 leaves out what looks at other frames, which then learns in a second, shorter run."""
+    """Per clip; 1 freezes the temporal layers, which then learn in a second, shorter run."""
     one_step: float = 0.75
     """Share of the rows that paint in one step."""
     share: float = 0.4
@@ -87,8 +87,8 @@ class AdversarialRecipe:
     """Views that the student paints, of `auteur.synthesis.views`; (): those of its teacher."""
     paints: Literal["openings", "lips"] | None = None
     """Area that it paints, as in the config of the denoiser; None: that of its teacher."""
-    looks: int = 3
-    """Windows of a clip that are looked at for the one with the most to paint."""
+    windows: int = 3
+    """Candidate windows per drawn clip; the one with the largest region is taken."""
     start_after: int = 300
     """Steps before the student learns from the discriminator, which learns alone in the last 100 of them."""
     discriminator_widths: tuple[int, ...] = (32, 64, 128, 128)
@@ -308,7 +308,7 @@ def train(recipe: AdversarialRecipe) -> None:
     """Distils the denoiser of a file on clips of a folder."""
     denoiser = student_of(recipe.teacher)
     names, past = denoiser.condition_names, past_frames(denoiser)
-    open_clips = partial(ClipFolder, recipe.clips, names=names, past=past, looks=recipe.looks)
+    open_clips = partial(ClipFolder, recipe.clips, names=names, past=past, looks=recipe.windows)
     clips, validation = open_clips(), None
     if recipe.photos is not None:
         photos = ClipFolder(recipe.photos, names=names, past=past)

@@ -34,7 +34,7 @@ from auteur.train.phases import Learner, Phase, WarmUpCosine
 
 @dataclass(frozen=True)
 class DistillRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     teacher: Path
     """A denoiser that the recipe `denoiser` wrote."""
@@ -88,8 +88,8 @@ def distillation_loss_of(teacher: VideoDenoiser, guidance: Guidance, student_ste
         noise = draw_noise(batch.clean, config.noise_common, generator)
         predict = guided(teacher, conditions, guidance)
         given = lesson(process, predict, batch.clean, noise, time, student_steps)
-        told = process.model_time(time).to(batch.clean.device, torch.float32)
-        return distillation_loss(process, network(given.sample, told, conditions), given)
+        timestep = process.model_time(time).to(batch.clean.device, torch.float32)
+        return distillation_loss(process, network(given.sample, timestep, conditions), given)
 
     return loss_of
 

@@ -49,8 +49,8 @@ def training_loss(
     noise = draw_noise(batch.clean, config.noise_common, generator)
     noise = offset_noise(noise, settings.noise_offset, generator)
     noisy = process.noised(batch.clean, noise, time)
-    told = process.model_time(time).to(batch.clean.device, torch.float32)
-    prediction = network(noisy, told, conditions)
+    timestep = process.model_time(time).to(batch.clean.device, torch.float32)
+    prediction = network(noisy, timestep, conditions)
     loss = denoising_loss(
         process, prediction, batch.clean, noise, time, settings=settings, region=batch.region
     )

@@ -11,7 +11,7 @@ from auteur.train.phases import WarmUpCosine
 
 @dataclass(frozen=True)
 class DenoiserRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     out: Path
     """Folder of the run: checkpoints, log, and denoiser.safetensors at the end."""

@@ -23,7 +23,7 @@ from auteur.train.sheets import draw_detections
 
 @dataclass(frozen=True)
 class DetectorRecipe:
-    """What you will most likely change: where the labels are, how long to train."""
+    """Settings of the recipe."""
 
     labels: Path
     """Folder that `python -m auteur.data.face_teacher` filled."""

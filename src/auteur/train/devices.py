@@ -102,7 +102,7 @@ class Devices:
             self._guard(self._accelerator.end_training)
 
     def _guard(self, call: Callable[[], Any]) -> None:
-        """Calls a tracker; if it fails, the run goes on without it."""
+        """Calls a tracker; if it fails, the run continues without it."""
         try:
             call()
         except Exception as error:

@@ -52,7 +52,7 @@ STILL_WEIGHT = 0.15
 
 @dataclass(frozen=True)
 class LandmarkerRecipe:
-    """What you will most likely change: where the labels are, how long to train."""
+    """Settings of the recipe."""
 
     labels: Path
     """Folder that `python -m auteur.data.face_teacher` filled."""
@@ -134,7 +134,7 @@ def fit_shape_space(shards: list[Shard], count: int) -> tuple[Tensor, Tensor]:
 def continued(model: Landmarker, path: Path) -> Landmarker:
     """Returns `model` filled with earlier weights that may have other probes and another shape space.
 
-    Shapes are re-expressed in the model's own space by least squares; new probes start without a say.
+    Shapes are re-expressed in the model's own space by least squares; new probes start with weight 0.
     """
     old = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
     new_space, old_space = model.basis.detach().flatten(1).T, old["basis"].flatten(1).T  # [1434, K]
@@ -199,7 +199,7 @@ def movement_loss(landmarks: Tensor, known: Tensor) -> Tensor:
     """Returns how far the movement within pairs is from the known one, in 1 % of the crop's side.
 
     Args:
-        landmarks: What the network says of the first and second faces, [2, P, 478, 3].
+        landmarks: Predicted for the first and second faces, [2, P, 478, 3].
         known: Where they are, [2, P, 478, 3].
     """
     seen, movement = (landmarks[1] - landmarks[0]) * 100, (known[1] - known[0]) * 100

@@ -1,10 +1,10 @@
-r"""Recipe: the ear of the compact audio-language model, on rows that `auteur.data.emotional_speech` wrote.
+r"""Recipe: the emotion classifiers of the audio-language model, on rows of `auteur.data.emotional_speech`.
 
     auteur train listener --clips speech.npz --out RUN --schedule.minutes 2.2
 
 One voter per fold of speakers, each trained without that fold, which chooses its checkpoint. `RUN` receives
-`voter_K.safetensors`, `ear.safetensors` (all of them) and `heard.npz`: what each training clip's own voter,
-which never heard its speaker, says about it.
+`voter_K.safetensors`, `ear.safetensors` (all of them) and `heard.npz`: the out-of-fold predictions for every
+training clip.
 """
 
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ CORPUS_EMOTIONS = {
 
 @dataclass(frozen=True)
 class ListenerRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     clips: Path
     """File of `python -m auteur.data.emotional_speech`."""
@@ -81,7 +81,7 @@ def listener_loss(model: nn.Module, batch: Batch, step: int = 0) -> Tensor:
 
 @torch.no_grad()
 def heard_by(model: nn.Module, clips: list[EmotionalClip]) -> Tensor:
-    """Returns log probabilities [clips, emotions], each clip heard whole."""
+    """Returns log probabilities [clips, emotions], from each clip as a whole."""
     model.eval()
     found: list[Tensor] = []
     for clip in clips:
@@ -132,7 +132,7 @@ def train_voter(recipe: ListenerRecipe, clips: list[EmotionalClip], fold: int) -
 
 
 def train(recipe: ListenerRecipe) -> None:
-    """Trains every voter; writes the ear and what it says about speakers that it never heard."""
+    """Trains every voter; writes the ensemble and the out-of-fold predictions."""
     torch.set_num_threads(recipe.schedule.threads)
     recipe.out.mkdir(parents=True, exist_ok=True)
     clips = [clip for clip in load_clips(recipe.clips) if not clip.is_held_out]
@@ -145,7 +145,7 @@ def train(recipe: ListenerRecipe) -> None:
 
 
 def finish(recipe: ListenerRecipe, clips: list[EmotionalClip]) -> ListenerScores:
-    """Joins the voters into `ear.safetensors`, writes `heard.npz` and returns the scores of what it says."""
+    """Joins the voters into `ear.safetensors`, writes `heard.npz` and returns its scores."""
     ear = Ear(recipe.config)
     heard = torch.zeros(len(clips), len(HEARD_EMOTIONS))
     for fold, voter in enumerate(ear.voters):

@@ -47,14 +47,14 @@ class MotionLossWeights:
     """Part of the training after which the sync term counts."""
     agreement: float = 1.0
     """Ours: 1 - correlation of the lip gap over a window driven by speech alone. People open their mouths
-    differently wide, which a squared error answers by hardly opening them."""
+    differently wide; a squared error alone would hardly open them."""
     mode: float = 1.0
-    """Ours: reconstruction from the mode of the prior, which a few minutes of speech alone do not teach."""
+    """Ours: reconstruction from the mode of the prior, which a few minutes of speech alone do not train."""
 
 
 @dataclass(frozen=True)
 class MotionRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     tracks: Path
     """Folder that `python -m auteur.data.motion_tracks` filled."""

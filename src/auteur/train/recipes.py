@@ -48,16 +48,16 @@ RECIPES: dict[str, Recipe] = {
         "detector", "DetectorRecipe", _LABELS, "faces:detector", extra="train",
     ),
     "landmarker": Recipe(
-        "Reads 478 landmarks and 52 blendshapes off a crop, taught by MediaPipe and by moved faces.",
+        "Predicts 478 landmarks and 52 blendshapes of a crop; MediaPipe and warped faces are the labels.",
         "landmarker", "LandmarkerRecipe", _LABELS, "faces:landmarker", extra="train",
     ),
     "speech-encoder": Recipe(
-        "Hears phones and what the mouth does for them, whoever speaks in whatever room.",
+        "The compact speech encoder: phones and articulation, of any speaker in any room.",
         "speech_encoder", "SpeechEncoderRecipe", "python -m auteur.data.speech.build",
         "speech:speech_encoder",
     ),
     "speech-lips": Recipe(
-        "Teaches the speech encoder to expect the lips of real video, and keeps its phones.",
+        "Trains the speech encoder on the lips of real video beside its phones.",
         "speech_lips", "SpeechLipsRecipe", f"as speech-encoder; {_TRACKS}", "speech:speech_lips",
     ),
     "motion": Recipe(
@@ -69,7 +69,7 @@ RECIPES: dict[str, Recipe] = {
         "au_basis", "AUBasisRecipe", _TRACKS, "tracks:au_basis",
     ),
     "habits": Recipe(
-        "Measures how heads move, eyes blink and gaze wanders while people talk.",
+        "Statistics of head motion, blinks and gaze while people talk.",
         "habits", "HabitsRecipe", _TRACKS, "tracks:habits",
     ),
     "denoiser": Recipe(
@@ -77,7 +77,7 @@ RECIPES: dict[str, Recipe] = {
         "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:denoiser", writes_folder=True, extra="full",
     ),
     "au-adapter": Recipe(
-        "Paper A's Action Unit plug on a trained base: the denoiser recipe with its auhead preset.",
+        "Paper A's Action Unit conditioner on a trained base: the denoiser recipe with its auhead preset.",
         "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:au_adapter", writes_folder=True,
         preset={"preset": "auhead"}, extra="full",
     ),
@@ -92,7 +92,7 @@ RECIPES: dict[str, Recipe] = {
         writes_folder=True, extra="full",
     ),
     "listener": Recipe(
-        "The ear of the compact audio-language model: five voters that hear an emotion.",
+        "The emotion classifiers of the compact audio-language model, one per fold of speakers.",
         "listener", "ListenerRecipe", "python -m auteur.data.emotional_speech", "performances:listener",
         writes_folder=True,
     ),
@@ -124,13 +124,13 @@ RECIPES: dict[str, Recipe] = {
 
 @dataclass(frozen=True)
 class SmokeReport:
-    """How a recipe did on look-alike data."""
+    """Losses of a recipe on look-alike data."""
 
     first_loss: float
     last_loss: float
     seconds: float
     files: tuple[str, ...]
-    """What it wrote."""
+    """Written by it, relative to the folder."""
 
 
 def recipe_named(name: str) -> Recipe:

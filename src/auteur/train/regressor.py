@@ -28,7 +28,7 @@ _MEASURED_SHARE = 0.3
 
 @dataclass(frozen=True)
 class RegressorRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     performances: Path
     units: Path

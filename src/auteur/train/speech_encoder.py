@@ -30,7 +30,7 @@ SHARES = {"espeak": 0.25, "flite": 0.2, "ravdess": 0.15, "emodb": 0.15, "clips":
 
 @dataclass(frozen=True)
 class SpeechEncoderRecipe:
-    """What you will most likely change: where the corpora are, how long to train."""
+    """Settings of the recipe."""
 
     data: Path
     """Folder that `python -m auteur.data.speech.build` filled."""
@@ -39,7 +39,7 @@ class SpeechEncoderRecipe:
     start: Path | None = None
     """Weights to go on from; an untrained network unless given."""
     pairs: int = 16
-    """Crops of 3 s per step, each heard twice."""
+    """Crops of 3 s per step, each in two augmentations."""
     agreement_weight: float = 0.3
     """How much the two hearings of a crop must give the same embedding."""
     articulation_weight: float = 3.0

@@ -1,11 +1,11 @@
-r"""Recipe: a speech encoder that knows phones learns to expect the lips of real video, and keeps its phones.
+r"""Recipe: the lip head of a trained speech encoder, on real video, while its phones are kept.
 
     auteur train speech-lips --data CORPORA --tracks TRACKS --labels LABELS \
         --clips clips/manifest.csv --start PHONES/speech_encoder.safetensors --out RUN --folds 4
 
 With `--folds K` it also writes `OUT.fold0` … `OUT.foldK-1`, each trained without the people of one fold: the
-motion generator trains on features of these, since features of people an encoder has learnt by heart are
-better than it will ever meet again.
+motion generator trains on features of these, since features of an encoder's own training people are
+better than those of any other.
 """
 
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ from auteur.weights import load_file
 
 @dataclass(frozen=True)
 class SpeechLipsRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     data: Path
     """Folder that `python -m auteur.data.speech.build` filled."""
@@ -46,7 +46,7 @@ class SpeechLipsRecipe:
     folds: int = 0
     """Further encoders, each without one group of people."""
     pairs: int = 8
-    """Crops with phones per step, each heard twice."""
+    """Crops with phones per step, each in two augmentations."""
     crops: int = 12
     """Crops with lips per step."""
     phones_weight: float = 0.15
