@@ -23,7 +23,6 @@ import tyro
 from auteur.data.answers import THRESHOLD, rows_of, text_frames
 from auteur.data.emotion_units import load_units
 from auteur.data.performances import Performance, load_performances
-from auteur.evaluate.au_scores import au_scores, emotion_accuracy
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.audio_lm.prompts import Order, read_answer
@@ -34,6 +33,7 @@ from auteur.expression.director import Director
 from auteur.expression.regressor import load_regressor
 from auteur.signals import Waveform
 from auteur.train.listener import CORPUS_EMOTIONS
+from judges.au_scores import au_scores, emotion_accuracy
 
 LONGEST_FRAMES = 40
 SHIPPED = Path(codec.__file__).parents[2] / "weights"

@@ -8,8 +8,8 @@ weights/expression_generator.md.
 
 TRACKS is what `python -m auteur.data.motion_tracks` wrote, LABELS what `python -m auteur.data.face_teacher`
 wrote. Final frames are read by MediaPipe, not by the tracker that ships, and named by a classifier that
-learned from photographs of people whom the generator never saw (`python -m auteur.train.emotion_classifier`).
-Whether the portrait still looks like itself is judged by `python -m auteur.train.face_identity`, a modest
+learned from photographs of people whom the generator never saw (`judges/emotion_classifier.py`).
+Whether the portrait still looks like itself is judged by `judges/face_identity.py`, a modest
 judge, and by the landmarker's own features (`auteur.evaluate.face_features`), which judge appearance.
 """
 
@@ -47,9 +47,9 @@ from auteur.pipelines.talking_head import fitted
 from auteur.provenance import Mark
 from auteur.speech.features import CompactSpeechFeatures, SpeechAnalysis
 from auteur.synthesis.warp import PortraitWarper
-from auteur.train.emotion_classifier import FaceEmotionClassifier, rest_features
-from auteur.train.face_identity import FaceIdentity, aligned_face
 from auteur.weights import load_file
+from judges.emotion_classifier import FaceEmotionClassifier, rest_features
+from judges.face_identity import FaceIdentity, aligned_face
 
 Floats = NDArray[np.floating]
 

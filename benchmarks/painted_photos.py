@@ -27,7 +27,7 @@ from auteur.provenance import Mark
 from auteur.synthesis.denoiser.storage import load_denoiser
 from auteur.synthesis.losses import draw_noise
 from auteur.synthesis.noise import step_generator
-from auteur.train.denoiser_watch import paint
+from auteur.train.validation_images import paint
 
 ROWS = 16
 

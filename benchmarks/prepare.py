@@ -20,10 +20,12 @@ from typing import Any, Literal
 
 import tyro
 
-from auteur.data.corpora.lookalike import build_lookalike
 from auteur.data.prepare import PrepareOptions, Progress, ShardReader, prepare
 from auteur.data.prepare.options import RATE
 from auteur.engines import make_engine
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support.lookalike import build_lookalike
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ import tyro
 from auteur import provenance, weights
 from auteur.data.splits import is_held_out
 from auteur.evaluate import protocols
-from auteur.evaluate.anchors import anchors
 from auteur.evaluate.control import UNITS
 from auteur.evaluate.evaluation import Evaluation, evaluate_clips
 from auteur.evaluate.face_features import FaceFeatureNet
@@ -38,6 +37,7 @@ from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.tracker import find_face
 from auteur.media import VideoWriter, probe, read_image, read_speech, write_image
 from auteur.pipelines.talking_head import MODELS, TalkingHead
+from judges.anchors import anchors
 
 PORTRAITS = ("generated_woman_0035.jpg", "generated_man_0017.jpg", "generated_woman_0253.jpg")
 SPEECH = "walden.flac"

@@ -29,9 +29,9 @@ def test_listing_loads_no_torch():
 def test_every_recipe_teaches(name, capsys):
     assert main(["train", name, "--help"]) == 0
     page = capsys.readouterr().out
-    assert RECIPES[name].sentence in page
+    assert RECIPES[name].sentence.split("; ")[0][:60] in " ".join(page.split())
     assert f"auteur train {name} --smoke" in page
-    assert "Settings, for --set NAME=VALUE:" in page
+    assert "--out PATH" in page and "--json" in page
 
 
 def test_a_trial_from_the_command_line(tmp_path, capsys):
@@ -46,10 +46,32 @@ def test_a_run_from_the_command_line(tmp_path, capsys):
 
     tracks, _ = write_tracks(tmp_path)
     out = tmp_path / "runs" / "basis"
-    assert main(["train", "au-basis", "--set", f"tracks={tracks}", "--out", str(out), "--json"]) == 0
+    assert main(["train", "au-basis", "--tracks", str(tracks), "--out", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert Path(told["out"]) == out / "au_basis.safetensors"
     assert (out / "au_basis.safetensors").is_file()
+
+
+def test_settings_are_typed_and_nested(tmp_path, capsys):
+    from auteur.train.checkpoints import checkpoints
+    from auteur.train.smoke.tracks import SPEECH_FEATURES, write_tracks
+
+    tracks, _ = write_tracks(tmp_path)
+    out = tmp_path / "run"
+    sizes = {"speech-features": SPEECH_FEATURES, "coefficients": 8, "hidden": 16, "encoder-layers": 1}
+    words = [word for name, size in sizes.items() for word in (f"--config.{name}", str(size))]
+    given = ["--tracks", str(tracks), "-o", str(out), "--batch-size", "4", "--schedule.steps=2", *words]
+    assert main(["train", "motion", *given]) == 0
+    assert capsys.readouterr().out == f"{out / 'motion.safetensors'}: trained\n"
+    (last,) = checkpoints(out / "motion.run")[-1:]
+    settings = json.loads((last / "state.json").read_text())["settings"]
+    assert (settings["batch_size"], settings["schedule.steps"], settings["config.hidden"]) == (4, 2, 16)
+
+
+def test_a_preset_belongs_to_the_name_of_the_recipe(capsys):
+    assert main(["train", "au-adapter", "--help"]) == 0
+    page = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "(default: auhead)" in page and "(default: compact)" not in page
 
 
 @pytest.mark.parametrize(
@@ -57,15 +79,12 @@ def test_a_run_from_the_command_line(tmp_path, capsys):
     [
         ([], 2, "name a recipe"),
         (["motoin", "--out", "x"], 2, "did you mean 'motion'"),
-        (["motion"], 2, "say with --out"),
-        (["motion", "--out", "x"], 2, "told more: --set tracks=PATH"),
-        (["motion", "--out", "x", "--set", "tracks=t", "--set", "schedule.step=3"], 2, "did you mean"),
-        (["motion", "--out", "x", "--set", "tracks=t", "batch_size=many"], 2, "must be a whole number"),
-        (["motion", "--smoke", "--set", "batch_size=2"], 2, "--smoke brings its own settings"),
-        (["motion", "--out", "new", "--set", "tracks=nowhere"], 3, "holds no track of a training person"),
-        (["detector", "--out", "new", "--set", "labels=nowhere"], 3, "there is no 'nowhere/scenes.csv'"),
-        (["regressor", "--out", "new", "--set", "performances=p", "units=u"], 3, "cannot read 'p'"),
+        (["motion", "--out", "new", "--tracks", "nowhere"], 3, "holds no track of a training person"),
+        (["detector", "--out", "new", "--labels", "nowhere"], 3, "there is no 'nowhere/scenes.csv'"),
+        (["regressor", "--out", "new", "--performances", "p", "--units", "u"], 3, "cannot read 'p'"),
+        (["motion", "--out", "x", "--tracks", "t", "--schedule.steps", "-1"], 2, "schedule.steps is -1"),
         (["nothing", "--help"], 2, "there is no recipe 'nothing'"),
+        (["nothing", "--smoke"], 2, "there is no recipe 'nothing'"),
     ],
 )
 def test_wrong_words_are_one_line(arguments, code, message, capsys, tmp_path, monkeypatch):
@@ -74,3 +93,21 @@ def test_wrong_words_are_one_line(arguments, code, message, capsys, tmp_path, mo
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and message in lines[0]
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["motion"], "--tracks PATH"),
+        (["motion"], "--out PATH"),
+        (["motion", "--out", "x", "--tracks", "t", "--schedule.step", "3"], "--schedule.steps"),
+        (["motion", "--out", "x", "--tracks", "t", "--batch-size", "many"], "--batch-size"),
+        (["motion", "--out", "x", "--tracks", "t", "--schedule.precision", "bf17"], "bf17"),
+        (["motion", "--smoke", "--batch-size", "2"], "--batch-size"),
+    ],
+)
+def test_settings_that_are_missing_or_wrong_are_named(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

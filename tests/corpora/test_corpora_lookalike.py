@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from auteur.data.corpora import KINDS, open_corpus
-from auteur.data.corpora.footage import EMOTIONS, FAULTS, clip_of
-from auteur.data.corpora.lookalike import build_lookalike
 from auteur.errors import InputError, MediaError, UsageError
 from auteur.media import VideoReader, probe, read_mark_text, read_speech
+from support.footage import EMOTIONS, FAULTS, clip_of
+from support.lookalike import build_lookalike
 
 SECONDS = 1.0
 

@@ -8,7 +8,6 @@ import pytest
 
 from auteur.errors import InputError, UsageError
 from auteur.evaluate import protocols
-from auteur.evaluate.anchors import anchors
 from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.evaluate.performances import SPEECH_ONLY, TRUE_UNITS, run_protocol
 from auteur.evaluate.report import write_report
@@ -17,6 +16,7 @@ from auteur.evaluate.streams import Networks
 from auteur.evaluate.sweeps import SWEPT_EMOTIONS
 from auteur.media import write_image
 from auteur.provenance import Mark
+from judges.anchors import anchors
 
 
 @pytest.fixture(scope="module")

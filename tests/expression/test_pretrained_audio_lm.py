@@ -168,10 +168,14 @@ def test_train_save_load_generate_parse(base, tmp_path):
         epochs=6,
         batch_size=2,
         learning_rate=3e-2,
+        log_every_steps=1,
         bfloat16=False,
         lora=LoRASettings(rank=4),
     )
-    losses = train(recipe)
+    train(recipe)
+    lines = (tmp_path / "adapter" / "adapter.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in lines]
+    assert len(losses) == 6
     assert losses[-1] < losses[0]
     adapted = PretrainedAudioLM.from_folder(base, adapter=tmp_path / "adapter")
     names = [name for name, _ in adapted.model.named_parameters() if "lora_" in name]

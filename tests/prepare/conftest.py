@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from prepare_tools import OPTIONS, SerialEngine
 
-from auteur.data.corpora.lookalike import Lookalike, build_lookalike
 from auteur.media import VideoWriter, read_speech
 from auteur.provenance import Mark
 from auteur.signals import Waveform
+from support.lookalike import Lookalike, build_lookalike
 
 Picture = NDArray[np.uint8]
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""The denoiser's recipe: it overfits a clip with every preset, resumes where it broke off, stops at NaN."""
+"""The denoiser's recipe: it overfits a clip with every preset, resumes where it was killed, stops at NaN."""
 
 import json
 from dataclasses import replace
@@ -10,24 +10,28 @@ from safetensors.torch import load_file
 from auteur.data.splits import is_held_out
 from auteur.errors import InputError, UsageError, WeightsError
 
-pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
-pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[full]'")
+pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
 
 from auteur.data.denoiser_clips import ClipBatch, ClipFolder, write_clip
 from auteur.synthesis.denoiser.builder import build_denoiser
-from auteur.synthesis.denoiser.parts import part_names, parts
-from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.parts import part_names, parts, train_only
+from auteur.synthesis.denoiser.presets import PRESETS, preset
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts
 from auteur.synthesis.guidance import Guidance, guided
 from auteur.synthesis.losses import LossSettings
 from auteur.synthesis.noise import step_generator
 from auteur.synthesis.samplers import process_named, sample
-from auteur.train.denoiser import train
+from auteur.train.checkpoints import DivergedError, checkpoints
+from auteur.train.clip_batches import ClipBatches
+from auteur.train.denoiser import image_validation, train, train_phases
 from auteur.train.denoiser_distill import DistillRecipe, distill
-from auteur.train.denoiser_phase import PhaseTraining, make_accelerator, training_loss
-from auteur.train.denoiser_recipe import DenoiserRecipe, Phase
-from auteur.train.denoiser_smoke import SIDE, SmokeClips, shrunk
-from auteur.train.denoiser_state import checkpoints
+from auteur.train.denoiser_loss import LOSSES, learner_loss, training_loss
+from auteur.train.denoiser_recipe import DenoiserRecipe
+from auteur.train.phases import Learner, Phase, WarmUpCosine
+from auteur.train.run_folder import RunFolder
+from auteur.train.smoke.spots import SIDE, MovingSpots, shrunk
+from auteur.train.trainer import Trainer, TrainerSettings
+from auteur.train.validation_images import ValidationImages
 
 TRAINING_PERSON = next(name for name in map(str, range(99)) if not is_held_out(name))
 HELD_OUT_PERSON = next(name for name in map(str, range(99)) if is_held_out(name))
@@ -46,20 +50,35 @@ def repeated(batch, rows):
     return ClipBatch(batch.clean[index], batch.conditions.index(index))
 
 
+def one_phase(denoiser, clips, folder, learning, *, rows, frames, steps, learning_rate=1e-5) -> list[dict]:
+    """Trains parts of a denoiser and returns what was logged of every step."""
+    train_only(denoiser.train(), learning)
+    learner = Learner(
+        model=denoiser,
+        loss=learner_loss(denoiser, training_loss),
+        learning_rate=learning_rate,
+        rate_factor=WarmUpCosine(5),
+        weight_decay=0.01,
+        clip_norm=1.0,
+    )
+    batches = ClipBatches(batch_of=clips, rows=rows, frames=frames)
+    trainer = Trainer(
+        folder / "denoiser.safetensors", DenoiserRecipe(out=folder), TrainerSettings(log_every_steps=1)
+    )
+    trainer.fit([lambda: Phase(learners=(learner,), batches=batches, steps=steps)])
+    return metrics(folder)
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_one_batch_can_be_learned_by_heart(name, tmp_path):
     config = undisturbed(shrunk(PRESETS[name].config))
     denoiser = build_denoiser(config, seed=0)
-    clip = SmokeClips(config).batch(1, 2, torch.Generator().manual_seed(1))
-    recipe = DenoiserRecipe(out=tmp_path, preset=name, learning_rate=5e-3, warm_up_steps=5)
-    training = PhaseTraining(
-        denoiser,
-        recipe,
-        Phase(learning=part_names(denoiser), frames=2, rows=4),
-        batch_of=lambda rows, *_: repeated(clip, rows),
-        accelerator=make_accelerator("no"),
-    )
-    losses = [training.step(0, step)["loss"] for step in range(50)]
+    clip = MovingSpots(config).batch(1, 2, torch.Generator().manual_seed(1))
+    lines = one_phase(
+        denoiser, lambda rows, *_: repeated(clip, rows), tmp_path, part_names(denoiser),
+        rows=4, frames=2, steps=50, learning_rate=5e-3,
+    )  # fmt: skip
+    losses = [line["loss"] for line in lines]
     first, last = sum(losses[:10]) / 10, sum(losses[-10:]) / 10
     assert last < first / 10
 
@@ -86,15 +105,14 @@ def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tm
     generator = torch.Generator().manual_seed(0)
     for parameter in teacher.parameters():  # weights that no plug is silent with
         parameter.data.add_(0.03 * torch.randn(parameter.shape, generator=generator))
-    clip = SmokeClips(config).batch(1, 1, generator)
+    clip = MovingSpots(config).batch(1, 1, generator)
     guidance = Guidance(au=2.0)
     recipe = DistillRecipe(
         teacher=tmp_path, clips=tmp_path, out=tmp_path, teacher_steps=2, student_steps=1, guidance=guidance,
         steps=40, rows=6, frames=1, learning_rate=3e-3, warm_up_steps=1, average_decay=0.5,
     )  # fmt: skip
-    students = distill(teacher, recipe, lambda rows, *_: repeated(clip, rows))
-    assert list(students) == [1]
-    assert (tmp_path / "denoiser-1.safetensors").exists()
+    student = distill(teacher, recipe, lambda rows, *_: repeated(clip, rows))
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["denoiser-1.safetensors"]
 
     noise = torch.randn(4, *clip.clean.shape[1:], generator=generator)
     conditions = repeated(clip, 4).conditions
@@ -102,7 +120,7 @@ def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tm
     with torch.no_grad():
         wanted = sample(process, guided(teacher, conditions, guidance), noise, 2)
         before = sample(process, guided(teacher, conditions, Guidance()), noise, 1)
-        after = sample(process, guided(students[1], conditions, Guidance()), noise, 1)
+        after = sample(process, guided(student, conditions, Guidance()), noise, 1)
     assert (after - wanted).square().mean() < 0.85 * (before - wanted).square().mean()
 
 
@@ -111,28 +129,34 @@ def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tm
 
 def tiny_recipe(folder, **given) -> DenoiserRecipe:
     settings = {
-        "preset": "compact", "steps": (3, 3), "batch_size": (2, 1), "log_every": 1, "save_every": 2,
-        "learning_rate": 1e-2, "warm_up_steps": 1, "average_decay": 0.5, "smoke": True,
+        "preset": "compact", "steps": (3, 3), "batch_size": (2, 1), "log_every_steps": 1,
+        "save_every_steps": 2, "learning_rate": 1e-2, "warm_up_steps": 1, "average_decay": 0.5,
     }  # fmt: skip
     return DenoiserRecipe(out=folder, **{**settings, **given})
+
+
+def train_tiny(recipe: DenoiserRecipe, validation=None):
+    config = shrunk(preset(recipe.preset).config)
+    denoiser = build_denoiser(config, seed=recipe.seed)
+    return train_phases(denoiser, MovingSpots(config).batch, recipe, validation)
 
 
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    return train(tiny_recipe(folder))
+    return train_tiny(tiny_recipe(folder))
 
 
 def metrics(folder) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / "denoiser.jsonl").read_text().splitlines()]
 
 
 def test_a_run_ends_with_a_denoiser_and_logs_every_step(whole_run):
     denoiser = load_denoiser(whole_run)
     assert all(torch.isfinite(one).all() for one in denoiser.state_dict().values())
     lines = metrics(whole_run.parent)
-    assert [(line["phase"], line["step"]) for line in lines] == [(p, s) for p in (0, 1) for s in (1, 2, 3)]
-    assert {"loss", "gradient_norm", "learning_rate", "seconds"} <= lines[0].keys()
+    assert [(line["phase"], line["step"]) for line in lines] == [(n // 3, n + 1) for n in range(6)]
+    assert {"loss", "gradient_norm", "learning_rate", "minutes"} <= lines[0].keys()
     assert not list(whole_run.parent.glob(".*"))
 
 
@@ -148,32 +172,46 @@ def test_both_phases_learn(whole_run):
     assert {"base", "temporal", "past"} <= moved
 
 
-def test_a_broken_run_goes_on_and_ends_with_the_same_numbers(whole_run, tmp_path, monkeypatch):
-    make_step = PhaseTraining.step
+def test_a_broken_run_resumes_and_ends_with_the_same_numbers(whole_run, tmp_path, monkeypatch):
+    log = RunFolder.log
+    breaks = [2, 6]  # before the first checkpoint; after one, in the second phase
 
-    breaks = [(0, 1), (1, 2)]  # before the first checkpoint; after one, in the second phase
-
-    def breaking(self, phase, step, progress):
-        if breaks and (phase, step) == breaks[0]:
+    def breaking(self, step, **values):
+        if breaks and step == breaks[0]:
             breaks.pop(0)
             raise KeyboardInterrupt
-        return make_step(self, phase, step, progress)
+        log(self, step, **values)
 
-    monkeypatch.setattr(PhaseTraining, "step", breaking)
+    monkeypatch.setattr(RunFolder, "log", breaking)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            train(tiny_recipe(tmp_path))
-    result = train(tiny_recipe(tmp_path))
+            train_tiny(tiny_recipe(tmp_path))
+    result = train_tiny(tiny_recipe(tmp_path))
     ours, theirs = load_file(result), load_file(whole_run)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     for again, once in zip(metrics(tmp_path), metrics(whole_run.parent), strict=True):
-        assert {**again, "seconds": 0} == {**once, "seconds": 0}
-    assert len(checkpoints(tmp_path)) == 2
+        assert {**again, "minutes": 0} == {**once, "minutes": 0}
+    assert len(checkpoints(tmp_path / "denoiser.run")) == 2
+
+
+def test_validation_keeps_the_best_weights_and_a_sheet(tmp_path):
+    recipe = tiny_recipe(tmp_path, steps=(4, 2))
+    clips = MovingSpots(shrunk(preset("compact").config)).batch
+    validation = image_validation(ValidationImages(clips, frames=2), 2, tmp_path)
+    train_tiny(recipe, validation)
+    lines = [line for line in metrics(tmp_path) if "validation" in line]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert all(line["score"] == -line["validation"]["painted_db"] for line in lines)
+    best = load_denoiser(tmp_path / "best.safetensors")
+    expected = min(line["score"] for line in lines)
+    assert ValidationImages(clips, frames=2)(best.eval()).score == pytest.approx(expected, abs=0.1)
+    sheets = sorted(path.name for path in (tmp_path / "denoiser.run").glob("*.png"))
+    assert sheets == [f"validation-{step:08d}.png" for step in (2, 4, 6)]
 
 
 def test_an_adapter_run_leaves_the_base_alone_and_saves_only_the_adapter(tmp_path):
-    result = train(tiny_recipe(tmp_path, preset="auhead", steps=(2,), batch_size=(1,)))
+    result = train_tiny(tiny_recipe(tmp_path, preset="auhead", steps=(2,), batch_size=(1,)))
     config = shrunk(PRESETS["auhead"].config)
     denoiser = build_denoiser(config, seed=0)
     before = {key: value.clone() for key, value in denoiser.state_dict().items()}
@@ -185,32 +223,33 @@ def test_an_adapter_run_leaves_the_base_alone_and_saves_only_the_adapter(tmp_pat
 
 def test_a_checkpoint_of_another_run_is_refused(whole_run, tmp_path):
     with pytest.raises(InputError, match="other settings"):
-        train(tiny_recipe(whole_run.parent, seed=1))
+        train_tiny(tiny_recipe(whole_run.parent, seed=1))
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
-    train(tiny_recipe(tmp_path, preset="auhead", steps=(1,), batch_size=(1,)))
-    (checkpoints(tmp_path)[-1] / "model.safetensors").write_bytes(b"short")
+    train_tiny(tiny_recipe(tmp_path, preset="auhead", steps=(1,), batch_size=(1,)))
+    (checkpoints(tmp_path / "denoiser.run")[-1] / "model.safetensors").write_bytes(b"short")
     with pytest.raises(WeightsError, match="damaged"):
-        train(tiny_recipe(tmp_path, preset="auhead", steps=(2,), batch_size=(1,)))
+        train_tiny(tiny_recipe(tmp_path, preset="auhead", steps=(1,), batch_size=(1,)))
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / "checkpoint-0-00000010").mkdir()
+    with pytest.raises(InputError, match=r"checkpoint-0-00000010.*another version.*choose another --out"):
+        train_tiny(tiny_recipe(tmp_path))
 
 
 def test_nan_stops_before_it_reaches_the_weights(tmp_path):
     config = undisturbed(shrunk(PRESETS["compact"].config))
     denoiser = build_denoiser(config, seed=0)
-    batch = SmokeClips(config).batch(1, 1, torch.Generator().manual_seed(1))
+    batch = MovingSpots(config).batch(1, 1, torch.Generator().manual_seed(1))
     broken = ClipBatch(batch.clean * float("nan"), batch.conditions)
-    training = PhaseTraining(
-        denoiser,
-        DenoiserRecipe(out=tmp_path),
-        Phase(learning=("base",), frames=1, rows=1),
-        batch_of=lambda *_: broken,
-        accelerator=make_accelerator("no"),
-    )
-    before = {name: value.clone() for name, value in training.parameters.items()}
-    with pytest.raises(FloatingPointError, match="lower learning_rate"):
-        training.step(0, 0)
-    assert all(torch.equal(value, before[name]) for name, value in training.parameters.items())
+    before = {name: value.clone() for name, value in denoiser.named_parameters()}
+    with pytest.raises(
+        DivergedError, match=r"loss is nan at step 1.*not finite: clean in rows 0.*lower the learning"
+    ):
+        one_phase(denoiser, lambda *_: broken, tmp_path, ("base",), rows=1, frames=1, steps=1)
+    assert all(torch.equal(value, before[name]) for name, value in denoiser.named_parameters())
 
 
 def test_conditions_are_dropped_at_their_rates():
@@ -221,7 +260,7 @@ def test_conditions_are_dropped_at_their_rates():
         seen.append({name: conditions.presence(name) for name in conditions.names})
         return sample
 
-    batch = SmokeClips(config).batch(400, 1, torch.Generator().manual_seed(0))
+    batch = MovingSpots(config).batch(400, 1, torch.Generator().manual_seed(0))
     training_loss(network, config, batch, step_generator(0, "test"))
     kept = {name: float(flags.float().mean()) for name, flags in seen[0].items()}
     assert kept["au"] == pytest.approx(0.95 * 0.9, abs=0.05)
@@ -317,7 +356,5 @@ def test_a_recipe_says_what_is_missing(tmp_path):
 
 
 def test_losses_are_those_of_the_base_models():
-    from auteur.train.denoiser_phase import LOSSES
-
     assert LOSSES["ddim"] == LossSettings(snr_gamma=5.0, noise_offset=0.05)
     assert LOSSES["flow"].noise_offset == 0

@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
-pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[full]'")
+pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
 
 from auteur.data.denoiser_clips import ClipBatch
 from auteur.errors import UsageError
@@ -16,21 +15,22 @@ from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.presets import PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 from auteur.train.denoiser_adversarial import AdversarialRecipe, distil, student_of
-from auteur.train.denoiser_judge import PatchJudge, jittered, seams, unlike
-from auteur.train.denoiser_smoke import SmokeClips, shrunk
+from auteur.train.patch_discriminator import PatchDiscriminator, jittered, perceptual_loss, seam_loss
+from auteur.train.smoke.spots import MovingSpots, shrunk
 
 CONFIG = shrunk(PRESETS["compact"].config)
 
 
 def clips(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
-    batch = SmokeClips(CONFIG).batch(rows, frames, generator)
+    batch = MovingSpots(CONFIG).batch(rows, frames, generator)
     return ClipBatch(batch.clean, batch.conditions, torch.ones_like(batch.clean[:, :, :1]))
 
 
 def recipe(folder, **given) -> AdversarialRecipe:
     settings = {
-        "steps": 60, "rows": 4, "start_after": 40, "learning_rate": 5e-3, "judge_widths": (8, 16),
-        "average_decay": 0.8, "warm_up_steps": 5, "watch_every": 0, "log_every": 1, "precision": "no",
+        "steps": 60, "rows": 4, "start_after": 40, "learning_rate": 5e-3, "discriminator_widths": (8, 16),
+        "average_decay": 0.8, "warm_up_steps": 5, "evaluate_every_steps": 0, "log_every_steps": 1,
+        "precision": "no",
     }  # fmt: skip
     return AdversarialRecipe(teacher=folder, clips=folder, out=folder, **{**settings, **given})
 
@@ -48,17 +48,17 @@ def one_step_error(denoiser) -> float:
 def test_one_step_comes_nearer_to_the_truth(tmp_path):
     denoiser = build_denoiser(CONFIG, seed=0)
     before = one_step_error(denoiser)
-    path = distil(denoiser, recipe(tmp_path), clips, None)
+    path = distil(denoiser, recipe(tmp_path), clips)
     after = one_step_error(load_denoiser(path))
     assert after < 0.7 * before, (before, after)
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "denoiser.jsonl").read_text().splitlines()]
     assert len(lines) == 60
 
 
 def test_single_frames_leave_what_looks_at_others_as_it_was(tmp_path):
     denoiser = build_denoiser(CONFIG, seed=0)
     start = {name: value.clone() for name, value in denoiser.state_dict().items()}
-    distil(denoiser, recipe(tmp_path, steps=3, start_after=1), clips, None)
+    distil(denoiser, recipe(tmp_path, steps=3, start_after=1), clips)
     after = denoiser.state_dict()
     moved = {name for name, value in after.items() if not torch.equal(value, start[name])}
     assert moved and not any(name.startswith(("temporal.", "plugs.past.")) for name in moved)
@@ -66,7 +66,7 @@ def test_single_frames_leave_what_looks_at_others_as_it_was(tmp_path):
 
 def test_a_judge_learns_to_tell_noise_from_smooth_pictures():
     torch.manual_seed(0)
-    judge = PatchJudge(4, (8, 16))
+    judge = PatchDiscriminator(4, (8, 16))
     optimizer = torch.optim.Adam(judge.parameters(), lr=1e-2)
     shown = torch.zeros(8, 1, 16, 16)
     for _ in range(60):
@@ -94,9 +94,11 @@ def test_a_lattice_is_seen_and_a_smooth_error_is_not():
     mask[..., 16:48, 16:48] = 1
     stripes = 0.1 * (torch.arange(64) % 4 == 0) * mask.expand(2, 3, -1, -1)
     smooth = torch.linspace(-0.3, 0.3, 64) * mask.expand(2, 3, -1, -1)
-    assert float(seams(stripes, real, mask, 4)) > 10 * float(seams(smooth, real, mask, 4))
-    assert float(seams(real, real, mask, 4)) == 0
-    assert float(seams(real[..., :8, :8], real[..., :8, :8], mask[..., :8, :8], 4)) == 0  # too small for one
+    assert float(seam_loss(stripes, real, mask, 4)) > 10 * float(seam_loss(smooth, real, mask, 4))
+    assert float(seam_loss(real, real, mask, 4)) == 0
+    assert (
+        float(seam_loss(real[..., :8, :8], real[..., :8, :8], mask[..., :8, :8], 4)) == 0
+    )  # too small for one
 
 
 def test_pictures_are_moved_together_before_they_are_judged():
@@ -113,18 +115,18 @@ def test_unlikeness_is_0_for_the_same_and_falls_along_its_gradient():
     net, generator = FaceFeatureNet(), torch.Generator().manual_seed(0)
     real = torch.rand(2, 3, 32, 32, generator=generator) * 2 - 1
     laid = (real + 0.3 * torch.randn(real.shape, generator=generator)).requires_grad_(True)
-    assert float(unlike(net, real, real)) == pytest.approx(0, abs=1e-6)
-    far = unlike(net, laid, real)
+    assert float(perceptual_loss(net, real, real)) == pytest.approx(0, abs=1e-6)
+    far = perceptual_loss(net, laid, real)
     (gradient,) = torch.autograd.grad(far, laid)
     laid, far = laid.detach(), far.detach()
     nearer = laid - 0.02 * gradient / gradient.abs().max()
-    assert 0 < float(unlike(net, nearer, real)) < float(far)
+    assert 0 < float(perceptual_loss(net, nearer, real)) < float(far)
 
 
 def test_refused(tmp_path):
     bare = replace(CONFIG, warped=None, anchor_deviation=None)
     with pytest.raises(UsageError, match="from the warped portrait"):
-        distil(build_denoiser(bare, seed=0), recipe(tmp_path), clips, None)
+        distil(build_denoiser(bare, seed=0), recipe(tmp_path), clips)
     with pytest.raises(UsageError, match="photo_share is 1"):
         recipe(tmp_path, photo_share=1.0)
     with pytest.raises(UsageError, match="one_step is 0"):

@@ -19,8 +19,6 @@ from auteur.expression.generator.discriminators import (
 from auteur.expression.generator.network import LABELS, ExpressionGenerator, GeneratorConfig
 from auteur.expression.generator.storage import load_generator
 from auteur.facs import EMOTIONS
-from auteur.train.emotion_classifier import EmotionClassifierRecipe, FaceEmotionClassifier
-from auteur.train.emotion_classifier import train as train_classifier
 from auteur.train.expression_generator import (
     Data,
     ExpressionGeneratorRecipe,
@@ -31,6 +29,8 @@ from auteur.train.expression_losses import movement_loss, nearest_of
 from auteur.train.expression_space import fit
 from auteur.train.expression_statistics import aim
 from auteur.weights import load_file, shipped
+from judges.emotion_classifier import EmotionClassifierRecipe, FaceEmotionClassifier
+from judges.emotion_classifier import train as train_classifier
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from expression_lookalikes import write_deca, write_face_model, write_people, write_photographs, write_tracks
@@ -44,13 +44,15 @@ def test_the_compact_recipe_learns_and_writes(tmp_path: Path):
     model = write_face_model(tmp_path)
     data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos, face_model=model)
     out = tmp_path / "generator.safetensors"
-    shown = train(ExpressionGeneratorRecipe(data, out, steps=6, batch_size=6))
-    assert all(np.isfinite(value) for value in shown.values())
+    train(ExpressionGeneratorRecipe(data, out, steps=6, batch_size=6))
     generator = load_generator(out)
     assert generator.config.space == "compact50"
     assert out.stat().st_size < 3_000_000
     assert bool(generator.apex[:-1].norm(dim=1).min() > 0)
-    assert json.loads(out.with_suffix(".jsonl").read_text().splitlines()[-1])["step"] == 6
+    last = json.loads(out.with_suffix(".jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 6
+    assert {"loss", "reconstruction", "frame", "sequence", "discriminator_loss"} <= last.keys()
+    assert all(np.isfinite(value) for value in last.values())
 
 
 def test_the_full_recipe_runs_on_deca_vectors(tmp_path: Path):
@@ -145,8 +147,8 @@ def test_aiming_fills_in_the_apexes_and_leaves_the_jaw(tmp_path: Path):
 def test_who_somebody_is_can_be_told(tmp_path: Path):
     if not hasattr(pytest.importorskip("cv2"), "HOGDescriptor"):
         pytest.skip("OpenCV's headless build has no HOGDescriptor; the extra train brings another")
-    from auteur.train.face_identity import FaceIdentity, FaceIdentityRecipe
-    from auteur.train.face_identity import train as train_identity
+    from judges.face_identity import FaceIdentity, FaceIdentityRecipe
+    from judges.face_identity import train as train_identity
 
     labels = write_people(tmp_path)
     report = train_identity(FaceIdentityRecipe(labels, tmp_path / "identity.safetensors"))

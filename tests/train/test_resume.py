@@ -1,4 +1,4 @@
-"""Real recipes that are killed by -9 and taken up again end with the same bits as ones that were not."""
+"""Real recipes that are killed by -9 and resumed end with the same bits as ones that were not."""
 
 import os
 import signal
@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 from auteur.errors import InputError, UsageError
 from auteur.train import recipes
-from auteur.train.run import Run
-from auteur.train.smoke import expression, performances, speech, tracks
-from auteur.train.state import checkpoints
+from auteur.train.checkpoints import checkpoints
+from auteur.train.run_folder import RunFolder
+from auteur.train.smoke import diffusion, expression, performances, speech, tracks
 
 STEPS, KILLED_AFTER = 6, 3
 TRIALS = {
@@ -22,14 +22,31 @@ TRIALS = {
     "audio-lm": performances.audio_lm,
     "speech-encoder": speech.speech_encoder,
     "expression-generator": expression.generator,
+    "denoiser-adversarial": diffusion.adversarial,
+    "denoiser-distill": diffusion.distill,
 }
 
 
-def short(recipe: Any, out: Path) -> Any:
+def short(name: str, recipe: Any, out: Path) -> Any:
+    """The recipe, with a few steps and a checkpoint after three of them."""
     if hasattr(recipe, "schedule"):
         schedule = replace(recipe.schedule, steps=STEPS, evaluate_every_steps=KILLED_AFTER)
-        return replace(recipe, out=out, schedule=schedule)
-    return replace(recipe, out=out, steps=STEPS, save_every_steps=KILLED_AFTER)
+        return replace(recipe, out=out.with_suffix(".safetensors"), schedule=schedule)
+    if name == "denoiser-adversarial":  # the discriminator learns from step 2 on, the student from it after 3
+        recipe = replace(recipe, start_after=2)
+    if name == "denoiser-distill":  # killed in the second of two halvings
+        return replace(recipe, out=out, steps=2, teacher_steps=8, rows=1, frames=2, save_every_steps=1)
+    file = out if recipes.RECIPES[name].writes_folder else out.with_suffix(".safetensors")
+    return replace(recipe, out=file, steps=STEPS, save_every_steps=KILLED_AFTER)
+
+
+def run_folder(recipe: Any) -> Path:
+    out = recipe.out
+    return out.with_suffix(".run") if out.suffix else out / "denoiser.run"
+
+
+def results(recipe: Any) -> list[Path]:
+    return sorted([recipe.out] if recipe.out.suffix else recipe.out.glob("*.safetensors"))
 
 
 def train(name: str, recipe: Any) -> None:
@@ -37,38 +54,45 @@ def train(name: str, recipe: Any) -> None:
 
 
 def train_and_be_killed(name: str, recipe: Any) -> None:
-    """Trains in a process of its own that is killed while it tells of its fourth step."""
+    """Trains in a process of its own that is killed while it logs its fourth step."""
     child = os.fork()
     if not child:
-        tell = Run.tell
+        log = RunFolder.log
 
         def last_words(self, step, **values):
             if step > KILLED_AFTER:
                 os.kill(os.getpid(), signal.SIGKILL)
-            tell(self, step, **values)
+            log(self, step, **values)
 
-        Run.tell = last_words
+        RunFolder.log = last_words
         train(name, recipe)
         os._exit(0)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
 
 
 @pytest.mark.parametrize("name", TRIALS)
-def test_killed_and_taken_up_again_is_the_same_bit_for_bit(name, tmp_path):
+def test_killed_and_resumed_is_the_same_bit_for_bit(name, tmp_path):
     torch.set_num_threads(1)
     trial = TRIALS[name](tmp_path / "data")
-    whole, broken = (short(trial.recipe, tmp_path / f"{word}.safetensors") for word in ("whole", "broken"))
+    whole, broken = (short(name, trial.recipe, tmp_path / word) for word in ("whole", "broken"))
     train_and_be_killed(name, broken)
-    assert [path.name for path in checkpoints(broken.out.with_suffix(".run"))] == ["checkpoint-00000003"]
+    assert checkpoints(run_folder(broken))[-1].name == f"checkpoint-{KILLED_AFTER:08d}"
     train(name, broken)
     train(name, whole)
-    assert whole.out.read_bytes() == broken.out.read_bytes()
-    one, other = (checkpoints(each.out.with_suffix(".run"))[-1] for each in (whole, broken))
-    assert one.name == other.name == f"checkpoint-{STEPS:08d}"
-    for path in one.glob("*.safetensors"):
-        expected, found = load_file(path), load_file(other / path.name)
+    one, other = (checkpoints(run_folder(each))[-1] for each in (whole, broken))
+    assert one.name == other.name
+    assert {path.name for path in one.iterdir()} == {path.name for path in other.iterdir()}
+    for path, again in zip(
+        [*results(whole), *sorted(one.glob("*.safetensors"))],
+        [*results(broken), *sorted(other.glob("*.safetensors"))],
+        strict=True,
+    ):
+        expected, found = load_file(path), load_file(again)
         assert expected.keys() == found.keys()
         assert all(torch.equal(expected[key], found[key]) for key in expected), path.name
+    if name == "denoiser-adversarial":
+        assert (one / "discriminator.safetensors").is_file()
+        assert (one / "discriminator_optimizer.safetensors").is_file()
 
 
 def test_features_of_another_encoder_are_named(tmp_path):
@@ -80,7 +104,7 @@ def test_features_of_another_encoder_are_named(tmp_path):
 
 def test_a_recipe_with_other_settings_is_refused(tmp_path):
     trial = tracks.motion(tmp_path / "data")
-    recipe = short(trial.recipe, tmp_path / "motion.safetensors")
+    recipe = short("motion", trial.recipe, tmp_path / "motion")
     train_and_be_killed("motion", recipe)
     changed = replace(recipe, batch_size=4, config=replace(recipe.config, hidden=8))
     with pytest.raises(InputError, match=r"batch_size was 8 and is 4; config\.hidden was 16 and is 8"):

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from auteur.errors import InputError
-from auteur.train.devices import OneProcess
-from auteur.train.run import Run
+from auteur.train.devices import Devices
+from auteur.train.run_folder import RunFolder
 
-pytest.importorskip("accelerate", reason="the extra full")
+pytest.importorskip("accelerate", reason="the extra train")
 
 
 @pytest.mark.slow
@@ -42,7 +42,7 @@ def test_two_processes_agree(tmp_path: Path):
     assert own[0] != own[1]
     assert steps[0]["loss"] == pytest.approx(sum(own) / 2)
     with pytest.raises(InputError, match="processes was 2 and is 1"):
-        Run(out, json.loads(_state(tmp_path)), OneProcess())
+        RunFolder(out, json.loads(_state(tmp_path)), Devices("no", "", tmp_path, "model"))
 
 
 def _state(folder: Path) -> str:

@@ -10,7 +10,7 @@ from torch import nn
 
 from auteur.train.batches import Batches
 from auteur.train.devices import is_main_process
-from auteur.train.loop import Schedule, train_for
+from auteur.train.model_recipe import Schedule, Training, train_model
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,14 @@ def loss_of(model: nn.Module, batch: dict[str, torch.Tensor], step: int = 0) -> 
 
 def main(out: Path) -> None:
     torch.manual_seed(0)
-    best = train_for(
-        nn.Linear(3, 1),
-        Batches(batch_of),
-        loss_of=loss_of,
+    training = Training(
+        model=nn.Linear(3, 1),
+        batches=Batches(batch_of),
+        loss=loss_of,
         evaluate=lambda model: Error(loss_of(model, batch_of("test")).item()),
+    )
+    best = train_model(
+        training,
         schedule=Schedule(steps=40, learning_rate=0.2, average_decay=0.8, log_every_steps=1),
         out=out,
     )

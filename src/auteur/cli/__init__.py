@@ -62,10 +62,9 @@ def _run(arguments: list[str]) -> int:
     verbs: dict[str, Callable[..., Any]] = {
         verb: getattr(import_module(module), verb) for verb, module in VERBS.items()
     }
-    if arguments[:1] == ["train"] and (page := import_module(VERBS["train"]).help_of(arguments[1:])):
-        print(page)  # of one recipe
-        return 0
     try:
+        if arguments[:1] == ["train"]:  # its options depend on the recipe
+            return import_module(VERBS["train"]).run(arguments[1:])
         return tyro.extras.subcommand_cli_from_dict(
             verbs, prog="auteur", description=_DESCRIPTION, args=arguments or ["--help"], config=()
         )

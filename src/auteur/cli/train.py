@@ -1,10 +1,10 @@
-"""`auteur train RECIPE --set key=value --out DIR`: data → trained models."""
+"""`auteur train RECIPE --setting value --out DIR`: data → trained models."""
 
 import json as json_text
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -16,12 +16,11 @@ Flag = tyro.conf.FlagCreatePairsOff[bool]
 
 @dataclass(frozen=True)
 class TrainArguments:
-    """What `auteur train` can be told."""
+    """Options that every recipe has; its own settings come beside them."""
 
     recipe: tyro.conf.Positional[str] = ""
-    """What to train; --list names them."""
-    set: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
-    """Settings, such as schedule.steps=100 batch_size=8; `auteur train RECIPE --help` explains them."""
+    """Name of the recipe, or `all` with --smoke; --list names them, `auteur train RECIPE --help` lists its
+    settings."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder of the run: weights, checkpoints, log."""
     smoke: Flag = False
@@ -35,9 +34,9 @@ class TrainArguments:
 def train(arguments: tyro.conf.OmitArgPrefixes[TrainArguments]) -> int:
     """Trains one of the models, by the recipe that made the shipped one.
 
-    Example: auteur train motion --set tracks=TRACKS schedule.steps=1300 --out runs/motion
+    Example: auteur train motion --tracks TRACKS --schedule.steps 1300 --out runs/motion
 
-    A run that was broken off goes on when the same command is given again. For several GPUs or machines:
+    A killed run resumes when the same command is given again. For several GPUs or machines:
     accelerate launch -m auteur.cli train RECIPE …
     """
     from auteur.train import recipes
@@ -47,23 +46,43 @@ def train(arguments: tyro.conf.OmitArgPrefixes[TrainArguments]) -> int:
         return 0
     if not arguments.recipe:
         raise UsageError("name a recipe, such as `auteur train motion`; --list names them all")
-    name, pairs = arguments.recipe, [pair for group in arguments.set for pair in group]
-    if arguments.smoke:
-        return _smoke(name, pairs, arguments)
-    recipes.recipe_named(name)
-    if arguments.out is None:
-        raise UsageError("say with --out which folder receives the run, or try the recipe with --smoke")
-    result = recipes.train(name, pairs, arguments.out)
-    print(json_text.dumps(result) if arguments.json else f"{result['out']}: trained")
+    return _smoke(arguments)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Reads the options of the verb, which depend on the recipe, and runs it; returns the exit code."""
+    name = arguments[0] if arguments else ""
+    if not name or name.startswith("-") or "--smoke" in arguments:
+        options = tyro.conf.OmitArgPrefixes[TrainArguments]
+        return train(_parsed(options, "auteur train", train.__doc__ or "", arguments))
+    from auteur.train import recipes
+
+    kind: Any = Annotated[recipes.config_class(name), tyro.conf.arg(name="")]
+
+    def options_of(recipe: kind, json: Flag = False) -> tuple[Any, bool]:  # pyright: ignore[reportInvalidTypeForm]
+        """Returns the settings of a recipe, and whether to report as JSON.
+
+        Args:
+            recipe: Settings.
+            json: End with one JSON object on standard output.
+        """
+        return recipe, json
+
+    recipe, json = _parsed(options_of, f"auteur train {name}", recipes.description(name), arguments[1:])
+    result = recipes.train(name, recipe)
+    print(json_text.dumps(result) if json else f"{result['out']}: trained")
     return 0
 
 
-def _smoke(name: str, pairs: Sequence[str], arguments: TrainArguments) -> int:
+def _parsed(options: Any, program: str, description: str, arguments: Sequence[str]) -> Any:
+    aliases = ["--out" if one == "-o" else one for one in arguments]
+    return tyro.cli(options, prog=program, description=description, args=aliases)
+
+
+def _smoke(arguments: TrainArguments) -> int:
     from auteur.train import recipes
 
-    if pairs:
-        raise UsageError("--smoke brings its own settings; leave out --set, or leave out --smoke")
-    names = list(recipes.RECIPES) if name == "all" else [name]
+    names = list(recipes.RECIPES) if arguments.recipe == "all" else [arguments.recipe]
     for one in names:
         place = None if arguments.out is None else arguments.out / one
         report = recipes.smoke(one, place)
@@ -78,13 +97,3 @@ def _smoke(name: str, pairs: Sequence[str], arguments: TrainArguments) -> int:
             note(f"{one} did not learn: its loss did not fall")
             return AuteurError.exit_code
     return 0
-
-
-def help_of(arguments: Sequence[str]) -> str | None:
-    """Returns the page of a recipe if `auteur train RECIPE --help` was asked for."""
-    named = [one for one in arguments if not one.startswith("-")]
-    if not named or not {"--help", "-h"} & set(arguments):
-        return None
-    from auteur.train import recipes
-
-    return recipes.page(named[0])

@@ -3,8 +3,8 @@
 A linear reading, fitted on real people, tells from articulation probabilities of the compact speech encoder
 how the lips should move; the agreement is its correlation with how they do, at the lag at which the two
 agree best. Slow drift of both (smiles, a jaw that hangs) is taken out first. The coefficients are in
-`audio_lips.csv`, which `auteur.evaluate.audio_lips_fit` makes. What real lips score with their own and with
-another's speech depends on the weights: `auteur.evaluate.anchors` measures it.
+`audio_lips.csv`, which `benchmarks/judges/audio_lips_fit.py` makes. What real lips score with their own and
+with another's speech depends on the weights: `benchmarks/judges/anchors.py` measures it.
 """
 
 import csv

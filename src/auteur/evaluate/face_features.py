@@ -108,6 +108,6 @@ def appearance_similarity(first: Floats, second: Floats) -> Floats:
     """Returns the *auteur* appearance similarity [B] in [-1, 1] of appearances [B, D]: their cosine.
 
     It tells people, skin, hair and light apart and is no face recognition. What one person and two people
-    score depends on the weights: `auteur.evaluate.anchors` measures it.
+    score depends on the weights: `benchmarks/judges/anchors.py` measures it.
     """
     return (first * second).sum(axis=-1)

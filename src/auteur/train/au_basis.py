@@ -1,7 +1,7 @@
 r"""Recipe: the displacement that goes with each Action Unit, from measured motion and a face model.
 
-    python -m auteur.train.au_basis --tracks TRACKS --ict ict_facekit.npz --indices ict_vertex_indices.json \
-        --out au_basis.safetensors
+    auteur train au-basis --tracks TRACKS --ict ict_facekit.npz --indices ict_vertex_indices.json \
+        --out RUN
 
 People in clips seldom reach the height of a unit, and many units move together: what a ridge makes of that is
 mild, and for rare units wrong. ICT-FaceKit's shapes are full expressions by artists; `PARTS` says how much of
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from numpy.typing import NDArray
 
 from auteur.data.ict_faces import load_ict
@@ -27,7 +26,7 @@ from auteur.facs import ACTION_UNITS, CONTROLS
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
 from auteur.motion.mouth import with_lip_gap
 from auteur.signals import topology
-from auteur.train.loop import save_half
+from auteur.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
 
@@ -260,7 +259,3 @@ def train(recipe: AUBasisRecipe) -> None:
     model.basis.copy_(torch.from_numpy(basis.astype(np.float32)))
     model.opening.copy_(torch.from_numpy(opening.astype(np.float32)))
     save_half(model, recipe.out)
-
-
-if __name__ == "__main__":
-    train(tyro.cli(AUBasisRecipe))

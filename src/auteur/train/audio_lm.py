@@ -1,9 +1,8 @@
-r"""Recipe: the compact audio-language model, on performances that `auteur.data.performances` wrote.
+"""Recipe: the compact audio-language model, on performances that `auteur.data.performances` wrote.
 
-    python -m auteur.train.audio_lm --performances performances.npz --units emotion_units.npz --ear RUN \
-        --out audio_lm.safetensors
+    auteur train audio-lm --performances performances.npz --units emotion_units.npz --ear EAR --out RUN
 
-`RUN` is the folder of `python -m auteur.train.listener`; the ear stays as it is. One model learns all four
+`EAR` is the folder of `auteur train listener`; the ear stays as it is. One model learns all four
 orders of question and answer. The speakers of one fold choose the checkpoint.
 """
 
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,8 +22,8 @@ from auteur.data.performances import Performance, load_performances
 from auteur.expression.audio_lm import storage, vocabulary
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
 from auteur.expression.audio_lm.listener import Ear
-from auteur.train.batches import by_key
-from auteur.train.loop import Batch, Schedule, add_metadata, train_for
+from auteur.train.batches import Batch, by_key
+from auteur.train.model_recipe import Schedule, Training, train_recipe
 
 VALIDATION_FOLD = 4
 _BLUR_HUNDREDTHS = 3.0
@@ -34,7 +32,7 @@ _BLUR_HUNDREDTHS = 3.0
 
 @dataclass(frozen=True)
 class AudioLMRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     performances: Path
     units: Path
@@ -94,9 +92,9 @@ def blurred_numbers() -> Tensor:
 
 @torch.no_grad()
 def heard_of(performances: list[Performance], ear: Ear, run: Path) -> dict[str, np.ndarray]:
-    """Returns what the ear says about each performance, log probabilities by name.
+    """Returns the log probabilities of the emotions, by name of the performance.
 
-    Its training speakers are answered for by the voter that never heard them, everybody else by all voters.
+    Out-of-fold predictions for the training speakers of the ear; the mean of all voters for everyone else.
     """
     stored = np.load(run / "heard.npz")
     found = dict(zip(stored["name"].tolist(), stored["log_probabilities"], strict=True))
@@ -114,10 +112,8 @@ def split(performances: list[Performance]) -> tuple[list[Performance], list[Perf
     return [one for one in kept if one.name not in names], validation
 
 
-def train(recipe: AudioLMRecipe) -> AnswerLoss:
-    """Trains and writes the best weights with the ear and the sizes."""
-    torch.manual_seed(recipe.schedule.seed)
-    torch.set_num_threads(recipe.schedule.threads)
+def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
+    """Returns the model with its ear, which stays as it is, its questions and answers, and their loss."""
     model = AudioLM(recipe.config) if recipe.start is None else storage.load_audio_lm(recipe.start).train()
     ear = load_file(recipe.ear / "ear.safetensors")
     model.ear.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in ear.items()})
@@ -130,26 +126,23 @@ def train(recipe: AudioLMRecipe) -> AnswerLoss:
         training, statistics, heard, batch_size=recipe.batch_size, seed=recipe.schedule.seed
     )
     kept = AnswerBatches(validation, statistics, heard, batch_size=16, seed=1, augment=False)
-    looks = [kept.batch() for _ in range(6)]
+    held_out = [kept.batch() for _ in range(6)]
     blur = blurred_numbers()
 
     @torch.no_grad()
     def evaluate(network: nn.Module) -> AnswerLoss:
-        losses = [answer_loss(network, look, blur, recipe.emotion_weight).item() for look in looks]
+        losses = [answer_loss(network, one, blur, recipe.emotion_weight).item() for one in held_out]
         return AnswerLoss(float(np.mean(losses)))
 
-    best = train_for(
-        model,
-        by_key(batches),
-        loss_of=lambda network, batch, _: answer_loss(network, batch, blur, recipe.emotion_weight),
+    return Training(
+        model=model,
+        batches=by_key(batches),
+        loss=lambda network, batch, _: answer_loss(network, batch, blur, recipe.emotion_weight),
         evaluate=evaluate,
-        schedule=recipe.schedule,
-        out=recipe.out,
-        recipe=recipe,
+        metadata=storage.config_to_metadata(model.config),
     )
-    add_metadata(recipe.out, storage.config_to_metadata(model.config))
-    return best
 
 
-if __name__ == "__main__":
-    train(tyro.cli(AudioLMRecipe))
+def train(recipe: AudioLMRecipe) -> AnswerLoss:
+    """Trains and writes the best weights with the ear and the sizes."""
+    return train_recipe(recipe, build)

@@ -1,7 +1,6 @@
-r"""Recipe: a LoRA adapter for a transformers audio-language model (AUHead, stage 1).
+"""Recipe: a LoRA adapter for a transformers audio-language model (AUHead, stage 1).
 
-    accelerate launch -m auteur.cli train audio-lm-lora --out ADAPTER \
-        --set base=Qwen2-Audio-7B-Instruct manifest=clips.csv
+    auteur train audio-lm-lora --base Qwen2-Audio-7B-Instruct --manifest clips.csv --out ADAPTER
 
 The manifest has the columns audio, track and emotion, paths relative to it: recordings of at most 30 s, their
 Action Units in any format that `auteur.formats` reads (`auteur track` writes one), and one of the emotions.
@@ -10,11 +9,13 @@ Rank, alpha, dropout and learning rate are the author's; the loss counts on the 
 
 import csv
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import torch
-import tyro
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from auteur.errors import FormatError, InputError
@@ -24,15 +25,14 @@ from auteur.expression.audio_lm.prompts import Order, answer_text, find_heard_em
 from auteur.formats import read_au_track
 from auteur.media import read_speech
 from auteur.signals.chance import keyed_generator
-from auteur.train.devices import Devices, Tracker, find_devices
-from auteur.train.loop import batch_key, chance_of
-from auteur.train.run import Run
-from auteur.train.state import fill, fill_optimizer, optimizer_memory, settings_of
+from auteur.train.devices import Tracker
+from auteur.train.phases import Learner, Phase, cosine
+from auteur.train.trainer import Trainer, TrainerSettings
 
 
 @dataclass(frozen=True)
 class LoRARecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     base: Path
     """Folder of the base model."""
@@ -105,7 +105,7 @@ def cosine_with_warm_up(step: int, steps: int, warm_up: float) -> float:
     rising = max(1, round(steps * warm_up))
     if step < rising:
         return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+    return cosine((step - rising) / max(1, steps - rising))
 
 
 class ShuffledPairs:
@@ -130,11 +130,11 @@ class ShuffledPairs:
         return order[first : first + self._batch_size].tolist()
 
 
-def adapted(recipe: LoRARecipe, devices: Devices) -> PretrainedAudioLM:
-    """Returns the base with a fresh adapter, on the devices."""
+def adapted(recipe: LoRARecipe, device: torch.device) -> PretrainedAudioLM:
+    """Returns the base with a fresh adapter, on a device."""
     torch.manual_seed(recipe.seed)
     dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
-    base = PretrainedAudioLM.from_folder(recipe.base, dtype=dtype, device=devices.device)
+    base = PretrainedAudioLM.from_folder(recipe.base, dtype=dtype, device=device)
     base.add_adapter(recipe.lora)
     if recipe.checkpoint_gradients:
         base.model.enable_input_require_grads()
@@ -142,8 +142,28 @@ def adapted(recipe: LoRARecipe, devices: Devices) -> PretrainedAudioLM:
     return base
 
 
-def train(recipe: LoRARecipe) -> list[float]:
-    """Trains an adapter, writes it, and returns the loss of every step that this call made.
+class QuestionBatches:
+    """Questions and answers as tensors, step by step.
+
+    Args:
+        base: Makes tensors of them.
+        clips: Where they come from.
+        pairs: Which clips belong to a step.
+    """
+
+    def __init__(self, base: PretrainedAudioLM, clips: AnsweredClips, pairs: ShuffledPairs) -> None:
+        self._base, self._clips, self._pairs = base, clips, pairs
+
+    def of_steps(self, seed: int, process: int, first: int) -> Iterator[dict[str, Tensor]]:
+        """Yields the batches of step `first` on; the order of `pairs` has a seed of its own."""
+        for step in count(first):
+            chosen = (self._clips[number] for number in self._pairs.at(step, process))
+            questions, answers = zip(*chosen, strict=True)
+            yield self._base.learning_batch(questions, answers)
+
+
+def train(recipe: LoRARecipe) -> None:
+    """Trains an adapter and writes it; the log is `adapter.jsonl` in its folder.
 
     Raises:
         UsageError: accelerate or peft is not installed.
@@ -151,51 +171,29 @@ def train(recipe: LoRARecipe) -> list[float]:
         InputError: The folder holds a run with other settings.
         DivergedError: The loss became NaN or infinite.
     """
-    devices = find_devices(
-        "bf16" if recipe.bfloat16 else "no", recipe.tracker, recipe.out.parent, recipe.out.stem
-    )
-    base = adapted(recipe, devices)
-    model = base.model.train()
-    clips = AnsweredClips(recipe.manifest, order=recipe.order, threshold=recipe.threshold)
-    learned = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    optimizer = torch.optim.AdamW(
-        learned.values(), lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=recipe.weight_decay
-    )
     recipe.out.mkdir(parents=True, exist_ok=True)
-    run = Run(recipe.out / "adapter", settings_of(recipe), devices)
-    if run.resumed is not None:
-        fill(learned, run.resumed.tensors("adapter"), run.resumed.path)
-        fill_optimizer(optimizer, learned, run.resumed.tensors("optimizer"), run.resumed.path)
-    network, (prepared,) = devices.prepare(model, [optimizer])
-    pairs = ShuffledPairs(len(clips), batch_size=recipe.batch_size, processes=devices.count, seed=recipe.seed)
-    steps, losses = recipe.epochs * pairs.steps_per_epoch, list[float]()
-    for step in range(run.step, steps):
-        key = batch_key(step, devices.index)
-        torch.manual_seed(chance_of(f"{recipe.seed}:{key}"))
-        rate = recipe.learning_rate * cosine_with_warm_up(step, steps, recipe.warm_up)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        questions, answers = zip(*(clips[i] for i in pairs.at(step, devices.index)), strict=True)
-        batch = base.learning_batch(questions, answers)
-        loss = network(**batch).loss
-        run.check_losses(devices.gather(loss), batch, key, step + 1)
-        prepared.zero_grad(set_to_none=True)
-        devices.backward(loss)
-        norm = devices.clip(learned.values(), 1.0)
-        prepared.step()
-        losses.append(float(loss.detach()))
-        is_last = step + 1 == steps
-        if is_last or (step + 1) % recipe.log_every_steps == 0:
-            run.tell(step + 1, loss=losses[-1], learning_rate=rate, gradient_norm=norm)
-        if is_last or (step + 1) % recipe.save_every_steps == 0:
-            groups = {"adapter": learned, "optimizer": optimizer_memory(optimizer, learned)}
-            run.save(step + 1, groups, {})
-    if devices.index == 0:
+    settings = replace(TrainerSettings.of(recipe), precision="bf16" if recipe.bfloat16 else "no")
+    trainer = Trainer(recipe.out / "adapter", recipe, settings)
+    base = adapted(recipe, trainer.devices.device)
+    clips = AnsweredClips(recipe.manifest, order=recipe.order, threshold=recipe.threshold)
+    pairs = ShuffledPairs(
+        len(clips), batch_size=recipe.batch_size, processes=trainer.devices.count, seed=recipe.seed
+    )
+    steps = recipe.epochs * pairs.steps_per_epoch
+    model = base.model.train()
+    learner = Learner(
+        model=model,
+        loss=lambda network, batch, _: network(**batch).loss,
+        learning_rate=recipe.learning_rate,
+        rate_factor=lambda step, _: cosine_with_warm_up(step, steps, recipe.warm_up),
+        betas=(0.9, 0.95),
+        weight_decay=recipe.weight_decay,
+        clip_norm=1.0,
+        kept=lambda: {name: value for name, value in model.named_parameters() if value.requires_grad},
+    )
+    trainer.fit(
+        [lambda: Phase(learners=(learner,), batches=QuestionBatches(base, clips, pairs), steps=steps)]
+    )
+    if trainer.devices.index == 0:
         base.save_adapter(recipe.out)
-    devices.wait()
-    devices.close()
-    return losses
-
-
-if __name__ == "__main__":
-    train(tyro.cli(LoRARecipe))
+    trainer.devices.wait()

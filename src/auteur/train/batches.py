@@ -1,6 +1,6 @@
 """Batches by key: the same seed, step and process give the same batch, whatever came before.
 
-A run that is taken up again needs no state of a random generator, several processes see different batches,
+A resumed run needs no state of a random generator, several processes see different batches,
 and a batch that breaks a run can be made again from its name.
 """
 

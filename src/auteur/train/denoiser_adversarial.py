@@ -1,27 +1,26 @@
 """Recipe: a one-step student of a trained denoiser that paints sharply, by adversarial distillation.
 
-    python -m auteur.train.denoiser_adversarial --teacher RUN/denoiser.safetensors --clips CLIPS --out STUDENT
+    auteur train denoiser-adversarial --teacher RUN/denoiser.safetensors --clips CLIPS --out STUDENT
 
-A denoiser asked for everything in one step paints the mean of all mouths that fit, which is blurred. As in
-adversarial diffusion distillation (Sauer et al. 2023, arXiv 2311.17042), the student starts as its teacher
-and must convince a discriminator, while it stays near the truth, which here is known: its conditions belong
-to a real picture. Some rows go on learning at all other times, so that the same file still paints in more
-steps. A run that was broken off goes on with a new discriminator.
+A denoiser that paints in one step paints the mean of all mouths that fit, which is blurred. As in adversarial
+diffusion distillation (Sauer et al. 2023, arXiv 2311.17042), the student starts as its teacher and must
+convince a discriminator, while it stays near the truth, which here is known: its conditions belong to a real
+picture. Some rows go on learning at all other times, so that the same file still paints in more steps. The
+discriminator is a learner of its own: it makes its step before the student makes one.
 
 The discriminator judges patches (Isola et al. 2017, arXiv 1611.07004) of the real picture with the painted
 area laid in, beside the warp and the drawing. Its gradient is scaled to a share of that of the error, at the
 last layer (Esser et al. 2021, arXiv 2012.09841, equation 7). Beside it stand the auteur perceptual distance
-and a penalty on what repeats from patch to patch (`train.denoiser_judge`).
+and a penalty on what repeats from patch to patch (`train.patch_discriminator`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
-import tyro
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -31,42 +30,51 @@ from auteur.data.face_views import REGION_FLOOR
 from auteur.errors import UsageError
 from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.synthesis.denoiser.builder import build_denoiser
-from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.finish import FinishConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
-from auteur.synthesis.denoiser.parts import part_names
+from auteur.synthesis.denoiser.parts import part_names, train_only
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, read_header
 from auteur.synthesis.losses import LossSettings, draw_noise, draw_times
-from auteur.train.denoiser import follow
-from auteur.train.denoiser_judge import PatchJudge, apart, jittered, seams, unlike
-from auteur.train.denoiser_recipe import DenoiserRecipe, Phase
-from auteur.train.denoiser_watch import Watch
+from auteur.train.clip_batches import ClipBatches, DrawnClips
+from auteur.train.denoiser import image_validation, past_frames, start_run, write_result
+from auteur.train.denoiser_loss import in_single_precision
+from auteur.train.devices import Precision, Tracker
+from auteur.train.patch_discriminator import (
+    PatchDiscriminator,
+    feature_matching_loss,
+    jittered,
+    perceptual_loss,
+    seam_loss,
+)
+from auteur.train.phases import Learner, Phase, Validation, WarmUpCosine
+from auteur.train.validation_images import ValidationImages
 
-_TO_JUDGE = 100
+_WARM_UP_STEPS = 100
+"""Steps in which the discriminator learns alone."""
 
 
 @dataclass(frozen=True)
 class AdversarialRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     teacher: Path
-    """A denoiser that `auteur.train.denoiser` made; it must take the warped portrait."""
+    """A denoiser that the recipe `denoiser` wrote; it must take the warped portrait."""
     clips: Path
     out: Path
-    """Folder for denoiser.safetensors, best.safetensors, metrics.jsonl and sheets of pictures."""
+    """Folder of the run: denoiser.safetensors, best.safetensors, checkpoints, log, sheets of pictures."""
     steps: int = 2000
     minutes: float = 0.0
     """Ends after so long if the steps are not done; 0: never."""
     rows: int = 16
     frames: int = 1
-    """Per clip: 1 leaves out what looks at other frames, which then learns in a second, shorter run."""
+    """Per clip; 1 freezes the temporal layers, which then learn in a second, shorter run."""
     one_step: float = 0.75
     """Share of the rows that paint in one step."""
     share: float = 0.4
     """Size of the discriminator's gradient beside that of the error."""
     matching: float = 1.0
-    """Weight of the difference of what the discriminator sees in real and painted pictures, beside what it
-    says of them."""
+    """Weight of the difference of the discriminator's features of real and painted pictures, beside its
+    verdict."""
     likeness: float = 2.0
     """Weight of the auteur perceptual distance of painted and real squares beside the error; 0: left out."""
     seams: float = 10.0
@@ -76,24 +84,31 @@ class AdversarialRecipe:
     photo_share: float = 0.35
     """Of the rows, if there are photos."""
     views: tuple[str, ...] = ()
-    """What the student paints, of `auteur.synthesis.views`; (): what its teacher does."""
+    """Views that the student paints, of `auteur.synthesis.views`; (): those of its teacher."""
     paints: Literal["openings", "lips"] | None = None
-    """Where, as in the config of the denoiser; None: where its teacher does."""
-    looks: int = 3
-    """Windows of a clip that are looked at for the one with the most to paint."""
+    """Area that it paints, as in the config of the denoiser; None: that of its teacher."""
+    windows: int = 3
+    """Candidate windows per drawn clip; the one with the largest region is taken."""
     start_after: int = 300
-    """Steps before the discriminator has a say; in the last 100 of them it learns to judge."""
-    judge_widths: tuple[int, ...] = (32, 64, 128, 128)
+    """Steps before the student learns from the discriminator, which learns alone in the last 100 of them."""
+    discriminator_widths: tuple[int, ...] = (32, 64, 128, 128)
     """Channels of the discriminator; each layer halves the picture."""
     learning_rate: float = 5e-4
     warm_up_steps: int = 100
-    judge_learning_rate: float = 4e-4
+    discriminator_learning_rate: float = 4e-4
     average_decay: float = 0.995
-    watch_every: int = 100
-    log_every: int = 25
+    evaluate_every_steps: int = 100
+    """Between validations on held-out people, with a sheet of pictures; 0: never."""
+    save_every_steps: int = 1000
+    """Between checkpoints."""
+    log_every_steps: int = 25
+    """Between lines of the log."""
     seed: int = 0
-    precision: str = "bf16"
+    """All random numbers follow from it."""
+    precision: Precision = "bf16"
     """Of accelerate: no, bf16 or fp16."""
+    tracker: Tracker = ""
+    """trackio or tensorboard, beside the JSON lines that are always written."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.photo_share < 1:
@@ -104,99 +119,165 @@ class AdversarialRecipe:
             )
 
 
-class AdversarialLoss:
-    """The loss of the student for `PhaseTraining`; its discriminator learns on the way.
+@dataclass(eq=False)
+class Painted:
+    """Pictures that the student painted in one step, beside the real ones; N rows of frames."""
+
+    error: Tensor
+    """Of all rows, []."""
+    pictures: Tensor | None = None
+    """Real pictures with the painted area laid in, [N, 3, H, W]; None if no row paints in one step."""
+    real: Tensor | None = None
+    conditions: Tensor | None = None
+    """The warp and the drawing, [N, 7, H, W]."""
+    seams: Tensor | None = None
+    """Of the pictures before they are shifted, []."""
+    real_features: list[Tensor] = field(default_factory=list[Tensor])
+    """Of the real pictures, by the discriminator before its step."""
+
+
+class AdversarialLosses:
+    """The losses of the student and of its discriminator, which share what the student paints.
 
     Args:
         recipe: How.
-        last_layer: Whose gradients are compared.
+        denoiser: The student.
     """
 
-    def __init__(self, recipe: AdversarialRecipe, last_layer: nn.Parameter) -> None:
-        self._recipe, self._last = recipe, last_layer
+    def __init__(self, recipe: AdversarialRecipe, denoiser: VideoDenoiser) -> None:
+        self._recipe, self._denoiser = recipe, denoiser
+        self._last: nn.Parameter = denoiser.unet.conv_out.weight  # pyright: ignore[reportAttributeAccessIssue]
         torch.manual_seed(recipe.seed)
-        self.judge = PatchJudge(3 + 4 + 3, recipe.judge_widths).to(last_layer.device)
-        self._optimizer = torch.optim.AdamW(
-            self.judge.parameters(), lr=recipe.judge_learning_rate, betas=(0.0, 0.99), weight_decay=1e-3
-        )
-        self._face = FaceFeatureNet().to(last_layer.device) if recipe.likeness else None
-        self._steps = 0
+        self.discriminator = PatchDiscriminator(3 + 4 + 3, recipe.discriminator_widths)
+        self._face = FaceFeatureNet() if recipe.likeness else None
+        self._painted: tuple[DrawnClips, Painted] | None = None
 
-    def __call__(
-        self,
-        network: Callable[..., Tensor],
-        config: DenoiserConfig,
-        batch: ClipBatch,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Returns the loss of a batch of pixels, []."""
+    def of_discriminator(self, discriminator: nn.Module, drawn: DrawnClips, step: int) -> Tensor:
+        """Returns the hinge loss of the discriminator on real and painted pictures, []."""
+        painted = self._paint(drawn)
+        if painted.pictures is None:
+            return sum((p.sum() * 0 for p in discriminator.parameters()), torch.zeros(()))
+        of_real, features = discriminator(painted.real, painted.conditions)
+        of_painted, _ = discriminator(painted.pictures.detach(), painted.conditions)
+        painted.real_features = [level.detach() for level in features]
+        return functional.relu(1 - of_real).mean() + functional.relu(1 + of_painted).mean()
+
+    def of_student(self, denoiser: nn.Module, drawn: DrawnClips, step: int) -> dict[str, Tensor]:
+        """Returns the terms of the loss of the student, each []."""
+        painted = self._paint(drawn)
+        self._painted = None
+        terms = {"error": painted.error}
+        if painted.pictures is None or painted.real is None:
+            return terms
+        if painted.seams is not None:
+            terms["seams"] = painted.seams
+        if self._face is not None:
+            face = self._face.to(painted.pictures.device)
+            terms["likeness"] = perceptual_loss(face, painted.pictures, painted.real)
+        if step >= self._recipe.start_after:
+            terms["adversarial"] = self._adversarial(painted)
+        return terms
+
+    def _adversarial(self, painted: Painted) -> Tensor:
+        """Returns the verdict of the discriminator, its gradient scaled to a share of that of the error."""
+        logits, features = self.discriminator(painted.pictures, painted.conditions)
+        verdict = -logits.mean()
+        if self._recipe.matching:
+            verdict = verdict + self._recipe.matching * feature_matching_loss(features, painted.real_features)
+        of_error, of_verdict = (
+            torch.autograd.grad(loss, self._last, retain_graph=True)[0].norm()
+            for loss in (painted.error, verdict)
+        )
+        weight = (self._recipe.share * of_error / (of_verdict + 1e-6)).clamp(max=100.0).detach()
+        return weight * verdict
+
+    def _paint(self, drawn: DrawnClips) -> Painted:
+        """Returns the student's pictures of a batch; both learners of a step get the same ones."""
+        if self._painted is None or self._painted[0] is not drawn:
+            self._painted = (drawn, self._painted_anew(drawn))
+        return self._painted[1]
+
+    def _painted_anew(self, drawn: DrawnClips) -> Painted:
+        batch, generator, config = drawn.clips, drawn.generator, self._denoiser.config
         if batch.conditions.warped is None or batch.conditions.landmarks is None or batch.region is None:
             raise UsageError("clips for this recipe hold warped, landmarks and region")
         process, rows = config.noising, len(batch.clean)
         is_one = torch.rand(rows, generator=generator) < self._recipe.one_step
-        drawn = draw_times(process, rows, LossSettings(), generator)
-        time = torch.where(is_one, torch.ones_like(drawn), drawn)
+        times = draw_times(process, rows, LossSettings(), generator)
+        time = torch.where(is_one, torch.ones_like(times), times)
         noise = draw_noise(batch.clean, config.noise_common, generator)
-        told = process.model_time(time).to(batch.clean.device, torch.float32)
+        timestep = process.model_time(time).to(batch.clean.device, torch.float32)
         conditions = batch.conditions.drop({"au": 0.3, "expression": 0.3, "audio": 0.2}, generator)
         noisy = process.noised(batch.clean, noise, time)
-        made = process.clean(noisy, network(noisy, told, conditions), time).float()
+        prediction = in_single_precision(self._denoiser)(noisy, timestep, conditions)
+        made = process.clean(noisy, prediction, time).float()
         scale = (config.anchor_deviation or 1.0) ** 2
-        error = ((made - batch.clean).square() * batch.region).mean() / scale
-        self._steps += 1
+        painted = Painted(((made - batch.clean).square() * batch.region).mean() / scale)
         if not is_one.any():
-            return error
-        loss, region = error, batch.region[is_one].flatten(0, 1)
+            return painted
+        region = batch.region[is_one].flatten(0, 1)
         mask = ((region - REGION_FLOOR) / (1 - REGION_FLOOR)).clamp(0, 1)
         real = batch.clean[is_one].flatten(0, 1)
         laid = torch.lerp(real, made[is_one].flatten(0, 1), mask)
         if config.patch > 1:
-            loss = loss + self._recipe.seams * seams(laid, real, mask, config.patch) / scale
+            painted.seams = seam_loss(laid, real, mask, config.patch) / scale
         size = (real.shape[-2], real.shape[-1])
-        drawn = functional.adaptive_avg_pool2d(batch.conditions.landmarks[is_one].flatten(0, 1), size)
-        shown = torch.cat([batch.conditions.warped[is_one].flatten(0, 1), 2 * drawn - 1], dim=1)
-        laid, real, shown = jittered((laid, real, shown), generator)
-        if self._face is not None:
-            loss = loss + self._recipe.likeness * unlike(self._face, laid, real)
-        if self._steps > self._recipe.start_after - _TO_JUDGE:
-            loss = loss + self._adversarial(laid, real, shown, error)
-        return loss
+        drawing = functional.adaptive_avg_pool2d(batch.conditions.landmarks[is_one].flatten(0, 1), size)
+        given = torch.cat([batch.conditions.warped[is_one].flatten(0, 1), 2 * drawing - 1], dim=1)
+        painted.pictures, painted.real, painted.conditions = jittered((laid, real, given), generator)
+        return painted
 
-    def _adversarial(self, laid: Tensor, real: Tensor, shown: Tensor, error: Tensor) -> Tensor:
-        """What the discriminator says of painted pictures [N, 3, H, W], scaled beside the error."""
-        wanted_features = self._teach(real, laid.detach(), shown)
-        if self._steps <= self._recipe.start_after:
-            return torch.zeros((), device=laid.device)
-        logits, features = self.judge(laid, shown)
-        unconvinced = -logits.mean()
-        if self._recipe.matching:
-            unconvinced = unconvinced + self._recipe.matching * apart(features, wanted_features)
-        wanted, found = (
-            torch.autograd.grad(loss, self._last, retain_graph=True)[0].norm()
-            for loss in (error, unconvinced)
-        )
-        weight = (self._recipe.share * wanted / (found + 1e-6)).clamp(max=100.0).detach()
-        return weight * unconvinced
 
-    def _teach(self, real: Tensor, laid: Tensor, shown: Tensor) -> list[Tensor]:
-        """One step of the discriminator, with the hinge loss; returns what it saw in the real pictures."""
-        self._optimizer.zero_grad()
-        of_real, features = self.judge(real, shown)
-        of_laid, _ = self.judge(laid, shown)
-        loss = functional.relu(1 - of_real).mean() + functional.relu(1 + of_laid).mean()
-        loss.backward()
-        self._optimizer.step()
-        return [level.detach() for level in features]
+def build_phase(denoiser: VideoDenoiser, recipe: AdversarialRecipe, batch_of: BatchOf) -> Phase:
+    """Returns the phase in which the student and its discriminator learn in turns."""
+    across = {"temporal", "past"} if recipe.frames == 1 else set()
+    train_only(denoiser.train(), [name for name in part_names(denoiser) if name not in across])
+    losses = AdversarialLosses(recipe, denoiser)
+    discriminator = Learner(
+        name="discriminator",
+        model=losses.discriminator,
+        loss=losses.of_discriminator,
+        learning_rate=recipe.discriminator_learning_rate,
+        betas=(0.0, 0.99),
+        weight_decay=1e-3,
+        clip_norm=math.inf,
+        first_step=max(0, recipe.start_after - _WARM_UP_STEPS),
+    )
+    student = Learner(
+        model=denoiser,
+        loss=losses.of_student,
+        learning_rate=recipe.learning_rate,
+        rate_factor=WarmUpCosine(recipe.warm_up_steps, last_rate=0.05),
+        weight_decay=0.01,
+        clip_norm=1.0,
+        term_weights={"seams": recipe.seams, "likeness": recipe.likeness},
+        average_decay=recipe.average_decay,
+    )
+    batches = ClipBatches(
+        batch_of=batch_of,
+        rows=recipe.rows,
+        frames=recipe.frames,
+        without=tuple(across & set(denoiser.condition_names)),
+    )
+    return Phase(
+        learners=(discriminator, student),
+        batches=batches,
+        steps=recipe.steps,
+        minutes=recipe.minutes or math.inf,
+    )
 
 
 def distil(
-    denoiser: VideoDenoiser, recipe: AdversarialRecipe, batch_of: BatchOf, watch: Watch | None
+    denoiser: VideoDenoiser,
+    recipe: AdversarialRecipe,
+    batch_of: BatchOf,
+    validation: Validation | None = None,
 ) -> Path:
     """Trains the student in place and returns its file.
 
     Raises:
         UsageError: The denoiser is not given the warped portrait and its drawing in pixels.
-        FloatingPointError: The loss became NaN.
+        DivergedError: A loss became NaN or infinite.
     """
     config = denoiser.config
     if config.warped is None or config.landmarks is None or config.channels != 3:
@@ -204,29 +285,9 @@ def distil(
     denoiser.config = replace(
         config, paints_in=1, views=recipe.views or config.views, paints=recipe.paints or config.paints
     )
-    settings = DenoiserRecipe(
-        out=recipe.out,
-        steps=(recipe.steps,),
-        minutes=(recipe.minutes,) if recipe.minutes else (),
-        batch_size=(recipe.rows,),
-        learning_rate=recipe.learning_rate,
-        warm_up_steps=recipe.warm_up_steps,
-        last_rate=0.05,
-        average_decay=recipe.average_decay,
-        precision=recipe.precision,
-        watch_every=recipe.watch_every,
-        log_every=recipe.log_every,
-        seed=recipe.seed,
-    )
-    loss = AdversarialLoss(recipe, denoiser.unet.conv_out.weight)
-    across = {"temporal", "past"} if recipe.frames == 1 else set()
-    phase = Phase(
-        learning=tuple(name for name in part_names(denoiser) if name not in across),
-        frames=recipe.frames,
-        rows=recipe.rows,
-        untaught=tuple(across & set(denoiser.condition_names)),
-    )
-    return follow(denoiser, settings, phase, batch_of=batch_of, loss_of=loss, watch=watch)
+    trainer = start_run(recipe.out, recipe)
+    trainer.fit([partial(build_phase, denoiser, recipe, batch_of)], validation)
+    return write_result(trainer, denoiser, recipe.out)
 
 
 def student_of(teacher: Path) -> VideoDenoiser:
@@ -243,26 +304,20 @@ def student_of(teacher: Path) -> VideoDenoiser:
     return denoiser
 
 
-def main(recipe: AdversarialRecipe) -> None:
-    """Distils a denoiser of a file on clips of a folder."""
+def train(recipe: AdversarialRecipe) -> None:
+    """Distils the denoiser of a file on clips of a folder."""
     denoiser = student_of(recipe.teacher)
-    past = 0 if denoiser.config.past is None else denoiser.config.past.frames
-    open_clips = partial(
-        ClipFolder, recipe.clips, names=denoiser.condition_names, past=past, looks=recipe.looks
-    )
-    clips, watch = open_clips(), None
+    names, past = denoiser.condition_names, past_frames(denoiser)
+    open_clips = partial(ClipFolder, recipe.clips, names=names, past=past, looks=recipe.windows)
+    clips, validation = open_clips(), None
     if recipe.photos is not None:
-        photos = ClipFolder(recipe.photos, names=denoiser.condition_names, past=past)
+        photos = ClipFolder(recipe.photos, names=names, past=past)
         clips = MixedClips(clips, photos, recipe.photo_share)
-    recipe.out.mkdir(parents=True, exist_ok=True)
-    if recipe.watch_every:
-        watch = Watch(open_clips(held_out=True).batch, frames=2, folder=recipe.out, steps=1)
+    if recipe.evaluate_every_steps:
+        images = ValidationImages(open_clips(held_out=True).batch, frames=2, steps=1)
+        validation = image_validation(images, recipe.evaluate_every_steps, recipe.out)
 
     def batch(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
         return augmented(clips.batch(rows, frames, generator), generator)
 
-    distil(denoiser, recipe, batch, watch)
-
-
-if __name__ == "__main__":
-    main(tyro.cli(AdversarialRecipe))
+    distil(denoiser, recipe, batch, validation)

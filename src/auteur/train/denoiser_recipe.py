@@ -1,22 +1,24 @@
-"""What a training run of the denoiser can be told, and how its learning rate goes."""
+"""Settings of the recipe `denoiser`."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from auteur.errors import UsageError
+from auteur.train.devices import Precision, Tracker
+from auteur.train.phases import WarmUpCosine
 
 
 @dataclass(frozen=True)
 class DenoiserRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     out: Path
-    """Folder of the run: checkpoints, metrics.jsonl, and denoiser.safetensors at the end."""
+    """Folder of the run: checkpoints, log, and denoiser.safetensors at the end."""
     preset: str = "compact"
     """auhead, emodiffhead, landmark or compact."""
     clips: Path | None = None
-    """Folder of clips; not needed with --smoke."""
+    """Folder of clips of `auteur.data.denoiser_clips`."""
     unet: Path | None = None
     """Stable Diffusion 1.5 folder to start from; the compact preset starts from nothing."""
     motion_adapter: Path | None = None
@@ -42,23 +44,26 @@ class DenoiserRecipe:
     clip_gradient: float = 1.0
     average_decay: float = 0.999
     weight_decay: float = 0.01
-    precision: str = "no"
+    precision: Precision = "no"
     """Of accelerate: no, bf16 or fp16."""
+    tracker: Tracker = ""
+    """trackio or tensorboard, beside the JSON lines that are always written."""
     recompute: bool = False
     """Compute feature maps twice to hold fewer of them in memory."""
     augment: bool = False
     """Change light and camera of clips of pixels at random."""
-    watch_every: int = 0
-    """Steps between looks at held-out people, with a sheet of pictures; the best weights are kept as
+    evaluate_every_steps: int = 0
+    """Between validations on held-out people, with a sheet of pictures; the best weights are kept as
     best.safetensors. 0: never."""
-    save_every: int = 1000
-    log_every: int = 50
+    save_every_steps: int = 1000
+    """Between checkpoints."""
+    log_every_steps: int = 50
+    """Between lines of the log."""
     seed: int = 0
-    smoke: bool = False
-    """Try everything on a tiny model and made-up clips, a few steps."""
+    """All random numbers follow from it."""
 
     def __post_init__(self) -> None:
-        for name in ("accumulate", "save_every", "log_every"):
+        for name in ("accumulate", "save_every_steps", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
@@ -68,26 +73,10 @@ class DenoiserRecipe:
         if min(self.steps, default=0) < 1 or min(self.batch_size, default=0) < 1:
             raise UsageError(f"steps {self.steps} and batch_size {self.batch_size} must be 1 or more")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """What one phase of a training run is about."""
-
-    learning: tuple[str, ...]
-    """Parts that learn, the others are frozen."""
-    frames: int
-    """Per clip."""
-    rows: int
-    """Clips per batch and process."""
-    untaught: tuple[str, ...] = ()
-    """Conditions that learn in a later phase only: their plugs still do nothing, and encoding them would cost
-    time."""
-
-
-def learning_rate_at(recipe: DenoiserRecipe, step: int, progress: float = 0.0) -> float:
-    """Returns the rate of a step: a linear warm-up, then constant as in MEMO and Hallo, or along a cosine."""
-    left = recipe.last_rate + (1 - recipe.last_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    return recipe.learning_rate * left * min(1.0, (step + 1) / max(1, recipe.warm_up_steps))
+    @property
+    def rate_factor(self) -> WarmUpCosine:
+        """Of the learning rate: a linear warm-up, then constant as in MEMO and Hallo, or along a cosine."""
+        return WarmUpCosine(self.warm_up_steps, self.last_rate)
 
 
 def later(phases: tuple[tuple[str, ...], ...], phase: int) -> tuple[str, ...]:

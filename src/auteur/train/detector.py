@@ -1,6 +1,6 @@
 """Recipe: train the face detector on mosaics of labelled scenes (`auteur.data.face_teacher` writes them).
 
-python -m auteur.train.detector --labels LABELS --out detector.safetensors --schedule.minutes 25
+auteur train detector --labels LABELS --out RUN --schedule.minutes 25
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import tyro
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
@@ -17,14 +16,14 @@ from auteur.data.face_scenes import CANVAS_SIZE_PX, LabelledScene, SceneMosaics,
 from auteur.face.crops import CropFrame
 from auteur.face.detector import Detection, FaceDetector, decode_cells, detector_loss
 from auteur.signals.chance import keyed_generator
-from auteur.train.batches import Batches
-from auteur.train.loop import Batch, Schedule, train_for
+from auteur.train.batches import Batch, Batches
+from auteur.train.model_recipe import Schedule, Training, train_recipe
 from auteur.train.sheets import draw_detections
 
 
 @dataclass(frozen=True)
 class DetectorRecipe:
-    """What you will most likely change: where the labels are, how long to train."""
+    """Settings of the recipe."""
 
     labels: Path
     """Folder that `python -m auteur.data.face_teacher` filled."""
@@ -109,32 +108,27 @@ class MosaicBatches:
         return default_collate([self._mosaics.sample(random) for _ in range(self._batch_size)])
 
 
-def train(recipe: DetectorRecipe) -> DetectionErrors:
-    """Trains, writes the best weights and a JSON-lines log beside them, returns the best held-out errors."""
-    torch.manual_seed(recipe.schedule.seed)
-    torch.set_num_threads(recipe.schedule.threads)
+def build(recipe: DetectorRecipe) -> Training[DetectionErrors]:
+    """Returns the detector, its mosaics, loss and errors on held-out mosaics."""
     training, held_out = read_scenes(recipe.labels)
     model = FaceDetector()
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in its stubs
 
-    def loss_of(network: nn.Module, batch: Batch, _: int) -> Tensor:
+    def loss(network: nn.Module, batch: Batch, _: int) -> Tensor:
         pictures = (batch["picture"].float() / 255).contiguous(memory_format=torch.channels_last)
         with torch.autocast(pictures.device.type, torch.bfloat16):
             cells = network(pictures)
         return detector_loss(cells, batch["cells"], batch["counts"])
 
-    return train_for(
-        model,
-        Batches(
-            MosaicBatches(SceneMosaics(training, seed=recipe.schedule.seed), recipe.batch_size), workers=1
-        ),
-        loss_of=loss_of,
+    mosaics = MosaicBatches(SceneMosaics(training, seed=recipe.schedule.seed), recipe.batch_size)
+    return Training(
+        model=model,
+        batches=Batches(mosaics, workers=1),
+        loss=loss,
         evaluate=DetectionTest(held_out, count=recipe.test_mosaics),
-        schedule=recipe.schedule,
-        out=recipe.out,
-        recipe=recipe,
     )
 
 
-if __name__ == "__main__":
-    train(tyro.cli(DetectorRecipe))
+def train(recipe: DetectorRecipe) -> DetectionErrors:
+    """Trains, writes the best weights and a JSON-lines log beside them, returns the best held-out errors."""
+    return train_recipe(recipe, build)

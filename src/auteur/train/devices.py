@@ -1,14 +1,10 @@
-"""Where a training runs: one process on the CPU with torch alone, anything more through accelerate.
-
-The compact recipes train on a CPU with the core dependencies, so that they run in tests and anywhere. A GPU,
-several processes (`accelerate launch`, `torchrun`), mixed precision and trackers need accelerate, since doing
-these by hand is where mistakes hide. On one CPU both give the same bits.
-"""
+"""Where a training runs: on whatever accelerate finds, from one process without a GPU to several machines."""
 
 import os
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,96 +15,19 @@ Precision = Literal["no", "bf16", "fp16"]
 Tracker = Literal["", "trackio", "tensorboard"]
 
 
-class Devices(Protocol):
-    """What a loop asks of the machine."""
-
-    device: torch.device
-    index: int
-    """Of this process."""
-    count: int
-    """Of processes."""
-
-    def prepare(
-        self, network: nn.Module, optimizers: list[torch.optim.Optimizer]
-    ) -> tuple[nn.Module, list[Any]]:
-        """Returns the network and its optimisers, ready for several devices."""
-        ...
-
-    def backward(self, loss: Tensor) -> None:
-        """Adds the gradients of a loss."""
-        ...
-
-    def clip(self, parameters: Iterable[nn.Parameter], most: float) -> float:
-        """Shortens the gradient to a norm of `most` and returns the norm it had."""
-        ...
-
-    def gather(self, value: Tensor) -> Tensor:
-        """Returns a number [] of every process, [processes]."""
-        ...
-
-    def of_main(self, value: float) -> float:
-        """Returns the main process's number to all."""
-        ...
-
-    def wait(self) -> None:
-        """Waits for the other processes."""
-        ...
-
-    def track(self, values: Mapping[str, float], step: int) -> None:
-        """Tells the tracker, if there is one; a tracker never stops a run."""
-        ...
-
-    def close(self) -> None:
-        """Ends the tracking."""
-        ...
-
-
-class OneProcess:
-    """The CPU, by torch alone."""
-
-    def __init__(self) -> None:
-        self.device, self.index, self.count = torch.device("cpu"), 0, 1
-
-    def prepare(
-        self, network: nn.Module, optimizers: list[torch.optim.Optimizer]
-    ) -> tuple[nn.Module, list[Any]]:
-        """See `Devices`."""
-        return network, list(optimizers)
-
-    def backward(self, loss: Tensor) -> None:
-        """See `Devices`."""
-        loss.backward()
-
-    def clip(self, parameters: Iterable[nn.Parameter], most: float) -> float:
-        """See `Devices`."""
-        return float(nn.utils.clip_grad_norm_(list(parameters), most))
-
-    def gather(self, value: Tensor) -> Tensor:
-        """See `Devices`."""
-        return value.detach()[None]
-
-    def of_main(self, value: float) -> float:
-        """See `Devices`."""
-        return value
-
-    def wait(self) -> None:
-        """See `Devices`."""
-
-    def track(self, values: Mapping[str, float], step: int) -> None:
-        """See `Devices`."""
-
-    def close(self) -> None:
-        """See `Devices`."""
-
-
-class Accelerated:
-    """Whatever accelerate finds: a GPU, several, several machines.
+class Devices:
+    """The processes and devices of a run, by accelerate.
 
     Args:
         precision: Of the computations; weights stay in single precision.
         tracker: Where metrics go beside the JSON lines.
         folder: Of the run, for the tracker's files.
         name: Of the run.
+
+    Attributes:
+        device: Device of this process.
+        index: Number of this process; the first, 0, writes all files.
+        count: Number of processes.
 
     Raises:
         UsageError: accelerate or the tracker is not installed.
@@ -118,10 +37,7 @@ class Accelerated:
         try:
             from accelerate import Accelerator, DistributedDataParallelKwargs
         except ImportError as error:
-            raise UsageError(
-                "a GPU, several processes, mixed precision and trackers need accelerate; run: "
-                "pip install 'auteur-face[full]', or hide the GPU (CUDA_VISIBLE_DEVICES=) to train on the CPU"
-            ) from error
+            raise UsageError("training needs accelerate; run: pip install 'auteur-face[train]'") from error
         # Batches without speech or without labels leave parts of a network without gradient.
         distributed = DistributedDataParallelKwargs(find_unused_parameters=True)
         try:
@@ -140,30 +56,30 @@ class Accelerated:
             if not self._accelerator.trackers and not self._accelerator.log_with:
                 raise UsageError(f"{tracker} is not installed; run: pip install {tracker}")
             self._guard(lambda: self._accelerator.init_trackers(name))
-        self.device, self.index = self._accelerator.device, self._accelerator.process_index
-        self.count = self._accelerator.num_processes
+        self.device: torch.device = self._accelerator.device
+        self.index: int = self._accelerator.process_index
+        self.count: int = self._accelerator.num_processes
+        self.scales_gradients = precision == "fp16"
+        """Whether infinite gradients are expected: half precision then skips the step and scales anew."""
 
-    def prepare(
-        self, network: nn.Module, optimizers: list[torch.optim.Optimizer]
-    ) -> tuple[nn.Module, list[Any]]:
-        """See `Devices`."""
-        prepared = self._accelerator.prepare(network, *optimizers)
-        return prepared[0], list(prepared[1:])
+    def prepare(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, Any]:
+        """Returns the network and its optimizer, wrapped for the devices."""
+        return self._accelerator.prepare(network, optimizer)
 
     def backward(self, loss: Tensor) -> None:
-        """See `Devices`."""
+        """Adds the gradients of a loss []."""
         self._accelerator.backward(loss)
 
     def clip(self, parameters: Iterable[nn.Parameter], most: float) -> float:
-        """See `Devices`."""
+        """Scales the gradient down to a norm of at most `most` and returns the norm before."""
         return float(self._accelerator.clip_grad_norm_(list(parameters), most))
 
     def gather(self, value: Tensor) -> Tensor:
-        """See `Devices`."""
+        """Returns a number [] of every process, [processes]."""
         return self._accelerator.gather(value.detach()[None].float())
 
     def of_main(self, value: float) -> float:
-        """See `Devices`."""
+        """Returns the number that the main process has, in all processes."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast
@@ -172,44 +88,26 @@ class Accelerated:
         return float(broadcast(torch.tensor(value, dtype=torch.float64, device=self.device)))  # pyright: ignore[reportArgumentType]
 
     def wait(self) -> None:
-        """See `Devices`."""
+        """Waits for the other processes."""
         self._accelerator.wait_for_everyone()
 
     def track(self, values: Mapping[str, float], step: int) -> None:
-        """See `Devices`."""
+        """Sends numbers to the tracker, if there is one; a tracker never stops a run."""
         if self._tracks:
             self._guard(lambda: self._accelerator.log(dict(values), step=step))
 
     def close(self) -> None:
-        """See `Devices`."""
+        """Ends the tracking."""
         if self._tracks:
             self._guard(self._accelerator.end_training)
 
-    def _guard(self, call: Any) -> None:
-        """Calls a tracker; if it fails, the run goes on without it."""
+    def _guard(self, call: Callable[[], Any]) -> None:
+        """Calls a tracker; if it fails, the run continues without it."""
         try:
             call()
         except Exception as error:
             self._tracks = False
-            import warnings
-
             warnings.warn(f"the tracker failed and is left out from here on: {error}", stacklevel=3)
-
-
-def find_devices(precision: Precision, tracker: Tracker, folder: Path, name: str) -> Devices:
-    """Returns the CPU if nothing else is there or asked for, and accelerate's view otherwise.
-
-    Raises:
-        UsageError: accelerate is needed and not installed.
-    """
-    if is_plain() and precision == "no" and not tracker:
-        return OneProcess()
-    return Accelerated(precision, tracker, folder, name)
-
-
-def is_plain() -> bool:
-    """Returns whether this is the only process and there is no GPU."""
-    return int(os.environ.get("WORLD_SIZE", "1")) == 1 and not torch.cuda.is_available()
 
 
 def is_main_process() -> bool:

@@ -1,27 +1,24 @@
 r"""Recipe: paper B's expression generator against a frame and a sequence discriminator.
 
-    python -m auteur.train.expression_generator --data.tracks TRACKS --data.clips clips/manifest.csv \
+    auteur train expression-generator --data.tracks TRACKS --data.clips clips/manifest.csv \
         --data.labels LABELS --data.photos images/manifest.csv --data.face-model ict_facekit.npz \
-        --out expression_generator.safetensors
+        --out RUN
 
 At full size, on DECA's vectors of MEAD and HDTF (one file per clip, `auteur.formats.flame`; HDTF rows have no
 emotion):
 
-    python -m auteur.train.expression_generator --data.flame DECA --data.clips manifest.csv --size full \
-        --steps 60000 --batch-size 128 --out expression_generator_full.safetensors
+    auteur train expression-generator --data.flame DECA --data.clips manifest.csv --size full \
+        --steps 60000 --batch-size 128 --out RUN
 """
 
-import json
-import sys
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-import tyro
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from auteur.data.expression_apexes import jaw_apart, textbook_vectors
 from auteur.data.expression_tracks import (
@@ -45,12 +42,15 @@ from auteur.errors import UsageError
 from auteur.expression.generator.network import ExpressionGenerator, GeneratorConfig
 from auteur.expression.generator.storage import config_to_metadata, load_generator
 from auteur.expression.space import CompactExpressionSpace
-from auteur.train.adversarial import Game, Player, play
 from auteur.train.batches import by_key
 from auteur.train.devices import Precision, Tracker, is_main_process
 from auteur.train.expression_losses import Batch, Judges, generator_losses, random_request
 from auteur.train.expression_space import named_shapes
 from auteur.train.expression_statistics import aim, liveliness_of, start_from_means
+from auteur.train.phases import Learner, Phase, cosine
+from auteur.train.trainer import Trainer, TrainerSettings
+
+_BETAS = (0.5, 0.99)
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,6 @@ class ExpressionGeneratorRecipe:
     """trackio or tensorboard, beside the JSON lines that are always written."""
     weights: Weights = field(default_factory=Weights)
 
-    @property
-    def game(self) -> Game:
-        """How long and how fast both learn."""
-        same = {f.name: getattr(self, f.name) for f in fields(Game)}
-        return Game(**same)
-
 
 def read_training(
     data: Data,
@@ -142,50 +136,64 @@ def read_training(
     return clips, peaks, mirror_matrix(space), jaw_apart(space.weights_mm())
 
 
-def train(recipe: ExpressionGeneratorRecipe) -> dict[str, float]:
-    """Trains on training people and writes the moving average of the generator; returns the last losses."""
-    torch.manual_seed(recipe.seed)
-    training, peaks, mirror, sizes = read_training(recipe.data)
+def build(
+    recipe: ExpressionGeneratorRecipe, training: list[ExpressionClip], peaks: dict[str, Peaks] | None
+) -> tuple[ExpressionGenerator, Judges]:
+    """Returns the generator, its means those of the training people, and its discriminators."""
     config = GeneratorConfig() if recipe.size == "compact" else GeneratorConfig.full()
-    windows = ExpressionWindows(
-        training, peaks=peaks, mirror=mirror, batch_size=recipe.batch_size, seed=recipe.seed
-    )
     generator = ExpressionGenerator(config) if recipe.start is None else load_generator(recipe.start).train()
     if recipe.start is None:
         generator.scale.copy_(torch.from_numpy(scale_of(training)))
         start_from_means(generator, training, peaks)
-    judges = Judges(config.expression)
+    return generator, Judges(config.expression)
 
-    def judged(batch: Batch) -> dict[str, Tensor]:
+
+def learners(
+    recipe: ExpressionGeneratorRecipe, generator: ExpressionGenerator, judges: Judges
+) -> tuple[Learner, Learner]:
+    """Returns the discriminators and the generator, in the order in which they make their steps."""
+
+    def judged(_: nn.Module, batch: Batch, step: int) -> Tensor:
         with torch.no_grad():
             made = generator(random_request(generator, batch)) / generator.scale
-        return {"judges": judges.loss(batch["vectors"] / generator.scale, made, batch)}
+        return judges.loss(batch["vectors"] / generator.scale, made, batch)
 
-    def terms(batch: Batch) -> dict[str, Tensor]:
+    def terms(_: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         return generator_losses(generator, judges, batch)
 
-    shown = play(
-        Player("maker", generator, terms, recipe.learning_rate, asdict(recipe.weights)),
-        Player("critic", judges, judged, recipe.learning_rate),
-        by_key(windows),
-        game=recipe.game,
-        out=recipe.out,
-        recipe=recipe,
+    def rate(step: int, progress: float) -> float:
+        return cosine(progress)
+
+    same = {"learning_rate": recipe.learning_rate, "rate_factor": rate, "betas": _BETAS}
+    discriminator = Learner(name="discriminator", model=judges, loss=judged, **same)
+    return discriminator, Learner(
+        model=generator,
+        loss=terms,
+        term_weights=asdict(recipe.weights),
+        average_decay=recipe.average_decay,
+        average_warms_up=False,
+        **same,
     )
+
+
+def train(recipe: ExpressionGeneratorRecipe) -> None:
+    """Trains on training people and writes the moving average of the generator."""
+    torch.manual_seed(recipe.seed)
+    training, peaks, mirror, sizes = read_training(recipe.data)
+    windows = ExpressionWindows(
+        training, peaks=peaks, mirror=mirror, batch_size=recipe.batch_size, seed=recipe.seed
+    )
+    generator, judges = build(recipe, training, peaks)
+    phase = Phase(learners=learners(recipe, generator, judges), batches=by_key(windows), steps=recipe.steps)
+    Trainer(recipe.out, recipe, TrainerSettings.of(recipe)).fit([lambda: phase])
     if is_main_process():
         torch.manual_seed(recipe.seed)
         generator.liveliness.copy_(torch.from_numpy(liveliness_of(generator, training)))
         aim(generator, training, peaks, sizes)
         save(generator, recipe.out)
-    return shown
 
 
 def save(generator: ExpressionGenerator, path: Path) -> None:
     """Writes a generator with its sizes as safetensors in half precision."""
     state = {name: value.half().contiguous().cpu() for name, value in generator.state_dict().items()}
     save_file(state, path, metadata=config_to_metadata(generator.config))
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    sys.stdout.write(json.dumps(train(tyro.cli(ExpressionGeneratorRecipe))) + "\n")

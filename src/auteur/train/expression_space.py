@@ -1,21 +1,18 @@
 r"""Recipe: the compact expression space, from tracked faces, a linear face model and photographs.
 
-    python -m auteur.train.expression_space --tracks TRACKS --clips clips/manifest.csv \
+    auteur train expression-space --tracks TRACKS --clips clips/manifest.csv \
         --face-model ict_facekit.npz \
-        --labels LABELS --photos images/manifest.csv --out expression_space.safetensors
+        --labels LABELS --photos images/manifest.csv --out RUN
 
 It is a fit and no training: a minute on one core. Run it again with `--keep` when `au_basis.safetensors`
 changes, since what each Action Unit does is kept in the file as vectors of the space.
 """
 
-import json
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from numpy.typing import NDArray
 
 from auteur.data.expression_tracks import FaceMotion, Photographs, read_motions, read_photographs
@@ -30,7 +27,7 @@ from auteur.facs import ACTION_UNITS, CONTROLS
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.mouth import lip_gap
 from auteur.signals import topology
-from auteur.train.loop import save_half
+from auteur.train.model_recipe import save_half
 from auteur.weights import load_file, load_shipped
 
 Floats = NDArray[np.floating]
@@ -265,7 +262,3 @@ def train(recipe: ExpressionSpaceRecipe) -> SpaceReport:
     space.measured.copy_(torch.from_numpy(measured_units(space, training, teaching)))
     save_half(space, recipe.out)
     return report(load_file(space, recipe.out), [m for m in motions if m.part == "test"], pca_share)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(train(tyro.cli(ExpressionSpaceRecipe))), indent=2) + "\n")

@@ -1,6 +1,6 @@
 """Recipe: statistics of blinks and gaze of people who talk.
 
-python -m auteur.train.habits --tracks TRACKS --out habits.safetensors
+auteur train habits --tracks TRACKS --out RUN
 """
 
 from dataclasses import dataclass
@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from numpy.typing import NDArray
 
 from auteur.data.motion_tracks import RATE
 from auteur.errors import InputError
 from auteur.motion.habits import FaceHabits
-from auteur.train.loop import save_half
+from auteur.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
 
@@ -125,7 +124,3 @@ def train(recipe: HabitsRecipe) -> None:
     for name, values in {"blink": blink_statistics(talkers), "gaze": gaze_statistics(talkers)}.items():
         getattr(model, name).copy_(torch.from_numpy(values.astype(np.float32)))
     save_half(model, recipe.out)
-
-
-if __name__ == "__main__":
-    train(tyro.cli(HabitsRecipe))

@@ -1,6 +1,6 @@
 """Recipe: distil the dense landmarker from a teacher's labels (`auteur.data.face_teacher` writes them).
 
-    python -m auteur.train.landmarker --labels LABELS --out landmarker.safetensors --schedule.minutes 60
+    auteur train landmarker --labels LABELS --out RUN --schedule.minutes 60
 
 Trains on everybody whom `auteur.data.splits` does not hold out, but for one in ten of them, on whom the
 moving average of the weights that is kept is chosen. If LABELS holds faces moved by a known amount
@@ -16,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import tyro
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,8 +36,8 @@ from auteur.face.landmarker import (
     LandmarkerOutput,
 )
 from auteur.signals.chance import keyed_generator
-from auteur.train.batches import Batches
-from auteur.train.loop import Batch, Schedule, train_for
+from auteur.train.batches import Batch, Batches
+from auteur.train.model_recipe import Schedule, Training, train_recipe
 from auteur.train.sheets import PICTURES, draw_landmarks
 
 DETAIL_WEIGHT = 3.0
@@ -53,7 +52,7 @@ STILL_WEIGHT = 0.15
 
 @dataclass(frozen=True)
 class LandmarkerRecipe:
-    """What you will most likely change: where the labels are, how long to train."""
+    """Settings of the recipe."""
 
     labels: Path
     """Folder that `python -m auteur.data.face_teacher` filled."""
@@ -135,7 +134,7 @@ def fit_shape_space(shards: list[Shard], count: int) -> tuple[Tensor, Tensor]:
 def continued(model: Landmarker, path: Path) -> Landmarker:
     """Returns `model` filled with earlier weights that may have other probes and another shape space.
 
-    Shapes are re-expressed in the model's own space by least squares; new probes start without a say.
+    Shapes are re-expressed in the model's own space by least squares; new probes start with weight 0.
     """
     old = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
     new_space, old_space = model.basis.detach().flatten(1).T, old["basis"].flatten(1).T  # [1434, K]
@@ -200,7 +199,7 @@ def movement_loss(landmarks: Tensor, known: Tensor) -> Tensor:
     """Returns how far the movement within pairs is from the known one, in 1 % of the crop's side.
 
     Args:
-        landmarks: What the network says of the first and second faces, [2, P, 478, 3].
+        landmarks: Predicted for the first and second faces, [2, P, 478, 3].
         known: Where they are, [2, P, 478, 3].
     """
     seen, movement = (landmarks[1] - landmarks[0]) * 100, (known[1] - known[0]) * 100
@@ -248,10 +247,8 @@ class ValidationPeople:
         draw_landmarks(model, [*self._data.clips, *self._data.photos][:PICTURES], path)
 
 
-def train(recipe: LandmarkerRecipe) -> ValidationErrors:
-    """Trains, writes the best weights and a JSON-lines log beside them, returns the best errors."""
-    torch.manual_seed(recipe.schedule.seed)
-    torch.set_num_threads(recipe.schedule.threads)
+def build(recipe: LandmarkerRecipe) -> Training[ValidationErrors]:
+    """Returns the landmarker, its crops and pairs, loss and errors on the validation people."""
     training, validation = split_validation(read_shards(recipe.labels)[0])
     mean, basis = fit_shape_space(training, recipe.shape_coefficients)
     model = Landmarker(mean=mean, basis=basis, probes=torch.tensor(PROBES))
@@ -270,27 +267,25 @@ def train(recipe: LandmarkerRecipe) -> ValidationErrors:
         pairs=pairs,
     )
 
-    def loss_of(network: nn.Module, batch: Batch, _: int) -> Tensor:
+    def loss(network: nn.Module, batch: Batch, _: int) -> Tensor:
         pictures = (batch["picture"].float() / 255).contiguous(memory_format=torch.channels_last)
         with torch.autocast(pictures.device.type, torch.bfloat16):
             output = network(pictures)
-        loss = landmarker_loss(output, batch, deviations)
+        error = landmarker_loss(output, batch, deviations)
         if not pairs:
-            return loss
+            return error
         known = batch["landmarks"][-2 * pairs :].unflatten(0, (2, pairs))
         both = [x[-2 * pairs :].unflatten(0, (2, pairs)) for x in (output.landmarks, output.coarse_landmarks)]
-        return loss + MOVEMENT_WEIGHT * (movement_loss(both[0], known) + 0.5 * movement_loss(both[1], known))
+        return error + MOVEMENT_WEIGHT * (movement_loss(both[0], known) + 0.5 * movement_loss(both[1], known))
 
-    return train_for(
-        model,
-        Batches(data, workers=1),
-        loss_of=loss_of,
+    return Training(
+        model=model,
+        batches=Batches(data, workers=1),
+        loss=loss,
         evaluate=ValidationPeople(validation),
-        schedule=recipe.schedule,
-        out=recipe.out,
-        recipe=recipe,
     )
 
 
-if __name__ == "__main__":
-    train(tyro.cli(LandmarkerRecipe))
+def train(recipe: LandmarkerRecipe) -> ValidationErrors:
+    """Trains, writes the best weights and a JSON-lines log beside them, returns the best errors."""
+    return train_recipe(recipe, build)

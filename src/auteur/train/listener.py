@@ -1,10 +1,10 @@
-r"""Recipe: the ear of the compact audio-language model, on rows that `auteur.data.emotional_speech` wrote.
+r"""Recipe: the emotion classifiers of the audio-language model, on rows of `auteur.data.emotional_speech`.
 
-    python -m auteur.train.listener --clips speech.npz --out RUN --schedule.minutes 2.2
+    auteur train listener --clips speech.npz --out RUN --schedule.minutes 2.2
 
 One voter per fold of speakers, each trained without that fold, which chooses its checkpoint. `RUN` receives
-`voter_K.safetensors`, `ear.safetensors` (all of them) and `heard.npz`: what each training clip's own voter,
-which never heard its speaker, says about it.
+`voter_K.safetensors`, `ear.safetensors` (all of them) and `heard.npz`: the out-of-fold predictions for every
+training clip.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,9 +19,9 @@ from torch.nn import functional
 from auteur.data.emotional_speech import FOLDS, EmotionalClip, EmotionBatches, fold_of, load_clips
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.audio_lm.listener import Ear, Listener, ListenerConfig, active_rows
-from auteur.train.batches import by_key
+from auteur.train.batches import Batch, by_key
 from auteur.train.devices import is_main_process
-from auteur.train.loop import Batch, Schedule, save_half, train_for
+from auteur.train.model_recipe import Schedule, Training, save_half, train_model
 
 _SMOOTHING = 0.08
 CORPUS_EMOTIONS = {
@@ -34,7 +33,7 @@ CORPUS_EMOTIONS = {
 
 @dataclass(frozen=True)
 class ListenerRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     clips: Path
     """File of `python -m auteur.data.emotional_speech`."""
@@ -82,7 +81,7 @@ def listener_loss(model: nn.Module, batch: Batch, step: int = 0) -> Tensor:
 
 @torch.no_grad()
 def heard_by(model: nn.Module, clips: list[EmotionalClip]) -> Tensor:
-    """Returns log probabilities [clips, emotions], each clip heard whole."""
+    """Returns log probabilities [clips, emotions], from each clip as a whole."""
     model.eval()
     found: list[Tensor] = []
     for clip in clips:
@@ -118,11 +117,14 @@ def train_voter(recipe: ListenerRecipe, clips: list[EmotionalClip], fold: int) -
     voter = Listener(recipe.config)
     if recipe.start is not None:
         _fill(voter, recipe.start / f"voter_{fold}.safetensors")
-    return train_for(
-        voter,
-        by_key(EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold)),
-        loss_of=listener_loss,
-        evaluate=lambda model: scores(heard_by(model, validation), validation),
+    batches = EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold)
+    return train_model(
+        Training(
+            model=voter,
+            batches=by_key(batches),
+            loss=listener_loss,
+            evaluate=lambda model: scores(heard_by(model, validation), validation),
+        ),
         schedule=recipe.schedule,
         out=recipe.out / f"voter_{fold}.safetensors",
         recipe=recipe,
@@ -130,7 +132,7 @@ def train_voter(recipe: ListenerRecipe, clips: list[EmotionalClip], fold: int) -
 
 
 def train(recipe: ListenerRecipe) -> None:
-    """Trains every voter; writes the ear and what it says about speakers that it never heard."""
+    """Trains every voter; writes the ensemble and the out-of-fold predictions."""
     torch.set_num_threads(recipe.schedule.threads)
     recipe.out.mkdir(parents=True, exist_ok=True)
     clips = [clip for clip in load_clips(recipe.clips) if not clip.is_held_out]
@@ -143,7 +145,7 @@ def train(recipe: ListenerRecipe) -> None:
 
 
 def finish(recipe: ListenerRecipe, clips: list[EmotionalClip]) -> ListenerScores:
-    """Joins the voters into `ear.safetensors`, writes `heard.npz` and returns the scores of what it says."""
+    """Joins the voters into `ear.safetensors`, writes `heard.npz` and returns its scores."""
     ear = Ear(recipe.config)
     heard = torch.zeros(len(clips), len(HEARD_EMOTIONS))
     for fold, voter in enumerate(ear.voters):
@@ -163,7 +165,3 @@ def finish(recipe: ListenerRecipe, clips: list[EmotionalClip]) -> ListenerScores
 def _fill(voter: nn.Module, path: Path) -> None:
     tensors = load_file(path)
     voter.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-
-
-if __name__ == "__main__":
-    train(tyro.cli(ListenerRecipe))

@@ -1,6 +1,6 @@
 """Recipe: the variational motion generator of paper C, on tracks that `auteur.data.motion_tracks` wrote.
 
-    python -m auteur.train.motion --tracks TRACKS --out motion.safetensors
+    auteur train motion --tracks TRACKS --out RUN
 
 Trains on everybody but the people held out for tests and for choosing the checkpoint
 (`motion_tracks.part_of`).
@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from auteur.data.motion_windows import (
@@ -28,9 +26,10 @@ from auteur.errors import UsageError
 from auteur.motion.generator import MotionConfig, MotionGenerator
 from auteur.motion.storage import config_to_metadata
 from auteur.motion.sync import MOUTH, SyncExpert
-from auteur.train.batches import by_key
+from auteur.train.batches import Batch, by_key
 from auteur.train.devices import is_main_process
-from auteur.train.loop import Batch, Schedule, save_half, train_for
+from auteur.train.model_recipe import Schedule, Training, save_half, train_recipe
+from auteur.weights import load_file
 
 LARGEST_GAIN = 2.5
 """Of the spoken lip gap about its mean; beyond it errors grow louder than speech."""
@@ -48,14 +47,14 @@ class MotionLossWeights:
     """Part of the training after which the sync term counts."""
     agreement: float = 1.0
     """Ours: 1 - correlation of the lip gap over a window driven by speech alone. People open their mouths
-    differently wide, which a squared error answers by hardly opening them."""
+    differently wide; a squared error alone would hardly open them."""
     mode: float = 1.0
-    """Ours: reconstruction from the mode of the prior, which a few minutes of speech alone do not teach."""
+    """Ours: reconstruction from the mode of the prior, which a few minutes of speech alone do not train."""
 
 
 @dataclass(frozen=True)
 class MotionRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     tracks: Path
     """Folder that `python -m auteur.data.motion_tracks` filled."""
@@ -224,35 +223,29 @@ def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraini
     return model, batches, torch.from_numpy(scale.astype(np.float32))
 
 
-def train(recipe: MotionRecipe) -> MotionScores:
-    """Trains, writes the generator's best weights, returns their scores on the validation people."""
-    torch.manual_seed(recipe.schedule.seed)
-    torch.set_num_threads(recipe.schedule.threads)
-    clips = read_clips(recipe.tracks)
+def build(recipe: MotionRecipe, clips: list[MotionClip]) -> Training[MotionScores]:
+    """Returns the generator with its expert, their windows, loss and scores on the validation people."""
     model, batches, scale = prepare(recipe, clips)
     validation = [clip for clip in clips if clip.part == "validation"]
 
-    def loss_of(network: nn.Module, batch: Batch, step: int) -> Tensor:
+    def loss(network: nn.Module, batch: Batch, step: int) -> Tensor:
         progress = 1 - math.exp(-(step + 1) / 1500)
         return motion_loss(network, batch, recipe, scale, progress)  # pyright: ignore[reportArgumentType]
 
-    best = train_for(
-        model,
-        by_key(batches),
-        loss_of=loss_of,
+    return Training(
+        model=model,
+        batches=by_key(batches),
+        loss=loss,
         evaluate=lambda network: motion_scores(network, validation),  # pyright: ignore[reportArgumentType]
-        schedule=recipe.schedule,
-        out=recipe.out,
-        recipe=recipe,
     )
+
+
+def train(recipe: MotionRecipe) -> MotionScores:
+    """Trains, writes the generator's best weights, returns their scores on the validation people."""
+    clips = read_clips(recipe.tracks)
+    best = train_recipe(recipe, lambda _: build(recipe, clips))
     if is_main_process():
-        kept = load_file(recipe.out)
-        model.cpu().load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in kept.items()})
-        generator = model.generator.eval()
+        generator = load_file(MotionTraining(recipe.config), recipe.out).eval().generator
         fit_spoken_gap(generator, clips)
         save_half(generator, recipe.out, config_to_metadata(recipe.config))
     return best
-
-
-if __name__ == "__main__":
-    train(tyro.cli(MotionRecipe))

@@ -1,4 +1,4 @@
-"""Every recipe by name: what it trains, on what, and how to try it.
+"""Every recipe by name: the model it trains, on which data, and how to try it.
 
 This table imports no recipe, so that it can be listed at once.
 """
@@ -6,16 +6,13 @@ This table imports no recipe, so that it can be listed at once.
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass, make_dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from auteur.errors import InputError, UsageError
-from auteur.train.settings import built, settings, text_of, words_of
-
-Needs = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -25,14 +22,13 @@ class Recipe:
     sentence: str
     """What it trains."""
     module: str
-    """In `auteur.train`; holds `train` unless `function` says otherwise."""
+    """In `auteur.train`; holds `train`, which takes the settings."""
     config: str
     """Name of the dataclass of its settings."""
     data: str
     """Where its data come from."""
     smoke: str
     """Function in `auteur.train.smoke` that makes look-alike data and small settings: "file:function"."""
-    function: str = "train"
     writes_folder: bool = False
     """Whether it writes a folder rather than one weights file."""
     preset: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -52,16 +48,16 @@ RECIPES: dict[str, Recipe] = {
         "detector", "DetectorRecipe", _LABELS, "faces:detector", extra="train",
     ),
     "landmarker": Recipe(
-        "Reads 478 landmarks and 52 blendshapes off a crop, taught by MediaPipe and by moved faces.",
+        "Predicts 478 landmarks and 52 blendshapes of a crop; MediaPipe and warped faces are the labels.",
         "landmarker", "LandmarkerRecipe", _LABELS, "faces:landmarker", extra="train",
     ),
     "speech-encoder": Recipe(
-        "Hears phones and what the mouth does for them, whoever speaks in whatever room.",
+        "The compact speech encoder: phones and articulation, of any speaker in any room.",
         "speech_encoder", "SpeechEncoderRecipe", "python -m auteur.data.speech.build",
         "speech:speech_encoder",
     ),
     "speech-lips": Recipe(
-        "Teaches the speech encoder to expect the lips of real video, and keeps its phones.",
+        "Trains the speech encoder on the lips of real video beside its phones.",
         "speech_lips", "SpeechLipsRecipe", f"as speech-encoder; {_TRACKS}", "speech:speech_lips",
     ),
     "motion": Recipe(
@@ -73,7 +69,7 @@ RECIPES: dict[str, Recipe] = {
         "au_basis", "AUBasisRecipe", _TRACKS, "tracks:au_basis",
     ),
     "habits": Recipe(
-        "Measures how heads move, eyes blink and gaze wanders while people talk.",
+        "Statistics of head motion, blinks and gaze while people talk.",
         "habits", "HabitsRecipe", _TRACKS, "tracks:habits",
     ),
     "denoiser": Recipe(
@@ -81,22 +77,22 @@ RECIPES: dict[str, Recipe] = {
         "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:denoiser", writes_folder=True, extra="full",
     ),
     "au-adapter": Recipe(
-        "Paper A's Action Unit plug on a trained base: the denoiser recipe with its auhead preset.",
+        "Paper A's Action Unit conditioner on a trained base: the denoiser recipe with its auhead preset.",
         "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:au_adapter", writes_folder=True,
         preset={"preset": "auhead"}, extra="full",
     ),
     "denoiser-distill": Recipe(
         "Few-step students of a trained denoiser, by progressive distillation.",
-        "denoiser_distill", "DistillRecipe", _CLIPS, "diffusion:distill", function="main", writes_folder=True,
+        "denoiser_distill", "DistillRecipe", _CLIPS, "diffusion:distill", writes_folder=True,
         extra="full",
     ),
     "denoiser-adversarial": Recipe(
         "A one-step student of a trained denoiser that must convince a discriminator.",
-        "denoiser_adversarial", "AdversarialRecipe", _CLIPS, "diffusion:adversarial", function="main",
+        "denoiser_adversarial", "AdversarialRecipe", _CLIPS, "diffusion:adversarial",
         writes_folder=True, extra="full",
     ),
     "listener": Recipe(
-        "The ear of the compact audio-language model: five voters that hear an emotion.",
+        "The emotion classifiers of the compact audio-language model, one per fold of speakers.",
         "listener", "ListenerRecipe", "python -m auteur.data.emotional_speech", "performances:listener",
         writes_folder=True,
     ),
@@ -123,26 +119,18 @@ RECIPES: dict[str, Recipe] = {
         "expression_generator", "ExpressionGeneratorRecipe", f"{_TRACKS}; or DECA's vectors",
         "expression:generator",
     ),
-    "face-identity": Recipe(
-        "A judge of who a face is, for benchmarks: Fisherfaces on gradients.",
-        "face_identity", "FaceIdentityRecipe", _LABELS, "faces:face_identity", extra="train",
-    ),
-    "emotion-classifier": Recipe(
-        "A judge of emotions in photographs that shares nothing with what it judges.",
-        "emotion_classifier", "EmotionClassifierRecipe", _LABELS, "expression:classifier",
-    ),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SmokeReport:
-    """How a recipe did on look-alike data."""
+    """Losses of a recipe on look-alike data."""
 
     first_loss: float
     last_loss: float
     seconds: float
     files: tuple[str, ...]
-    """What it wrote."""
+    """Written by it, relative to the folder."""
 
 
 def recipe_named(name: str) -> Recipe:
@@ -168,26 +156,32 @@ def config_class(name: str) -> type:
     """
     recipe = recipe_named(name)
     try:
-        return getattr(import_module(f"auteur.train.{recipe.module}"), recipe.config)
+        kind = getattr(import_module(f"auteur.train.{recipe.module}"), recipe.config)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("auteur"):
             raise
         raise _missing(name, recipe, error) from error
+    if not recipe.preset:
+        return kind
+    changed = [(key, type(value), field(default=value)) for key, value in recipe.preset.items()]
+    return make_dataclass(kind.__name__, changed, bases=(kind,), frozen=True)
 
 
-def train(name: str, pairs: Sequence[str], out: Path) -> dict[str, Any]:
-    """Runs a recipe into the folder `out` and returns what it reports.
+def train(name: str, config: Any) -> dict[str, Any]:
+    """Runs a recipe and returns what it reports.
+
+    Args:
+        name: Of the recipe.
+        config: Its settings; `out` is the folder of the run, created if missing.
 
     Raises:
-        UsageError: A setting is wrong.
         InputError: Data or checkpoints cannot be used.
-        DivergedError: The loss became NaN.
+        DivergedError: The loss became NaN or infinite.
     """
-    recipe, kind = recipe_named(name), config_class(name)
-    result = out if recipe.writes_folder else out / f"{name.replace('-', '_')}.safetensors"
-    config = built(kind, pairs, {**recipe.preset, "out": result})
-    out.mkdir(parents=True, exist_ok=True)
-    report = _run(recipe, config)
+    recipe, folder = recipe_named(name), config.out
+    result = folder if recipe.writes_folder else folder / f"{name.replace('-', '_')}.safetensors"
+    folder.mkdir(parents=True, exist_ok=True)
+    report = _run(recipe, replace(config, out=result))
     seen = asdict(report) if is_dataclass(report) and not isinstance(report, type) else {}
     return {"recipe": name, "out": str(result), **seen}
 
@@ -208,7 +202,10 @@ def smoke(name: str, folder: Path | None = None) -> SmokeReport:
             trial = getattr(import_module(f"auteur.train.smoke.{file}"), function)(place)
         except ModuleNotFoundError as error:
             raise _missing(name, recipe, error) from error
-        _run(recipe, trial.recipe)
+        if trial.train is None:
+            _run(recipe, trial.recipe)
+        else:
+            trial.train()
         first, last = trial.losses()
         written = sorted(str(p.relative_to(trial.recipe.out.parent)) for p in _written(trial.recipe.out))
         return SmokeReport(first, last, round(time.monotonic() - started, 2), tuple(written))
@@ -222,7 +219,7 @@ def _written(out: Path) -> list[Path]:
 
 
 def _run(recipe: Recipe, config: Any) -> Any:
-    function = getattr(import_module(f"auteur.train.{recipe.module}"), recipe.function)
+    function = import_module(f"auteur.train.{recipe.module}").train
     try:
         return function(config)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -240,31 +237,12 @@ def listing() -> str:
     return "\n".join(f"{name:<{width}}  {recipe.sentence}" for name, recipe in RECIPES.items())
 
 
-def page(name: str) -> str:
-    """Returns what `auteur train NAME --help` says."""
-    recipe, kind = recipe_named(name), config_class(name)
-    every = [one for one in settings(kind) if one.name not in ("out", "smoke")]
-    needed = [one for one in every if one.is_required]
-    told = " ".join(f"{one.name}={one.name.rsplit('.', 1)[-1].upper()}" for one in needed)
-    given = f" --set {told}" if told else ""
-    lines = [
-        f"auteur train {name}{given} --out DIR",
-        "",
-        recipe.sentence,
-        f"Data: {recipe.data}.",
-        "",
-        f"  auteur train {name} --smoke                 try it in seconds, on made-up data",
-        f"  auteur train {name}{given} --out DIR",
-        f"  accelerate launch -m auteur.cli train {name}{given} --out DIR",
-        "",
-        "A run that was broken off goes on when the same command is given again.",
-        "",
-        "Settings, for --set NAME=VALUE:",
-    ]
-    for one in every:
-        value = recipe.preset.get(one.name, one.default)
-        shown = f"must be given; {words_of(one.kind)}" if one.is_required else f"{text_of(value)}"
-        lines.append(f"  {one.name} ({shown})")
-        if one.explanation:
-            lines.append(f"      {one.explanation}")
-    return "\n".join(lines)
+def description(name: str) -> str:
+    """Returns the text above the settings in `auteur train NAME --help`."""
+    recipe = recipe_named(name)
+    return (
+        f"{recipe.sentence}\nData: {recipe.data}.\n\n"
+        f"Try it in seconds, on made-up data: auteur train {name} --smoke\n"
+        f"On several GPUs or machines: accelerate launch -m auteur.cli train {name} …\n\n"
+        "A killed run resumes when the same command is given again."
+    )

@@ -1,7 +1,6 @@
-r"""Recipe: the regressor that AUHead is compared with, on performances that `auteur.data.performances` wrote.
+"""Recipe: the regressor that AUHead is compared with, on performances that `auteur.data.performances` wrote.
 
-python -m auteur.train.regressor --performances performances.npz --units emotion_units.npz --out
-regressor.safetensors
+auteur train regressor --performances performances.npz --units emotion_units.npz --out RUN
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,8 +18,8 @@ from auteur.data.performances import Performance, load_performances
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.regressor import Regressor, RegressorConfig, config_to_metadata
 from auteur.train.audio_lm import split
-from auteur.train.batches import by_key
-from auteur.train.loop import Batch, Schedule, add_metadata, train_for
+from auteur.train.batches import Batch, by_key
+from auteur.train.model_recipe import Schedule, Training, train_recipe
 
 _UNKNOWN = -100
 _CROP_FRAMES = 75
@@ -30,7 +28,7 @@ _MEASURED_SHARE = 0.3
 
 @dataclass(frozen=True)
 class RegressorRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     performances: Path
     units: Path
@@ -143,37 +141,32 @@ def regressor_loss(model: nn.Module, batch: Batch, emotion_weight: float) -> Ten
 
 
 @torch.no_grad()
-def regressor_scores(model: nn.Module, looks: Sequence[Batch]) -> RegressorScores:
+def regressor_scores(model: nn.Module, batches: Sequence[Batch]) -> RegressorScores:
     """Returns the scores over batches of the validation speakers."""
     errors, right = [], []
-    for look in looks:
-        units, emotions = model(look["rows"])
-        errors.append((units - look["units"]).abs().mean().item())
-        right += (emotions.argmax(-1) == look["label"])[look["label"] != _UNKNOWN].tolist()
+    for batch in batches:
+        units, emotions = model(batch["rows"])
+        errors.append((units - batch["units"]).abs().mean().item())
+        right += (emotions.argmax(-1) == batch["label"])[batch["label"] != _UNKNOWN].tolist()
     return RegressorScores(error=float(np.mean(errors)), accuracy=float(np.mean(right)))
 
 
-def train(recipe: RegressorRecipe) -> RegressorScores:
-    """Trains and writes the best weights with their sizes."""
-    torch.manual_seed(recipe.schedule.seed)
-    torch.set_num_threads(recipe.schedule.threads)
+def build(recipe: RegressorRecipe) -> Training[RegressorScores]:
+    """Returns the regressor, its crops, loss and scores on the validation speakers."""
     training, validation = split(load_performances(recipe.performances))
     statistics = load_units(recipe.units)
     batches = UnitBatches(training, statistics, batch_size=recipe.batch_size, seed=recipe.schedule.seed)
     kept = UnitBatches(validation, statistics, seed=1, augment=False)
-    looks = [kept.batch() for _ in range(8)]
-    best = train_for(
-        Regressor(recipe.config),
-        by_key(batches),
-        loss_of=lambda model, batch, _: regressor_loss(model, batch, recipe.emotion_weight),
-        evaluate=lambda model: regressor_scores(model, looks),
-        schedule=recipe.schedule,
-        out=recipe.out,
-        recipe=recipe,
+    held_out = [kept.batch() for _ in range(8)]
+    return Training(
+        model=Regressor(recipe.config),
+        batches=by_key(batches),
+        loss=lambda model, batch, _: regressor_loss(model, batch, recipe.emotion_weight),
+        evaluate=lambda model: regressor_scores(model, held_out),
+        metadata=config_to_metadata(recipe.config),
     )
-    add_metadata(recipe.out, config_to_metadata(recipe.config))
-    return best
 
 
-if __name__ == "__main__":
-    train(tyro.cli(RegressorRecipe))
+def train(recipe: RegressorRecipe) -> RegressorScores:
+    """Trains and writes the best weights with their sizes."""
+    return train_recipe(recipe, build)

@@ -1,4 +1,4 @@
-"""Pictures to look at while a tracker trains: what it says of people who do not teach it."""
+"""Sheets of validation pictures for the trackers: predictions over labels, on people not trained on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from auteur.media import write_image
 from auteur.provenance import Mark
 
 COLUMNS, PICTURES = 4, 8
-TRUE_COLOUR, SAID_COLOUR = (255, 80, 60), (60, 255, 90)
+TRUE_COLOUR, PREDICTED_COLOUR = (255, 80, 60), (60, 255, 90)
 
 Picture = NDArray[np.uint8]
 
@@ -29,11 +29,13 @@ def write_sheet(path: Path, pictures: Sequence[Picture]) -> None:
     rows = [np.concatenate(filled[i : i + COLUMNS], axis=1) for i in range(0, len(filled), COLUMNS)]
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet = np.ascontiguousarray(np.concatenate(rows))
-    write_image(path, sheet, mark=Mark(settings={"made for": "a look at a training run"}), overwrite=True)
+    write_image(
+        path, sheet, mark=Mark(settings={"made for": "the validation of a training run"}), overwrite=True
+    )
 
 
 def draw_landmarks(model: nn.Module, shards: Sequence[Shard], path: Path) -> None:
-    """Draws the landmarks of some faces (green) over where the teacher saw them (red).
+    """Draws the landmarks of some faces (green) over those of the teacher (red).
 
     Args:
         model: A landmarker in evaluation mode, on the CPU.
@@ -50,11 +52,11 @@ def draw_landmarks(model: nn.Module, shards: Sequence[Shard], path: Path) -> Non
             landmarks=shard.landmarks[rows],
             blendshapes=shard.blendshapes[rows],
         )
-        said = read_crops(model, some)[0]
-        for picture, true, seen in zip(some.pictures, some.landmarks, said, strict=True):
+        predicted = read_crops(model, some)[0]
+        for picture, true, found in zip(some.pictures, some.landmarks, predicted, strict=True):
             canvas = np.ascontiguousarray(picture)
             _dots(canvas, true, TRUE_COLOUR)
-            _dots(canvas, seen, SAID_COLOUR)
+            _dots(canvas, found, PREDICTED_COLOUR)
             drawn.append(canvas)
     write_sheet(path, drawn[: 2 * PICTURES])
 
@@ -85,7 +87,7 @@ def draw_detections(
         for frame in known:
             _box(canvas, frame, TRUE_COLOUR)
         for found in decode_cells(cells, scale=1.0):
-            _box(canvas, found.frame, SAID_COLOUR)
+            _box(canvas, found.frame, PREDICTED_COLOUR)
         drawn.append(canvas)
     write_sheet(path, drawn)
 

@@ -2,7 +2,7 @@
 
 apt-get install espeak-ng flite; pip install pocketsphinx
 python -m auteur.data.speech.build --speech RECORDINGS --out DIR
-python -m auteur.train.speech_encoder --data DIR --out speech_encoder.safetensors
+auteur train speech-encoder --data DIR --out RUN
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from torch import Tensor, nn
 
 from auteur.data.speech.augment import SpeechCrops
@@ -21,8 +20,8 @@ from auteur.speech.features import config_to_metadata
 from auteur.speech.mel import levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
 from auteur.speech.phones import ARTICULATIONS, articulation_table
-from auteur.train.batches import by_key
-from auteur.train.loop import Batch, Schedule, add_metadata, train_for
+from auteur.train.batches import Batch, by_key
+from auteur.train.model_recipe import Schedule, Training, train_recipe
 from auteur.weights import load_file as load_weights
 
 SHARES = {"espeak": 0.25, "flite": 0.2, "ravdess": 0.15, "emodb": 0.15, "clips": 0.25}
@@ -31,7 +30,7 @@ SHARES = {"espeak": 0.25, "flite": 0.2, "ravdess": 0.15, "emodb": 0.15, "clips":
 
 @dataclass(frozen=True)
 class SpeechEncoderRecipe:
-    """What you will most likely change: where the corpora are, how long to train."""
+    """Settings of the recipe."""
 
     data: Path
     """Folder that `python -m auteur.data.speech.build` filled."""
@@ -40,7 +39,7 @@ class SpeechEncoderRecipe:
     start: Path | None = None
     """Weights to go on from; an untrained network unless given."""
     pairs: int = 16
-    """Crops of 3 s per step, each heard twice."""
+    """Crops of 3 s per step, each in two augmentations."""
     agreement_weight: float = 0.3
     """How much the two hearings of a crop must give the same embedding."""
     articulation_weight: float = 3.0
@@ -147,14 +146,12 @@ class SpeechLoss:
         return said + recipe.articulation_weight * does + recipe.agreement_weight * agreement
 
 
-def train(recipe: SpeechEncoderRecipe) -> SpeechScores:
-    """Trains; writes the best weights with their config and a log beside them; returns the best scores.
+def build(recipe: SpeechEncoderRecipe) -> Training[SpeechScores]:
+    """Returns the encoder, its crops, loss and scores on held-out speakers.
 
     Raises:
         InputError: The data folder holds no corpus.
     """
-    torch.manual_seed(recipe.schedule.seed)
-    torch.set_num_threads(recipe.schedule.threads)
     paths = {name: recipe.data / f"{name}.npz" for name in SHARES}
     corpora = {name: load_corpus(path) for name, path in paths.items() if path.is_file()}
     if not corpora:
@@ -170,23 +167,15 @@ def train(recipe: SpeechEncoderRecipe) -> SpeechScores:
     network = CompactSpeechEncoder(config)
     if recipe.start is not None:
         network = load_weights(network, recipe.start).train()
-    best = train_for(
-        network,
-        by_key(crops),
-        loss_of=SpeechLoss(recipe),
+    return Training(
+        model=network,
+        batches=by_key(crops),
+        loss=SpeechLoss(recipe),
         evaluate=HeldOutSpeakers({name: one.part(is_held_out=True) for name, one in corpora.items()}),
-        schedule=recipe.schedule,
-        out=recipe.out,
-        recipe=recipe,
+        metadata=config_to_metadata(config),
     )
-    add_metadata(recipe.out, config_to_metadata(config))
-    return best
 
 
-def main(config: SpeechEncoderRecipe) -> None:
-    """Runs the recipe."""
-    train(config)
-
-
-if __name__ == "__main__":
-    main(tyro.cli(SpeechEncoderRecipe))
+def train(recipe: SpeechEncoderRecipe) -> SpeechScores:
+    """Trains; writes the best weights with their config and a log beside them; returns the best scores."""
+    return train_recipe(recipe, build)

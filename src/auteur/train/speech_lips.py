@@ -1,19 +1,18 @@
-r"""Recipe: a speech encoder that knows phones learns to expect the lips of real video, and keeps its phones.
+r"""Recipe: the lip head of a trained speech encoder, on real video, while its phones are kept.
 
-    python -m auteur.train.speech_lips --data CORPORA --tracks TRACKS --labels LABELS \
-        --clips clips/manifest.csv --start phones.safetensors --out speech_encoder.safetensors --folds 4
+    auteur train speech-lips --data CORPORA --tracks TRACKS --labels LABELS \
+        --clips clips/manifest.csv --start PHONES/speech_encoder.safetensors --out RUN --folds 4
 
 With `--folds K` it also writes `OUT.fold0` … `OUT.foldK-1`, each trained without the people of one fold: the
-motion generator trains on features of these, since features of people an encoder has learnt by heart are
-better than it will ever meet again.
+motion generator trains on features of these, since features of an encoder's own training people are
+better than those of any other.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from torch import Tensor, nn
 
 from auteur.data.motion_tracks import fold_of
@@ -23,15 +22,15 @@ from auteur.data.speech.lips import LipClip, LipCrops, read_lip_clips
 from auteur.speech.features import config_to_metadata
 from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
-from auteur.train.batches import Batches, by_key
-from auteur.train.loop import Batch, Schedule, add_metadata, train_for
+from auteur.train.batches import Batch, Batches, by_key
+from auteur.train.model_recipe import Schedule, Training, train_recipe
 from auteur.train.speech_encoder import SHARES, SpeechEncoderRecipe, SpeechLoss
 from auteur.weights import load_file
 
 
 @dataclass(frozen=True)
 class SpeechLipsRecipe:
-    """What you will most likely change."""
+    """Settings of the recipe."""
 
     data: Path
     """Folder that `python -m auteur.data.speech.build` filled."""
@@ -42,12 +41,12 @@ class SpeechLipsRecipe:
     clips: Path
     """The clips' `manifest.csv`."""
     start: Path
-    """Weights that `python -m auteur.train.speech_encoder` wrote."""
+    """Weights that the recipe `speech-encoder` wrote."""
     out: Path
     folds: int = 0
     """Further encoders, each without one group of people."""
     pairs: int = 8
-    """Crops with phones per step, each heard twice."""
+    """Crops with phones per step, each in two augmentations."""
     crops: int = 12
     """Crops with lips per step."""
     phones_weight: float = 0.15
@@ -71,8 +70,8 @@ class LipScores:
         return -self.mean
 
 
-class LipListener:
-    """The test: whole clips, undisguised."""
+class LipCorrelation:
+    """The validation: whole clips, without augmentation."""
 
     def __init__(self, clips: list[LipClip]) -> None:
         self._clips = clips
@@ -112,10 +111,10 @@ def lip_loss(expected: Tensor, gaps: Tensor) -> Tensor:
     return (1 - correlation).mean() + 0.1 * ((expected - gaps) * known).square().sum() / known.sum()
 
 
-def train_one(recipe: SpeechLipsRecipe, clips: list[LipClip], out: Path, *, without: int | None) -> LipScores:
-    """Trains one encoder and writes it to `out`; `without` leaves a fold of people out."""
-    torch.manual_seed(recipe.schedule.seed)
-    torch.set_num_threads(recipe.schedule.threads)
+def build(
+    recipe: SpeechLipsRecipe, clips: list[LipClip], *, without: int | None = None
+) -> Training[LipScores]:
+    """Returns an encoder, its crops, loss and scores; `without` leaves a fold of people out."""
     paths = {name: recipe.data / f"{name}.npz" for name in SHARES}
     phones = SpeechCrops(
         [(load_corpus(path), SHARES[name]) for name, path in paths.items() if path.is_file()],
@@ -128,11 +127,11 @@ def train_one(recipe: SpeechLipsRecipe, clips: list[LipClip], out: Path, *, with
         if clip.part == "train" and (without is None or fold_of(clip.person, recipe.folds) != without)
     ]
     lips = LipCrops(training, crops=recipe.crops, seed=recipe.schedule.seed)
-    phone_loss = SpeechLoss(SpeechEncoderRecipe(data=recipe.data, out=out))
+    phone_loss = SpeechLoss(SpeechEncoderRecipe(data=recipe.data, out=recipe.out))
 
     heard, seen = by_key(phones).batch_of, by_key(lips).batch_of
 
-    def loss_of(network: nn.Module, batch: Batch, _: int) -> Tensor:
+    def loss(network: nn.Module, batch: Batch, _: int) -> Tensor:
         with torch.autocast(batch["lip_frames"].device.type, torch.bfloat16):
             expected = _expected(network, batch["lip_frames"])
         spoken = phone_loss(network, batch)
@@ -141,28 +140,20 @@ def train_one(recipe: SpeechLipsRecipe, clips: list[LipClip], out: Path, *, with
     encoder = load_file(CompactSpeechEncoder(), recipe.start)
     # Batch norms stay as they are: half of the crops are not what speech is like on average.
     encoder.lips.train()
-    best = train_for(
-        encoder,
-        Batches(lambda key: heard(key) | seen(key)),
-        loss_of=loss_of,
-        evaluate=LipListener([clip for clip in clips if clip.part == "validation"]),
-        schedule=recipe.schedule,
-        out=out,
-        recipe=recipe,
+    return Training(
+        model=encoder,
+        batches=Batches(lambda key: heard(key) | seen(key)),
+        loss=loss,
+        evaluate=LipCorrelation([clip for clip in clips if clip.part == "validation"]),
+        metadata=config_to_metadata(CompactSpeechConfig()),
     )
-    add_metadata(out, config_to_metadata(CompactSpeechConfig()))
-    return best
 
 
 def train(recipe: SpeechLipsRecipe) -> list[LipScores]:
     """Trains the encoder and, if asked, those of the folds; returns their scores on the validation people."""
     clips = read_lip_clips(recipe.tracks, recipe.labels, recipe.clips)
-    scores = [train_one(recipe, clips, recipe.out, without=None)]
+    scores = [train_recipe(recipe, lambda one: build(one, clips))]
     for fold in range(recipe.folds):
-        out = recipe.out.with_suffix(f".fold{fold}.safetensors")
-        scores.append(train_one(recipe, clips, out, without=fold))
+        of_fold = replace(recipe, out=recipe.out.with_suffix(f".fold{fold}.safetensors"))
+        scores.append(train_recipe(of_fold, lambda one, fold=fold: build(one, clips, without=fold)))
     return scores
-
-
-if __name__ == "__main__":
-    train(tyro.cli(SpeechLipsRecipe))

@@ -11,7 +11,6 @@ from auteur.data.speech.corpus import PhoneSpan
 from auteur.errors import UsageError
 from auteur.speech.phones import STOPS, phones_of_ipa
 
-_RETRIEVAL = 1
 _PHONEME_EVENTS_AS_IPA = 1 | 2
 _DO_NOT_EXIT = 0x8000
 _UTF8 = 1

@@ -287,7 +287,7 @@ def _with_adapter(model: Any, folder: Path) -> Any:
     except (OSError, json.JSONDecodeError) as error:
         raise WeightsError(
             f"{str(folder)!r} holds no adapter of this project: {BASE_FACTS} is missing or damaged; "
-            "name the folder that `python -m auteur.train.audio_lm_lora` wrote"
+            "name the folder that `auteur train audio-lm-lora` wrote"
         ) from error
     found = base_facts(model)
     if wanted != found:

@@ -1,4 +1,4 @@
-"""The denoiser's recipes on clips made of nothing (`auteur.train.denoiser_smoke`)."""
+"""The denoiser's recipes on clips made of nothing (`auteur.train.smoke.spots`)."""
 
 from pathlib import Path
 
@@ -10,10 +10,11 @@ from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.presets import preset
 from auteur.synthesis.denoiser.storage import save_denoiser
 from auteur.synthesis.noise import step_generator
+from auteur.train.denoiser import train_phases
 from auteur.train.denoiser_adversarial import AdversarialRecipe
 from auteur.train.denoiser_distill import DistillRecipe
 from auteur.train.denoiser_recipe import DenoiserRecipe
-from auteur.train.denoiser_smoke import SmokeClips, shrunk
+from auteur.train.smoke.spots import MovingSpots, shrunk
 from auteur.train.smoke.trial import Trial, people
 
 
@@ -36,11 +37,15 @@ def _trial(folder: Path, name: str, steps: int) -> Trial:
         learning_rate=3e-3,
         warm_up_steps=2,
         average_decay=0.9,
-        save_every=steps,
-        log_every=1,
-        smoke=True,
+        save_every_steps=steps,
+        log_every_steps=1,
     )
-    return Trial(recipe)
+    config = shrunk(preset(name).config)
+
+    def train() -> None:
+        train_phases(build_denoiser(config, seed=recipe.seed), MovingSpots(config).batch, recipe)
+
+    return Trial(recipe, train=train, log=recipe.out / "denoiser.jsonl")
 
 
 def distill(folder: Path) -> Trial:
@@ -58,9 +63,9 @@ def distill(folder: Path) -> Trial:
         learning_rate=3e-3,
         warm_up_steps=2,
         average_decay=0.9,
-        log_every=1,
+        log_every_steps=1,
     )
-    return Trial(recipe)
+    return Trial(recipe, log=recipe.out / "denoiser.jsonl")
 
 
 def adversarial(folder: Path) -> Trial:
@@ -74,22 +79,22 @@ def adversarial(folder: Path) -> Trial:
         rows=6,
         start_after=46,
         one_step=1.0,
-        judge_widths=(8, 16),
+        discriminator_widths=(8, 16),
         learning_rate=5e-3,
         warm_up_steps=2,
         average_decay=0.9,
-        watch_every=0,
-        log_every=1,
+        evaluate_every_steps=0,
+        log_every_steps=1,
         precision="no",
     )
-    return Trial(recipe)
+    return Trial(recipe, log=recipe.out / "denoiser.jsonl")
 
 
 def _teacher_and_clips(folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     config = shrunk(preset("compact").config)
     save_denoiser(build_denoiser(config, seed=1), folder / "teacher.safetensors")
-    clips, made = folder / "clips", SmokeClips(config)
+    clips, made = folder / "clips", MovingSpots(config)
     clips.mkdir()
     for number, person in enumerate(people(lambda name: not is_held_out(name), 3)):
         batch = made.batch(1, 12, step_generator(0, str(number)))

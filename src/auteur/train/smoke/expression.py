@@ -6,19 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.data.expression_apexes import TEXTBOOK
-from auteur.data.expression_tracks import PHOTO_LABELS, read_motions, read_photographs
+from auteur.data.expression_tracks import PHOTO_LABELS, read_motions
 from auteur.data.ict_faces import ICT_VERTICES
 from auteur.data.motion_tracks import part_of
-from auteur.data.splits import is_held_out
 from auteur.expression.space import CompactExpressionSpace, reconstruction_error_mm
 from auteur.face.pose import canonical_face
 from auteur.facs import CONTROLS, EMOTIONS, MEDIAPIPE_BLENDSHAPES
 from auteur.signals import topology
-from auteur.train.emotion_classifier import EmotionClassifierRecipe, FaceEmotionClassifier, evaluate
 from auteur.train.expression_generator import Data, ExpressionGeneratorRecipe
 from auteur.train.expression_space import ICT_IBUG68, ExpressionSpaceRecipe, offsets
 from auteur.train.smoke.trial import Trial, people
-from auteur.weights import load_file
 
 FRAMES = 60
 _CM = np.array([0.1, -0.1, -0.1])
@@ -152,18 +149,3 @@ def generator(folder: Path) -> Trial:
         save_every_steps=6,
     )
     return Trial(recipe, term="reconstruction")
-
-
-def classifier(folder: Path) -> Trial:
-    """The judge of photographs; error: share of held-out people's photographs that it names wrongly."""
-    labels, photos = write_photographs(folder)
-    recipe = EmotionClassifierRecipe(labels, photos, folder / "emotion_classifier.safetensors")
-
-    def fitted() -> tuple[float, float]:
-        every = read_photographs(labels, photos)
-        tested = every.chosen(is_held_out(person) for person in every.people)
-        found = [FaceEmotionClassifier(), load_file(FaceEmotionClassifier(), recipe.out)]
-        before, after = (1 - evaluate(model, tested).balanced_accuracy for model in found)
-        return before, after
-
-    return Trial(recipe, fitted)

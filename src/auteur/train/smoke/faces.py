@@ -15,11 +15,10 @@ from auteur.facs import MEDIAPIPE_BLENDSHAPES
 from auteur.motion.au_basis import AUBasis
 from auteur.signals import topology
 from auteur.train.detector import DetectorRecipe
-from auteur.train.face_identity import FaceIdentity, FaceIdentityRecipe, pairs, read_faces
 from auteur.train.landmarker import LandmarkerRecipe
-from auteur.train.loop import Schedule
+from auteur.train.model_recipe import Schedule
 from auteur.train.smoke.trial import Trial, people
-from auteur.weights import load_file, load_shipped
+from auteur.weights import load_shipped
 
 CROP_PX = 224
 _PX_PER_MM = 0.68
@@ -183,17 +182,3 @@ def detector(folder: Path) -> Trial:
         schedule=schedule,
     )
     return Trial(recipe)
-
-
-def face_identity(folder: Path) -> Trial:
-    """Who a face is; error: share of pairs of held-out people's photographs that are judged wrongly."""
-    labels = write_labels(folder, photographs=4, held_out=4)
-    recipe = FaceIdentityRecipe(labels, folder / "face_identity.safetensors")
-
-    def fitted() -> tuple[float, float]:
-        found, shown = load_file(FaceIdentity(), recipe.out), read_faces(labels)
-        held = np.array([is_held_out(person) for person in shown[1]])
-        same, other = pairs(found.describe(shown[0][held]), shown[1][held])
-        return 0.5, 1 - float((same[:, None] > other[None]).mean())
-
-    return Trial(recipe, fitted)

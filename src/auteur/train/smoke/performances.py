@@ -16,7 +16,7 @@ from auteur.expression.regressor import RegressorConfig
 from auteur.facs import EMOTIONS
 from auteur.train.audio_lm import AudioLMRecipe
 from auteur.train.listener import ListenerRecipe
-from auteur.train.loop import Schedule, save_half
+from auteur.train.model_recipe import Schedule, save_half
 from auteur.train.regressor import RegressorRecipe
 from auteur.train.smoke.trial import Trial
 

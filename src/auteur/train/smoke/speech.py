@@ -9,7 +9,7 @@ from auteur.media import write_audio
 from auteur.provenance import Mark
 from auteur.speech.features import config_to_metadata
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder
-from auteur.train.loop import Schedule, save_half
+from auteur.train.model_recipe import Schedule, save_half
 from auteur.train.smoke.talking import talk
 from auteur.train.smoke.tracks import write_tracks
 from auteur.train.smoke.trial import Trial

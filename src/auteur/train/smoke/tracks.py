@@ -14,7 +14,7 @@ from auteur.motion.generator import MotionConfig
 from auteur.motion.habits import FaceHabits
 from auteur.train.au_basis import AUBasisRecipe
 from auteur.train.habits import HabitsRecipe
-from auteur.train.loop import Schedule
+from auteur.train.model_recipe import Schedule
 from auteur.train.motion import MotionRecipe
 from auteur.train.smoke.talking import Talk, talk
 from auteur.train.smoke.trial import Trial, people

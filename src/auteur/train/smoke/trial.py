@@ -23,7 +23,9 @@ class Trial:
     term: str = "loss"
     """Name of the loss in the log."""
     log: Path | None = None
-    """JSON lines; beside `out`, or metrics.jsonl in it, unless given."""
+    """JSON lines; beside `out` unless given."""
+    train: Callable[[], Any] | None = None
+    """Trains; the function of the recipe unless given."""
 
     def losses(self) -> tuple[float, float]:
         """Returns the loss at the start and at the end of the run: means of a quarter of its lines.
@@ -34,8 +36,8 @@ class Trial:
         if self.fitted is not None:
             return self.fitted()
         out: Path = self.recipe.out
-        places = [self.log] if self.log else [out.with_suffix(".jsonl"), out / "metrics.jsonl"]
-        lines = [json.loads(line) for p in places if p.is_file() for line in p.read_text().splitlines()]
+        place = self.log or out.with_suffix(".jsonl")
+        lines = [json.loads(line) for line in place.read_text().splitlines()] if place.is_file() else []
         found = [line[self.term] for line in lines if self.term in line]
         if not found:
             raise InputError(f"the smoke run of {str(out)!r} logged no {self.term!r}")

@@ -1,6 +1,6 @@
-"""Puts a trained weights file into the package and records its hash.
+"""Copies a trained weights file into the package and records its hash.
 
-    python -m auteur.train.ship landmarker run/landmarker.safetensors
+    python -m auteur.train.release_weights landmarker RUN/landmarker.safetensors
 
 Write the figures that belong to it into the card `weights/NAME.md` in the same commit.
 """
@@ -17,8 +17,8 @@ LARGEST_BYTES = 40_000_000
 """All shipped weights together."""
 
 
-def ship(name: tyro.conf.Positional[str], file: tyro.conf.Positional[Path]) -> str:
-    """Copies `file` to the shipped weights as `name` and returns its SHA-256.
+def release_weights(name: tyro.conf.Positional[str], file: tyro.conf.Positional[Path]) -> str:
+    """Copies `file` to the weights of the package as `name` and returns its SHA-256.
 
     Args:
         name: Name that the code loads it by.
@@ -42,4 +42,4 @@ def ship(name: tyro.conf.Positional[str], file: tyro.conf.Positional[Path]) -> s
 
 
 if __name__ == "__main__":
-    tyro.cli(ship)
+    tyro.cli(release_weights)

@@ -1,6 +1,6 @@
-r"""Recipe: who a face is, for benchmarks that ask whether a portrait still looks like itself.
+"""Identity of a face, for benchmarks that measure whether a portrait still looks like itself.
 
-    python -m auteur.train.face_identity --labels LABELS --out face_identity.safetensors
+    python benchmarks/judges/face_identity.py --labels LABELS --out face_identity.safetensors
 
 Fisherfaces on histograms of oriented gradients: principal components of aligned grey crops, then the
 directions in which photographs of one person differ least for how much people differ (Belhumeur et al.,
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from auteur.data.face_shards import person_of_photo
 from auteur.data.splits import is_held_out
 from auteur.errors import InputError, UsageError
-from auteur.train.loop import save_half
+from auteur.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
 Picture = NDArray[np.uint8]

@@ -1,5 +1,6 @@
-"""The training loop: it learns, keeps the best average, logs, goes on where it stopped, and stops at NaN."""
+"""The trainer: it learns, keeps the best average, logs, resumes where it was killed, and stops at NaN."""
 
+import copy
 import itertools
 import json
 import os
@@ -13,12 +14,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from auteur import weights
 from auteur.errors import InputError, UsageError, WeightsError
 from auteur.train.batches import Batches
-from auteur.train.loop import Schedule, train_for
-from auteur.train.state import DivergedError, checkpoints, save_checkpoint
+from auteur.train.checkpoints import FORMAT, DivergedError, TrainState, checkpoints, save_checkpoint
+from auteur.train.learner import averaged_model
+from auteur.train.model_recipe import Schedule, Training, train_model
+from auteur.train.phases import Learner, Phase, WarmUpCosine
+from auteur.train.trainer import Trainer, TrainerSettings
 
 SCHEDULE = Schedule(steps=200, learning_rate=0.05, evaluate_every_steps=50, average_decay=0.9)
 TIMED = Schedule(minutes=0.012, learning_rate=0.02, evaluate_every_minutes=0.004)
@@ -72,30 +77,31 @@ def wide() -> nn.Module:
     return nn.Sequential(nn.Linear(3, 2000), nn.Linear(2000, 1))
 
 
-def run(out: Path, schedule: Schedule = STEPS, *, model=normalised, loss=noisy_loss_of, **more) -> Errors:
-    return train_for(
-        model(), BATCHES, loss_of=loss, evaluate=held_out_error, schedule=schedule, out=out, **more
-    )
+def run(
+    out: Path, schedule: Schedule = STEPS, *, model=normalised, loss=noisy_loss_of, batches=BATCHES
+) -> Errors:
+    training = Training(model=model(), batches=batches, loss=loss, evaluate=held_out_error)
+    return train_model(training, schedule=schedule, out=out)
 
 
 def lines_of(out: Path) -> list[dict]:
     return [json.loads(line) for line in out.with_suffix(".jsonl").read_text().splitlines()]
 
 
-def test_it_learns_keeps_the_best_and_logs_every_look(tmp_path):
+def test_it_learns_keeps_the_best_and_logs_every_validation(tmp_path):
     out = tmp_path / "tiny.safetensors"
     best = run(out, SCHEDULE, model=tiny, loss=loss_of)
     before = held_out_error(tiny().eval()).loss
     assert best.loss < 0.05 * before
-    looks = [line for line in lines_of(out) if "validation" in line]
-    assert len(looks) >= 3
-    assert [line["step"] for line in looks] == sorted({line["step"] for line in looks})
-    assert min(line["score"] for line in looks) == best.loss
+    validations = [line for line in lines_of(out) if "validation" in line]
+    assert len(validations) >= 3
+    assert [line["step"] for line in validations] == sorted({line["step"] for line in validations})
+    assert min(line["score"] for line in validations) == best.loss
     kept = held_out_error(weights.load_file(tiny(), out))
     assert kept.loss == pytest.approx(best.loss, abs=2e-3)  # stored in half precision
 
 
-def test_the_best_look_is_kept_not_the_last(tmp_path):
+def test_the_best_validation_is_kept_not_the_last(tmp_path):
     out = tmp_path / "tiny.safetensors"
     scores = itertools.chain([3.0, 1.0], itertools.repeat(2.0))
     states = []
@@ -105,7 +111,8 @@ def test_the_best_look_is_kept_not_the_last(tmp_path):
         return Errors(next(scores))
 
     slow = replace(SCHEDULE, learning_rate=1e-3)
-    best = train_for(tiny(), BATCHES, loss_of=loss_of, evaluate=evaluate, schedule=slow, out=out)
+    training = Training(model=tiny(), batches=BATCHES, loss=loss_of, evaluate=evaluate)
+    best = train_model(training, schedule=slow, out=out)
     assert best.loss == 1.0
     assert len(states) > 2
     kept = weights.load_file(tiny(), out).state_dict()
@@ -149,22 +156,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, after):
 def test_workers_do_not_change_the_bits(tmp_path):
     one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
     run(one)
-    ahead = Batches(batch_of, workers=1)
-    train_for(normalised(), ahead, loss_of=noisy_loss_of, evaluate=held_out_error, schedule=STEPS, out=other)
-    assert one.read_bytes() == other.read_bytes()
-
-
-def test_accelerate_on_a_cpu_gives_the_same_bits(tmp_path, monkeypatch):
-    pytest.importorskip("accelerate", reason="the extra full")
-    from auteur.train import devices, loop
-
-    one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
-    run(one)
-    accelerated = devices.Accelerated("no", "", tmp_path, "other")
-    if accelerated.device.type != "cpu":
-        pytest.skip("there is a GPU")
-    monkeypatch.setattr(loop, "find_devices", lambda *_: accelerated)
-    run(other)
+    run(other, batches=Batches(batch_of, workers=1))
     assert one.read_bytes() == other.read_bytes()
 
 
@@ -215,14 +207,7 @@ def test_inputs_that_are_not_finite_are_named(tmp_path):
         return batch
 
     with pytest.raises(FloatingPointError, match=r"not finite: y in rows 3, 7"):
-        train_for(
-            tiny(),
-            Batches(poisoned),
-            loss_of=loss_of,
-            evaluate=held_out_error,
-            schedule=STEPS,
-            out=tmp_path / "run.safetensors",
-        )
+        run(tmp_path / "run.safetensors", model=tiny, loss=loss_of, batches=Batches(poisoned))
 
 
 def test_a_full_disk_is_named_and_nothing_is_lost(tmp_path):
@@ -246,12 +231,13 @@ def test_a_full_disk_is_named_and_nothing_is_lost(tmp_path):
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_the_earlier_ones(tmp_path):
-    save_checkpoint(tmp_path, 1, {"model": {"a": torch.zeros(9)}}, facts={}, settings={})
+    save_checkpoint(tmp_path, {"model": {"a": torch.zeros(9)}}, state=TrainState(step=1), settings={})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
     try:
         with pytest.raises(InputError, match=r"cannot write the checkpoint .*kept up to checkpoint-00000001"):
-            save_checkpoint(tmp_path, 2, {"model": {"a": torch.zeros(900)}}, facts={}, settings={})
+            tensors = {"model": {"a": torch.zeros(900)}}
+            save_checkpoint(tmp_path, tensors, state=TrainState(step=2), settings={})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000001"]
@@ -327,9 +313,173 @@ def test_what_does_not_learn_stays_and_is_written(tmp_path):
 
 
 def test_learning_rate_warms_up_and_falls():
-    schedule = Schedule(learning_rate=1.0)
-    rates = [schedule.learning_rate_at(progress) for progress in (0, 0.01, 0.02, 0.3, 0.6, 1.0, 1.5)]
+    schedule = Schedule()
+    rates = [schedule.rate_factor(0, progress) for progress in (0, 0.01, 0.02, 0.3, 0.6, 1.0, 1.5)]
     assert rates[0] == 0
     assert rates[1] < rates[2]
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert rates[-1] == rates[-2] == pytest.approx(0.01)
+
+
+def test_the_moving_average_is_the_formula(tmp_path):
+    """Twenty updates of a parameter, a buffer and a count, beside the sum written out."""
+    model = nn.BatchNorm1d(1)
+    averaged = averaged_model(model, 0.5)
+    expected = {}
+    for step in range(20):
+        for value in (model.weight.data, model.running_mean):
+            value.fill_(float(step + 1))
+        model.num_batches_tracked.fill_(step)
+        averaged.update_parameters(model)
+        decay = min(0.5, (1 + step) / (10 + step)) if step else 0.0
+        expected = {name: decay * expected.get(name, 0.0) + (1 - decay) * (step + 1) for name in "wm"}
+    assert averaged.module.weight.item() == pytest.approx(expected["w"], rel=1e-6)
+    assert averaged.module.running_mean.item() == pytest.approx(expected["m"], rel=1e-6)
+    assert averaged.module.num_batches_tracked.item() == 19
+
+
+def test_frozen_parameters_of_the_average_take_no_memory():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[0].requires_grad_(False)
+    averaged = averaged_model(model, 0.9).module
+    assert averaged[0].weight.data_ptr() == model[0].weight.data_ptr()
+    assert averaged[1].weight.data_ptr() != model[1].weight.data_ptr()
+
+
+# --- checkpoints of earlier versions ---
+
+
+def as_format_1(folder: Path, **changed) -> Path:
+    """Rewrites the last checkpoint as the first format was."""
+    last = checkpoints(folder)[-1]
+    text = json.loads((last / "state.json").read_text())
+    state = text.pop("state")
+    assert text.pop("format") == FORMAT
+    facts = {name: state[name] for name in ("running_loss", "seconds", "best", "best_score")}
+    facts["looked"] = state["validated_minutes"]
+    (last / "state.json").write_text(json.dumps({**text, "step": state["step"], "facts": facts} | changed))
+    return last
+
+
+def test_a_checkpoint_of_the_first_format_resumes(tmp_path):
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    run(whole)
+    killed(broken, after=5)
+    as_format_1(broken.with_suffix(".run"))
+    run(broken)
+    assert whole.read_bytes() == broken.read_bytes()
+
+
+def test_a_checkpoint_that_cannot_be_resumed_is_refused_with_what_to_do(tmp_path):
+    out = tmp_path / "run.safetensors"
+    run(out)
+    last = as_format_1(out.with_suffix(".run"))
+    (last / "model.safetensors").rename(last / "maker.safetensors")
+    with pytest.raises(InputError, match=r"another version of Auteur.*choose another --out"):
+        run(out)
+    state = json.loads((last / "state.json").read_text())
+    (last / "state.json").write_text(json.dumps({**state, "format": FORMAT + 1}))
+    with pytest.raises(InputError, match="another version of Auteur"):
+        run(out)
+
+
+# --- phases and learners ---
+
+
+def gan_phase(generator: nn.Module, discriminator: nn.Module, steps: int, first_step: int) -> Phase:
+    """A generator of numbers around 2, and its discriminator."""
+
+    def judged(network, batch, step):
+        made = generator(batch["x"]).detach()
+        return {"real": (1 - network(batch["y"])).relu().mean(), "made": (1 + network(made)).relu().mean()}
+
+    def made(network, batch, step):
+        return {"distance": (network(batch["x"]) - 2).square().mean(), "verdict": -discriminator(
+            network(batch["x"])).mean() * torch.rand(())}  # fmt: skip
+
+    return Phase(
+        learners=(
+            Learner(name="discriminator", model=discriminator, loss=judged, learning_rate=0.01,
+                    first_step=first_step),
+            Learner(model=generator, loss=made, learning_rate=0.02, average_decay=0.9,
+                    term_weights={"verdict": 0.1}, rate_factor=WarmUpCosine(2, 0.1)),
+        ),
+        batches=BATCHES,
+        steps=steps,
+    )  # fmt: skip
+
+
+def train_two_phases(out: Path, after: int | None = None) -> tuple[nn.Module, nn.Module, list[str]]:
+    """Two adversarial phases of five steps; killed by -9 before step `after` + 1 of all."""
+    torch.manual_seed(0)
+    generator, finished = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)), []
+    discriminator = nn.Sequential(spectral_norm(nn.Linear(1, 8)), nn.ReLU(), nn.Linear(8, 1))
+    teachers = []
+
+    def phase(number: int) -> Phase:
+        built = gan_phase(generator, discriminator, 5, first_step=2)
+        teacher = copy.deepcopy(generator)
+        teachers.append(teacher)
+        learner = built.learners[1]
+
+        def loss(network, batch, step):
+            if after is not None and number * 5 + step == after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            pull = (network(batch["x"]) - teacher(batch["x"])).square().mean()
+            return {**learner.loss(network, batch, step), "pull": pull}
+
+        return replace(
+            built,
+            learners=(built.learners[0], replace(learner, loss=loss)),
+            fixed={"teacher": teacher},
+            finish=lambda: finished.append(f"phase {number}"),
+        )
+
+    settings = TrainerSettings(log_every_steps=1, save_every_steps=2)
+    trainer = Trainer(out, STEPS, settings)
+    trainer.fit([lambda: phase(0), lambda: phase(1)])
+    return generator, discriminator, finished
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 5, 8])
+def test_killed_adversarial_phases_end_with_the_same_bits(tmp_path, after):
+    """The discriminator, the teacher of the phase and both optimizers are resumed as well."""
+    torch.set_num_threads(1)
+    child = os.fork()
+    if not child:
+        train_two_phases(tmp_path / "broken.safetensors", after)
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    *broken, _ = train_two_phases(tmp_path / "broken.safetensors")
+    *whole, finished = train_two_phases(tmp_path / "whole.safetensors")
+    assert finished == ["phase 0", "phase 1"]
+    for one, other in zip(whole, broken, strict=True):
+        expected, found = one.state_dict(), other.state_dict()
+        assert all(torch.equal(expected[name], found[name]) for name in expected)
+    last, again = (checkpoints(tmp_path / f"{name}.run")[-1] for name in ("whole", "broken"))
+    assert last.name == again.name == "checkpoint-00000010"
+    names = {path.stem for path in last.glob("*.safetensors")}
+    assert names == {
+        "model", "average", "optimizer", "discriminator", "discriminator_optimizer", "teacher"
+    }  # fmt: skip
+    for name in names:
+        expected, found = (load_file(one / f"{name}.safetensors") for one in (last, again))
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected), name
+    logs = [
+        [{**line, "minutes": 0} for line in lines_of(tmp_path / f"{name}.x")] for name in ("whole", "broken")
+    ]
+    assert logs[0] == logs[1]
+    assert [(line["phase"], line["step"]) for line in logs[0]] == [(n // 5, n + 1) for n in range(10)]
+    assert "discriminator_loss" not in logs[0][1] and "discriminator_loss" in logs[0][2]
+    assert {"distance", "verdict", "pull"} <= logs[0][0].keys()
+
+
+def test_an_infinite_gradient_stops_the_run(tmp_path):
+    def steep(network, batch, step):
+        return (network(batch["x"]) * 0).abs().sum().sqrt()  # the slope of the root is infinite at 0
+
+    out = tmp_path / "run.safetensors"
+    with pytest.raises(DivergedError, match=r"norm of the gradient is (nan|inf) at step 1, batch train:0:0"):
+        run(out, model=tiny, loss=steep)
+    assert not checkpoints(out.with_suffix(".run"))

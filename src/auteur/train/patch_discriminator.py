@@ -1,4 +1,4 @@
-"""Judges of painted pictures: a discriminator, features of a trained network, and seams between patches.
+"""Losses on painted pictures: a patch discriminator, a perceptual distance, and seams between patches.
 
 N pictures, C channels, H W size.
 """
@@ -14,14 +14,14 @@ from auteur.evaluate.face_features import FaceFeatureNet, distance_of_maps
 from auteur.face.landmarker import CROP_SIZE_PX
 
 _JITTER = 8
-"""Pixels that pictures are moved by, at random, before they are judged: layers that skip pixels always skip
-others, and reward no grid."""
+"""Pixels that pictures are shifted by, at random, before they are judged: the strides of the layers then fall
+on other pixels each time, and reward no grid."""
 _SEAM_PATCHES = 8
 """On a side, over which a repeating error is averaged."""
 
 
-class PatchJudge(nn.Module):
-    """Tells real patches from painted ones: pictures and what they should show, [N, C, H, W] → logits."""
+class PatchDiscriminator(nn.Module):
+    """Tells real patches from painted ones: pictures and their conditions, [N, C, H, W] each → logits."""
 
     def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -30,9 +30,9 @@ class PatchJudge(nn.Module):
             layers += [spectral_norm(nn.Conv2d(before, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1)))
 
-    def forward(self, pictures: Tensor, shown: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, pictures: Tensor, conditions: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Returns one logit per patch, [N, 1, h, w], and the features of every level on the way."""
-        seen, features = torch.cat([pictures, shown], dim=1).float(), list[Tensor]()
+        seen, features = torch.cat([pictures, conditions], dim=1).float(), list[Tensor]()
         with torch.autocast(seen.device.type, enabled=False):
             for layer in self.layers:
                 seen = layer(seen)
@@ -49,8 +49,8 @@ def jittered(pictures: Sequence[Tensor], generator: torch.Generator) -> list[Ten
     return [one[..., top : top + height - less, left : left + width - less] for one in pictures]
 
 
-def seams(laid: Tensor, real: Tensor, mask: Tensor, patch: int) -> Tensor:
-    """Returns how much of the error of pictures [N, C, H, W] repeats from patch to patch, [].
+def seam_loss(laid: Tensor, real: Tensor, mask: Tensor, patch: int) -> Tensor:
+    """Returns the part of the error of pictures [N, C, H, W] that repeats from patch to patch, [].
 
     The error is averaged over neighbouring patches, place by place; what then differs between the places of a
     patch is a lattice, for nothing in a face repeats so. Places of little mask [N, 1, H, W] count little.
@@ -69,11 +69,11 @@ def seams(laid: Tensor, real: Tensor, mask: Tensor, patch: int) -> Tensor:
     return pattern.square().mean() / averaged(mask.float()).mean().clamp(min=1e-3)
 
 
-def unlike(net: FaceFeatureNet, laid: Tensor, real: Tensor) -> Tensor:
+def perceptual_loss(net: FaceFeatureNet, laid: Tensor, real: Tensor) -> Tensor:
     """Returns the mean auteur perceptual distance of pictures [N, 3, H, W] with values in [-1, 1].
 
-    As losses on features of a trained network do (Johnson et al. 2016, arXiv 1603.08155), it forgives small
-    shifts and minds lost edges.
+    Like other losses on features of a trained network (Johnson et al. 2016, arXiv 1603.08155), it is small
+    for small shifts and large for lost edges.
     """
     with torch.autocast(laid.device.type, enabled=False):
         sides = (CROP_SIZE_PX, CROP_SIZE_PX)
@@ -89,8 +89,8 @@ def unlike(net: FaceFeatureNet, laid: Tensor, real: Tensor) -> Tensor:
         return distance_of_maps(of_laid, of_real).mean()
 
 
-def apart(some: list[Tensor], others: list[Tensor]) -> Tensor:
-    """Returns how far features of pictures are apart, as a share of them (pix2pixHD, arXiv 1711.11585)."""
+def feature_matching_loss(some: list[Tensor], others: list[Tensor]) -> Tensor:
+    """Returns the mean absolute difference of features over their size (pix2pixHD, arXiv 1711.11585), []."""
     shares = [
         (one - other).abs().mean() / (other.abs().mean() + 1e-6)
         for one, other in zip(some, others, strict=True)

@@ -1,13 +1,11 @@
-"""How a denoiser does on people it never saw, while it trains: errors, and a sheet of pictures to look at."""
+"""Validation of a denoiser on held-out people: errors, and a sheet of pictures."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from auteur.data.denoiser_clips import BatchOf, ClipBatch
 from auteur.media import write_image
@@ -16,46 +14,50 @@ from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.losses import draw_noise
 from auteur.synthesis.noise import step_generator
 from auteur.synthesis.samplers import sample
-from auteur.train.denoiser_state import Average
 
 _ROWS, _BATCHES = 8, 6
 _SHEET_ROWS = 12
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a look found; errors are decibels (PSNR) where the clips' `region` counts."""
+class ImageScores:
+    """Errors in decibels (PSNR) where the clips' `region` counts, and sharpness."""
 
     painted_db: float
-    """Of what was painted."""
+    """Of the painted pictures."""
     warped_db: float
-    """Of the warped portrait as it is, for comparison; NaN for a model that is given none."""
+    """Of the warped portrait as it is, for comparison; NaN for a model without that condition."""
     sharpness: float
-    """Mean gradient of what was painted, as a share of the real pictures'."""
+    """Mean gradient of the painted pictures, as a share of that of the real ones."""
+
+    @property
+    def score(self) -> float:
+        """Smaller is better."""
+        return -self.painted_db
 
 
-class Watch:
-    """Looks at held-out people, always at the same ones with the same noise.
+class ValidationImages:
+    """Paints clips of held-out people, always the same ones from the same noise.
 
     Args:
-        held: Gives clips of people who are held out, in pixels.
+        held_out: Gives clips of people who are held out, in pixels.
         frames: Per clip.
-        folder: Where sheets go.
-        steps: In which pictures are painted.
+        steps: Of the sampler.
     """
 
-    def __init__(self, held: BatchOf, *, frames: int, folder: Path, steps: int = 4) -> None:
-        self._folder, self._steps = folder, steps
-        self._batches = [held(_ROWS, frames, step_generator(0, f"watch:{i}")) for i in range(_BATCHES)]
+    def __init__(self, held_out: BatchOf, *, frames: int, steps: int = 4) -> None:
+        self._steps, self._painted = steps, list[Tensor]()
+        self._batches = [held_out(_ROWS, frames, step_generator(0, f"watch:{i}")) for i in range(_BATCHES)]
 
-    def look(self, denoiser: VideoDenoiser, name: str) -> Seen:
-        """Paints with the weights as they are, writes the sheet NAME.png and returns the errors."""
-        painted: list[Tensor] = []
-        with torch.inference_mode():
-            for number, batch in enumerate(self._batches):
-                chance = step_generator(1, f"watch:{number}")
-                noise = draw_noise(batch.clean, denoiser.config.noise_common, chance)
-                painted.append(paint(denoiser, batch, noise, self._steps))
+    @torch.inference_mode()
+    def __call__(self, denoiser: VideoDenoiser) -> ImageScores:
+        """Returns the scores of a denoiser in evaluation mode."""
+        self._painted = []
+        for number, batch in enumerate(self._batches):
+            generator = step_generator(1, f"watch:{number}")
+            noise = draw_noise(batch.clean, denoiser.config.noise_common, generator)
+            self._painted.append(paint(denoiser, batch, noise, self._steps))
+        painted = self._painted
         errors = [
             _decibels(made, batch.clean, batch.region)
             for made, batch in zip(painted, self._batches, strict=True)
@@ -68,16 +70,16 @@ class Watch:
         ]
         sharp = sum(_gradient(made, b.region) for made, b in zip(painted, self._batches, strict=True))
         real = sum(_gradient(b.clean, b.region) for b in self._batches)
-        self._sheet(painted, name)
-        return Seen(
+        return ImageScores(
             painted_db=round(float(torch.cat(errors).mean()), 3),
             warped_db=round(float(torch.cat(before).mean()), 3) if before else float("nan"),
             sharpness=round(sharp / real, 3),
         )
 
-    def _sheet(self, painted: list[Tensor], name: str) -> None:
+    def draw(self, denoiser: VideoDenoiser, path: Path) -> None:
+        """Writes a sheet of the last call: portrait, warp, painted and real picture in each row."""
         rows: list[Tensor] = []
-        for made, batch in zip(painted, self._batches, strict=True):
+        for made, batch in zip(self._painted, self._batches, strict=True):
             given = batch.conditions
             shown = [made[:, 0], batch.clean[:, 0]]
             if given.warped is not None:
@@ -88,11 +90,12 @@ class Watch:
         picture = (torch.cat(rows[:: max(1, len(rows) // _SHEET_ROWS)], dim=-2).clamp(-1, 1) + 1) / 2
         pixels = (255 * picture).round().byte().permute(1, 2, 0).contiguous().numpy()
         mark = Mark(tool="auteur.train.denoiser")
-        write_image(self._folder / f"{name}.png", np.asarray(pixels), mark=mark, overwrite=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, np.asarray(pixels), mark=mark, overwrite=True)
 
 
 def paint(denoiser: VideoDenoiser, batch: ClipBatch, noise: Tensor, steps: int) -> Tensor:
-    """Returns what a denoiser makes of a batch's conditions, [B, F, C, H, W] in [-1, 1]."""
+    """Returns the pictures that a denoiser paints for a batch, [B, F, C, H, W] in [-1, 1]."""
     conditions = denoiser.prepare(batch.conditions.to(denoiser.device))
     made = sample(
         denoiser.config.noising,
@@ -101,24 +104,6 @@ def paint(denoiser: VideoDenoiser, batch: ClipBatch, noise: Tensor, steps: int) 
         steps,
     )
     return made.float().cpu().clamp(-1, 1)
-
-
-@contextmanager
-def averaged(
-    denoiser: VideoDenoiser, parameters: Mapping[str, nn.Parameter], average: Average
-) -> Iterator[None]:
-    """Puts the averaged weights in place of the parameters that learn for a while, ready for use."""
-    kept = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-    was_training = denoiser.training
-    average.copy_to(parameters)
-    try:
-        denoiser.eval()
-        yield
-    finally:
-        denoiser.train(was_training)
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(kept[name])
 
 
 def _decibels(made: Tensor, real: Tensor, region: Tensor | None) -> Tensor:

@@ -1,7 +1,7 @@
-r"""Recipe: a judge of emotions that shares nothing with what it judges.
+r"""A classifier of emotions in photographs that shares nothing with the models it judges.
 
-    python -m auteur.train.emotion_classifier --labels LABELS --photos images/manifest.csv --out
-    emotion_classifier.safetensors
+    python benchmarks/judges/emotion_classifier.py --labels LABELS --photos images/manifest.csv \
+        --out emotion_classifier.safetensors
 
 Linear discriminant analysis on the blendshapes that MediaPipe's teacher reads off single photographs. It
 learns from photographs of people whom the expression generator never sees
@@ -27,7 +27,7 @@ from auteur.data.expression_tracks import Photographs, for_classifier, read_phot
 from auteur.data.splits import is_held_out
 from auteur.errors import InputError
 from auteur.facs import EMOTIONS, MEDIAPIPE_BLENDSHAPES
-from auteur.train.loop import save_half
+from auteur.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
 

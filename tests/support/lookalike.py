@@ -1,6 +1,6 @@
 """Small trees laid out like the published corpora, to try things before the corpus is at hand, and to test.
 
-    python -m auteur.data.corpora.lookalike --kind mead --out DIR
+    PYTHONPATH=tests python -m support.lookalike --kind mead --out DIR
 
 People are one portrait, mirrored and shaded: every second one is held out. Labels are what the faces were
 told to show; with clips of your own they mean nothing.
@@ -15,7 +15,10 @@ from pathlib import Path
 import tyro
 
 from auteur.data.corpora import cremad, mead, ravdess
-from auteur.data.corpora.footage import (
+from auteur.data.corpora.item import KINDS
+from auteur.data.splits import is_held_out
+from auteur.errors import InputError, UsageError
+from support.footage import (
     EMOTIONS,
     FAULTS,
     INTRO_SECONDS,
@@ -25,9 +28,6 @@ from auteur.data.corpora.footage import (
     write_sound,
     write_video,
 )
-from auteur.data.corpora.item import KINDS
-from auteur.data.splits import is_held_out
-from auteur.errors import InputError, UsageError
 
 _LATE = 1
 """The emotion that HDTF's look-alike shows after an empty room, so that a stretch does not begin at 0."""

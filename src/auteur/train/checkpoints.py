@@ -1,12 +1,13 @@
-"""State of a training run on disk: checkpoints that appear whole or not at all, tensors only, no pickle.
+"""Checkpoints of a training run: they appear whole or not at all, and hold tensors only, no pickle.
 
-A checkpoint is a folder with one safetensors file per group of tensors (weights, their average, what the
-optimiser remembers) and `state.json` (how far the run is, and the settings that it was started with). There
-is no state of a random generator in it: all chance follows from the seed and the step.
+A checkpoint is a folder with one safetensors file per group of tensors (weights, their average, the memory of
+the optimizer) and `state.json` (how far the run is, and the settings that it was started with). There is no
+state of a random generator in it: all random numbers follow from the seed and the step.
 """
 
 import dataclasses
 import json
+import math
 import os
 import secrets
 import shutil
@@ -26,12 +27,44 @@ from auteur.errors import InputError, PartialError, WeightsError
 KEPT = 2
 """Checkpoints of a run that stay on disk."""
 
+FORMAT = 2
+"""Of checkpoints; 1 had no number."""
+
 FREE_SETTINGS = ("out", "threads", "tracker", "save_every_steps", "log_every_steps")
-"""Settings that may differ when a run is taken up again: results do not depend on them."""
+"""Settings that may differ when a run is resumed: results do not depend on them."""
 
 
 class DivergedError(PartialError, FloatingPointError):
-    """The loss or a gradient became NaN or infinite. Exit code 4: what was learnt before is on disk."""
+    """The loss or a gradient became NaN or infinite. Exit code 4: the checkpoints before it are on disk."""
+
+
+@dataclass
+class TrainState:
+    """Progress of a run; kept in its checkpoints beside the tensors."""
+
+    phase: int = 0
+    """Number of the phase that is under way."""
+    step: int = 0
+    """Steps done in it."""
+    steps_before: int = 0
+    """Steps done in earlier phases."""
+    is_phase_over: bool = False
+    running_loss: float = math.nan
+    """Exponential moving average of the loss."""
+    seconds: float = 0.0
+    """Of work, over all resumptions."""
+    phase_seconds: float = 0.0
+    """The same, in this phase."""
+    validated_minutes: float = 0.0
+    """Minutes of work in this phase at the last validation."""
+    best: dict[str, Any] | None = None
+    """The best evaluation."""
+    best_score: float = math.inf
+
+    @property
+    def steps(self) -> int:
+        """Steps done in all phases."""
+        return self.steps_before + self.step
 
 
 @dataclass(frozen=True)
@@ -39,10 +72,7 @@ class Checkpoint:
     """One whole checkpoint."""
 
     path: Path
-    step: int
-    """Steps done."""
-    facts: dict[str, Any]
-    """What else the run told: best score, running loss, seconds spent."""
+    state: TrainState
     settings: dict[str, Any]
 
     def tensors(self, group: str) -> dict[str, Tensor]:
@@ -57,7 +87,7 @@ class Checkpoint:
             raise WeightsError(_damaged(self.path, error)) from error
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Refuses to go on with other settings.
+        """Refuses to resume with other settings.
 
         Raises:
             InputError: They differ; the message names every difference.
@@ -78,19 +108,17 @@ class Checkpoint:
 
 def save_checkpoint(
     folder: Path,
-    step: int,
     groups: Mapping[str, Mapping[str, Tensor]],
     *,
-    facts: Mapping[str, Any],
+    state: TrainState,
     settings: Mapping[str, Any],
 ) -> Path:
     """Writes a checkpoint, whole or not at all, then removes all but the last two.
 
     Args:
         folder: Of the run; created if missing.
-        step: Steps done.
         groups: Tensors by group and name.
-        facts: Anything JSON can hold.
+        state: Progress; its number of steps names the folder.
         settings: From `settings_of`.
 
     Returns:
@@ -99,18 +127,18 @@ def save_checkpoint(
     Raises:
         InputError: It cannot be written (a full disk, say); earlier checkpoints are as they were.
     """
-    final = folder / f"checkpoint-{step:08d}"
+    final = folder / f"checkpoint-{state.steps:08d}"
     temporary = folder / f".{secrets.token_hex(6)}.part"
     try:
         temporary.mkdir(parents=True)
         for name, tensors in groups.items():
             held = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
             save_file(held, temporary / f"{name}.safetensors")
-        state = {"step": step, "facts": dict(facts), "settings": dict(settings)}
-        (temporary / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+        text = {"format": FORMAT, "state": dataclasses.asdict(state), "settings": dict(settings)}
+        (temporary / "state.json").write_text(json.dumps(text, indent=1), encoding="utf-8")
         for path in (*temporary.iterdir(), temporary):
             _flush(path)
-        if final.exists():  # the same step again, after a run was taken up: the same numbers
+        if final.exists():  # the same step again, after a run was resumed: the same numbers
             shutil.rmtree(final)
         temporary.replace(final)
         _flush(folder)
@@ -148,21 +176,52 @@ def last_checkpoint(folder: Path) -> Checkpoint | None:
 
     Raises:
         WeightsError: It is damaged.
+        InputError: Another version of Auteur wrote it and this one cannot resume it.
     """
     found = checkpoints(folder)
     if not found:
         return None
+    path = found[-1]
     try:
-        state = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
-        return Checkpoint(found[-1], int(state["step"]), dict(state["facts"]), dict(state["settings"]))
+        text = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        settings, version = dict(text["settings"]), int(text.get("format", 1))
+        if version == 1 and {file.stem for file in path.glob("*.safetensors")} >= _GROUPS_OF_1:
+            return Checkpoint(path, _state_of_1(int(text["step"]), text["facts"]), settings)
+        if version == FORMAT:
+            return Checkpoint(path, TrainState(**text["state"]), settings)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(_damaged(found[-1], error)) from error
+        raise WeightsError(_damaged(path, error)) from error
+    raise InputError(unresumable(path))
+
+
+_GROUPS_OF_1 = {"model", "average", "optimizer", "best"}
+"""Files of a checkpoint in format 1 that this version resumes: those of one model with a validation."""
+
+
+def _state_of_1(step: int, facts: Mapping[str, Any]) -> TrainState:
+    return TrainState(
+        step=step,
+        running_loss=facts["running_loss"],
+        seconds=facts["seconds"],
+        phase_seconds=facts["seconds"],
+        validated_minutes=facts["looked"],
+        best=facts["best"],
+        best_score=facts["best_score"],
+    )
+
+
+def unresumable(path: Path) -> str:
+    """Returns the message about a checkpoint that another version wrote and this one cannot resume."""
+    return (
+        f"the checkpoint {str(path)!r} was written by another version of Auteur, which can resume it; with "
+        "this one choose another --out, and start from its weights where the recipe has a setting `start`"
+    )
 
 
 def _damaged(path: Path, error: Exception) -> str:
     return (
         f"the checkpoint {str(path)!r} is damaged: {error}; "
-        "delete this folder, and the run goes on from the one before"
+        "delete this folder, and the run resumes from the one before"
     )
 
 
@@ -220,28 +279,6 @@ def fill_optimizer(
         # Torch keeps step counts on the CPU, and moments as the parameter lies in memory.
         kept = value if slot == "step" else torch.empty_like(parameter).copy_(value)
         optimizer.state[parameter][slot] = kept
-
-
-class Average:
-    """Moving average of what learns in a model; whole numbers (counts) are the model's own."""
-
-    def __init__(self, tensors: Mapping[str, Tensor], decay: float, *, warm_up: bool = True) -> None:
-        self.values = {name: value.detach().clone() for name, value in tensors.items()}
-        self._decay, self._warm_up = decay, warm_up
-
-    @torch.no_grad()
-    def update(self, tensors: Mapping[str, Tensor], count: int) -> None:
-        """Moves towards the tensors after `count` updates.
-
-        With warm-up early ones count more, (1 + n) / (10 + n); the first takes the tensors as they are.
-        """
-        decay = min(self._decay, (1 + count) / (10 + count)) if self._warm_up else self._decay
-        decay = decay if count else 0.0
-        for name, value in tensors.items():
-            if value.is_floating_point():
-                self.values[name].lerp_(value.detach().to(self.values[name]), 1 - decay)
-            else:
-                self.values[name].copy_(value)
 
 
 def settings_of(recipe: Any, prefix: str = "") -> dict[str, Any]:

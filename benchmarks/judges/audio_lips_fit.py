@@ -1,6 +1,6 @@
 """Fits the coefficients of the audio-lip agreement on real people, the held-out ones left out.
 
-    python -m auteur.evaluate.audio_lips_fit --clips clips/manifest.csv --out audio_lips.csv
+    python benchmarks/judges/audio_lips_fit.py --clips clips/manifest.csv --out audio_lips.csv
 
 Clips whose sound and picture are apart are shifted by the lag at which they agree with what other people's
 coefficients expect; those that never agree count a tenth.

@@ -1,6 +1,7 @@
-"""One training run on disk: it is taken up where it stopped, and everything that it tells is kept."""
+"""A training run on disk: its checkpoints, from which it resumes, and its log."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,20 @@ from torch import Tensor
 
 from auteur.errors import InputError
 from auteur.files import check_writable, write_text
+from auteur.train.checkpoints import Checkpoint, DivergedError, TrainState, last_checkpoint, save_checkpoint
 from auteur.train.devices import Devices
-from auteur.train.state import Checkpoint, DivergedError, last_checkpoint, save_checkpoint
-
-Batch = dict[str, Tensor]
 
 
-class Run:
-    """Checkpoints in `OUT.run`, one JSON line per report in `OUT.jsonl` (without the ending of OUT).
+class RunFolder:
+    """Checkpoints in `OUT.run`, one JSON line per log entry in `OUT.jsonl` (without the ending of OUT).
 
     Args:
-        out: What the recipe will write.
-        settings: From `settings_of`: what must be the same when the run is taken up again.
+        out: File that the recipe will write.
+        settings: From `settings_of`: what must be the same when the run is resumed.
         devices: Only the main process writes.
+
+    Attributes:
+        resumed: The checkpoint that the run resumes from, if there is one.
 
     Raises:
         InputError: `out` cannot be written, or the folder holds a run with other settings.
@@ -41,25 +43,20 @@ class Run:
             self.resumed.check(self._settings)
         devices.wait()
         if devices.index == 0:
-            self._forget_after(0 if self.resumed is None else self.resumed.step)
+            self._cut_log(0 if self.resumed is None else self.resumed.state.steps)
 
-    @property
-    def step(self) -> int:
-        """Steps that were done when it was taken up."""
-        return 0 if self.resumed is None else self.resumed.step
-
-    def save(self, step: int, groups: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
+    def save(self, groups: Mapping[str, Mapping[str, Tensor]], state: TrainState) -> None:
         """Writes a checkpoint.
 
         Raises:
-            InputError: The disk is full, say.
+            InputError: It cannot be written; the disk is full, say.
         """
         if self._devices.index == 0:
-            save_checkpoint(self.folder, step, groups, facts=facts, settings=self._settings)
+            save_checkpoint(self.folder, groups, state=state, settings=self._settings)
         self._devices.wait()
 
-    def tell(self, step: int, **values: Any) -> None:
-        """Adds a line to the log, and tells the tracker the numbers in it.
+    def log(self, step: int, **values: Any) -> None:
+        """Adds a line to the log, and sends the numbers in it to the tracker.
 
         Raises:
             InputError: The disk is full, say.
@@ -72,12 +69,12 @@ class Run:
         except OSError as error:
             raise InputError(
                 f"cannot write {str(self._log)!r}: {error.strerror}; make room and run the same command "
-                "again: the run goes on from its last checkpoint"
+                "again: the run resumes from its last checkpoint"
             ) from error
         self._devices.track(_numbers(values), step)
 
-    def check_losses(self, losses: Tensor, batch: Batch, key: str, step: int) -> None:
-        """Stops a run whose loss [processes] is NaN or infinite, and keeps the batch that did it.
+    def check_losses(self, losses: Tensor, tensors: Mapping[str, Tensor], key: str, step: int) -> None:
+        """Stops a run whose loss [processes] is NaN or infinite, and writes its batch to a file.
 
         Raises:
             DivergedError: It names the batches.
@@ -89,15 +86,29 @@ class Run:
         kept = self.folder / f"diverged-{step:08d}-{self._devices.index}.safetensors"
         if self._devices.index in wrong:
             self.folder.mkdir(parents=True, exist_ok=True)
-            save_file({name: value.detach().cpu().contiguous() for name, value in batch.items()}, kept)
+            # A clone each: tensors that share memory cannot be written.
+            held = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+            save_file(held, kept)
         raise DivergedError(
             f"loss is {losses[wrong[0]].item()} at step {step}, batch {named} ({kept.name} keeps it"
-            f"{_not_finite(batch)}); lower the learning rate and choose another --out; "
-            "nothing of this step was learnt"
+            f"{_not_finite(tensors)}); lower the learning rate and choose another --out; "
+            "the checkpoints hold nothing of this step"
         )
 
-    def _forget_after(self, step: int) -> None:
-        """Takes out what a broken run told after its last checkpoint."""
+    def check_norm(self, norm: float, key: str, step: int) -> None:
+        """Stops a run whose gradient is NaN or infinite.
+
+        Raises:
+            DivergedError: It names the batch.
+        """
+        if not math.isfinite(norm):
+            raise DivergedError(
+                f"the norm of the gradient is {norm} at step {step}, batch {key}; lower the learning rate "
+                "and choose another --out; the checkpoints hold nothing of this step"
+            )
+
+    def _cut_log(self, step: int) -> None:
+        """Removes the lines that a killed run logged after its last checkpoint."""
         if not self._log.is_file():
             return
         lines = self._log.read_text(encoding="utf-8").splitlines()
@@ -112,8 +123,8 @@ def _step_of(line: str) -> float:
         return float("inf")  # half a line
 
 
-def _not_finite(batch: Batch) -> str:
-    """Says which inputs of a batch are not finite, if any."""
+def _not_finite(batch: Mapping[str, Tensor]) -> str:
+    """Names the inputs of a batch that are not finite, if any."""
     found = [
         f"{name} in rows {', '.join(map(str, rows[:5]))}"
         for name, value in batch.items()

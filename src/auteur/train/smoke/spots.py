@@ -48,7 +48,7 @@ def shrunk(config: DenoiserConfig) -> DenoiserConfig:
     return replace(small, **parts)
 
 
-class SmokeClips:
+class MovingSpots:
     """Clips whose frames follow from their conditions: a soft spot that Action Units, speech and all move.
 
     Args:

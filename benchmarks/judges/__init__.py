@@ -1,0 +1,1 @@
+"""Models and figures that only judge: no path of the package uses them."""

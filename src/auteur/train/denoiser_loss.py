@@ -1,0 +1,71 @@
+"""The loss of the denoiser: the error of its prediction, with conditions dropped at random."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from auteur.data.denoiser_clips import ClipBatch
+from auteur.synthesis.denoiser.config import DenoiserConfig
+from auteur.synthesis.denoiser.network import VideoDenoiser
+from auteur.synthesis.losses import LossSettings, denoising_loss, draw_noise, draw_times, offset_noise
+from auteur.train.clip_batches import DrawnClips
+from auteur.train.phases import Loss
+
+ClipLoss = Callable[[Callable[..., Tensor], DenoiserConfig, ClipBatch, torch.Generator], Tensor]
+"""(network, its config, clips, source of random numbers on the CPU) → loss []."""
+
+LOSSES = {
+    # MEMO: logit-normal times, error of the data. Hallo and AniPortrait: min-SNR 5, noise offset 0.05.
+    "flow": LossSettings(),
+    "ddim": LossSettings(snr_gamma=5.0, noise_offset=0.05),
+}
+
+
+def training_loss(
+    network: Callable[..., Tensor],
+    config: DenoiserConfig,
+    batch: ClipBatch,
+    generator: torch.Generator,
+    settings: LossSettings | None = None,
+) -> Tensor:
+    """Returns the loss of one step, [].
+
+    Eq. 1 of AUHead, L = E‖ε - ε_θ(z_t, t, c)‖², with the base model's own prediction in place of ε and each
+    condition dropped at random.
+
+    Args:
+        network: The denoiser, perhaps wrapped for several devices.
+        config: The denoiser's.
+        batch: Clips with their conditions, on the network's device.
+        generator: Source of all chance, on the CPU.
+        settings: Weights; None: those of the base model.
+    """
+    settings = settings or LOSSES[config.process]
+    process = config.noising
+    rates = config.dropout_rates
+    conditions = batch.conditions.drop(rates, generator, together=config.drop_all)
+    time = draw_times(process, len(batch.clean), settings, generator)
+    noise = draw_noise(batch.clean, config.noise_common, generator)
+    noise = offset_noise(noise, settings.noise_offset, generator)
+    noisy = process.noised(batch.clean, noise, time)
+    timestep = process.model_time(time).to(batch.clean.device, torch.float32)
+    prediction = network(noisy, timestep, conditions)
+    loss = denoising_loss(
+        process, prediction, batch.clean, noise, time, settings=settings, region=batch.region
+    )
+    return loss / (config.anchor_deviation or 1.0) ** 2  # as if what is predicted had unit variance
+
+
+def learner_loss(denoiser: VideoDenoiser, loss: ClipLoss) -> Loss:
+    """Returns the loss of a denoiser as a learner takes it."""
+
+    def of_batch(network: nn.Module, drawn: DrawnClips, step: int) -> Tensor:
+        return loss(in_single_precision(network), denoiser.config, drawn.clips, drawn.generator)
+
+    return of_batch
+
+
+def in_single_precision(network: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Returns a network whose output is float32, whatever precision it computes in."""
+    return lambda *given: network(*given).float()
