@@ -35,7 +35,7 @@ from auteur.motion.au_basis import AUBasis
 from auteur.signals import Waveform
 from auteur.signals.topology import LEFT_IRIS, RIGHT_IRIS
 from auteur.speech.features import CompactSpeechFeatures, frames_at
-from auteur.speech.log_mel import log_mel_of_power
+from auteur.speech.log_mel import LogMelFeatures, log_mel_of_power
 from auteur.speech.mel import mel_power
 from auteur.weights import load_shipped
 
@@ -227,7 +227,7 @@ def synchronise(tracks: dict[str, Arrays]) -> None:
     clips = [
         SyncedClip(
             person=str(arrays["identity"]),
-            speech=arrays["speech"].astype(np.float64),
+            speech=arrays["speech"][:, : -LogMelFeatures.dim].astype(np.float64),  # the encoder's are enough
             gap=lip_gap_mm(arrays["displacement"].astype(np.float64)),
         )
         for arrays in heard.values()

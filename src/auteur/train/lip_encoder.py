@@ -26,8 +26,9 @@ from auteur.speech.features import config_to_metadata
 from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
 from auteur.train.batches import Batch, by_key
-from auteur.train.model_recipe import Schedule, Training, train_recipe
-from auteur.weights import load_shipped
+from auteur.train.devices import is_main_process
+from auteur.train.model_recipe import Schedule, Training, save_half, train_recipe
+from auteur.weights import load_file, load_shipped
 
 _TARGET_WEIGHTS = (2.0, 1.5, *(0.4 for _ in LIP_TARGETS[2:]))
 _LEAST_VARIANCE = 1e-3
@@ -177,8 +178,17 @@ def build(
 def train(recipe: LipEncoderRecipe) -> LipScores:
     """Trains the encoder and those of the folds; returns the scores of the first on the validation people."""
     clips = read_lip_clips(recipe.tracks, recipe.labels, recipe.clips, recipe.generated)
-    best = train_recipe(recipe, lambda r: build(r, clips))
+    best = _train_one(recipe, clips, without=None)
     for fold in range(recipe.folds):
         out = recipe.out.with_suffix(f".fold{fold}.safetensors")
-        train_recipe(replace(recipe, out=out), lambda r, fold=fold: build(r, clips, without=fold))
+        _train_one(replace(recipe, out=out), clips, without=fold)
     return best
+
+
+def _train_one(recipe: LipEncoderRecipe, clips: list[LipClip], *, without: int | None) -> LipScores:
+    """Trains one encoder and writes it alone."""
+    scores = train_recipe(recipe, lambda r: build(r, clips, without=without))
+    if is_main_process():
+        trained = load_file(LipTraining(recipe.config), recipe.out)
+        save_half(trained.encoder, recipe.out, config_to_metadata(recipe.config))
+    return scores
