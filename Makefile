@@ -1,6 +1,11 @@
 # Every target does its own set-up; it needs Python 3.11 or newer, make and a package index, nothing else.
-#   make demo    a portrait speaks in three emotions: out/demo.mp4
-#   make test    formatting, lint, types, tests
+#   make demo         a portrait speaks in three emotions: out/demo.mp4
+#   make test         formatting, lint, types, tests
+#   make test-fast    the tests that are not marked slow: meant to stay under a minute
+#   make test-wheel   the wheel, installed alone with the newest versions, and what it does with MP3, M4A and MP4
+#   make test-matrix  Python 3.11 to 3.13, lowest and newest versions, without extras: up to hours
+#   make coverage     which lines the tests reach: out/coverage/index.html
+#   make notebook     examples/direct_a_face.ipynb, run from its first cell to its last
 # Another Python: make test PYTHON=/path/to/python3.12
 
 CANDIDATES := python3 python3.11 python3.12 python3.13
@@ -10,12 +15,18 @@ PYTHON ?= $(shell for one in $(CANDIDATES); do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO_READY := $(VENV)/.demo-ready
+INSTALL := -m pip install --quiet --no-input --disable-pip-version-check
 
-.PHONY: demo test check lint types unit clean
+.PHONY: demo notebook test test-fast test-wheel test-matrix coverage check lint types unit clean
 .NOTPARALLEL:
 
-demo: $(READY)
+demo: $(DEMO_READY)
 	$(BIN)/python examples/demo.py
+
+notebook: export OMP_NUM_THREADS := 1
+notebook: $(READY)
+	$(BIN)/python -m pytest tests/test_examples.py
 
 test: lint types unit
 
@@ -28,21 +39,44 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-unit: export OMP_NUM_THREADS := 1
+unit test-fast coverage: export OMP_NUM_THREADS := 1
 unit: $(READY)
 	$(BIN)/python -m pytest
 
-# The stamp is written last, so a set-up that was interrupted is done again.
-$(READY): pyproject.toml constraints.txt
+test-fast: $(READY)
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-wheel: python-is-there
+	PYTHON='$(PYTHON)' tests/wheel/run
+
+test-matrix: $(READY)
+	$(BIN)/nox
+
+coverage: $(READY)
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage html --quiet --directory out/coverage
+	$(BIN)/coverage report
+
+.PHONY: python-is-there
+python-is-there:
 	@test -n '$(PYTHON)' || { echo 'Auteur needs Python 3.11 or newer; none of $(CANDIDATES) is;' \
 		'install one or name yours: make PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@$(PYTHON) -c '$(IS_NEW_ENOUGH)' || { echo '$(PYTHON) is older than Python 3.11;' \
 		'name a newer one: make PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) cannot make virtual environments;' \
 		'on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+
+# The stamp is written last, so a set-up that was interrupted is done again.
+$(READY): pyproject.toml constraints.txt | python-is-there
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $(READY)
+	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[dev]'
+	@touch $(READY) $(DEMO_READY)
+
+# The product and its demo, nothing for developers.
+$(DEMO_READY): pyproject.toml constraints.txt | python-is-there
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[demo]'
+	@touch $(DEMO_READY)
 
 clean:
 	rm -rf $(VENV)

@@ -40,8 +40,7 @@ def candidate(widths: tuple[int, ...], attending: int, patch: int) -> DenoiserCo
     """The compact preset with other widths; attention and motion modules at the coarsest levels."""
     config = PRESETS["compact"].config
     coarsest = tuple(level >= len(widths) - attending for level in range(len(widths)))
-    return replace(
-        config,
+    return config.changed(
         patch=patch,
         unet=replace(config.unet, widths=widths, attends=coarsest),
         temporal=config.temporal and replace(config.temporal, levels=coarsest),
@@ -106,7 +105,7 @@ def multiply_adds(config: DenoiserConfig, frames: int, side: int) -> dict[str, f
     by_part = dict.fromkeys(part_names(model), 0.0)
     for name in outer:
         words = name.split(".")
-        part = words[2] if words[1] == "plugs" else {"unet": "base"}.get(words[1], words[1])
+        part = words[2] if words[1] == "conditioners" else {"unet": "base"}.get(words[1], words[1])
         by_part[part] += counts[name] / 2 / frames / 1e9
     return by_part
 

@@ -43,7 +43,7 @@ from auteur.media import examine_speech, read_image, write_image
 from auteur.motion.mouth import lip_gap
 from auteur.motion.own_expression import own_expression
 from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, SpeechCues, SpeechMotion
-from auteur.pipelines.talking_head import fitted
+from auteur.pipelines.inputs import fitted
 from auteur.provenance import Mark
 from auteur.speech.features import CompactSpeechFeatures, SpeechAnalysis
 from auteur.synthesis.warp import PortraitWarper

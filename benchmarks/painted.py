@@ -37,9 +37,9 @@ from auteur.facs import au_track, convert
 from auteur.media import write_image
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.speech_motion import SpeechMotion
-from auteur.pipelines.painters import Painter
-from auteur.pipelines.painting import Painting
-from auteur.pipelines.scene import Scene, Window
+from auteur.painting.conditioning import ConditionBuilder, Window
+from auteur.painting.inpainter import Inpainter
+from auteur.painting.loading import DenoiserBundle
 from auteur.provenance import Mark
 from auteur.signals import LandmarkTrack
 from auteur.synthesis.areas import holes, lip_oval, with_rim
@@ -54,7 +54,7 @@ FEWEST_PIXELS = 100
 """Of an opening between the lips that counts as one."""
 
 
-class Lacking(Scene):
+class Lacking(ConditionBuilder):
     """A scene of which some conditions are not told."""
 
     lacks: tuple[str, ...] = ()
@@ -68,23 +68,23 @@ def basis() -> AUBasis:
     return SpeechMotion.shipped().basis
 
 
-def played(piece: Piece, painter: Painter | None, *, steps: int, lacks: tuple[str, ...]) -> np.ndarray:
-    """The piece again from its first frame, uint8 [T, S, S, 3]; without a painter by the warp alone."""
+def played(piece: Piece, bundle: DenoiserBundle | None, *, steps: int, lacks: tuple[str, ...]) -> np.ndarray:
+    """The piece again from its first frame, uint8 [T, S, S, 3]; without a denoiser by the warp alone."""
     portrait = torch.from_numpy(piece.pictures[0]).permute(2, 0, 1).contiguous()
     warper = PortraitWarper(portrait, torch.from_numpy(piece.landmarks[0]))
-    if painter is None:
+    if bundle is None:
         return warper.render(torch.from_numpy(piece.landmarks)).permute(0, 2, 3, 1).numpy()
     asked = convert(au_track(piece.units, convention="feafa24", rate=RATE), "facs")
-    scene = Lacking(
-        painter,
+    builder = Lacking(
+        bundle,
         warper,
         portrait,
         piece.landmarks[0],
         basis=basis(),
-        asked=asked,
-        heard=None if piece.speech is None else torch.from_numpy(piece.speech),
+        action_units=asked,
+        speech_features=None if piece.speech is None else torch.from_numpy(piece.speech),
     )
-    scene.lacks = tuple(name for name in lacks if name in painter.denoiser.condition_names)
+    builder.lacks = tuple(name for name in lacks if name in bundle.denoiser.condition_names)
     side = piece.pictures.shape[1]
 
     def landmarks(first: int, stop: int) -> LandmarkTrack:
@@ -95,9 +95,9 @@ def played(piece: Piece, painter: Painter | None, *, steps: int, lacks: tuple[st
             image_size_px=(side, side),
         )
 
-    settings = painter.settings(steps=steps)
+    settings = bundle.settings(steps=steps)
     return np.stack(
-        list(Painting(scene).frames(landmarks, count=len(piece.landmarks), seed=0, settings=settings))
+        list(Inpainter(builder).frames(landmarks, count=len(piece.landmarks), seed=0, settings=settings))
     )
 
 
@@ -195,12 +195,12 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    painter = None
+    bundle = None
     if given.denoiser:
         denoiser = load_denoiser(given.denoiser)
-        painter = Painter(denoiser=denoiser, size_px=denoiser.config.sample_px or 128, speech=None)
+        bundle = DenoiserBundle(denoiser=denoiser, size_px=denoiser.config.sample_px or 128, speech=None)
     ways: dict[str, tuple[int, tuple[str, ...]] | None] = {"warp": None}
-    if painter is not None:
+    if bundle is not None:
         ways |= {f"{steps} steps": (steps, ()) for steps in given.steps}
         ways |= {f"without {name}": (given.steps[-1], (name,)) for name in given.without}
     warnings.filterwarnings("ignore", "Mean of empty slice")  # somebody whose lips never part
@@ -216,7 +216,7 @@ def main() -> None:
             rows[name] = (
                 played(piece, None, steps=1, lacks=())
                 if way is None
-                else played(piece, painter, steps=way[0], lacks=way[1])
+                else played(piece, bundle, steps=way[0], lacks=way[1])
             )
             seconds[name] += time.process_time() - started
         if given.ceiling:

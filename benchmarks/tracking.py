@@ -35,7 +35,7 @@ from auteur.face.smoothing import smooth_readings
 from auteur.face.tracker import FaceTracker
 from auteur.facs import MEDIAPIPE_BLENDSHAPES
 from auteur.media import VideoReader, read_image
-from auteur.pipelines.prefetch import prefetched
+from auteur.prefetch import prefetched
 
 FACE_FREE = (
     *(

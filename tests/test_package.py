@@ -30,11 +30,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     {"errors"},
-    {"files"},
+    {"files", "malloc", "prefetch"},
     {"engines", "signals", "provenance", "weights"},
     {"facs"},
     {"formats", "media", "face", "speech"},
     {"expression", "motion", "synthesis"},
+    {"painting"},
     {"pipelines"},
     {"cli", "apps"},
 )

@@ -7,7 +7,6 @@ coefficients expect; those that never agree count a tenth.
 """
 
 import csv
-import io
 from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
@@ -32,6 +31,7 @@ from auteur.evaluate.audio_lips import (
 )
 from auteur.evaluate.views import observe
 from auteur.files import write_text
+from auteur.formats.table import table_text
 from auteur.media import VideoReader, read_speech
 from auteur.speech.features import CompactSpeechFeatures
 
@@ -121,12 +121,11 @@ def fit(clips: list[Heard]) -> Floats:
 def main(run: Fit) -> None:
     """Writes the coefficients."""
     values = fit(read(run.clips))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["frame", "feature", *LIP_MEASURES])
-    for (tap, feature), row in zip(product(TAPS, FEATURES), values, strict=True):
-        writer.writerow([tap, feature, *(f"{value:.4f}" for value in row)])
-    write_text(run.out, text.getvalue(), overwrite=True)
+    rows = [
+        [tap, feature, *(f"{value:.4f}" for value in row)]
+        for (tap, feature), row in zip(product(TAPS, FEATURES), values, strict=True)
+    ]
+    write_text(run.out, table_text(["frame", "feature", *LIP_MEASURES], rows), overwrite=True)
 
 
 if __name__ == "__main__":

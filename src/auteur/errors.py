@@ -9,6 +9,10 @@ class AuteurError(Exception):
 
     exit_code = 5
 
+    def __str__(self) -> str:
+        """The message on one line, whatever text of a file it quotes."""
+        return one_line(super().__str__())
+
 
 class UsageError(AuteurError, ValueError):
     """A parameter is outside its range or of the wrong kind. Exit code 2."""
@@ -42,3 +46,14 @@ class PartialError(AuteurError):
     """Some of the work was done and some was not. Exit code 4."""
 
     exit_code = 4
+
+
+def one_line(text: str) -> str:
+    """Returns text of unknown origin as it may be shown on a terminal.
+
+    Line breaks, control and bidirectional characters and lone surrogates are written as escapes.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 from auteur.cli import main
 from auteur.errors import InputError
 from auteur.media import write_audio, write_image
-from auteur.pipelines.batch_jobs import BadLine, Job, read_jobs
+from auteur.pipelines.batch_jobs import _KEYS, BadLine, Job, read_jobs
 from auteur.pipelines.batch_results import RESULTS, Results
 from auteur.provenance import Mark, Verdict, verify
 from auteur.signals import Waveform
+
+pytestmark = pytest.mark.slow
 
 OUTPUT = PurePosixPath("a.mp4")
 COMMAND = [sys.executable, "-m", "auteur.cli", "generate", "--preset", "warp"]
@@ -200,7 +202,7 @@ def test_nothing_is_made_of_a_file_with_a_bad_line(inputs: Path, tmp_path: Path,
         ({"emotion_curve": "0s hapy"}, "hapy"),
         ({"steps": 4}, "no effect with the preset"),
         ({"preset": "full"}, "--preset on the command line"),
-        ({"output": "out.avi"}, "ends in .mp4"),
+        ({"output": "out.avi"}, "ends in .mp4, .mov, .webm, .gif"),
         ({"output": "../out.mp4"}, "inside the folder"),
         ({"output": "/out.mp4"}, "inside the folder"),
         ({"save_tracks": "x"}, "unknown key 'save_tracks'"),
@@ -327,3 +329,122 @@ def test_bad_arguments(inputs, tmp_path, monkeypatch, capsys, arguments, code, m
     assert main(["generate", "--preset", "warp", *arguments]) == code
     assert message in capsys.readouterr().err
     assert not (inputs / "out").exists()
+
+
+def test_a_killed_run_gives_its_folder_back(tmp_path):
+    code = (
+        "import os, pathlib, sys\n"
+        "from auteur.pipelines.batch_results import Results\n"
+        "results = Results(pathlib.Path(sys.argv[1]))\n"
+        "results.__enter__()\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="another run is writing"), Results(tmp_path):
+            pass
+        other.kill()
+    with Results(tmp_path) as results:
+        results.add("begun", PurePosixPath("a.mp4"), "job")
+    assert {path.name for path in tmp_path.iterdir()} == {"results.jsonl", "results.lock"}
+
+
+def test_a_folder_in_which_nothing_was_begun_goes(tmp_path):
+    with Results(tmp_path / "made"):
+        assert (tmp_path / "made").is_dir()
+    assert not list(tmp_path.iterdir())
+
+
+HOSTILE_VALUES = [
+    *("9" * 5000, "1e400", "1e99999999", "-" + "9" * 400, "NaN", "[[[[" * 10_000, '"\\ud800"', '"\\u0000"'),
+    *(
+        '"' + "n" * 300 + '"',
+        '"' + "n/" * 3000 + '"',
+        "{}",
+        "[]",
+        "true",
+        '""',
+        '"1e99999999"',
+        '"٢٥"',
+        "10e400",
+    ),
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE_VALUES, ids=range(len(HOSTILE_VALUES)))
+def test_every_key_with_any_value_is_a_job_or_a_bad_line_with_its_number(inputs, tmp_path, value) -> None:
+    """The line after a hostile one is read: nothing but bad lines comes of any value of any key."""
+    path = inputs / f"hostile-{tmp_path.name}.jsonl"
+    whole = '{"portrait": "me.png", "speech": "talk.wav"}'
+    files = {"portrait": '"me.png"', "speech": '"talk.wav"'}
+    texts = []
+    for key in _KEYS:
+        pairs = ", ".join(f'"{name}": {text}' for name, text in (files | {key: value}).items())
+        texts += [f"{{{pairs}}}", whole]
+    path.write_text("\n".join(texts), encoding="utf-8")
+    found = list(read_jobs(path, defaults={}, paints=True))
+    path.unlink()
+    assert [one.line for one in found] == list(range(1, len(texts) + 1))
+    assert all(isinstance(one, Job) for one in found[1::2])
+    for one in found:
+        if isinstance(one, BadLine):
+            assert "\n" not in one.reason
+            one.reason.encode()
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "results.jsonl/x.mp4",
+        ".0123456789ab.part.mp4",
+        ".0123456789ab.part/x.mp4",
+        "n" * 300 + ".mp4",
+        "\ud800.mp4",
+    ],
+)
+def test_names_that_a_batch_cannot_give_are_bad_lines(inputs, tmp_path, capsys, output) -> None:
+    write_jobs(inputs / "names.jsonl", [{"output": output}])
+    out = tmp_path / "out"
+    assert main(["generate", "--preset", "warp", "--batch", str(inputs / "names.jsonl"), "-o", str(out)]) == 3
+    assert "line 1" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", ["link out", "file in the way"])
+def test_outputs_stay_in_the_folder_of_the_run(inputs, tmp_path, capsys, kind) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir(), elsewhere.mkdir()
+    (out / "sub").symlink_to(elsewhere) if kind == "link out" else (out / "sub").write_text("mine")
+    write_jobs(inputs / "sub.jsonl", [{"output": "sub/x.mp4"}])
+    assert main(["generate", "--preset", "warp", "--batch", str(inputs / "sub.jsonl"), "-o", str(out)]) == 3
+    assert "line 1" in capsys.readouterr().err
+    assert not list(elsewhere.iterdir()) and [one.name for one in out.iterdir()] == ["sub"]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_bad_jobs_file_leaves_folders_as_they_were(inputs, tmp_path, exists) -> None:
+    out = tmp_path / "above" / "out"
+    if exists:
+        out.mkdir(parents=True)
+    write_jobs(inputs / "bad.jsonl", [{"seed": "x"}])
+    assert main(["generate", "--preset", "warp", "--batch", str(inputs / "bad.jsonl"), "-o", str(out)]) == 3
+    assert out.exists() is exists and (tmp_path / "above").exists() is exists
+
+
+def test_a_full_disk_ends_the_run_and_fails_no_job(inputs, tmp_path) -> None:
+    """The limit on the size of a file stands for a full disk: every job would meet it."""
+    arguments = ["--batch", str(inputs / "jobs.jsonl"), "-o", str(tmp_path / "out"), "--workers", "1"]
+    program = (
+        "import resource, signal, sys; from auteur.cli import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", program, "generate", "--preset", "warp", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    assert "make room and run the same command again" in done.stderr
+    assert not states(tmp_path / "out", "failed") and not videos(tmp_path / "out")

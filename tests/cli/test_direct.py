@@ -17,6 +17,8 @@ from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
 from auteur.expression.audio_lm.listener import ListenerConfig
 from auteur.formats import read_au_track
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 16_000
 
 

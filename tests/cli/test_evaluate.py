@@ -15,6 +15,8 @@ from auteur.media import VideoWriter
 from auteur.provenance import Mark
 from auteur.signals import Waveform
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):

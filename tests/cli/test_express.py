@@ -12,6 +12,8 @@ from auteur.formats import read_au_track
 from auteur.signals import ExpressionTrack, load_track
 from auteur.weights import shipped
 
+pytestmark = pytest.mark.slow
+
 needs_weights = pytest.mark.skipif(
     not {"expression_space", "expression_generator"} <= shipped().keys(),
     reason="no expression weights ship yet",

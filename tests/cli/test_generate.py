@@ -23,6 +23,8 @@ from auteur.formats import read_au_track
 from auteur.media import write_audio, write_image
 from auteur.signals import AUTrack, LandmarkTrack, Waveform
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
@@ -53,6 +55,16 @@ def test_it_writes_a_video_and_says_so_in_json(folder, capsys):
     assert Path("out.mp4").stat().st_size > 1000
 
 
+@pytest.mark.parametrize("name", ["a.mov", "a.webm", "a.gif", "frames/"])
+def test_other_kinds_are_written_and_verified(folder, capsys, name):
+    extras = ["--seconds", "0.2", "--size", "96x128", "--background", "white", "--quality", "low"]
+    assert main(["generate", "me.png", "talk.wav", "-o", name, "--preset", "warp", *extras]) == 0
+    capsys.readouterr()
+    assert main(["verify", name, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["verdict"] == "intact" and report["sidecar"]["settings"]["size"] == "96x128"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -79,6 +91,14 @@ def test_it_writes_a_video_and_says_so_in_json(folder, capsys):
         (["me.png", "talk.wav", "--sheet", "sheet.txt"], 2, ".webp"),
         (["me.png", "talk.wav", "--save-tracks", "nowhere/deep"], 3, "nowhere"),
         (["me.png", "talk.wav", "-o", "out.avi"], 2, ".mp4"),
+        (["me.png", "talk.wav", "--background", "none"], 2, ".webm"),
+        (["me.png", "talk.wav", "-o", "out.gif", "--background", "none"], 2, ".webm"),
+        (["me.png", "talk.wav", "--background", "beach.jpg"], 2, "beach.jpg"),
+        (["me.png", "talk.wav", "--seconds", "0"], 2, "above 0"),
+        (["me.png", "talk.wav", "--crop", "tall"], 2, "9:16"),
+        (["me.png", "talk.wav", "--size", "12"], 2, "64 to 4096"),
+        (["me.png", "talk.wav", "--size", "200x200", "--crop", "9:16"], 2, "not of the shape"),
+        (["me.png", "talk.wav", "-o", "out.gif", "--fps", "60"], 2, "at most 50"),
         (["me.png", "talk.wav", "--au", "AU12=3"], 2, "between 0 and 1"),
         (["me.png", "talk.wav", "--emotion", "sad", "--intensity", "2"], 2, "between 0 and 1"),
         (["me.png", "talk.wav", "--emotion-curve", "0s hapy:1"], 2, "character 4 ('h')"),
@@ -207,7 +227,6 @@ def test_controls_are_read_as_pairs():
 @pytest.fixture(scope="module")
 def denoiser(tmp_path_factory) -> Path:
     """A file of the compact denoiser, as small as it comes, with random weights."""
-    pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
     from auteur.synthesis.denoiser.builder import build_denoiser
     from auteur.synthesis.denoiser.config import TemporalConfig, UNetConfig
     from auteur.synthesis.denoiser.presets import PRESETS
@@ -215,8 +234,7 @@ def denoiser(tmp_path_factory) -> Path:
 
     config = PRESETS["compact"].config
     unet = UNetConfig(widths=(8, 16), attends=(False, True), layers=1, heads=2, groups=4, context_width=None)
-    small = replace(
-        config,
+    small = config.changed(
         patch=16,
         unet=unet,
         temporal=TemporalConfig(levels=(False, True), heads=2, groups=4),

@@ -1,6 +1,7 @@
 """`auteur move`: landmarks as a file, in both formats, and what it refuses."""
 
 import json
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from auteur.formats import open_table, openface_tracks, read_openface
 from auteur.media import write_audio, write_image
 from auteur.motion.mouth import lip_gap
 from auteur.signals import AUTrack, LandmarkTrack, Waveform
+
+pytestmark = pytest.mark.slow
 
 STILL = ["--head", "0", "--no-blinks", "--no-gaze"]
 
@@ -74,3 +77,31 @@ def test_an_existing_file_is_kept(folder, capsys):
     assert main(["move", "talk.wav", "--portrait", "me.png", "-o", "out.csv"]) == 3
     assert "--overwrite" in capsys.readouterr().err
     assert Path("out.csv").read_text() == "precious"
+
+
+@pytest.mark.parametrize("ending", ["json", "tsv", "xml", "dat"])
+def test_mouth_cues_need_no_portrait(folder, capsys, ending):
+    assert main(["move", "talk.wav", "--cues", f"cues.{ending}", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["cues"] == f"cues.{ending}" and result["cue_count"] > 0
+    with wave.open("talk.wav") as sound:
+        assert result["cues_end_sec"] == pytest.approx(sound.getnframes() / sound.getframerate(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["talk.wav"], 2, "nothing to write"),
+        (["talk.wav", "-o", "out.json"], 2, "go together"),
+        (["talk.wav", "--cues", "cues.txt"], 2, ".tsv"),
+        (["talk.wav", "--cues", "nowhere/cues.json"], 3, "nowhere"),
+        (["talk.wav", "--cues", "cues.dat", "--fps", "0"], 2, "rate"),
+        (["absent.wav", "--cues", "cues.json"], 3, "absent.wav"),
+    ],
+)
+def test_bad_requests_for_cues_end_with_one_line(folder, capsys, arguments, code, message):
+    before = sorted(folder.iterdir())
+    assert main(["move", *arguments]) == code
+    error = capsys.readouterr().err.strip()
+    assert message in error and len(error.splitlines()) == 1
+    assert sorted(folder.iterdir()) == before

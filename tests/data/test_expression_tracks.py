@@ -36,7 +36,10 @@ from auteur.weights import shipped
 sys.path.insert(0, str(Path(__file__).parent))
 from expression_lookalikes import shapes, write_deca, write_photographs, write_tracks
 
-pytestmark = pytest.mark.skipif("expression_space" not in shipped(), reason="no expression space ships yet")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("expression_space" not in shipped(), reason="no expression space ships yet"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from auteur.data.face_scenes import (  # noqa: E402
 )
 from auteur.face.crops import CropFrame  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 FACE = CropFrame((150.0, 110.0), 80.0, 0.2)
 
 

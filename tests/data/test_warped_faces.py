@@ -17,6 +17,8 @@ from auteur.face import crops
 from auteur.motion.au_basis import AUBasis
 from auteur.weights import load_shipped
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def face(astronaut, backend) -> tuple[np.ndarray, np.ndarray]:

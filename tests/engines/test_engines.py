@@ -17,6 +17,8 @@ from engine_tasks import DiesAtStart, NeverStarts, Square, ThreadCount
 from auteur.engines import Engine, make_engine
 from auteur.errors import AuteurError, UsageError, WeightsError
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 
 

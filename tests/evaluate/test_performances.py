@@ -18,6 +18,8 @@ from auteur.media import write_image
 from auteur.provenance import Mark
 from judges.anchors import anchors
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def real_videos(talk, write_film, tmp_path_factory) -> Path:

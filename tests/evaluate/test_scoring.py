@@ -2,10 +2,12 @@
 
 import dataclasses
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import auteur
 from auteur.errors import FaceError, InputError, MediaError
 from auteur.evaluate import protocols
 from auteur.evaluate.evaluation import evaluate_clips
@@ -25,6 +27,8 @@ from auteur.face.pose import MIRROR, without_pose
 from auteur.face.tracker import find_face
 from auteur.facs import mirror
 from auteur.media import read_image
+
+pytestmark = pytest.mark.slow
 
 RATE = Fraction(25)
 
@@ -206,3 +210,34 @@ def test_the_sweep_reads_back_what_the_staircase_asked():
     assert len(responses) == 17 and track.frames == FRAMES_PER_LEVEL * len(asked)
     assert all(r.rank_correlation == pytest.approx(1) and r.is_monotonic for r in responses.values())
     assert all(r.own_change == pytest.approx(0.7) and r.cross_talk == 0 for r in responses.values())
+
+
+def test_no_table_but_one_writes_cells_unguarded():
+    """Names of files become cells; a spreadsheet must not run them. One function writes tables of text."""
+    import csv
+    import io
+
+    from auteur.formats.table import table_text, unguard
+
+    package = Path(auteur.__file__).parent
+    users = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if "csv.writer(" in path.read_text(encoding="utf-8")
+        and path.relative_to(package).parts[0] not in ("data", "train")
+    }
+    assert users == {"formats/table.py"}
+    names = [
+        "=cmd|'/c calc'!A0.mp4",
+        "+1+1",
+        "-2+3",
+        "@SUM(A1)",
+        "\tx",
+        "'=1",
+        "plain, with comma",
+        'a "b"',
+        "-0.5",
+    ]
+    rows = list(csv.reader(io.StringIO(table_text(["=clip"], [[name] for name in names]))))
+    assert [unguard(cell) for (cell,) in rows] == ["=clip", *names]
+    assert all(cell[0] not in "=+@\t" and (cell[0] != "-" or float(cell)) for (cell,) in rows)

@@ -15,6 +15,8 @@ from auteur.media import read_speech
 from auteur.signals import Waveform
 from auteur.speech.features import CompactSpeechFeatures
 
+pytestmark = pytest.mark.slow
+
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 
 

@@ -15,6 +15,8 @@ from auteur.expression.hearing import CHANNELS
 
 from .tiny_models import TINY, tiny_audio_lm
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model() -> AudioLM:

@@ -20,6 +20,8 @@ from auteur.face.pose import canonical_face
 from auteur.signals import LandmarkTrack, Waveform
 from auteur.weights import shipped
 
+pytestmark = pytest.mark.slow
+
 needs_weights = pytest.mark.skipif(
     not {"expression_space", "expression_generator"} <= shipped().keys(),
     reason="no expression weights ship yet",

@@ -16,6 +16,8 @@ from auteur.expression.regressor import config_to_metadata, load_regressor
 
 from .tiny_models import TINY, noise, silence, tiny_audio_lm, tiny_regressor, voice, waveform
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["audio_lm", "regressor"])
 def director(request) -> Director:

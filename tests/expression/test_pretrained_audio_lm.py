@@ -24,6 +24,8 @@ from auteur.signals import Waveform
 
 from .test_answer_grammar import bpe_tokenizer
 
+pytestmark = pytest.mark.slow
+
 transformers = pytest.importorskip("transformers", reason="the extra full")
 KINDS = ("qwen2_audio", "qwen2_5_omni_thinker")
 _TEXT = {

@@ -10,9 +10,12 @@ from auteur.weights import shipped
 
 from .tiny_models import noise, silence, voice, waveform
 
-pytestmark = pytest.mark.skipif(
-    not {"audio_lm", "regressor"} <= shipped().keys(), reason="the weights are not in this checkout"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not {"audio_lm", "regressor"} <= shipped().keys(), reason="the weights are not in this checkout"
+    ),
+]
 
 
 @pytest.fixture(scope="module", params=["audio_lm", "regressor"])

@@ -7,6 +7,8 @@ from PIL import Image
 from auteur.face.crops import inter_ocular_px
 from auteur.face.pose import MIRROR, head_pose
 
+pytestmark = pytest.mark.slow
+
 FACE_PX = 105.0
 EYES = np.array([[203.3, 101.0], [246.4, 103.6]])
 """The pupils in the photograph: the subject's right eye, then the left."""

@@ -9,6 +9,8 @@ from face_samples import canonical478, posed, reading
 from auteur.errors import FaceError
 from auteur.face.tracker import FaceTracker, find_face, unusable
 
+pytestmark = pytest.mark.slow
+
 WALL = np.full((192, 192, 3), 120, dtype=np.uint8)
 
 

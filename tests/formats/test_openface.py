@@ -200,10 +200,10 @@ GOOD = "frame,timestamp,success\n1,0.0,1\n2,0.04,1\n"
         (GOOD.replace("0.04", "-1"), "timestamp"),
         (GOOD.replace("2,0.04", "2.5,0.04"), "whole number"),
         (GOOD.replace("2,0.04", "nan,0.04"), "whole number"),
-        ("frame,timestamp,success,AU01_r\n1,0,1,0\n", "'AU02_r' is missing"),
-        ("frame,timestamp,success,x_0\n1,0,1,0\n", "'x_1' is missing"),
+        ("frame,timestamp,success,x_0\n1,0,1,0\n", "'x_1' is missing beside 'x_0'"),
+        ("frame,timestamp,success,x_1\n1,0,1,0\n", "'x_0' is missing beside 'x_1'"),
         ("\0" + GOOD, "'frame' is missing"),
-        ('frame,"timestamp\n', "not a comma-separated table"),
+        ('frame,"timestamp\n', "not a table of separated values"),
         (",".join(map(str, range(5000))) + "\n", "at most 4096"),
     ],
 )

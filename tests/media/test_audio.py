@@ -36,14 +36,6 @@ def test_surround_mix(tmp_path: Path, channel: int) -> None:
     assert share == pytest.approx(weights[channel] / weights.sum(), abs=1e-3)
 
 
-@pytest.mark.parametrize("channels", [3, 4, 5, 7, 8])
-def test_other_layouts_are_refused_as_speech_but_read_as_sound(tmp_path: Path, channels: int) -> None:
-    soundfile.write(tmp_path / "a.wav", np.zeros((8_000, channels)), 16_000)
-    assert read_audio(tmp_path / "a.wav")[0].shape == (8_000, channels)
-    with pytest.raises(MediaError, match=f"{channels} channels"):
-        read_speech(tmp_path / "a.wav")
-
-
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
 def test_sound_files(tmp_path: Path, suffix: str) -> None:
     soundfile.write(tmp_path / f"a.{suffix}", tone(0.5).samples, 16_000)

@@ -73,12 +73,12 @@ def test_first_frame_of_an_animation(tmp_path: Path) -> None:
     assert tuple(read_image(tmp_path / "a.webp")[0, 0]) == (40, 40, 40)
 
 
-@pytest.mark.parametrize("size_px", [(10_000, 10_000), (20_000, 10), (9_000, 5_000), (20_000, 10_000)])
+@pytest.mark.parametrize("size_px", [(11_000, 10_001), (20_000, 10), (16_000, 7_000), (20_000, 10_000)])
 def test_huge_pictures_are_refused_in_one_line(tmp_path: Path, size_px: tuple[int, int], capfd) -> None:
     Image.new("1", size_px).save(tmp_path / "a.png")
     with pytest.raises(MediaError) as error:
         read_image(tmp_path / "a.png")
-    assert "40 megapixels" in str(error.value)
+    assert "110 megapixels" in str(error.value)
     assert "\n" not in str(error.value)
     assert capfd.readouterr() == ("", "")
 
@@ -90,10 +90,10 @@ def test_a_10000_px_side_within_the_budget_is_read(tmp_path: Path) -> None:
         read_image(tmp_path / "a.png", budget=Budget(max_image_pixels=1000))
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "PPM", "ICO"])
+@pytest.mark.parametrize("kind", ["PPM", "ICO", "PCX", "TGA"])
 def test_other_picture_formats_are_refused(tmp_path: Path, kind: str) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png", format=kind)
-    with pytest.raises(MediaError, match="known kind"):
+    with pytest.raises(MediaError, match="HEIC AVIF BMP TIFF GIF"):
         read_image(tmp_path / "a.png")
 
 

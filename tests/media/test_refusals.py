@@ -203,6 +203,12 @@ def test_a_lying_picture_size_is_stopped(tmp_path: Path, mark: Mark) -> None:
         VideoReader(tmp_path / "b.mp4", budget=Budget(max_frame_pixels=2000))
 
 
+SUFFIXES = (
+    *(".mp4", ".mkv", ".wav", ".flac", ".png", ".jpg", ".webp", ".csv"),
+    *(".aiff", ".caf", ".au", ".gif", ".bmp", ".tiff", ".avif"),
+)
+
+
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("originals")
@@ -213,11 +219,15 @@ def originals(tmp_path_factory) -> dict[str, bytes]:
     write_audio(folder / "a.flac", tone(0.3), mark=mark)
     for suffix in ("png", "jpg", "webp"):
         write_image(folder / f"a.{suffix}", gradient(32, 24), mark=mark)
+    for suffix in ("aiff", "caf", "au"):
+        soundfile.write(folder / f"a.{suffix}", tone(0.3).samples, 16_000)
+    for suffix in ("gif", "bmp", "tiff", "avif"):
+        Image.fromarray(gradient(32, 24)).save(folder / f"a.{suffix}")
     (folder / "a.csv").write_bytes(b"frame, timestamp, AU01_r\n1, 0.0, 0.5\n" * 20)
     return {path.suffix: path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"}
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".wav", ".flac", ".png", ".jpg", ".webp", ".csv"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @settings(max_examples=30, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_bytes_raise_media_errors_only(

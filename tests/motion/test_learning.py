@@ -21,6 +21,8 @@ from auteur.facs import CONTROLS
 from auteur.signals.topology import C162
 from auteur.train.motion import MotionRecipe, correlation, motion_loss, motion_scores, prepare
 
+pytestmark = pytest.mark.slow
+
 
 def _clip(part: str, seed: int, *, heard: bool = True) -> MotionClip:
     random = np.random.default_rng(seed)

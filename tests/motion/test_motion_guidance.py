@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auteur.facs import CONTROLS, au_track
-from auteur.motion.guidance import guided
+from auteur.motion.guidance import guided_track
 
 UNITS = st.lists(st.floats(0, 1, width=32), min_size=len(CONTROLS), max_size=len(CONTROLS))
 
@@ -20,14 +20,14 @@ def track(values: list[float]):
 @given(UNITS)
 def test_scale_1_is_as_asked_and_0_is_nothing(values):
     asked = track(values)
-    assert guided(asked, 1.0) is asked
-    still = guided(asked, 0.0)
+    assert guided_track(asked, 1.0) is asked
+    still = guided_track(asked, 0.0)
     assert still is not None and not still.values.any()
 
 
 @given(UNITS, st.floats(0, 20), st.floats(0.1, 5))
 def test_more_guidance_never_shows_less_and_never_passes_1(values, scale, more):
-    less, much = guided(track(values), scale), guided(track(values), scale + more)
+    less, much = guided_track(track(values), scale), guided_track(track(values), scale + more)
     assert less is not None and much is not None
     assert (much.values >= less.values - 1e-6).all()
     assert much.values.max() <= 1 and less.values.min() >= 0
@@ -35,7 +35,7 @@ def test_more_guidance_never_shows_less_and_never_passes_1(values, scale, more):
 
 @pytest.mark.parametrize("intensity", [0.05, 0.25, 0.5])
 def test_every_step_of_the_usual_scales_shows(intensity):
-    shown = [guided(track([intensity] * len(CONTROLS)), scale) for scale in (1, 2, 3.5, 5)]
+    shown = [guided_track(track([intensity] * len(CONTROLS)), scale) for scale in (1, 2, 3.5, 5)]
     levels = [float(one.values[0, 0]) for one in shown if one is not None]
     assert np.all(np.diff(levels) > 0.02)
 
@@ -43,6 +43,6 @@ def test_every_step_of_the_usual_scales_shows(intensity):
 def test_missing_values_stay_missing_and_nothing_stays_nothing():
     values = [0.5] * len(CONTROLS)
     values[3] = float("nan")
-    shown = guided(track(values), 3.5)
+    shown = guided_track(track(values), 3.5)
     assert shown is not None and np.isnan(shown.values[0]).sum() == 1
-    assert guided(None, 3.5) is None
+    assert guided_track(None, 3.5) is None

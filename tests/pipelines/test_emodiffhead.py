@@ -13,6 +13,8 @@ from auteur.motion.mouth import lip_gap
 from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.signals import Waveform
 
+pytestmark = pytest.mark.slow
+
 MARK = provenance.Mark()
 STILL = Settings(route="emodiffhead", head=0.0, blinks=False, gaze=False)
 

@@ -24,10 +24,12 @@ from auteur.face.pose import canonical_face, rotation_of
 from auteur.facs import CONTROLS
 from auteur.media import read_image, write_audio, write_image
 from auteur.motion.mouth import lip_gap
+from auteur.painting.tone_matching import tone_of
 from auteur.pipelines.portrait_notes import read_portrait
 from auteur.pipelines.talking_head import Settings, TalkingHead
-from auteur.pipelines.tones import tone_of
 from auteur.signals import AUTrack, Waveform
+
+pytestmark = pytest.mark.slow
 
 MARK = provenance.Mark()
 STATES = {

@@ -13,6 +13,8 @@ from auteur.media import MediaInfo
 from auteur.pipelines.plotting import draw_track, plot_track
 from auteur.pipelines.tracking import BLOCK_FRAMES, TrackOptions, rows_of, track_file
 
+pytestmark = pytest.mark.slow
+
 RATE = Fraction(30000, 1001)
 
 

@@ -17,6 +17,8 @@ from auteur.cli import main
 from auteur.cli.prepare import PrepareArguments
 from auteur.data.prepare import PrepareOptions
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 WORKERS = 2
 KILLS = 2

@@ -27,6 +27,8 @@ from auteur.formats import OpenFaceRow, OpenFaceWriter
 from auteur.media import VideoWriter
 from auteur.provenance import Mark
 
+pytestmark = pytest.mark.slow
+
 
 def clip(first: int, frames: int, **given) -> Clip:
     recording = Recording(key="one", person="somebody", video=Path("clip.mp4"), **given)

@@ -17,6 +17,8 @@ from auteur.data.prepare.work import WorkFolder
 from auteur.errors import InputError, UsageError
 from auteur.facs import CONVENTIONS
 
+pytestmark = pytest.mark.slow
+
 
 def rejections(folder) -> dict[str, str]:
     lines = (folder / "rejected.jsonl").read_text(encoding="utf-8").splitlines()

@@ -25,6 +25,8 @@ from auteur.provenance import Mark
 from auteur.signals import Waveform
 from auteur.speech.features import SpeechAnalysis
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 
 OPTIONS = PrepareOptions(kind="folder")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import auteur
-from auteur.cli.verify import verify as verify_command
+from auteur.cli import main
 from auteur.errors import MediaError, UsageError
-from auteur.media import VideoWriter, write_audio, write_image
+from auteur.media import open_frames, write_audio, write_image
 from auteur.provenance import Mark, Verdict, hash_file, read_sidecar, sidecar_path, verify
 from auteur.provenance.mark import parse_container_text
 from auteur.signals import Waveform
@@ -30,8 +30,8 @@ MARK = Mark(
 
 
 def write(path: Path) -> Path:
-    if path.suffix == ".mp4":
-        with VideoWriter(path, size_px=(32, 32), rate=25, mark=MARK, audio=SOUND) as video:
+    if path.suffix in (".mp4", ".mov", ".webm", ".gif"):
+        with open_frames(path, size_px=(32, 32), rate=25, mark=MARK, audio=SOUND) as video:
             video.write(PIXELS)
     elif path.suffix in (".wav", ".flac"):
         write_audio(path, SOUND, mark=MARK)
@@ -40,7 +40,7 @@ def write(path: Path) -> Path:
     return path
 
 
-KINDS = [".png", ".jpg", ".webp", ".wav", ".flac", ".mp4"]
+KINDS = [".png", ".jpg", ".webp", ".wav", ".flac", ".mp4", ".mov", ".webm", ".gif"]
 
 
 @pytest.mark.parametrize("suffix", KINDS)
@@ -118,7 +118,7 @@ def test_what_is_no_media_is_refused(tmp_path: Path) -> None:
 
 def test_command_prints_every_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "a.wav")
-    assert verify_command(path) == 0
+    assert main(["verify", str(path)]) == 0
     text = capsys.readouterr().out
     for word in (
         "metadata",
@@ -130,7 +130,7 @@ def test_command_prints_every_layer(tmp_path: Path, capsys: pytest.CaptureFixtur
         auteur.__version__,
     ):
         assert word in text
-    assert verify_command(path, json=True) == 0
+    assert main(["verify", str(path), "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
     assert json.loads(lines[0])["verdict"] == "intact"

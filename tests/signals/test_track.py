@@ -1,3 +1,4 @@
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -236,3 +237,49 @@ def test_expression_and_pose_have_their_own_channels():
         PoseTrack(values=np.zeros((2, 5)), rate=25, convention="pixel")
     with pytest.raises(UsageError, match="pose channels"):
         PoseTrack(values=np.zeros((2, 6)), rate=25, convention="pixel", channels=tuple("abcdef"))
+
+
+def test_a_track_prints_short() -> None:
+    many = tuple(f"AU{number:02d}_r" for number in range(1, 18))
+    track = AUTrack(
+        values=np.zeros((900, 17)), rate=Fraction(30000, 1001), channels=many, convention="openface17"
+    )
+    assert repr(track) == (
+        "AUTrack(openface17, 900 frames at 30000/1001/s from 0 s, 17 channels: "
+        "AU01_r, AU02_r, AU03_r, AU04_r, …)"
+    )
+
+
+def test_a_notebook_shows_the_curves_that_move() -> None:
+    values = np.zeros((50, 20), np.float32)
+    values[:, 7] = np.linspace(0, 1, 50)
+    values[20:25, 7] = np.nan
+    names = tuple(f"c{number}<" for number in range(20))
+    page = AUTrack(values=values, rate=Fraction(25), channels=names, convention="facs")._repr_html_()
+    assert "c7&lt;" in page and "c7<" not in page
+    assert page.count("<text") == 13 and "8 more" in page  # 12 rows and the caption
+    row = page[page.index("c7&lt;") :]
+    assert row[: row.index("c8&lt;")].count("polyline") == 2  # the gap is not bridged
+
+
+def test_an_unmeasured_track_can_be_shown() -> None:
+    track = AUTrack(values=np.full((1, 1), np.nan), rate=Fraction(25), channels=("a",), convention="facs")
+    assert "<svg" in track._repr_html_()
+
+
+def test_a_track_becomes_a_table_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is optional")
+    track = AUTrack(
+        values=np.eye(3), rate=Fraction(25), start_sec=1, channels=("a", "b", "c"), convention="facs"
+    )
+    table = track.to_dataframe()
+    assert isinstance(table, pandas.DataFrame)
+    assert list(table.columns) == ["a", "b", "c"] and table.index.name == "time_sec"
+    assert table.index.tolist() == [1.0, 1.04, 1.08] and table["b"].tolist() == [0, 1, 0]
+
+
+def test_without_pandas_the_message_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    track = AUTrack(values=np.eye(3), rate=Fraction(25), channels=("a", "b", "c"), convention="facs")
+    with pytest.raises(UsageError, match="notebook"):
+        track.to_dataframe()

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from auteur.expression.generator.speech_cues import loudness_of
-from auteur.speech.log_mel import BANDS, LogMelFeatures
 from auteur.signals import Waveform
 from auteur.speech.features import at_frame_rate, frames_at
+from auteur.speech.log_mel import BANDS, LogMelFeatures
 from auteur.speech.mel import (
     MelConfig,
     frame_power_of,
@@ -22,6 +22,8 @@ from auteur.speech.mel import (
 from auteur.speech.pretrained import TransformersSpeechFeatures
 
 from .voices import RATE_HZ, babble, silence
+
+pytestmark = pytest.mark.slow
 
 CONFIG = MelConfig()
 SOUNDS = {"short": babble(0.05), "odd": babble(3.217), "silent": silence(1.0), "longer": babble(33.1)}

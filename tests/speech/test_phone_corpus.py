@@ -30,6 +30,8 @@ from auteur.train.speech_encoder import SpeechEncoderRecipe, train
 
 from .voices import babble, vowel
 
+pytestmark = pytest.mark.slow
+
 needs_espeak = pytest.mark.skipif(
     ctypes.util.find_library("espeak-ng") is None, reason="eSpeak NG is not installed"
 )
@@ -142,6 +144,7 @@ def test_unknown_voices_are_refused():
 @needs_espeak
 @pytest.mark.skipif(shutil.which("flite") is None, reason="Flite is not installed")
 def test_a_small_corpus_is_built_and_learnt_from(tmp_path):
+    pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
     build(BuildConfig(out=tmp_path, espeak_utterances=14, flite_utterances=4))
     espeak, flite = load_corpus(tmp_path / "espeak.npz"), load_corpus(tmp_path / "flite.npz")
     assert espeak.part(is_held_out=True) and not flite.part(is_held_out=True)

@@ -9,6 +9,8 @@ from auteur.speech.pretrained import TransformersSpeechFeatures
 
 from .voices import RATE_HZ, babble, waveform
 
+pytestmark = pytest.mark.slow
+
 transformers = pytest.importorskip("transformers", reason="needs pip install 'auteur-face[full]'")
 
 TINY = {

@@ -1,7 +1,5 @@
 """What every denoiser must do; `test_contract.py` asks it of every preset."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from denoiser_samples import conditions_of, loud, sample_of, times
@@ -62,9 +60,9 @@ class DenoiserContract:
             assert close(batch[alone], one)
 
     def test_frames_apart_are_frames_together_without_temporal_layers(self, model):
-        still = replace(model.config, temporal=None, past=None)
+        still = model.config.changed(temporal=None, past=None)
         model = loud(still)
-        conditions = conditions_of(still).with_au_margin(2)
+        conditions = conditions_of(still).with_margin("au", 2)
         sample = sample_of(still)
         whole = predict(model, conditions, sample)
         parts = [
@@ -77,7 +75,7 @@ class DenoiserContract:
         conditions = conditions_of(model.config)
         with_all = predict(model, conditions)
         for name in model.condition_names:
-            neutral = replace(conditions, **{name: torch.zeros_like(getattr(conditions, name))})
+            neutral = conditions.replace(**{name: torch.zeros_like(getattr(conditions, name))})
             absent = predict(model, conditions.without(name))
             assert not torch.allclose(absent, with_all), f"{name} does nothing"
             assert not torch.allclose(absent, predict(model, neutral)), f"null {name} is a neutral one"
@@ -85,7 +83,7 @@ class DenoiserContract:
     def test_leaving_out_is_the_same_as_marking_absent(self, model):
         conditions = conditions_of(model.config)
         for name in model.condition_names:
-            left_out = replace(conditions, **{name: None})
+            left_out = conditions.replace(**{name: None})
             assert close(predict(model, conditions.without(name)), predict(model, left_out)), name
 
     def test_rows_may_have_different_conditions(self, model):
@@ -100,7 +98,7 @@ class DenoiserContract:
         conditions = conditions_of(model.config)
         with torch.no_grad():
             features = model.reference_features(conditions.reference)
-        cached = replace(conditions, reference=features)
+        cached = conditions.replace(reference=features)
         assert torch.equal(predict(model, cached), predict(model, conditions))
 
     def test_prepared_conditions_are_the_conditions(self, model):
@@ -137,8 +135,8 @@ class DenoiserContract:
             gradients.append(model.unet.conv_in.weight.grad.clone())
         assert close(*gradients)
 
-    def test_what_it_has_no_plug_for_is_refused(self, model):
-        bare = loud(replace(model.config, au=None, audio=None, past=None))
+    def test_what_it_has_no_conditioner_for_is_refused(self, model):
+        bare = loud(model.config.changed(au=None, audio=None, past=None))
         assert not {"au", "audio", "past"} & set(bare.condition_names)
         with pytest.raises(UsageError, match="takes no au"):
             predict(bare, Conditions(au=torch.zeros(2, 3, 6)))
@@ -149,6 +147,6 @@ class DenoiserContract:
             value = getattr(conditions, name)
             wrong = {name: value[:, :, :-1] if name == "au" and value.ndim == 5 else value[..., :-1]}
             with pytest.raises(UsageError, match=f"{name} ha(s|ve) shape"):
-                predict(model, replace(conditions, **wrong))
+                predict(model, conditions.replace(**wrong))
         with pytest.raises(UsageError, match="multiples of"):
             predict(model, Conditions(), torch.zeros(2, 3, model.config.channels, 9, 9))

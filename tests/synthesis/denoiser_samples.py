@@ -20,25 +20,24 @@ _UNET = UNetConfig(
 
 def shrunk(config: DenoiserConfig) -> DenoiserConfig:
     """The same parts as a preset's, as small as they come."""
-    small = replace(
-        config,
+    small = config.changed(
         patch=1 if config.patch == 1 else PATCH,
         unet=replace(_UNET, context_width=None if config.unet.context_width is None else 8),
         temporal=TemporalConfig(levels=(True, True), heads=2, groups=4, longest_window=8),
     )
     if config.identity:
-        small = replace(small, identity=replace(config.identity, features=5))
+        small = small.changed(identity=replace(config.identity, features=5))
     if config.landmarks:
         landmarks = replace(config.landmarks, downscale=2, stem=(4, 8), attending_levels=1, head=4)
-        small = replace(small, landmarks=landmarks)
+        small = small.changed(landmarks=landmarks)
     if config.au:
-        small = replace(small, au=replace(config.au, action_units=6, width=8, grid=2, head=4))
+        small = small.changed(au=replace(config.au, action_units=6, width=8, grid=2, head=4))
     if config.expression:
-        small = replace(small, expression=replace(config.expression, coefficients=7))
+        small = small.changed(expression=replace(config.expression, coefficients=7))
     if config.audio:
-        small = replace(small, audio=replace(config.audio, features=5, hidden=8, tokens=3, width=8, head=4))
+        small = small.changed(audio=replace(config.audio, features=5, hidden=8, tokens=3, width=8, head=4))
     if config.past:
-        small = replace(small, past=replace(config.past, head=4))
+        small = small.changed(past=replace(config.past, head=4))
     return small
 
 

@@ -1,7 +1,5 @@
 """Guidance: the published and the nested form, and what they must be equal to."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +8,7 @@ from tiny_denoisers import CHANNELS, SIDE, tiny, tiny_conditions
 
 from auteur.errors import UsageError
 from auteur.synthesis.conditions import Conditions
-from auteur.synthesis.guidance import CHAIN, Guidance, guided
+from auteur.synthesis.guidance import CHAIN, Guidance, guided_prediction
 
 ROWS, FRAMES = 2, 3
 scales = st.floats(0, 8).map(lambda scale: round(scale, 3))
@@ -55,7 +53,7 @@ def L(model, noisy, conditions, *kept):  # noqa: N802 - the paper's name
 
 @torch.no_grad()
 def guide(model, noisy, conditions, guidance, **options):
-    return guided(model, conditions, guidance, **options)(noisy, TIME)
+    return guided_prediction(model, conditions, guidance, **options)(noisy, TIME)
 
 
 def close(a, b) -> bool:
@@ -102,7 +100,7 @@ def test_nested_form_at_unit_scales_is_the_conditional_prediction_itself(model, 
 def test_without_action_units_both_forms_are_classifier_free_guidance(
     model, noisy, conditions, others, au, absent
 ):
-    null = conditions.without("au") if absent else replace(conditions, au=None)
+    null = conditions.without("au") if absent else conditions.replace(au=None)
     nothing, only_h = L(model, noisy, null), L(model, noisy, null, *H)
     expected = nothing + others * (only_h - nothing)
     for form in ("published", "nested"):
@@ -114,7 +112,7 @@ def test_without_action_units_both_forms_are_classifier_free_guidance(
 @given(others=scales, au=scales)
 def test_a_null_in_one_row_only_is_that_rows_own(model, noisy, conditions, others, au):
     present = torch.tensor([True, False])
-    mixed = replace(conditions, present={"au": present})
+    mixed = conditions.replace(present={"au": present})
     for form in ("published", "nested"):
         guidance = Guidance.auhead(others=others, au=au, form=form)
         got = guide(model, noisy, mixed, guidance)
@@ -167,16 +165,16 @@ def test_one_pass_and_no_evaluation_that_cancels(model, noisy, conditions, guida
 
 def test_cached_reference_features_can_be_guided(model, noisy, conditions):
     features = model.reference_features(conditions.reference)
-    cached = replace(conditions, reference=features)
+    cached = conditions.replace(reference=features)
     guidance = Guidance.auhead()
     assert close(guide(model, noisy, cached, guidance), guide(model, noisy, conditions, guidance))
 
 
-def test_action_units_cannot_be_guided_without_their_plug(noisy):
+def test_action_units_cannot_be_guided_without_their_conditioner(noisy):
     plain = tiny(au=False)
     conditions = tiny_conditions(ROWS, FRAMES, au=False)
-    with pytest.raises(UsageError, match=r"au guidance is 3\.5.*no plug.*reference, audio"):
-        guided(plain, conditions, Guidance(au=3.5))
+    with pytest.raises(UsageError, match=r"au guidance is 3\.5.*no conditioner.*reference, audio"):
+        guided_prediction(plain, conditions, Guidance(au=3.5))
     guide(plain, noisy, conditions, Guidance.auhead().without_au)
 
 

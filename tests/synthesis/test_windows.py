@@ -13,6 +13,8 @@ from auteur.synthesis.guidance import Guidance
 from auteur.synthesis.samplers import Diffusion, Flow, sample
 from auteur.synthesis.windows import Video, WindowSettings, crossfade, denoise_joined, generate
 
+pytestmark = pytest.mark.slow
+
 FLOW = Flow()
 SHAPE = (CHANNELS, SIDE, SIDE)
 MINUTE = 1500
@@ -282,12 +284,12 @@ def test_other_errors_are_left_alone():
 SETTINGS_PLAIN = WindowSettings()
 
 
-def test_action_units_cannot_be_guided_without_their_plug():
+def test_action_units_cannot_be_guided_without_their_conditioner():
     settings = WindowSettings(guidance=Guidance(au=2.0))
     pieces = generate(
         ExactDenoiser(FLOW), nothing, Video(frames=1, shape=SHAPE), process=FLOW, settings=settings
     )
-    with pytest.raises(UsageError, match="no plug"):
+    with pytest.raises(UsageError, match="no conditioner"):
         next(pieces)
 
 

@@ -18,9 +18,9 @@ UNITS = 4
 
 
 def tiny(*, au: bool = True, past: bool = False, seed: int = 0):
-    """The real denoiser, every weight random, so that no plug is zero by initialisation."""
+    """The real denoiser, every weight random, so that no conditioner is zero by initialisation."""
     model = build_denoiser(
-        DenoiserConfig(
+        DenoiserConfig.of(
             channels=CHANNELS,
             process="flow",
             unet=UNetConfig(

@@ -17,21 +17,23 @@ from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.parts import part_names, parts, train_only
 from auteur.synthesis.denoiser.presets import PRESETS, preset
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts
-from auteur.synthesis.guidance import Guidance, guided
-from auteur.synthesis.losses import LossSettings
+from auteur.synthesis.guidance import Guidance, guided_prediction
+from auteur.synthesis.losses import LOSSES, LossSettings
 from auteur.synthesis.noise import step_generator
 from auteur.synthesis.samplers import process_named, sample
 from auteur.train.checkpoints import DivergedError, checkpoints
 from auteur.train.clip_batches import ClipBatches
 from auteur.train.denoiser import image_validation, train, train_phases
 from auteur.train.denoiser_distill import DistillRecipe, distill
-from auteur.train.denoiser_loss import LOSSES, learner_loss, training_loss
+from auteur.train.denoiser_loss import learner_loss, training_loss
 from auteur.train.denoiser_recipe import DenoiserRecipe
 from auteur.train.phases import Learner, Phase, WarmUpCosine
 from auteur.train.run_folder import RunFolder
 from auteur.train.smoke.spots import SIDE, MovingSpots, shrunk
 from auteur.train.trainer import Trainer, TrainerSettings
 from auteur.train.validation_images import ValidationImages
+
+pytestmark = pytest.mark.slow
 
 TRAINING_PERSON = next(name for name in map(str, range(99)) if not is_held_out(name))
 HELD_OUT_PERSON = next(name for name in map(str, range(99)) if is_held_out(name))
@@ -41,7 +43,7 @@ def undisturbed(config):
     """The same without dropout, and told that the data hardly varies: there is one clip only."""
     calm = {name: replace(getattr(config, name), dropout=0.0) for name in config.condition_names}
     anchor = None if config.anchor_deviation is None else 0.1
-    return replace(config, drop_all=0.0, data_deviation=0.1, anchor_deviation=anchor, **calm)
+    return config.changed(drop_all=0.0, data_deviation=0.1, anchor_deviation=anchor, **calm)
 
 
 def repeated(batch, rows):
@@ -83,7 +85,7 @@ def test_one_batch_can_be_learned_by_heart(name, tmp_path):
     assert last < first / 10
 
     noise = torch.randn(clip.clean.shape, generator=torch.Generator().manual_seed(3))
-    predict = guided(denoiser.eval(), clip.conditions, Guidance())
+    predict = guided_prediction(denoiser.eval(), clip.conditions, Guidance())
     with torch.no_grad():
         made = sample(process_named(config.process), predict, noise, 8)
     error = (made - clip.clean).square().mean().sqrt()
@@ -93,8 +95,7 @@ def test_one_batch_can_be_learned_by_heart(name, tmp_path):
 def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tmp_path):
     """A first stretch of the way, for a random network and with guidance; `test_samplers` goes all of it."""
     config = undisturbed(shrunk(PRESETS["compact"].config))
-    config = replace(
-        config,
+    config = config.changed(
         data_deviation=1.0,
         anchor_deviation=None,
         answers="balanced",
@@ -103,7 +104,7 @@ def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tm
     )
     teacher = build_denoiser(config, seed=0)
     generator = torch.Generator().manual_seed(0)
-    for parameter in teacher.parameters():  # weights that no plug is silent with
+    for parameter in teacher.parameters():  # weights that no conditioner is silent with
         parameter.data.add_(0.03 * torch.randn(parameter.shape, generator=generator))
     clip = MovingSpots(config).batch(1, 1, generator)
     guidance = Guidance(au=2.0)
@@ -118,9 +119,9 @@ def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tm
     conditions = repeated(clip, 4).conditions
     process = process_named(config.process)
     with torch.no_grad():
-        wanted = sample(process, guided(teacher, conditions, guidance), noise, 2)
-        before = sample(process, guided(teacher, conditions, Guidance()), noise, 1)
-        after = sample(process, guided(student, conditions, Guidance()), noise, 1)
+        wanted = sample(process, guided_prediction(teacher, conditions, guidance), noise, 2)
+        before = sample(process, guided_prediction(teacher, conditions, Guidance()), noise, 1)
+        after = sample(process, guided_prediction(student, conditions, Guidance()), noise, 1)
     assert (after - wanted).square().mean() < 0.85 * (before - wanted).square().mean()
 
 
@@ -218,7 +219,7 @@ def test_an_adapter_run_leaves_the_base_alone_and_saves_only_the_adapter(tmp_pat
     assert load_parts(denoiser, result) == ("au",)
     changed = {key for key, value in denoiser.state_dict().items() if not torch.equal(value, before[key])}
     assert changed
-    assert all(key.startswith("plugs.au.") for key in changed)
+    assert all(key.startswith("conditioners.au.") for key in changed)
 
 
 def test_a_checkpoint_of_another_run_is_refused(whole_run, tmp_path):

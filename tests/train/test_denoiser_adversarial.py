@@ -1,7 +1,6 @@
 """The one-step student: it comes nearer to the truth, its discriminator learns, bad teachers are refused."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +16,8 @@ from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 from auteur.train.denoiser_adversarial import AdversarialRecipe, distil, student_of
 from auteur.train.patch_discriminator import PatchDiscriminator, jittered, perceptual_loss, seam_loss
 from auteur.train.smoke.spots import MovingSpots, shrunk
+
+pytestmark = pytest.mark.slow
 
 CONFIG = shrunk(PRESETS["compact"].config)
 
@@ -61,7 +62,7 @@ def test_single_frames_leave_what_looks_at_others_as_it_was(tmp_path):
     distil(denoiser, recipe(tmp_path, steps=3, start_after=1), clips)
     after = denoiser.state_dict()
     moved = {name for name, value in after.items() if not torch.equal(value, start[name])}
-    assert moved and not any(name.startswith(("temporal.", "plugs.past.")) for name in moved)
+    assert moved and not any(name.startswith(("temporal.", "conditioners.past.")) for name in moved)
 
 
 def test_a_judge_learns_to_tell_noise_from_smooth_pictures():
@@ -80,7 +81,7 @@ def test_a_judge_learns_to_tell_noise_from_smooth_pictures():
 
 
 def test_a_teacher_without_last_layers_gets_some_that_change_nothing_at_first(tmp_path):
-    teacher = build_denoiser(replace(CONFIG, finish=None), seed=0)
+    teacher = build_denoiser(CONFIG.changed(finish=None), seed=0)
     save_denoiser(teacher, tmp_path / "teacher.safetensors")
     student = student_of(tmp_path / "teacher.safetensors")
     assert teacher.finish is None and student.finish is not None
@@ -124,7 +125,7 @@ def test_unlikeness_is_0_for_the_same_and_falls_along_its_gradient():
 
 
 def test_refused(tmp_path):
-    bare = replace(CONFIG, warped=None, anchor_deviation=None)
+    bare = CONFIG.changed(warped=None, anchor_deviation=None)
     with pytest.raises(UsageError, match="from the warped portrait"):
         distil(build_denoiser(bare, seed=0), recipe(tmp_path), clips)
     with pytest.raises(UsageError, match="photo_share is 1"):

@@ -35,7 +35,12 @@ from judges.emotion_classifier import train as train_classifier
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from expression_lookalikes import write_deca, write_face_model, write_people, write_photographs, write_tracks
 
-pytestmark = pytest.mark.skipif("expression_space" not in shipped(), reason="no expression space ships yet")
+pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("expression_space" not in shipped(), reason="no expression space ships yet"),
+]
 
 
 def test_the_compact_recipe_learns_and_writes(tmp_path: Path):

@@ -14,6 +14,8 @@ from auteur.data.warped_faces import VIEWS
 from auteur.face.landmarker import FEATURES, PROBES, Landmarker, LandmarkerOutput
 from auteur.train.landmarker import continued, landmarker_loss, movement_errors, movement_loss
 
+pytestmark = pytest.mark.slow
+
 TINY = {"widths": (4, 6, 8, 10, 12), "hidden": 16}
 
 

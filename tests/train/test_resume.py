@@ -16,6 +16,10 @@ from auteur.train.checkpoints import checkpoints
 from auteur.train.run_folder import RunFolder
 from auteur.train.smoke import diffusion, expression, performances, speech, tracks
 
+pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
+
+pytestmark = pytest.mark.slow
+
 STEPS, KILLED_AFTER = 6, 3
 TRIALS = {
     "motion": tracks.motion,

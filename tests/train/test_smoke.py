@@ -7,12 +7,17 @@ import torch
 
 from auteur.train import recipes
 
+pytestmark = pytest.mark.slow
+
 NEEDS = {
     "detector": ("cv2",),
     "landmarker": ("cv2",),
     "audio-lm-lora": ("transformers", "peft"),
 }
-"""What a recipe needs beyond the core."""
+"""What a recipe needs beyond the core and accelerate."""
+
+FITS = ("au-basis", "habits", "expression-space")
+"""Recipes without steps: they need no accelerate."""
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +27,8 @@ def one_thread():
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_it_learns(name: str, tmp_path: Path):
+    if name not in FITS:
+        pytest.importorskip("accelerate", reason="an extra")
     for package in NEEDS.get(name, ()):
         pytest.importorskip(package, reason="an extra")
     report = recipes.smoke(name, tmp_path / "run")

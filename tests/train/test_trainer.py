@@ -25,6 +25,10 @@ from auteur.train.model_recipe import Schedule, Training, train_model
 from auteur.train.phases import Learner, Phase, WarmUpCosine
 from auteur.train.trainer import Trainer, TrainerSettings
 
+pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
+
+pytestmark = pytest.mark.slow
+
 SCHEDULE = Schedule(steps=200, learning_rate=0.05, evaluate_every_steps=50, average_decay=0.9)
 TIMED = Schedule(minutes=0.012, learning_rate=0.02, evaluate_every_minutes=0.004)
 STEPS = Schedule(steps=9, learning_rate=0.02, evaluate_every_steps=2, save_every_steps=3, log_every_steps=1)

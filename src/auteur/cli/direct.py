@@ -2,16 +2,14 @@
 
 import json as json_text
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from auteur.cli.arguments import parse_pairs
-from auteur.cli.console import note, one_thread, progress
-
-Flag = tyro.conf.FlagCreatePairsOff[bool]
+from auteur.cli.arguments import Flag, Pairs, check_readable, choice, options, parse_pairs
+from auteur.cli.console import counted, note, one_thread, working
+from auteur.cli.performance_arguments import CONVENTIONS, EMOTIONS
 
 if TYPE_CHECKING:  # importing it takes torch
     from auteur.expression.director import Director
@@ -19,34 +17,33 @@ if TYPE_CHECKING:  # importing it takes torch
 _SHIPPED = {"compact": "audio_lm", "regressor": "regressor"}
 
 
-@dataclass(frozen=True)
+@options
 class DirectArguments:
-    """What `auteur direct` can be told."""
+    """Everything that `auteur direct` takes."""
 
-    speech: tyro.conf.Positional[Path]
+    speech: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SPEECH")]
     """A recording, or a video with sound; any length from 0.1 s."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The track to write: .json, or .csv (a table that can be edited)."""
-    model: str = "compact"
-    """compact (an audio-language model), regressor (the control), a weights file, or the folder of a
+    model: Annotated[str, choice("compact", "regressor", other="FILE")] = "compact"
+    """compact (an audio-language model) or regressor (the control). Or a weights file, or the folder of a
     transformers audio-language model."""
     adapter: Path | None = None
     """LoRA adapter for such a folder."""
-    emotion: str | None = None
-    """Instead of what is heard: neutral, happy, sad, angry, fear, disgusted, surprised, contempt, calm or
-    bored."""
+    emotion: Annotated[str | None, choice(*EMOTIONS, "calm", "bored")] = None
+    """Instead of the emotion in the voice."""
     intensity: float = 1.0
     """Of the emotion, 0 to 1."""
-    au_scale: tuple[str, ...] = ()
+    au_scale: Pairs = ()
     """Factors on single controls, such as AU12=1.5 brow_lower=0.5; 0 to 10."""
-    au_offset: tuple[str, ...] = ()
+    au_offset: Pairs = ()
     """Added to single controls, such as AU1=0.2; -1 to 1."""
-    mute: tuple[str, ...] = ()
+    mute: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
     """Controls that must not move, such as AU4."""
     smooth: float = 0.0
     """Smoothing over time: standard deviation in seconds, 0 to 10."""
-    convention: str = "feafa24"
-    """Convention of the track: feafa24, facs, arkit52, openface17 or openface18."""
+    convention: Annotated[str, choice(*CONVENTIONS)] = "feafa24"
+    """Convention of the track (docs/action_units.md)."""
     plot: Path | None = None
     """Also draw the curves into this PNG."""
     overwrite: Flag = False
@@ -55,14 +52,18 @@ class DirectArguments:
     """End with one JSON object on standard output."""
 
 
-def direct(arguments: tyro.conf.OmitArgPrefixes[DirectArguments]) -> int:
-    """Hears the emotion in a recording and writes what the face should show.
+def direct(arguments: DirectArguments) -> int:
+    """Writes what a face should show for the emotion in a recording, as Action Units over time.
 
-    Example: auteur direct talk.wav -o talk.csv --emotion happy --au-scale AU12=1.5 --mute AU4
+    Examples:
+        auteur direct talk.wav -o talk.csv
+        auteur direct talk.wav -o talk.csv --emotion happy --au-scale AU12=1.5 --mute AU4
+            happy whatever the voice says, with a wider smile and no frown
     """
     started_sec = time.monotonic()
     scale = parse_pairs(arguments.au_scale, "--au-scale")
     offset = parse_pairs(arguments.au_offset, "--au-offset")
+    check_readable(arguments.speech)
 
     # Most of it takes torch: not before the arguments are known to be well formed.
     from auteur.expression.adjust import Adjustment
@@ -78,10 +79,10 @@ def direct(arguments: tyro.conf.OmitArgPrefixes[DirectArguments]) -> int:
     check_writable(arguments.out, overwrite=arguments.overwrite)
     if arguments.plot is not None:
         check_plot(arguments.plot, overwrite=arguments.overwrite)
-    speech, heard = examine_speech(arguments.speech)
-    one_thread()
-    director = _director(arguments.model, arguments.adapter)
-    with progress("directing", None):
+    with working(f"directing {arguments.speech.name}"):
+        speech, heard = examine_speech(arguments.speech)
+        one_thread()
+        director = _director(arguments.model, arguments.adapter)
         direction = director(speech, emotion=emotion, intensity=arguments.intensity, adjustment=adjustment)
     for line in (*heard.lines(), *direction.notes):
         note(line)
@@ -100,7 +101,7 @@ def direct(arguments: tyro.conf.OmitArgPrefixes[DirectArguments]) -> int:
         "probabilities": {word: round(value, 3) for word, value in direction.probabilities.items()},
     }
     said = "as asked" if emotion is not None else f"{direction.probability:.0%}"
-    text = f"{arguments.out}: {direction.emotion} ({said}), {track.frames} frames"
+    text = f"{arguments.out}: {direction.emotion} ({said}), {counted(track.frames, 'frame')}"
     print(json_text.dumps(result) if arguments.json else text)
     return 0
 

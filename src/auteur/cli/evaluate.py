@@ -4,13 +4,13 @@ import json as json_text
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from auteur.cli.console import note, one_thread, progress
+from auteur.cli.arguments import Flag, choice, options
+from auteur.cli.console import counted, note, one_thread, progress
 from auteur.errors import PartialError, UsageError
 
 if TYPE_CHECKING:  # importing it takes torch
@@ -20,12 +20,17 @@ if TYPE_CHECKING:  # importing it takes torch
     from auteur.evaluate.scoring import ClipScorer
     from auteur.evaluate.streams import Networks
 
-Flag = tyro.conf.FlagCreatePairsOff[bool]
+
+PROTOCOLS = (
+    *("pairs", "mead-truth", "mead-predicted", "cremad-truth", "cremad-predicted"),
+    *("self-reenactment", "cross-identity", "au-sweep", "emotion-sweep", "long-audio", "noise-and-silence"),
+)
+"""Names of `auteur.evaluate.protocols`, those that score videos first."""
 
 
-@dataclass(frozen=True)
+@options
 class EvaluateArguments:
-    """What `auteur evaluate` can be told."""
+    """Everything that `auteur evaluate` takes."""
 
     inputs: tyro.conf.Positional[tuple[Path, ...]]
     """GENERATED REFERENCE: videos, or folders of videos paired by name. With --reference: one or more systems
@@ -37,9 +42,8 @@ class EvaluateArguments:
     requests: Path | None = None
     """Folder of the Action Unit tracks that were asked for, NAME.csv or NAME.json; the real video's own
     Action Units unless given."""
-    protocol: str = "pairs"
-    """pairs, mead-truth, mead-predicted, cremad-truth, cremad-predicted; or one that makes its own videos:
-    self-reenactment, cross-identity, au-sweep, emotion-sweep, long-audio, noise-and-silence."""
+    protocol: Annotated[str, choice(*PROTOCOLS)] = "pairs"
+    """What is measured how. All from self-reenactment on make their own videos."""
     speech: Path | None = None
     """Recording for the protocols that need one."""
     baselines: bool = True
@@ -58,25 +62,31 @@ class EvaluateArguments:
     """End with one JSON object on standard output."""
 
 
-def evaluate(arguments: tyro.conf.OmitArgPrefixes[EvaluateArguments]) -> int:
+def evaluate(arguments: EvaluateArguments) -> int:
     """Scores videos against real ones, or against each other, and writes a report.
 
     The real video, its first frame held still and its first frame warped are rows too. Videos are read by
     time, so lengths and rates may differ; what was bridged is said.
 
-    Example: auteur evaluate made/ real/ -o report
+    Examples:
+        auteur evaluate made/ real/ -o report
+        auteur evaluate ours/ theirs/ --reference real/ -o report
+            two systems side by side
+        auteur evaluate portraits/ --protocol au-sweep --speech talk.wav -o report
+            every Action Unit alone, on videos made for it
     """
     started_sec = time.monotonic()
 
     # It takes torch.
     from auteur.evaluate import protocols
     from auteur.evaluate.report import write_report
-    from auteur.evaluate.report.writer import check_folder
+    from auteur.evaluate.report.writer import REPORT_FILES
+    from auteur.files import check_folder
 
     protocol = protocols.load(arguments.protocol)
     if not arguments.inputs:
         raise UsageError("nothing to evaluate; give GENERATED REFERENCE, such as made/ real/")
-    check_folder(arguments.out, overwrite=arguments.overwrite)
+    check_folder(arguments.out, overwrite=arguments.overwrite, names=REPORT_FILES)
     one_thread()
     evaluation = _pairs(arguments, protocol) if protocol.kind == "pairs" else _made(arguments, protocol)
     for line in (*evaluation.failures, *evaluation.notes):
@@ -94,7 +104,9 @@ def evaluate(arguments: tyro.conf.OmitArgPrefixes[EvaluateArguments]) -> int:
         },
         "tables": [table.title for table in evaluation.tables],
     }
-    print(json_text.dumps(result) if arguments.json else f"{paths[0]}: {len(evaluation.clips)} clips")
+    print(
+        json_text.dumps(result) if arguments.json else f"{paths[0]}: {counted(len(evaluation.clips), 'clip')}"
+    )
     return PartialError.exit_code if evaluation.failures else 0
 
 

@@ -1,17 +1,16 @@
 """`auteur express --emotion E --intensity I --seconds S -o TRACK`: an emotion as a trajectory."""
 
 import json as json_text
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from auteur.cli.console import note, one_thread
+from auteur.cli.arguments import Flag, options
+from auteur.cli.console import counted, note, one_thread
+from auteur.cli.performance_arguments import EmotionName
 from auteur.errors import UsageError
 from auteur.expression.curve import EXTRAPOLATES, EmotionCurve, parse_curve
-
-Flag = tyro.conf.FlagCreatePairsOff[bool]
 
 if TYPE_CHECKING:  # importing it takes torch
     import numpy as np
@@ -21,18 +20,18 @@ if TYPE_CHECKING:  # importing it takes torch
 LONGEST_SEC = 3600.0
 
 
-@dataclass(frozen=True)
+@options
 class ExpressArguments:
-    """What `auteur express` can be told."""
+    """Everything that `auteur express` takes."""
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The track to write: .csv for the Action Units that the emotion adds (`auteur generate --track` plays
     it), .json for the whole trajectory as expression vectors."""
-    emotion: str | None = None
-    """neutral, happy, sad, angry, fear, disgusted, surprised or contempt."""
+    emotion: EmotionName = None
+    """The emotion throughout."""
     intensity: float = 1.0
     """How strong, 0 to 1.2; over 1 extrapolates."""
-    emotion_curve: str | None = None
+    emotion_curve: Annotated[str | None, tyro.conf.arg(metavar="CURVE")] = None
     """Several over time instead: "0s neutral, 1s happy:0.3, 3s happy:1, 5s sad:0.4+fear:0.3"."""
     seconds: float | None = None
     """How long; the speech's or the curve's length unless given."""
@@ -51,10 +50,14 @@ class ExpressArguments:
     """End with one JSON object on standard output."""
 
 
-def express(arguments: tyro.conf.OmitArgPrefixes[ExpressArguments]) -> int:
+def express(arguments: ExpressArguments) -> int:
     """Writes how an emotion, or a curve of emotions, comes and goes on a face.
 
-    Example: auteur express --emotion happy --intensity 0.7 --seconds 4 -o happy.csv
+    Examples:
+        auteur express --emotion happy --intensity 0.7 --seconds 4 -o happy.csv
+            Action Units, which `auteur generate --track happy.csv` plays
+        auteur express --emotion-curve "0s neutral, 1s happy:1, 3s sad:0.5" --speech talk.wav -o mood.csv
+            emotions that follow each other while something is said
     """
     from auteur.files import check_writable
 
@@ -89,7 +92,7 @@ def express(arguments: tyro.conf.OmitArgPrefixes[ExpressArguments]) -> int:
         "strongest": round(float(made.strengths.sum(axis=1).max()), 4),
         "seed": arguments.seed,
     }
-    print(json_text.dumps(result) if arguments.json else f"{arguments.out}: {track.frames} frames")
+    print(json_text.dumps(result) if arguments.json else f"{arguments.out}: {counted(track.frames, 'frame')}")
     return 0
 
 

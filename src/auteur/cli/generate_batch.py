@@ -4,78 +4,70 @@ import json
 import time
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from auteur.cli.arguments import parse_pairs
-from auteur.cli.console import note
+from auteur.cli.arguments import check_readable, parse_pairs
+from auteur.cli.console import counted, note, progress
+from auteur.cli.generate_arguments import GenerateArguments
 from auteur.errors import PartialError, UsageError
 
-if TYPE_CHECKING:
-    from auteur.cli.generate import GenerateArguments
-
-_ALONE = ("portrait", "speech", "plot", "sheet", "save_tracks")
-"""Options of a single video."""
-
-_RUN = ("batch", "engine", "workers", "ray_address", "out", "preset", "device", "overwrite", "json")
-"""Options of the whole run; all others hold for lines that do not say otherwise."""
-
-_TOGETHER = ("engine", "workers", "ray_address")
-"""Options of nothing but a batch."""
+_FILES = ("head_track", "gaze_track")
+_RUN = ("preset", "device")
+"""Options of rendering that hold for the whole run; all others hold for lines that do not have them."""
 
 _MOST_SHOWN = 20
-_DAY_SEC = 86400
 
 
-def check_alone(arguments: "GenerateArguments") -> tuple[Path, Path]:
-    """Returns the portrait and the speech of a single video.
+def check_alone(arguments: GenerateArguments) -> tuple[Path, Path | None]:
+    """Returns the portrait and the speech of a single video; None where a track or an actor stands for it.
 
     Raises:
         UsageError: One is missing, or an option of a batch is there.
     """
-    for name in _TOGETHER:
-        if getattr(arguments, name) != _default(arguments, name):
-            raise UsageError(f"{_option(name)} has no effect without --batch; leave it out")
-    if arguments.portrait is None or arguments.speech is None:
+    for name in given(arguments.batch):
+        raise UsageError(f"{_option(name)} has no effect without --batch; leave it out")
+    performance = arguments.performance
+    is_performed = performance.track is not None or performance.drive is not None
+    if arguments.portrait is None or (arguments.speech is None and not is_performed):
         missing = "PORTRAIT and SPEECH" if arguments.portrait is None else "SPEECH"
         raise UsageError(f"{missing} missing: auteur generate PORTRAIT SPEECH, or --batch JOBS.jsonl")
     return arguments.portrait, arguments.speech
 
 
-def generate_batch(arguments: "GenerateArguments") -> int:
+def generate_batch(arguments: GenerateArguments) -> int:
     """Makes the videos of a jobs file; returns 0, or 4 where some could not be made."""
     started_sec = time.monotonic()
-    for name in _ALONE:
-        if getattr(arguments, name) != _default(arguments, name):
-            raise UsageError(f"{_option(name)} has no effect with --batch; leave it out")
-    if arguments.batch is None or arguments.out.suffix.lower() == ".mp4":
+    run = arguments.batch
+    single = {name: getattr(arguments, name) for name in ("portrait", "speech")} | given(arguments.extras)
+    for name in (name for name, value in single.items() if value is not None):
+        raise UsageError(f"{_option(name)} has no effect with --batch; leave it out")
+    if run.batch is None or arguments.out.suffix.lower() in (".mp4", ".mov", ".webm", ".gif"):
         raise UsageError(f"--batch writes many videos, and {str(arguments.out)!r} is one file; say -o FOLDER")
+    check_readable(run.batch)
     defaults = _defaults(arguments)
 
     from auteur.engines import make_engine
     from auteur.pipelines.batch import Batch, JobsError
 
-    gpus = 1 if (arguments.device or "").startswith("cuda") else 0
-    engine = make_engine(
-        arguments.engine, arguments.workers, address=arguments.ray_address, gpus_per_worker=gpus
-    )
+    rendering = arguments.rendering
+    gpus = 1 if (rendering.device or "").startswith("cuda") else 0
+    engine = make_engine(run.engine, run.workers, address=run.ray_address, gpus_per_worker=gpus)
     batch = Batch(
-        arguments.batch,
+        run.batch,
         arguments.out,
-        preset=arguments.preset,
-        device=arguments.device,
+        preset=rendering.preset,
+        device=rendering.device,
         defaults=defaults,
         overwrite=arguments.overwrite,
     )
     try:
         with batch.planned() as plan:
             if plan.skipped:
-                note(f"{plan.skipped} of {plan.skipped + plan.todo} videos are there already")
-            with _bar(plan.todo) as bar:
-                task = bar.add_task("generating", total=plan.todo)
-                report = plan.run(engine, on_job=lambda ended: bar.update(task, completed=ended))
+                every = plan.skipped + plan.todo
+                be = "is" if every == 1 else "are"
+                note(f"{plan.skipped} of {counted(every, 'video')} {be} there already")
+            with progress("generating", plan.todo, unit="video") as advance:
+                report = plan.run(engine, on_job=advance)
     except JobsError as error:
         if len(error.lines) > 1:
             _list([f"line {bad.line}: {bad.reason}" for bad in error.lines])
@@ -87,7 +79,7 @@ def generate_batch(arguments: "GenerateArguments") -> int:
         "skipped": report.skipped,
         "failed": [asdict(one) for one in report.failed],
         "seconds": round(time.monotonic() - started_sec, 3),
-        "engine": arguments.engine,
+        "engine": run.engine,
         "workers": engine.workers,
     }
     if arguments.json:
@@ -96,49 +88,44 @@ def generate_batch(arguments: "GenerateArguments") -> int:
         print(f"{arguments.out}: {report.made} made, {report.skipped} there already")
     if report.failed:
         raise PartialError(
-            f"{len(report.failed)} of {plan.skipped + plan.todo} videos could not be made; "
+            f"{len(report.failed)} of {counted(plan.skipped + plan.todo, 'video')} could not be made; "
             "mend their lines and run the same command again"
         )
     return 0
 
 
-def _defaults(arguments: "GenerateArguments") -> dict[str, Any]:
+def given(group: Any) -> dict[str, Any]:
+    """Returns the options of a group that differ from their defaults."""
+    values = {field.name: getattr(group, field.name) for field in fields(group)}
+    return {field.name: values[field.name] for field in fields(group) if values[field.name] != field.default}
+
+
+def _defaults(arguments: GenerateArguments) -> dict[str, Any]:
     """Returns what the command line says for all lines, as a line would say it.
 
     Raises:
         UsageError: A value is outside its range or unknown.
     """
-    given: dict[str, Any] = {}
-    for field in fields(arguments):
-        value = getattr(arguments, field.name)
-        if field.name in _ALONE + _RUN or value == field.default:
+    of_lines = given(arguments.performance) | given(arguments.motion) | given(arguments.rendering)
+    defaults: dict[str, Any] = {}
+    for name, value in of_lines.items():
+        if name in _RUN:
             continue
-        if field.name in ("au", "au_scale"):
-            value = parse_pairs(value, _option(field.name))
-        elif isinstance(value, Path):
-            value = str(value.resolve())
-        given[field.name] = list(value) if isinstance(value, tuple) else value
+        if name in ("au", "au_scale"):
+            defaults[name] = parse_pairs(value, _option(name))
+        elif isinstance(value, Path) or (name in _FILES and value not in ("track", "none")):
+            defaults[name] = str(Path(value).resolve())
+        else:
+            defaults[name] = list(value) if isinstance(value, tuple) else value
 
     from auteur.pipelines.batch_jobs import check_keys
 
-    check_keys(given)
-    return given
+    check_keys(defaults)
+    return defaults
 
 
 def _option(name: str) -> str:
     return name.upper() if name in ("portrait", "speech") else f"--{name.replace('_', '-')}"
-
-
-def _default(arguments: "GenerateArguments", name: str) -> Any:
-    return next(field.default for field in fields(arguments) if field.name == name)
-
-
-def _bar(total: int) -> Progress:
-    """Returns a bar with the time left, judged by the whole run: single jobs take long."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    hidden = total == 0 or not console.is_terminal
-    return Progress(*columns, console=console, transient=True, disable=hidden, speed_estimate_period=_DAY_SEC)
 
 
 def _list(lines: list[str]) -> None:

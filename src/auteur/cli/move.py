@@ -1,91 +1,137 @@
-"""`auteur move SPEECH --portrait PORTRAIT -o LANDMARKS`: speech and Action Units → landmarks."""
+"""`auteur move SPEECH --portrait PORTRAIT -o LANDMARKS`: speech and Action Units → landmarks, mouth cues."""
 
 import json as json_text
 import time
-from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from auteur.cli.arguments import parse_pairs, parse_rate
-from auteur.cli.console import note, one_thread, progress
+from auteur.cli.arguments import Flag, Rate, check_readable, options
+from auteur.cli.console import counted, note, one_thread, progress, working
+from auteur.cli.performance_arguments import MotionOptions, PerformanceOptions
+from auteur.errors import UsageError
+from auteur.signals.timebase import parse_rate
 
-Flag = tyro.conf.FlagCreatePairsOff[bool]
+if TYPE_CHECKING:
+    from auteur.pipelines.request import PerformanceRequest
 
 
-@dataclass(frozen=True)
+@options
 class MoveArguments:
-    """What `auteur move` can be told."""
+    """Everything that `auteur move` takes."""
 
-    speech: tyro.conf.Positional[Path]
+    speech: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SPEECH")]
     """A recording, or a video with sound."""
-    portrait: Path
-    """The picture whose face moves: PNG, JPEG or WEBP."""
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    portrait: Path | None = None
+    """The picture whose face moves, or a video: its first frame with one; --cues alone needs none."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The landmarks to write: .json (a track) or .csv (an OpenFace table with the dense mesh)."""
-    track: Path | None = None
-    """Action Unit curves: a CSV or JSON of any convention."""
-    emotion: str | None = None
-    """neutral, happy, sad, angry, fear, disgusted, surprised or contempt."""
-    intensity: float = 1.0
-    """Of the emotion, 0 to 1.2; over 1 extrapolates."""
-    au: tuple[str, ...] = ()
-    """Single controls, such as AU1=0.5 smile_left=0.3; 0 to 1."""
-    seed: int = 0
-    """The same seed gives the same motion."""
-    fps: str = "25"
+    cues: Path | None = None
+    """Mouth cues to write in a format of Rhubarb Lip Sync: .json, .tsv, .xml or .dat (frames of --fps)."""
+    fps: Rate = "25"
     """Frames per second; 30000/1001 for 29.97."""
-    head: float = 1.0
-    """Factor on head motion; 0 keeps the head still."""
-    blinks: bool = True
-    """Blink."""
-    gaze: bool = True
-    """Let the eyes wander a little."""
     face: int = 0
     """Which face of the portrait: 0 is the largest."""
     overwrite: Flag = False
     """Replace a file that exists."""
     json: Flag = False
     """End with one JSON object on standard output."""
+    performance: PerformanceOptions = PerformanceOptions()
+    motion: MotionOptions = MotionOptions()
 
 
-def move(arguments: tyro.conf.OmitArgPrefixes[MoveArguments]) -> int:
-    """Writes how a portrait's face moves while it says a recording, frame by frame, without rendering it.
+def move(arguments: MoveArguments) -> int:
+    """Writes how a portrait's face moves while it speaks a recording, frame by frame, without rendering it.
 
-    Example: auteur move talk.wav --portrait me.jpg --track performance.csv -o landmarks.json
+    Examples:
+        auteur move talk.wav --portrait me.jpg -o landmarks.json
+            478 landmarks per frame, in pixels of the portrait
+        auteur move talk.wav --portrait me.jpg --track performance.csv -o landmarks.csv
+            with a performance, as an OpenFace table
+        auteur move talk.wav --cues cues.json
+            mouth shapes A to H and X for 2-D animation, as Rhubarb Lip Sync writes them
     """
     started_sec = time.monotonic()
-    controls, fps = parse_pairs(arguments.au, "--au"), parse_rate(arguments.fps)
+    check_readable(arguments.speech, arguments.portrait, arguments.performance.track)
+    fps, asked = parse_rate(arguments.fps, "--fps"), arguments.performance.performance()
+    if arguments.out is None and arguments.cues is None:
+        raise UsageError("nothing to write: give -o LANDMARKS with --portrait, or --cues CUES")
+    if (arguments.out is None) != (arguments.portrait is None):
+        raise UsageError("-o and --portrait go together: landmarks are points on a portrait")
+    result: dict[str, Any] = {"seed": arguments.motion.seed or 0, "notes": []}
+    said: list[str] = []
+    if arguments.cues is not None:
+        said.append(write_cues(arguments, arguments.cues, asked, fps, result))
+    if arguments.out is not None and arguments.portrait is not None:
+        said.append(write_landmarks(arguments, arguments.portrait, arguments.out, asked, fps, result))
+    result["seconds"] = round(time.monotonic() - started_sec, 3)
+    print(json_text.dumps(result) if arguments.json else "\n".join(said))
+    return 0
 
-    # It takes torch: not before the arguments are known to be well formed.
-    from auteur.pipelines.moving import check_landmarks, save_landmarks
-    from auteur.pipelines.request import Performance
-    from auteur.pipelines.talking_head import Settings, TalkingHead
 
-    check_landmarks(arguments.out, overwrite=arguments.overwrite)
-    asked = Performance(arguments.emotion, arguments.intensity, controls, arguments.track)
-    settings = Settings(
-        seed=arguments.seed,
-        fps=fps,
-        head=arguments.head,
-        blinks=arguments.blinks,
-        gaze=arguments.gaze,
-    )
-    one_thread()
-    head = TalkingHead.from_pretrained("warp")
-    video = head.perform(arguments.portrait, arguments.speech, asked, settings, face=arguments.face)
+def write_cues(
+    arguments: MoveArguments, path: Path, asked: "PerformanceRequest", fps: Fraction, result: dict[str, Any]
+) -> str:
+    """Writes the mouth cues and adds them to the result; returns the line about them."""
+    with working(f"reading {arguments.speech.name}"):
+        from auteur.files import write_text
+        from auteur.formats import cues_text
+        from auteur.pipelines.mouth_cues import check_cues, mouth_cues
+        from auteur.signals.timebase import exact_rate
+
+        check_cues(path, overwrite=arguments.overwrite)
+        rate = exact_rate(fps)
+        one_thread()
+        cues, heard = mouth_cues(arguments.speech, asked, seed=arguments.motion.seed or 0)
+    text = cues_text(cues, path.suffix.lower(), sound=arguments.speech.name, rate=rate)
+    write_text(path, text, overwrite=arguments.overwrite)
+    if arguments.out is None:  # else the same is said of the landmarks
+        for line in heard.lines():
+            note(line)
+        result["notes"] = list(heard.lines())
+    result |= {"cues": str(path), "cue_count": len(cues), "cues_end_sec": round(float(cues[-1].end_sec), 6)}
+    return f"{path}: {counted(len(cues), 'mouth cue')}"
+
+
+def write_landmarks(
+    arguments: MoveArguments,
+    portrait: Path,
+    out: Path,
+    asked: "PerformanceRequest",
+    fps: Fraction,
+    result: dict[str, Any],
+) -> str:
+    """Writes the landmarks and adds them to the result; returns the line about them."""
+    with working(f"reading {portrait.name} and {arguments.speech.name}"):
+        # It takes torch: not before the arguments are known to be well formed.
+        from auteur.pipelines.moving import check_landmarks, save_landmarks
+        from auteur.pipelines.talking_head import Settings, TalkingHead
+
+        check_landmarks(out, overwrite=arguments.overwrite)
+        motion = arguments.motion
+        settings = Settings(
+            seed=motion.seed,
+            liveliness=motion.liveliness,
+            fps=fps,
+            head=motion.head,
+            blinks=motion.blinks,
+            gaze=motion.gaze,
+            route=arguments.performance.route,
+        )
+        one_thread()
+        head = TalkingHead.from_pretrained("warp")
+        video = head.perform(portrait, arguments.speech, asked, settings, face=arguments.face)
     for line in video.notes:
         note(line)
     with progress("moving", video.frame_count) as advance:
-        save_landmarks(video, arguments.out, overwrite=arguments.overwrite, on_frame=advance)
-    result = {
-        "output": str(arguments.out),
+        save_landmarks(video, out, overwrite=arguments.overwrite, on_frame=advance)
+    result |= {
+        "output": str(out),
         "frames": video.frame_count,
+        "seed": video.seed,
         "fps": str(settings.fps),
-        "seconds": round(time.monotonic() - started_sec, 3),
-        "seed": arguments.seed,
         "notes": list(video.notes),
     }
-    print(json_text.dumps(result) if arguments.json else f"{arguments.out}: {video.frame_count} frames")
-    return 0
+    return f"{out}: {counted(video.frame_count, 'frame')}"

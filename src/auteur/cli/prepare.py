@@ -5,16 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from auteur.cli.console import note
+from auteur.cli.arguments import Flag, options
+from auteur.cli.console import counted, note, span
 from auteur.errors import PartialError
-
-Flag = tyro.conf.FlagCreatePairsOff[bool]
 
 if TYPE_CHECKING:  # importing it takes torch
     from auteur.data.prepare import PrepareOptions, Progress, Summary
@@ -23,11 +21,11 @@ SAY_EVERY_SEC = 60.0
 """How often the state is said where there is no terminal to show it on."""
 
 
-@dataclass(frozen=True)
+@options
 class PrepareArguments:
-    """What `auteur prepare` can be told."""
+    """Everything that `auteur prepare` takes."""
 
-    dataset: tyro.conf.Positional[Path]
+    dataset: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATASET")]
     """Root of the corpus, as it was published. It is only read."""
     kind: Literal["mead", "hdtf", "cremad", "ravdess", "folder"]
     """How it is laid out; "folder" is your own videos with a recordings.csv."""
@@ -108,14 +106,17 @@ class PrepareArguments:
         return options
 
 
-def prepare(arguments: tyro.conf.OmitArgPrefixes[PrepareArguments]) -> int:
+def prepare(arguments: PrepareArguments) -> int:
     """Turns a corpus into WebDataset shards: tracked, filtered, cropped, measured.
 
     Clips that are not good enough are left out and named with their reason in rejected.jsonl; what cannot be
     read stops nothing and makes the exit code 4. Stopped at any moment, the same command goes on where it
     was; finished, it checks the shards and repairs those that are damaged.
 
-    Example: auteur prepare MEAD --kind mead --views front -o mead_shards
+    Examples:
+        auteur prepare MEAD --kind mead --views front -o mead_shards
+        auteur prepare clips --kind folder -o shards --limit 10
+            your own videos with a recordings.csv; the first ten only
     """
     from auteur.data.prepare import prepare as prepare_corpus
     from auteur.engines import make_engine
@@ -145,8 +146,9 @@ def _tell(arguments: PrepareArguments, summary: "Summary", seconds: float) -> in
         print(json_text.dumps({**result, "repaired": list(summary.repaired), "stage_seconds": stages}))
     else:
         print(
-            f"{arguments.out}: {totals['samples']} clips, {totals['hours']:.2f} h of {totals['people']} "
-            f"people in {totals['shards']} shards; {totals['rejected']} rejected, {totals['failed']} failed; "
+            f"{arguments.out}: {counted(totals['samples'], 'clip')}, {span(3600 * totals['hours'])} of "
+            f"{counted(totals['people'], 'person', 'people')} in {counted(totals['shards'], 'shard')}; "
+            f"{totals['rejected']} rejected, {totals['failed']} failed; "
             f"see {arguments.out / 'report.html'}"
         )
     if totals["failed"]:

@@ -3,17 +3,14 @@
 import json as json_text
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from auteur.cli.console import note, one_thread, progress
+from auteur.cli.arguments import Flag, check_readable, options
+from auteur.cli.console import counted, note, one_thread, progress, working
 from auteur.errors import UsageError
-from auteur.media import probe
-
-Flag = tyro.conf.FlagCreatePairsOff[bool]
 
 if TYPE_CHECKING:  # importing it takes torch
     from auteur.face.backend import FaceBackend
@@ -21,11 +18,11 @@ if TYPE_CHECKING:  # importing it takes torch
     from auteur.pipelines.tracking import TrackSummary
 
 
-@dataclass(frozen=True)
+@options
 class TrackArguments:
-    """What `auteur track` can be told."""
+    """Everything that `auteur track` takes."""
 
-    footage: tyro.conf.Positional[Path]
+    footage: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGE_OR_VIDEO")]
     """A picture (PNG, JPEG, WEBP) or a video of any length."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The CSV to write."""
@@ -59,28 +56,35 @@ class TrackArguments:
             raise UsageError("--backend mediapipe and --model face_landmarker.task go together")
 
 
-def track(arguments: tyro.conf.OmitArgPrefixes[TrackArguments]) -> int:
+def track(arguments: TrackArguments) -> int:
     """Writes what a face does, frame by frame, as an OpenFace-compatible table.
 
     One row per frame: 68 landmarks, 17 Action Unit intensities (0 to 5) and 18 presences, head pose, gaze,
     confidence and time.
 
-    Example: auteur track interview.mp4 -o interview.csv --plot interview.png
+    Examples:
+        auteur track interview.mp4 -o interview.csv --plot interview.png
+        auteur track me.mp4 -o me.csv --dense
+            with the 478 mesh points and 52 blendshapes
     """
-    from auteur.pipelines.plotting import check_plot, plot_track
-
     started_sec = time.monotonic()
     arguments.check()
+    check_readable(arguments.footage)
     footage, out, plot = arguments.footage, arguments.out, arguments.plot
+
+    from auteur.media import probe
+    from auteur.pipelines.plotting import check_plot, plot_track
+
     if plot is not None:
         check_plot(plot, overwrite=arguments.overwrite)
     info = probe(footage)
 
-    # It takes torch: not before the input is known to be good.
-    from auteur.pipelines.tracking import TrackOptions, track_file
+    with working(f"reading {footage.name}"):
+        # It takes torch: not before the input is known to be good.
+        from auteur.pipelines.tracking import TrackOptions, track_file
 
-    one_thread()
-    reader = _backend(arguments.model)
+        one_thread()
+        reader = _backend(arguments.model)
     options = TrackOptions(
         dense=arguments.dense, smooth=arguments.smooth, face=arguments.face, neutral_sec=arguments.neutral
     )
@@ -91,7 +95,7 @@ def track(arguments: tyro.conf.OmitArgPrefixes[TrackArguments]) -> int:
     if plot is not None:
         plot_track(out, plot, overwrite=arguments.overwrite)
     result = {"output": str(out), **_result(summary, started_sec), "backend": reader.name}
-    text = f"{out}: {summary.frames_with_face} of {summary.frames} frames"
+    text = f"{out}: a face in {summary.frames_with_face} of {counted(summary.frames, 'frame')}"
     print(json_text.dumps(result) if arguments.json else text)
     return 0
 

@@ -2,23 +2,23 @@
 
 import json as json_text
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from auteur.cli.arguments import Flag, options
+from auteur.cli.checks import check_arguments
 from auteur.cli.console import note
 from auteur.errors import AuteurError, UsageError
 
-Flag = tyro.conf.FlagCreatePairsOff[bool]
 
-
-@dataclass(frozen=True)
+@options
 class TrainArguments:
     """Options that every recipe has; its own settings come beside them."""
 
-    recipe: tyro.conf.Positional[str] = ""
+    recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")] = ""
     """Name of the recipe, or `all` with --smoke; --list names them, `auteur train RECIPE --help` lists its
     settings."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
@@ -31,13 +31,19 @@ class TrainArguments:
     """End with one JSON object on standard output."""
 
 
-def train(arguments: tyro.conf.OmitArgPrefixes[TrainArguments]) -> int:
+def train(arguments: TrainArguments) -> int:
     """Trains one of the models, by the recipe that made the shipped one.
-
-    Example: auteur train motion --tracks TRACKS --schedule.steps 1300 --out runs/motion
 
     A killed run resumes when the same command is given again. For several GPUs or machines:
     accelerate launch -m auteur.cli train RECIPE …
+
+    Examples:
+        auteur train --list
+        auteur train motion --help
+            the settings of a recipe
+        auteur train motion --tracks TRACKS --schedule.steps 1300 --out runs/motion
+        auteur train motion --smoke
+            a trial in seconds
     """
     from auteur.train import recipes
 
@@ -49,12 +55,15 @@ def train(arguments: tyro.conf.OmitArgPrefixes[TrainArguments]) -> int:
     return _smoke(arguments)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Reads the options of the verb, which depend on the recipe, and runs it; returns the exit code."""
+def run_recipe(arguments: Sequence[str]) -> int | None:
+    """Reads the settings of the recipe that is named first, and runs it.
+
+    Returns:
+        The exit code; None if no recipe is named or a trial is wanted: then the options are `TrainArguments`.
+    """
     name = arguments[0] if arguments else ""
     if not name or name.startswith("-") or "--smoke" in arguments:
-        options = tyro.conf.OmitArgPrefixes[TrainArguments]
-        return train(_parsed(options, "auteur train", train.__doc__ or "", arguments))
+        return None
     from auteur.train import recipes
 
     kind: Any = Annotated[recipes.config_class(name), tyro.conf.arg(name="")]
@@ -68,15 +77,16 @@ def run(arguments: Sequence[str]) -> int:
         """
         return recipe, json
 
-    recipe, json = _parsed(options_of, f"auteur train {name}", recipes.description(name), arguments[1:])
+    given = ["--out" if one == "-o" else one for one in arguments[1:]]
+    description = recipes.description(name)
+    try:
+        recipe, json = tyro.cli(options_of, prog=f"auteur train {name}", description=description, args=given)
+    except SystemExit as stop:  # 0 after --help, 2 after a usage error
+        return int(stop.code or 0)
+    check_arguments(recipe)
     result = recipes.train(name, recipe)
     print(json_text.dumps(result) if json else f"{result['out']}: trained")
     return 0
-
-
-def _parsed(options: Any, program: str, description: str, arguments: Sequence[str]) -> Any:
-    aliases = ["--out" if one == "-o" else one for one in arguments]
-    return tyro.cli(options, prog=program, description=description, args=aliases)
 
 
 def _smoke(arguments: TrainArguments) -> int:

@@ -1,28 +1,37 @@
 """`auteur verify FILE`: what marks a file carries."""
 
-from json import dumps
+import json as json_text
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from auteur.provenance import verify as read_marks
+from auteur.cli.arguments import Flag, check_readable, options
 
 
-def verify(file: tyro.conf.Positional[Path], json: tyro.conf.FlagCreatePairsOff[bool] = False) -> int:
-    """Prints what marks a picture, sound or video carries, and whether it is unchanged since it was written.
+@options
+class VerifyArguments:
+    """Everything that `auteur verify` takes."""
 
-    Example: auteur verify out.mp4
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
+    """The picture, sound, video or folder of frames."""
+    json: Flag = False
+    """Print one JSON object instead of lines."""
 
-    Args:
-        file: The picture, sound or video.
-        json: Print one JSON object instead of lines.
 
-    Returns:
-        Exit code 0: the marks could be read, whatever they say.
+def verify(arguments: VerifyArguments) -> int:
+    """Prints what marks a picture, sound, video or folder of frames carries, and whether it is unchanged.
 
-    Raises:
-        MediaError: The file is missing or is no picture, sound or video that Auteur reads.
+    The exit code is 0 where the marks could be read, whatever they say.
+
+    Examples:
+        auteur verify out.mp4
+        auteur verify out.mp4 --json
     """
-    report = read_marks(file)
-    print(dumps(report.to_json()) if json else "\n".join(report.lines()))
+    check_readable(arguments.file, may_be_folder=True)
+
+    from auteur.provenance import verify as read_marks
+
+    report = read_marks(arguments.file)
+    print(json_text.dumps(report.to_json()) if arguments.json else "\n".join(report.lines()))
     return 0

@@ -1,7 +1,5 @@
 """Other light, other cameras: changes that a clip, its portrait and its warp undergo together."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -39,7 +37,7 @@ def augmented(batch: ClipBatch, generator: torch.Generator) -> ClipBatch:
     for name in ("reference", "past"):
         if isinstance(value := getattr(given, name), Tensor):
             parts[name] = changed(value)
-    return ClipBatch(changed(batch.clean), replace(given, **parts), batch.region)
+    return ClipBatch(changed(batch.clean), given.replace(**parts), batch.region)
 
 
 def _colours(rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

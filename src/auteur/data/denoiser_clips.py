@@ -19,12 +19,17 @@ from torch import Tensor
 from auteur.data.splits import is_held_out
 from auteur.errors import InputError, WeightsError
 from auteur.files import atomic_path
+from auteur.synthesis.conditioners.conditioner import Input
+from auteur.synthesis.conditioners.registry import inputs_by_name
 from auteur.synthesis.conditions import CONDITION_NAMES, Conditions
 
-IN_TIME = ("clean", "region", "warped", "landmarks", "au", "expression", "audio", "regions")
-STILL = ("reference", "identity", "landmarks_reference")
-_SIGNED = ("clean", "warped", "reference")
-"""Pictures whose bytes mean -1 to 1."""
+_CLEAN = Input("clean", per_frame=True, bytes_mean="signed")
+_REGION = Input("region", per_frame=True)
+_OWNERS = {name: owner for name, (_, owner) in inputs_by_name().items()}
+_INPUTS = {"clean": _CLEAN, "region": _REGION} | {
+    name: one for name, (one, _) in inputs_by_name().items() if one.in_clips
+}
+"""All tensors of a clip, by name."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,11 @@ def write_clip(path: Path | str, tensors: Mapping[str, Tensor], *, person: str) 
     Raises:
         InputError: A name is unknown, `clean` is missing, or lengths differ.
     """
-    unknown = tensors.keys() - {*IN_TIME, *STILL}
+    unknown = tensors.keys() - _INPUTS.keys()
     if unknown or "clean" not in tensors:
-        raise InputError(f"a clip holds clean and {', '.join((*IN_TIME[1:], *STILL))}; not {sorted(unknown)}")
-    lengths = {name: len(value) for name, value in tensors.items() if name in IN_TIME}
+        others = ", ".join(name for name in _INPUTS if name != "clean")
+        raise InputError(f"a clip holds clean and {others}; not {sorted(unknown)}")
+    lengths = {name: len(value) for name, value in tensors.items() if _INPUTS[name].per_frame}
     if len(set(lengths.values())) > 1:
         raise InputError(f"tensors of a clip must have one length, not {lengths}")
     with atomic_path(path) as temporary:
@@ -82,7 +88,7 @@ class ClipFolder:
     Args:
         folder: Holds `*.safetensors`.
         names: Conditions to read; what a file lacks is absent in its rows.
-        past: Frames before the window to give as `past`, if the network has that plug.
+        past: Frames before the window to give as `past`, if the network has a conditioner for it.
         held_out: Whether to take the people who are held out, to evaluate, instead of the others.
         looks: Windows of a clip that are looked at; the one in which most pixels count is taken.
 
@@ -137,15 +143,14 @@ class ClipFolder:
                 regions = file.get_slice("region")
                 first = max(firsts, key=lambda start: float(regions[start : start + frames].float().mean()))
             before = first - self._past
-            for name in (*IN_TIME, *STILL):
-                wanted = name in ("clean", "region", "landmarks_reference", "regions") or name in self._names
-                if name in held and wanted:
+            for name, what in _INPUTS.items():
+                if name in held and _OWNERS.get(name) in (None, *self._names):
                     part = file.get_slice(name)
-                    value = part[first : first + frames] if name in IN_TIME else part[:]
-                    found[name] = _values(name, value)[None]
+                    value = part[first : first + frames] if what.per_frame else part[:]
+                    found[name] = _values(what, value)[None]
             clean, region = found.pop("clean"), found.pop("region", None)
             if self._past and before >= 0:
-                found["past"] = _values("clean", file.get_slice("clean")[before:first])[None]
+                found["past"] = _values(_CLEAN, file.get_slice("clean")[before:first])[None]
         if self._past and before < 0:
             found["past"] = clean.new_zeros(1, self._past, *clean.shape[2:])
             found["present"] = {"past": torch.zeros(1, dtype=torch.bool)}
@@ -173,15 +178,15 @@ class MixedClips:
         return ClipBatch.stack([first, self._others.batch(of_others, frames, generator)])
 
 
-def _values(name: str, stored: Tensor) -> Tensor:
+def _values(what: Input, stored: Tensor) -> Tensor:
     """What stored numbers or bytes mean."""
     if stored.dtype != torch.uint8:
         return stored.float()
     shares = stored.float() / 255
-    if name not in _SIGNED:
+    if what.bytes_mean == "shares":
         return shares
     signed = 2 * shares - 1
-    if name == "warped":
+    if what.bytes_mean == "signed, validity last":
         signed[..., -1, :, :] = shares[..., -1, :, :]
     return signed
 

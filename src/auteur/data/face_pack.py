@@ -34,6 +34,7 @@ from auteur.face.tracker import FaceTracker
 from auteur.facs import convert
 from auteur.files import atomic_path
 from auteur.media import VideoReader, read_speech
+from auteur.signals import without_holes
 from auteur.speech.features import CompactSpeechFeatures, frames_at
 
 Floats = NDArray[np.floating]
@@ -174,7 +175,7 @@ class Packer:
                 person=person,
                 pictures=aligned,
                 landmarks=moved,
-                units=np.clip(np.nan_to_num(convert(hub, "feafa24").values), 0, 1).astype(np.float32),
+                units=np.clip(convert(without_holes(hub), "feafa24").values, 0, 1).astype(np.float32),
                 expression=self._space.of_unknown_people(without_pose(landmarks)).astype(np.float32),
                 speech=None if speech is None else speech[span],
             )

@@ -32,8 +32,8 @@ from auteur.face import crops
 from auteur.face.crops import CropFrame
 from auteur.face.pose import MIRROR, head_pose, without_pose
 from auteur.facs import au_track, mirror
-from auteur.pipelines.pasting import Square, painted_areas
-from auteur.pipelines.structure import draw_landmarks
+from auteur.painting.au_drawing import draw_landmarks
+from auteur.painting.compositing import CropRegion, painted_areas
 from auteur.synthesis.areas import holes
 from auteur.synthesis.conditioners.audio import windows_around
 from auteur.synthesis.views import view_frames
@@ -177,15 +177,15 @@ class _Seen:
         height, width = self._piece.pictures.shape[1:3]
         valid: list[Tensor] = []
         for frame, points in self._places(moved, frames):
-            square = Square(frame, self._size, width, height)
-            valid.append(square.in_picture * (1 - holes(points, square.own_pixels)))
+            region = CropRegion(frame, self._size, width, height)
+            valid.append(region.in_picture * (1 - holes(points, region.own_pixels)))
         return _bytes(torch.stack(valid)[:, None])
 
     def _region(self, moved: Tensor, frames: list[CropFrame], own: Tensor) -> Tensor:
         """What is painted in the end counts fully, the rest a little."""
         height, width = self._piece.pictures.shape[1:3]
-        squares = [Square(frame, self._size, width, height) for frame in frames]
-        painted = painted_areas(moved, own, squares, self._view, self._paints, inside=[1.0] * len(squares))
+        regions = [CropRegion(frame, self._size, width, height) for frame in frames]
+        painted = painted_areas(moved, own, regions, self._view, self._paints, inside=[1.0] * len(regions))
         return _bytes(REGION_FLOOR + (1 - REGION_FLOOR) * painted[:, None])
 
 

@@ -77,8 +77,8 @@ def read_clips(folder: Path) -> list[MotionClip]:
                 speech=arrays["speech"].astype(np.float32) if has_speech else None,
                 loudness=arrays["loudness"] if has_speech else None,
                 hearings=arrays["hearings"] if has_speech and "hearings" in arrays else None,
-                neutral_mm=arrays["neutral"] if "neutral" in arrays else None,
-                blink=arrays["blink"] if "blink" in arrays else None,
+                neutral_mm=arrays.get("neutral"),
+                blink=arrays.get("blink"),
                 is_generated=bool(arrays["is_generated"]) if "is_generated" in arrays else False,
             )
         )

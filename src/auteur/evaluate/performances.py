@@ -32,8 +32,9 @@ from auteur.evaluate.views import Observation, observe
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend
 from auteur.facs import ACTION_UNITS
+from auteur.files import make_folder
 from auteur.media import VideoReader, read_speech, write_audio, write_image
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.talking_head import MODELS, Settings, TalkingHead
 from auteur.signals import AUTrack, Waveform
 from auteur.weights import version
@@ -97,7 +98,8 @@ def run_protocol(
         InputError: The inputs hold nothing usable.
     """
     folder = out / "videos"
-    folder.mkdir(exist_ok=True)
+    make_folder(out)
+    make_folder(folder)
     run = Run(
         protocol=protocol, head=TalkingHead.from_pretrained(), backend=AuteurBackend(), videos=folder,
         overwrite=overwrite, on_frame=on_frame,
@@ -259,13 +261,13 @@ def _perform(run: Run, who: Driver, told: Driver | None, name: str) -> Path:
         portrait, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
         write_image(portrait, who.portrait, mark=provenance.Mark())
         write_audio(speech, (told or who).speech, mark=provenance.Mark())
-        asked = Performance(track=told.units) if told is not None else Performance()
+        asked = PerformanceRequest(track=told.units) if told is not None else PerformanceRequest()
         video = run.head.perform(portrait, speech, asked, Settings())
         video.save(path, overwrite=run.overwrite, on_frame=run.step)
     return path
 
 
-def still_frames(run: Run, portrait: Path, asked: Performance, frames: int) -> Iterator[Picture]:
+def still_frames(run: Run, portrait: Path, asked: PerformanceRequest, frames: int) -> Iterator[Picture]:
     """Yields frames of a portrait that is silent and still but for what is asked of it."""
     with tempfile.TemporaryDirectory() as folder:
         silence = Path(folder) / "silence.wav"
@@ -285,7 +287,7 @@ def swept(run: Run, portraits: Sequence[Path], track: AUTrack) -> tuple[list[Flo
     shown: list[Floats] = []
     failures: list[str] = []
     for path in portraits:
-        frames = still_frames(run, path, Performance(track=track), track.frames)
+        frames = still_frames(run, path, PerformanceRequest(track=track), track.frames)
         try:
             shown.append(shown_intensities(frames, run.backend, name=path.name))
         except (FaceError, MediaError) as error:

@@ -24,9 +24,9 @@ DIALLED = EMOTIONS[1:]
 LONGEST_SEC = 3600.0
 EXTRAPOLATES = f"strengths over 1 extrapolate (up to {STRONGEST:g}); look at the result"
 
-_TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*s?\s+")
+_TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*s?\s+", re.ASCII)
 _WORD = re.compile(r"\s*([A-Za-z]+)\s*")
-_STRENGTH = re.compile(r":\s*(\d+(?:\.\d*)?|\.\d+)\s*")
+_STRENGTH = re.compile(r":\s*(\d+(?:\.\d*)?|\.\d+)\s*", re.ASCII)
 
 
 @dataclass(frozen=True)

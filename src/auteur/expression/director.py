@@ -26,7 +26,7 @@ from auteur.expression.authors import Author, CompactAuthor, RegressorAuthor, Ta
 from auteur.expression.hearing import hear
 from auteur.facs import ACTION_UNITS, EMOTIONS, au_track, convert, find_emotion
 from auteur.signals import AUTrack, Sound
-from auteur.weights import path_of, shipped
+from auteur.weights import path_of
 
 SHORTEST_SEC = Fraction(1, 10)
 SHORTEST_EMOTION_SEC = Fraction(1, 2)
@@ -118,7 +118,7 @@ class Director:
         """
         if name not in ("audio_lm", "regressor"):
             raise UsageError(f"there is no model {name!r}; choose audio_lm or regressor")
-        return cls(_author_of(path_of(name), sha256=shipped()[name]))
+        return cls(_author_of(path_of(name)))
 
     @classmethod
     def from_path(cls, path: Path, *, adapter: Path | None = None) -> "Director":
@@ -227,16 +227,16 @@ def expression() -> DirectedExpression:
     return DirectedExpression(Director.shipped())
 
 
-def _author_of(path: Path, *, sha256: str | None = None) -> Author:
+def _author_of(path: Path) -> Author:
     from auteur.expression.audio_lm.storage import load_audio_lm
     from auteur.expression.audio_lm.writer import CompactWriter
     from auteur.expression.regressor import load_regressor
 
     try:
-        return CompactAuthor(CompactWriter(load_audio_lm(path, sha256=sha256)))
+        return CompactAuthor(CompactWriter(load_audio_lm(path)))
     except WeightsError as no_audio_lm:
         try:
-            return RegressorAuthor(load_regressor(path, sha256=sha256))
+            return RegressorAuthor(load_regressor(path))
         except WeightsError:
             raise no_audio_lm from None
 

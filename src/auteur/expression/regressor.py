@@ -6,7 +6,7 @@ Same data, same metrics, no text.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
 from auteur.expression.hearing import CHANNELS
-from auteur.weights import load_file, metadata_of, read_config
+from auteur.weights import load_model, metadata_of
 
 _KIND = "regressor"
 
@@ -94,15 +94,10 @@ def config_to_metadata(config: RegressorConfig) -> dict[str, str]:
     return metadata_of(_KIND, config)
 
 
-def load_regressor(path: Path | str, *, sha256: str | None = None) -> Regressor:
+def load_regressor(path: Path | str) -> Regressor:
     """Returns the regressor saved in a file, in evaluation mode.
 
     Raises:
         WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
     """
-    return load_file(Regressor(read_config(path, _KIND, _config)), path, sha256=sha256)
-
-
-def _config(saved: dict[str, Any]) -> RegressorConfig:
-    saved["dilations"] = tuple(saved["dilations"])
-    return RegressorConfig(**saved)
+    return load_model(path, _KIND, RegressorConfig, Regressor)

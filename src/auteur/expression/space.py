@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from auteur.errors import UsageError
 from auteur.face.pose import without_pose
 from auteur.facs import CONTROLS, au_track, convert
-from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack
+from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack, measured
 from auteur.signals.topology import LEFT_IRIS, MEDIAPIPE_COUNT, RIGHT_IRIS
 from auteur.weights import load_file, load_shipped
 
@@ -218,8 +218,8 @@ class CompactExpressionSpace(nn.Module):
         return au_track(values, convention="facs", rate=track.rate, start_sec=track.start_sec)
 
     def of_action_units(self, track: AUTrack) -> ExpressionTrack:
-        """Returns the expression that a track of Action Units in any convention asks for."""
-        values = np.nan_to_num(convert(track, "facs").values) @ self.controls.numpy()
+        """Returns the expression that a track of Action Units asks for, its holes filled."""
+        values = convert(measured(track), "facs").values @ self.controls.numpy()
         return ExpressionTrack(
             values=values, rate=track.rate, start_sec=track.start_sec, convention=self.name
         )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from auteur.errors import FaceError
+from auteur.errors import FaceError, UsageError
 from auteur.face.backend import FaceBackend, FaceReading, Picture
 from auteur.face.pose import head_pose
 
@@ -48,6 +48,8 @@ class FaceTracker:
     def __init__(
         self, backend: FaceBackend, *, face: int = 0, on_sighting: Callable[[Sighting], None] | None = None
     ) -> None:
+        if face < 0:
+            raise UsageError(f"face is {face}; it must be 0 (the largest) or more")
         self._backend, self._face, self._on_sighting = backend, face, on_sighting
         self._last: FaceReading | None = None
         self._ever: FaceReading | None = None

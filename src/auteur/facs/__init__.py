@@ -20,6 +20,7 @@ from auteur.facs.conversion import (
     mirror,
     mirrored_name,
 )
+from auteur.facs.listing import ListedControl, listed_controls
 from auteur.facs.prototypes import (
     EMOTION_ALIASES,
     EMOTIONS,
@@ -44,6 +45,7 @@ __all__ = [
     "Channel",
     "Control",
     "Convention",
+    "ListedControl",
     "Lossiness",
     "au_track",
     "convert",
@@ -51,6 +53,7 @@ __all__ = [
     "encode_controls",
     "find_convention",
     "find_emotion",
+    "listed_controls",
     "lossiness",
     "mirror",
     "mirrored_name",

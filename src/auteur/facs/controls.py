@@ -8,7 +8,7 @@ from auteur.errors import UsageError
 from auteur.facs.action_units import ACTION_UNITS, ActionUnit, Side
 from auteur.facs.conventions import CONVENTIONS
 
-_CODE = re.compile(r"au[ _]?0*(\d{1,3})_?([lrtb]?)")
+_CODE = re.compile(r"au[ _]?0*(\d{1,3})_?([lrtb]?)", re.ASCII)
 _SIDE_WORDS: dict[Side, tuple[str, ...]] = {
     "L": ("_left", "left_"),
     "R": ("_right", "right_"),
@@ -68,12 +68,25 @@ def resolve(name: str) -> Control:
     if control is None:
         near = _near_codes(int(code[1])) if code else difflib.get_close_matches(key, _NAMES, n=3, cutoff=0.5)
         shown = ", ".join(near) or "AU12, smile or smile_left"
-        raise UsageError(
-            f"unknown Action Unit {name!r}; did you mean {shown}? `docs/action_units.md` lists all"
-        )
+        raise UsageError(f"unknown Action Unit {name!r}; did you mean {shown}? `auteur units` lists all")
     if control == Control(30):
         raise UsageError(f"{name!r} needs a side: AU30L (jaw_left) or AU30R (jaw_right)")
     return control
+
+
+def names_of(control: Control) -> tuple[str, ...]:
+    """Names of a control without its code: first the one that Auteur prints, last ARKit's.
+
+    Names whose side stands first (left_smile) are left out: they mean what smile_left means.
+    """
+    plain = [
+        name
+        for name, one in _NAMES.items()
+        if one == control and not _CODE.fullmatch(name) and not name.startswith(("left_", "right_"))
+    ]
+    shapes = {name.lower(): name for name in CONVENTIONS["arkit52"].channels}
+    arkit = [shapes[name] for name, one in _BLENDSHAPE_NAMES.items() if one == control]
+    return tuple(dict.fromkeys([control.name if control.name in plain else plain[0], *plain, *arkit]))
 
 
 def _near_codes(number: int) -> list[str]:

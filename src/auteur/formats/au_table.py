@@ -13,14 +13,15 @@ import numpy as np
 
 from auteur.errors import FormatError, UsageError
 from auteur.facs import find_convention
-from auteur.formats.table import read_header, read_rows
+from auteur.formats.table import read_table
 from auteur.formats.timing import even_frames
 from auteur.signals import AU_TABLE_MARK, AUTrack
 
 _FACTS = re.compile(
     re.escape(AU_TABLE_MARK)
     + r" convention=(?P<convention>\w{1,40}) rate=(?P<rate>\d{1,12}(/0*[1-9]\d{0,11})?)"
-    + r" start_sec=(?P<start>-?\d{1,18}(/0*[1-9]\d{0,17})?)\s*"
+    + r" start_sec=(?P<start>-?\d{1,18}(/0*[1-9]\d{0,17})?)\s*",
+    re.ASCII,
 )
 
 
@@ -32,15 +33,16 @@ def read_au_table(lines: Iterable[str], *, source: str = "AU table") -> AUTrack:
             or a cell is not a number.
     """
     iterator = iter(lines)
-    facts = _FACTS.fullmatch(next(iterator, ""))
+    # Spreadsheets put the line in quotes and fill it up with empty cells.
+    facts = _FACTS.fullmatch(next(iterator, "").strip(',;"\t\r\n '))
     if facts is None:
         raise FormatError(
             f"{source}: the first line must read '{AU_TABLE_MARK} convention=NAME rate=25 start_sec=0'"
         )
-    header = read_header(iterator, source)
+    header, rows = read_table(iterator, source)
     if header[0] != "time_sec" or len(header) < 2:
         raise FormatError(f"{source}: columns must be time_sec and then channels")
-    table = np.array([row.numbers(header) for row in read_rows(iterator, header, source)])
+    table = np.array([row.numbers(header) for row in rows])
     if table.size == 0:
         raise FormatError(f"{source}: the table has no rows")
     even = even_frames(table[:, 0], table[:, 1:], rate=Fraction(facts["rate"]), source=source)

@@ -4,6 +4,7 @@ Known columns are `frame` and the 20 `AU..` columns; all others (face box, pose 
 blend shapes, input name) are kept as text in `FexTable.extra`. An empty cell or "nan" means "not measured".
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from auteur.errors import FormatError, UsageError
 from auteur.facs import CONVENTIONS
-from auteur.formats.table import Row, guard, read_header, read_rows, row_text, unguard
+from auteur.formats.table import Row, guard, read_table, row_text, unguard
 from auteur.formats.timing import even_frames
 from auteur.signals import AUTrack
 
@@ -41,17 +42,27 @@ class FexTable:
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]  # arrays are compared by value
 
-    def au_track(self, *, rate: Fraction | int = 25) -> AUTrack:
-        """The probabilities of the largest face in each frame.
+    @property
+    def faces(self) -> int:
+        """The most faces in one frame."""
+        return max(Counter(self.frames).values())
 
-        Fex does not store the video's frame rate. Frames that were skipped in between are linear in time.
+    def au_track(self, *, rate: Fraction | int = 25, face: int = 0, source: str = "the Fex table") -> AUTrack:
+        """The probabilities of one face in each frame: 0 the largest, 1 the next.
+
+        Fex does not store the video's frame rate. Frames that were skipped in between are linear in time;
+        frames with fewer faces are not measured.
 
         Raises:
+            UsageError: No frame has so many faces.
             FormatError: Frame numbers decrease.
         """
-        rows = self._largest_faces()
+        rows, is_there = self._rows_of(face)
+        if not is_there.any():
+            raise UsageError(f"the table has no face {face}; it has 0 to {self.faces - 1}")
         times_sec = np.array([self.frames[row] / rate for row in rows], dtype=np.float64)
-        even = even_frames(times_sec, self.probabilities[rows], rate=Fraction(rate), source="the Fex table")
+        probabilities = np.where(is_there[:, None], self.probabilities[rows], np.nan)
+        even = even_frames(times_sec, probabilities, rate=Fraction(rate), source=source)
         return AUTrack(
             values=even.values,
             rate=Fraction(rate),
@@ -60,13 +71,14 @@ class FexTable:
             convention="pyfeat20",
         )
 
-    def _largest_faces(self) -> list[int]:
-        best: dict[int, tuple[float, int]] = {}
+    def _rows_of(self, face: int) -> tuple[list[int], NDArray[np.bool_]]:
+        """One row of each frame, and whether it is that of the face; -1 as the size of none."""
+        by_frame: dict[int, list[int]] = {}
         for index, frame in enumerate(self.frames):
-            area = self._area(index)
-            if frame not in best or area > best[frame][0]:
-                best[frame] = (area, index)
-        return [index for _, index in best.values()]
+            by_frame.setdefault(frame, []).append(index)
+        largest_first = [sorted(rows, key=self._area, reverse=True) for rows in by_frame.values()]
+        is_there = np.array([face < len(rows) for rows in largest_first])
+        return [rows[face] if face < len(rows) else rows[0] for rows in largest_first], is_there
 
     def _area(self, index: int) -> float:
         sides = ("FaceRectWidth", "FaceRectHeight")
@@ -85,14 +97,14 @@ def read_fex(lines: Iterable[str], *, source: str = "Fex table") -> FexTable:
             table.
     """
     iterator = iter(lines)
-    header = read_header(iterator, source)
+    header, table_rows = read_table(iterator, source)
     channels = tuple(name for name in _UNITS if name in header)
     if "frame" not in header or not channels:
         raise FormatError(f"{source}: a Fex table needs a frame column and Action Units such as AU01")
     unknown = [name for name in header if name.upper().startswith("AU") and name not in _UNITS]
     if unknown:
         raise FormatError(f"{source}: {unknown[0]!r} is no py-feat Action Unit; remove or rename it")
-    rows = list(read_rows(iterator, header, source))
+    rows = list(table_rows)
     if not rows:
         raise FormatError(f"{source}: the table has no rows")
     probabilities = np.array([row.numbers(channels) for row in rows])

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.errors import FormatError, InputError
-from auteur.files import atomic_path
+from auteur.errors import FormatError, UsageError
+from auteur.files import atomic_path, check_name
 from auteur.formats.inert_pickle import Inert, read_inert_pickle
+from auteur.formats.plain_arrays import MOST_ARRAYS, MOST_NUMBERS, numbers, read_npy, read_npz
 from auteur.signals import ExpressionTrack
+from auteur.signals.timebase import parse_rate
 
 Floats = NDArray[np.floating]
 
@@ -40,6 +42,8 @@ DECA_EXPRESSION, DECA_POSE = 50, 6
 DEFAULT_RATE = Fraction(25)
 MODEL_VERTICES, MODEL_JOINTS = 5023, 5
 _MODEL_EXPRESSIONS_FROM = 300
+_TABLE_AXES = {"shapedirs": (3,), "posedirs": (2, 3)}
+"""How many axes a table may have, if not two."""
 _LARGEST_NUMBER = 1e4
 
 
@@ -110,10 +114,14 @@ def read_flame_parameters(path: Path | str, *, rate: Fraction | str | float | No
     found_rate = (
         rate if rate is not None else (DEFAULT_RATE if stated is None else float(np.ravel(stated)[0]))
     )
-    return FlameParameters(
-        expression=ExpressionTrack(
+    try:
+        track = ExpressionTrack(
             values=expression, rate=_exact(found_rate, source), convention=f"flame{count}"
-        ),
+        )
+    except UsageError as error:
+        raise FormatError(f"{str(source)!r}: {error}") from error
+    return FlameParameters(
+        expression=track,
         jaw_pose_rad=jaw,
         global_pose_rad=turned,
         eyelids=_rows(arrays, "eyelids", frames, 2, source),
@@ -154,15 +162,17 @@ def read_flame_model(path: Path | str, *, expressions: int = DECA_EXPRESSION) ->
     source = Path(path)
     tables = {key: _plain(value) for key, value in _content(source).items()}
     shapes = _table(tables, "shapedirs", source)
-    if shapes.ndim != 3 or shapes.shape[2] < _MODEL_EXPRESSIONS_FROM + expressions:
+    if shapes.shape[2] < _MODEL_EXPRESSIONS_FROM + expressions:
         raise FormatError(
             f"{str(source)!r} has shapedirs {list(shapes.shape)}; FLAME has [5023, 3, 400], "
             f"300 of shape and then 100 of expression"
         )
     pose = _table(tables, "posedirs", source)
     template = _table(tables, "v_template", source)
-    parents = np.array(_table(tables, "kintree_table", source)[0], dtype=np.int64)
+    parents = _whole(_table(tables, "kintree_table", source)[0])
     parents[0] = -1
+    if pose.size % (3 * len(template)):
+        raise FormatError(f"{str(source)!r} has posedirs {list(pose.shape)}; FLAME has [5023, 3, 36]")
     model = FlameModel(
         template=template,
         shape_directions=shapes[:, :, :_MODEL_EXPRESSIONS_FROM],
@@ -171,7 +181,7 @@ def read_flame_model(path: Path | str, *, expressions: int = DECA_EXPRESSION) ->
         joint_regressor=_table(tables, "J_regressor", source),
         skin_weights=_table(tables, "weights", source),
         parents=parents,
-        faces=_table(tables, "f", source).astype(np.int64),
+        faces=_whole(_table(tables, "f", source)),
     )
     _check_model(model, source)
     return model
@@ -180,6 +190,8 @@ def read_flame_model(path: Path | str, *, expressions: int = DECA_EXPRESSION) ->
 def _check_model(model: FlameModel, source: Path) -> None:
     vertices = len(model.template)
     wanted = {
+        "v_template": (model.template.shape, (vertices, 3)),
+        "f": (model.faces.shape, (len(model.faces), 3)),
         "shapedirs": (model.shape_directions.shape[:2], (vertices, 3)),
         "posedirs": (model.pose_directions.shape, (vertices, 3, 9 * (MODEL_JOINTS - 1))),
         "J_regressor": (model.joint_regressor.shape, (MODEL_JOINTS, vertices)),
@@ -194,15 +206,21 @@ def _check_model(model: FlameModel, source: Path) -> None:
         and not ((model.parents[1:] >= 0) & (model.parents[1:] < np.arange(1, MODEL_JOINTS))).all()
     ):
         problems.append("kintree_table names a joint before its parent")
+    if not problems and not ((model.faces >= 0) & (model.faces < vertices)).all():
+        problems.append(f"f names vertices that are not among the {vertices}")
     if problems:
         raise FormatError(f"{str(source)!r} is no FLAME model: {'; '.join(problems)}")
 
 
 def _table(tables: Mapping[str, Any], name: str, source: Path) -> Floats:
-    value = tables.get(name)
-    if not isinstance(value, np.ndarray) or not np.isfinite(value).all():
-        raise FormatError(f"{str(source)!r} has no usable table {name!r}; give FLAME's generic_model.pkl")
-    return value
+    if name not in tables:
+        raise FormatError(f"{str(source)!r} has no table {name!r}; give FLAME's generic_model.pkl")
+    return numbers(tables[name], f"{str(source)!r}: {name}", axes=_TABLE_AXES.get(name, (2,)))
+
+
+def _whole(values: Floats) -> NDArray[np.int64]:
+    with np.errstate(invalid="ignore"):  # what is out of range is refused where it is used
+        return values.astype(np.int64)
 
 
 def _plain(value: Any) -> Any:
@@ -219,14 +237,21 @@ def _plain(value: Any) -> Any:
 
 def _dense(state: Mapping[str, Any], *, by_column: bool) -> Floats:
     try:
-        shape = state.get("_shape", state.get("shape"))
-        data, indices, starts = state["data"], state["indices"], state["indptr"]
-        rows, columns = (int(n) for n in shape)  # pyright: ignore[reportGeneralTypeIssues]
-        if rows * columns > 10**8:
-            raise FormatError(f"a sparse table is {rows} × {columns}; too large")
+        rows, columns = (int(n) for n in state.get("_shape", state.get("shape", ())))
+        data, indices, starts = (
+            numbers(state[name], f"a sparse table's {name}", axes=(1,))
+            for name in ("data", "indices", "indptr")
+        )
+        if not 0 < rows * columns <= MOST_NUMBERS:
+            raise FormatError(
+                f"a sparse table is {rows} × {columns}; at most {MOST_NUMBERS} numbers are read"
+            )
+        counts = np.diff(starts)
+        if len(data) != len(indices) or (counts < 0).any() or counts.sum() != len(data):
+            raise FormatError("a sparse table's columns do not fit its numbers")
         dense = np.zeros((columns, rows) if by_column else (rows, columns))
-        dense[np.repeat(np.arange(len(starts) - 1), np.diff(starts)), indices] = data
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        dense[np.repeat(np.arange(len(counts)), _whole(counts)), _whole(indices)] = data
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise FormatError(f"a sparse table of the model cannot be read: {error}") from error
     return dense.T if by_column else dense
 
@@ -237,26 +262,17 @@ def _content(source: Path) -> Mapping[str, Any]:
         content = read_inert_pickle(source)
         if not isinstance(content, Mapping):
             raise FormatError(f"{str(source)!r} holds a {type(content).__name__}; expected named arrays")
-        return {str(key): value for key, value in content.items()}
-    try:
-        with np.load(source, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise InputError(f"there is no file {str(source)!r}") from error
-    except (OSError, ValueError, AttributeError, EOFError) as error:
-        raise FormatError(f"{str(source)!r} is no .npz of plain arrays: {error}") from error
+        return {key: value for key, value in content.items() if isinstance(key, str)}
+    return read_npz(source)
 
 
 def _arrays_of(source: Path) -> Mapping[str, Any]:
-    if not source.is_dir():
+    if not check_name(source).is_dir():
         return _content(source)
-    found: dict[str, Any] = {}
-    for path in sorted(source.glob("*.npy")):
-        try:
-            found[path.stem] = np.load(path, allow_pickle=False)
-        except ValueError as error:
-            raise FormatError(f"{str(path)!r} is no plain array: {error}") from error
-    return found
+    paths = sorted(source.glob("*.npy"))
+    if len(paths) > MOST_ARRAYS:
+        raise FormatError(f"{str(source)!r} holds {len(paths)} arrays; at most {MOST_ARRAYS} are read")
+    return {path.stem: read_npy(path) for path in paths}
 
 
 def _renamed(content: Mapping[str, Any], source: Path) -> dict[str, Floats]:
@@ -267,14 +283,9 @@ def _renamed(content: Mapping[str, Any], source: Path) -> dict[str, Floats]:
         given = next((lower[alias] for alias in aliases if alias in lower), None)
         if given is None:
             continue
-        values = np.asarray(given)
-        if values.dtype.kind not in "fiu":
-            raise FormatError(f"{str(source)!r}: {name} holds {values.dtype}, not numbers")
-        values = values.astype(np.float64)
-        if values.size and not (np.isfinite(values).all() and np.abs(values).max() < _LARGEST_NUMBER):
-            raise FormatError(
-                f"{str(source)!r}: {name} holds NaN, infinity or numbers over {_LARGEST_NUMBER:g}"
-            )
+        values = numbers(given, f"{str(source)!r}: {name}", axes=(0, 1, 2))
+        if np.abs(values).max() >= _LARGEST_NUMBER:
+            raise FormatError(f"{str(source)!r}: {name} holds numbers over {_LARGEST_NUMBER:g}")
         arrays[name] = values
     return arrays
 
@@ -290,7 +301,7 @@ def _rows(arrays: Mapping[str, Floats], name: str, frames: int, width: int, sour
 
 def _exact(rate: Fraction | str | float, source: Path) -> Fraction:
     try:
-        found = Fraction(rate).limit_denominator(1001)
+        found = parse_rate(rate) if isinstance(rate, str) else Fraction(rate).limit_denominator(1001)
     except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise FormatError(f"{str(source)!r}: the frame rate {rate!r} is no number") from error
     if not 1 <= found <= 1000:

@@ -18,8 +18,15 @@ from typing import Any
 import numpy as np
 
 from auteur.errors import FormatError, InputError
+from auteur.files import open_input
 
 LARGEST_BYTES = 256 * 2**20
+MOST_OPCODES = 1_000_000
+MOST_BUILT_BYTES = 512 * 2**20
+"""Of all arrays together."""
+MOST_ENTRIES = 4_000_000
+"""Of the content written out: what is named in two places counts twice."""
+MOST_DEPTH = 50
 _MARK = object()
 
 _ARRAY_MAKERS = {
@@ -76,7 +83,9 @@ class _Machine:
 
     def to_mark(self) -> list[Any]:
         """Takes everything above the last mark, and the mark."""
-        place = max(i for i, value in enumerate(self.stack) if value is _MARK)
+        place = len(self.stack) - 1
+        while self.stack[place] is not _MARK:  # an IndexError where there is none
+            place -= 1
         taken = self.stack[place + 1 :]
         del self.stack[place:]
         return taken
@@ -88,21 +97,24 @@ def read_inert_pickle(path: Path | str) -> Any:
     Raises:
         InputError: The file is missing, larger than 256 MiB, or names something that arrays do not need;
             nothing of it was executed.
-        FormatError: It is no complete pickle, or uses an opcode that data does not need.
+        FormatError: It is no complete pickle, uses an opcode that data does not need, or its content is
+            nested without end or would fill the memory.
     """
     source = Path(path)
     try:
-        size = source.stat().st_size
-        if size > LARGEST_BYTES:
-            raise InputError(f"{str(source)!r} has {size} bytes; at most {LARGEST_BYTES} are read")
-        content = source.read_bytes()
+        with open_input(source) as file:
+            content = file.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise InputError(f"cannot read {str(source)!r}: {error.strerror}") from error
+    if len(content) > LARGEST_BYTES:
+        raise InputError(f"{str(source)!r} has over {LARGEST_BYTES} bytes; more are not read")
     machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(content):
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+            if number > MOST_OPCODES:
+                raise FormatError(f"{str(source)!r} has over {MOST_OPCODES} pickle opcodes; give an .npz")
             if opcode.name == "STOP":
-                return finished(machine.stack[-1])
+                return _Finisher().finish(machine.stack[-1])
             step = _STEPS.get(opcode.name)
             if step is None:
                 raise FormatError(
@@ -111,24 +123,63 @@ def read_inert_pickle(path: Path | str) -> Any:
             step(machine, argument)
     except InputError as error:
         raise type(error)(f"{str(source)!r}: {error}; nothing was executed") from error
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
-        raise FormatError(f"{str(source)!r} is no pickle of arrays: {error}") from error
+    except Exception as error:  # of pickletools, or of a step that found something else
+        raise FormatError(f"{str(source)!r} is no pickle of arrays: {str(error)[:200]}") from error
     raise FormatError(f"{str(source)!r} ends before its pickle does")
 
 
-def finished(value: Any) -> Any:
-    """Returns a value with every array built, all the way down."""
-    if isinstance(value, Inert):
-        if value.kind == "array":
-            return _array(value)
-        return Inert(value.kind, tuple(map(finished, value.arguments)), finished(value.state))
-    if isinstance(value, dict):
-        return {finished(key): finished(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [finished(item) for item in value]
-    if isinstance(value, tuple):
-        return tuple(map(finished, value))
-    return value
+class _Finisher:
+    """Builds every array of a value, all the way down, once each."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, tuple[Any, int]] = {}
+        self._open: set[int] = set()
+        self._bytes = 0
+
+    def finish(self, value: Any) -> Any:
+        """Returns a value with arrays in place of what stands for them.
+
+        Raises:
+            FormatError: It holds itself, is nested too deeply, or too large.
+        """
+        return self._finish(value)[0]
+
+    def _finish(self, value: Any) -> tuple[Any, int]:
+        """The finished value, and its entries written out."""
+        if not isinstance(value, Inert | dict | list | tuple):
+            return value, 1
+        key = id(value)
+        if key in self._done:
+            return self._done[key]
+        if key in self._open or len(self._open) >= MOST_DEPTH:
+            raise FormatError("a pickle holds itself, or is nested too deeply")
+        self._open.add(key)
+        made, entries = self._build(value)
+        self._open.remove(key)
+        if entries > MOST_ENTRIES:
+            raise FormatError(f"a pickle has over {MOST_ENTRIES} entries; give an .npz")
+        self._done[key] = made, entries
+        return made, entries
+
+    def _build(self, value: Any) -> tuple[Any, int]:
+        if isinstance(value, Inert):
+            if value.kind == "array":
+                return self._array(value), 1
+            arguments, first = self._finish(value.arguments)
+            state, second = self._finish(value.state)
+            return Inert(value.kind, arguments, state), first + second
+        if isinstance(value, dict):
+            found = {key: self._finish(item) for key, item in value.items()}
+            return {key: item for key, (item, _) in found.items()}, 1 + sum(n for _, n in found.values())
+        items = [self._finish(item) for item in value]
+        return type(value)(item for item, _ in items), 1 + sum(entries for _, entries in items)
+
+    def _array(self, value: Inert) -> np.ndarray:
+        array = _array(value)
+        self._bytes += array.nbytes
+        if self._bytes > MOST_BUILT_BYTES:
+            raise FormatError(f"the arrays of a pickle have over {MOST_BUILT_BYTES // 2**20} MiB")
+        return array
 
 
 def _named(text: str) -> Name:
@@ -155,9 +206,9 @@ def _reduced(machine: _Machine, _: Any) -> None:
     elif kind in _SCALAR_MAKERS:
         made = np.frombuffer(_bytes(arguments[1]), dtype=_dtype(arguments[0]), count=1)[0].item()
     elif kind == _ENCODE:
-        made = str(arguments[0]).encode("latin-1")
+        made = _bytes(arguments[0])
     elif kind == _DICT:
-        made = dict(arguments[0]) if arguments else {}
+        made = {_key(key): item for key, item in arguments[0]} if arguments else {}
     elif kind in _OBJECT_MAKERS:
         made = Inert(arguments[0].text)
     else:
@@ -189,7 +240,7 @@ def _array(value: Inert) -> np.ndarray:
 def _dtype(value: Any) -> np.dtype[Any]:
     if not isinstance(value, Inert) or value.kind != "dtype":
         raise FormatError("an array in the pickle has no type")
-    letters = str(value.arguments[0])
+    letters = _text(value.arguments[0])[:8]
     order = value.state[1] if isinstance(value.state, tuple) and len(value.state) > 1 else "<"
     found = np.dtype(letters)
     if found.kind not in "fiub":
@@ -199,7 +250,26 @@ def _dtype(value: Any) -> np.dtype[Any]:
 
 def _bytes(value: Any) -> bytes:
     # Python 2 wrote raw bytes as text, one letter per byte.
-    return value.encode("latin-1") if isinstance(value, str) else bytes(value)
+    if isinstance(value, str):
+        return value.encode("latin-1")
+    if not isinstance(value, bytes | bytearray):  # bytes(4) would be four zeros
+        raise FormatError("an array in the pickle has no bytes")
+    return bytes(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if not isinstance(value, str):
+        raise FormatError("a pickle has no name where one is needed")
+    return value
+
+
+def _key(value: Any) -> Any:
+    """A key of a dict. Hashing nested tuples takes time without end."""
+    if not isinstance(value, str | bytes | int | float | None):
+        raise FormatError(f"a pickle has a {type(value).__name__} as a key; only text and numbers can be one")
+    return value
 
 
 def _push(machine: _Machine, argument: Any) -> None:
@@ -223,12 +293,12 @@ def _tuple_of(count: int) -> Callable[[_Machine, Any], None]:
 
 def _set_items(machine: _Machine, _: Any) -> None:
     items = machine.to_mark()
-    machine.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+    machine.stack[-1].update(_pairs(items))
 
 
 def _set_item(machine: _Machine, _: Any) -> None:
     value, key = machine.stack.pop(), machine.stack.pop()
-    machine.stack[-1][key] = value
+    machine.stack[-1][_key(key)] = value
 
 
 def _appends(machine: _Machine, _: Any) -> None:
@@ -243,7 +313,11 @@ def _append(machine: _Machine, _: Any) -> None:
 
 def _dict(machine: _Machine, _: Any) -> None:
     items = machine.to_mark()
-    machine.stack.append(dict(zip(items[::2], items[1::2], strict=True)))
+    machine.stack.append(_pairs(items))
+
+
+def _pairs(items: list[Any]) -> dict[Any, Any]:
+    return dict(zip(map(_key, items[::2]), items[1::2], strict=True))
 
 
 def _remember(machine: _Machine, argument: Any) -> None:
@@ -256,7 +330,7 @@ def _recall(machine: _Machine, argument: Any) -> None:
 
 def _stack_global(machine: _Machine, _: Any) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
-    machine.stack.append(_named(f"{module} {name}"))
+    machine.stack.append(_named(f"{_text(module)} {_text(name)}"))
 
 
 def _nothing(_: _Machine, __: Any) -> None:

@@ -1,7 +1,8 @@
 """OpenFace 2 CSV: one row per face and frame, read and written as a stream, so videos may have any length.
 
 Columns are those of OpenFace 2.2 (Baltrusaitis et al., FG 2018). Names may have leading spaces and any order;
-`face_id` may be missing. Columns we do not know (3-D and eye landmarks among them) are kept as text in
+`face_id` and `success` may be missing. Of gaze, pose, intensities and presences any part may be missing: it
+is not measured. Columns we do not know (3-D and eye landmarks among them) are kept as text in
 `OpenFaceRow.extra`. Rows with `success` 0 hold stale numbers: they are read as they are, and count as not
 measured in tracks.
 
@@ -9,7 +10,7 @@ Our own optional dense block follows the OpenFace columns: `mp_x_0` … `mp_z_47
 pixels, and `bs_<name>`, the 52 channels of convention "arkit52".
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO, cast
 
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from auteur.errors import FormatError, UsageError
 from auteur.facs import CONVENTIONS
-from auteur.formats.table import Row, check_group, decimal, guard, read_header, read_rows, row_text, unguard
+from auteur.formats.table import Row, check_group, decimal, guard, read_table, row_text, unguard
 
 Array = NDArray[np.float64]
 
@@ -196,49 +197,86 @@ class OpenFaceWriter:
         self._stream.write(row_text(cells))
 
 
+PERFORMANCE_GROUPS = ("intensities", "presences", "pose", "gaze_angle_rad")
+"""What of a row a performance can use: Action Units, head pose and gaze."""
+
+_OPTIONAL_GROUPS = ("gaze", "gaze_angle_rad", "pose", "intensities", "presences")
+_MAY_BE_ODD = ("gaze", "gaze_angle_rad", "pose")
+
+
 def read_openface(
-    lines: Iterable[str], *, dense: bool = True, source: str = "OpenFace table"
+    lines: Iterable[str],
+    *,
+    dense: bool = True,
+    only: Collection[str] | None = None,
+    source: str = "OpenFace table",
 ) -> Iterator[OpenFaceRow]:
     """The rows of an OpenFace CSV, one at a time.
 
     Args:
         lines: Lines of text, such as an open file.
         dense: Whether to read our dense block where there is one; skipping it is ten times faster.
+        only: Names of the arrays of a row to read, such as `PERFORMANCE_GROUPS`; all others stay NaN,
+            whatever
+            their cells hold. In gaze and pose, cells that hold no number are NaN then, too, and a table
+            without timestamps is read with 0 for all.
         source: Name of the table in errors.
 
     Raises:
-        FormatError: A required column (`frame`, `timestamp`, `success`) or part of a group of columns is
-            missing, a cell is not a finite number, or the text breaks a limit of `auteur.formats.table`.
+        FormatError: A required column (`frame`, `timestamp`) or some points of a face are missing, a cell
+            is not a finite number, or the text breaks a limit of `auteur.formats.table`.
     """
-    iterator = iter(lines)
-    header = read_header(iterator, source)
-    for column in ("frame", "timestamp", "success"):
+    header, rows = read_table(iter(lines), source)
+    for column in ("frame", "timestamp") if only is None else ("frame",):
         if column not in header:
             raise FormatError(f"{source}: column {column!r} is missing; this is no OpenFace table")
-    groups = {n: g for n, g in (_GROUPS | _DENSE).items() if check_group(header, g.columns, source)}
-    known = {*_FIXED, *(column for group in groups.values() for column in group.columns)}
-    extra = [column for column in header if column not in known]
-    wanted = groups if dense else {name: group for name, group in groups.items() if name not in _DENSE}
-    for row in read_rows(iterator, header, source):
-        yield _parse_row(row, wanted, extra)
+    groups = {name: group for name, group in (_GROUPS | _DENSE).items() if only is None or name in only}
+    there = {name: group for name, group in groups.items() if _is_there(name, group, header, source)}
+    known = {*_FIXED, *(column for group in there.values() for column in group.columns)}
+    extra = [column for column in header if column not in known] if only is None else []
+    wanted = there if dense else {name: group for name, group in there.items() if name not in _DENSE}
+    for row in rows:
+        yield _parse_row(row, wanted, extra, lenient=() if only is None else _MAY_BE_ODD)
 
 
-def _parse_row(row: Row, groups: Mapping[str, _Group], extra: Sequence[str]) -> OpenFaceRow:
+def _is_there(name: str, group: _Group, header: Sequence[str], source: str) -> bool:
+    if name in _OPTIONAL_GROUPS:
+        return any(column in header for column in group.columns)
+    return check_group(header, group.columns, source)
+
+
+def _parse_row(
+    row: Row,
+    groups: Mapping[str, _Group],
+    extra: Sequence[str],
+    *,
+    lenient: Collection[str],
+) -> OpenFaceRow:
+    is_success = "success" not in row.cells or row.integer("success") == 1
+    arrays: dict[str, Array] = {}
+    for name, group in groups.items():
+        # Where the face was not tracked, numbers are stale: whatever stands there breaks nothing.
+        is_lenient = name in lenient or (bool(lenient) and not is_success)
+        read = row.numbers_if_any if is_lenient else row.numbers
+        arrays[name] = _unflatten(read(group.columns), group)
+    return OpenFaceRow(
+        frame=row.integer("frame"),
+        timestamp_sec=_time_sec(row) if "timestamp" in row.cells else 0.0,
+        face_id=row.integer("face_id") if "face_id" in row.cells else 0,
+        confidence=row.numbers_if_any(["confidence"])[0],
+        is_success=is_success,
+        extra={unguard(column): unguard(row.cells[column]) for column in extra},
+        **arrays,
+    )
+
+
+def _time_sec(row: Row) -> float:
     timestamp_sec = row.number("timestamp")
     if not 0 <= timestamp_sec <= 1e7:
         raise FormatError(
             f"{row.place}: timestamp is {row.cells['timestamp']!r}; it must be 0 to 1e7 seconds"
         )
-    arrays = {name: _unflatten(row.numbers(group.columns), group) for name, group in groups.items()}
-    return OpenFaceRow(
-        frame=row.integer("frame"),
-        timestamp_sec=timestamp_sec,
-        face_id=row.integer("face_id") if "face_id" in row.cells else 0,
-        confidence=row.numbers(["confidence"])[0],
-        is_success=row.integer("success") == 1,
-        extra={unguard(column): unguard(row.cells[column]) for column in extra},
-        **arrays,
-    )
+    return timestamp_sec
 
 
 def _unflatten(numbers: list[float], group: _Group) -> Array:

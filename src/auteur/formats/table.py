@@ -1,15 +1,19 @@
-"""Reading and writing comma-separated text under limits: the grammar that every CSV format here shares."""
+"""Reading and writing tables of text under limits: the grammar that every CSV format here shares."""
 
 import csv
+import itertools
 import math
+import os
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO, TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from auteur.errors import FormatError, InputError
+from auteur.files import open_input
 
 MAX_TABLE_BYTES = 512 * 1024**2
 """Largest table file that is read."""
@@ -19,7 +23,15 @@ MAX_ROWS = 1_000_000
 """Most rows of a table: eleven hours at 25 frames per second."""
 
 _LARGEST = 3.4028235677973362e38  # what still rounds to a float32
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?")
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+"""A decimal number, with a point or, as spreadsheets of many countries write it, a comma."""
+_NO_NUMBER = re.compile(
+    r"|[+-]?[qs]?nan(\(\w{0,20}\))?|[+-]?1[.,]#(ind|qnan|snan)0*|#?n/?a|<na>|#num!|null|none|nil|-|--|\?",
+    re.IGNORECASE,
+)
+"""How programs write that a value is missing: nothing, C's and Microsoft's NaN, R, pandas, spreadsheets."""
+_SEPARATORS = ",;\t"
+_SEPARATOR_LINE = re.compile(r"\"?sep=[,;\t]\"?\s*", re.IGNORECASE)
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -33,15 +45,16 @@ class Row:
     """File and line, for errors."""
 
     def number(self, column: str) -> float:
-        """The cell as a float; an empty cell or "nan" is NaN.
+        """The cell as a float; an empty cell or any spelling of "not a number" is NaN.
 
         Raises:
-            FormatError: It is neither a number in plain decimal form nor empty, or it is beyond float32.
+            FormatError: It is neither a number in plain decimal form nor such a spelling, or it is beyond
+                float32.
         """
         text = self.cells[column]
-        if text.lower() in ("", "nan"):
+        if _NO_NUMBER.fullmatch(text):
             return math.nan
-        value = float(text) if _NUMBER.fullmatch(text) else math.inf
+        value = float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else math.inf
         if abs(value) > _LARGEST:
             raise FormatError(f"{self.place}, column {column!r}: {text[:40]!r} is not a finite number")
         return value
@@ -53,6 +66,16 @@ class Row:
             FormatError: As `number`.
         """
         return [self.number(column) if column in self.cells else math.nan for column in columns]
+
+    def numbers_if_any(self, columns: Sequence[str]) -> list[float]:
+        """Several cells as floats; NaN for whatever is no number, for columns that nothing depends on."""
+        found: list[float] = []
+        for column in columns:
+            try:
+                found.append(self.number(column) if column in self.cells else math.nan)
+            except FormatError:
+                found.append(math.nan)
+        return found
 
     def integer(self, column: str) -> int:
         """The cell as a whole number from 0 to a billion.
@@ -68,14 +91,23 @@ class Row:
         return int(value)
 
 
-def read_header(lines: Iterator[str], source: str) -> tuple[str, ...]:
-    """Column names of the first line, stripped of the spaces that OpenFace puts before them.
+def read_table(lines: Iterator[str], source: str) -> tuple[tuple[str, ...], Iterator[Row]]:
+    """The column names in the first line, and the rows after it, one at a time.
+
+    Cells are separated by commas, semicolons or tabs, whichever the first line has most of. Names and cells
+    lose the spaces around them (OpenFace puts some before names); blank lines are skipped, and so is the line
+    "sep=;" that spreadsheets write first.
 
     Raises:
-        FormatError: There is no line, a name is repeated, or there are too many.
+        FormatError: There is no first line, a name is repeated, or there are too many. Met later, from the
+            rows: a row has another number of cells, there are too many rows, or the text is no such table.
     """
-    cells = next(_split(lines, source), None)
-    names = tuple(cell.strip() for cell in cells or [])
+    first = next(lines, "")
+    if _SEPARATOR_LINE.fullmatch(first):
+        first = next(lines, "")
+    separator = max(_SEPARATORS, key=first.count)
+    cells = _split(itertools.chain([first], lines), separator, source)
+    names = tuple(cell.strip() for cell in next(cells, [""]))
     if not any(names):
         raise FormatError(f"{source}: the table is empty; its first line must name the columns")
     if len(names) > MAX_COLUMNS:
@@ -83,17 +115,11 @@ def read_header(lines: Iterator[str], source: str) -> tuple[str, ...]:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise FormatError(f"{source}: column {repeated[0]!r} is repeated; rename or remove one")
-    return names
+    return names, _rows(cells, names, source)
 
 
-def read_rows(lines: Iterator[str], header: Sequence[str], source: str) -> Iterator[Row]:
-    """The rows after the header, one at a time; blank lines are skipped.
-
-    Raises:
-        FormatError: A row has another number of cells than the header, there are too many rows, or the text
-            is no CSV.
-    """
-    for number, cells in enumerate(_split(lines, source), start=1):
+def _rows(lines: Iterator[list[str]], header: Sequence[str], source: str) -> Iterator[Row]:
+    for number, cells in enumerate(lines, start=1):
         place = f"{source}, row {number}"
         if number > MAX_ROWS:
             raise FormatError(f"{source}: more than {MAX_ROWS} rows; split the table")
@@ -112,7 +138,8 @@ def check_group(header: Sequence[str], columns: Sequence[str], source: str) -> b
     """
     missing = [column for column in columns if column not in header]
     if missing and len(missing) < len(columns):
-        raise FormatError(f"{source}: column {missing[0]!r} is missing beside {columns[0]!r} and its kin")
+        there = next(column for column in columns if column in header)
+        raise FormatError(f"{source}: column {missing[0]!r} is missing beside {there!r} and its kin")
     return not missing
 
 
@@ -125,11 +152,11 @@ def open_table(path: Path | str) -> Generator[TextIO]:
         FormatError: It is too large, or turns out not to be UTF-8 while it is read.
     """
     try:
-        size = Path(path).stat().st_size
-        if size > MAX_TABLE_BYTES:
-            raise FormatError(f"{str(path)!r} is larger than {MAX_TABLE_BYTES // 1024**2} MiB; split it")
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            yield stream
+        with open_input(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_TABLE_BYTES:
+                raise FormatError(f"{str(path)!r} is larger than {MAX_TABLE_BYTES // 1024**2} MiB; split it")
+            with TextIOWrapper(file, encoding="utf-8-sig", newline="") as stream:
+                yield stream
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -139,6 +166,15 @@ def open_table(path: Path | str) -> Generator[TextIO]:
 def row_text(cells: Iterable[str]) -> str:
     """One CSV line with its line end."""
     return ",".join(_quoted(cell) for cell in cells) + "\n"
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Returns a whole table as CSV text; cells of text are guarded against spreadsheet formulas."""
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for row in (columns, *rows):
+        writer.writerow([guard(cell) if isinstance(cell, str) else cell for cell in row])
+    return out.getvalue()
 
 
 def guard(text: str) -> str:
@@ -166,8 +202,8 @@ def _quoted(cell: str) -> str:
     return cell
 
 
-def _split(lines: Iterator[str], source: str) -> Iterator[list[str]]:
+def _split(lines: Iterator[str], separator: str, source: str) -> Iterator[list[str]]:
     try:
-        yield from csv.reader(lines, skipinitialspace=True, strict=True)
+        yield from csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
     except csv.Error as error:
-        raise FormatError(f"{source}: not a comma-separated table: {error}") from error
+        raise FormatError(f"{source}: not a table of separated values: {error}") from error

@@ -1,13 +1,14 @@
 """From rows with times to frames at an even, exact rate."""
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.errors import FormatError
-from auteur.signals.timebase import MAX_RATE, nearest_rate, onto_grid
+from auteur.errors import FormatError, UsageError
+from auteur.signals.timebase import MAX_RATE, check_extent, nearest_rate, onto_grid
 
 _MAX_STRETCH = 1000
 _MIN_STEP_SEC = 5e-4
@@ -36,7 +37,7 @@ def even_frames(
 
     Raises:
         FormatError: Times do not increase, hold NaN, or lie so far apart that there would be over a thousand
-            frames per row.
+            frames per row, or more frames than a track may have.
     """
     steps = np.diff(times_sec)
     if not np.isfinite(times_sec).all() or (steps < _MIN_STEP_SEC).any():
@@ -47,10 +48,15 @@ def even_frames(
         raise FormatError(
             f"{source}: times show {float(found):g} frames/s; rates above 0 up to {MAX_RATE} are read"
         )
-    if float(times_sec[-1] - times_sec[0]) * found > _MAX_STRETCH * times_sec.size:
+    frames = float(times_sec[-1] - times_sec[0]) * float(found)
+    if frames > _MAX_STRETCH * times_sec.size:
         raise FormatError(
             f"{source}: times lie too far apart for {float(found):g} frames/s; check their unit"
         )
-    flat = onto_grid(times_sec, values.reshape(times_sec.size, -1), found)
-    frames = flat.reshape(-1, *values.shape[1:]).astype(np.float32)
-    return EvenFrames(frames, found, Fraction(round(float(times_sec[0]) * 10**6), 10**6))
+    channels = values.reshape(times_sec.size, -1)
+    try:
+        check_extent(math.ceil(frames) + 1, channels.shape[1], source)
+    except UsageError as error:
+        raise FormatError(str(error)) from error
+    even = onto_grid(times_sec, channels, found).reshape(-1, *values.shape[1:])
+    return EvenFrames(even, found, Fraction(round(float(times_sec[0]) * 10**6), 10**6))

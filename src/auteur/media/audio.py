@@ -1,10 +1,10 @@
-"""Sound in, block by block: libsndfile for WAV, FLAC and OGG, FFmpeg for all else."""
+"""Sound in, block by block: libsndfile for plain WAV, FLAC and OGG, FFmpeg for all else."""
 
 import os
 import struct
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +24,18 @@ from auteur.media.source import Source, open_source
 RATE_RANGE_HZ = (8_000, 192_000)
 """Sample rates that are read."""
 
-_SOUND_FORMATS = frozenset(("WAV", "WAVEX", "RF64", "FLAC", "OGG"))
+_WAVES = ("WAV", "WAVEX", "RF64")
+_SUBTYPES = {
+    **dict.fromkeys(
+        _WAVES, frozenset(("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"))
+    ),
+    "FLAC": frozenset(("PCM_S8", "PCM_16", "PCM_24")),
+    "OGG": frozenset(("VORBIS", "OPUS")),
+}
+"""What libsndfile decodes to the last sample, by format; all else is FFmpeg's."""
+_STATE_LENGTH = frozenset(("aiff", "caf", "au"))
+"""Formats whose header states how much sound there is, and whose end FFmpeg does not miss."""
+_LAYOUTS = ("mono", "stereo")
 _BLOCK_SAMPLES = 65_536
 _LOUDEST = 16.0
 _GAP_SEC = Fraction(1, 20)
@@ -40,6 +51,8 @@ class AudioBlocks:
     """An open sound."""
 
     rate_hz: int
+    layout: str
+    """FFmpeg's name of which channels there are, in which order: "mono", "stereo", "5.1"."""
     channels: int
     duration_sec: Fraction | None
     """Length that the header states."""
@@ -77,17 +90,25 @@ def open_audio(source: Source, budget: Budget) -> Generator[AudioBlocks]:
     """
     if source.family == "image":
         raise MediaError(f"{source.name} is a picture, not a recording; give a sound or a video with sound")
-    with _open_sound(source) if source.family == "sound" else _open_stream(source, budget) as audio:
-        low, high = RATE_RANGE_HZ
-        if not low <= audio.rate_hz <= high:
-            raise MediaError(
-                f"{source.name} has {audio.rate_hz} Hz; {low} to {high} Hz are read; resample it first"
-            )
-        budget.check_channels(source.name, audio.channels)
-        if audio.duration_sec is not None:
-            budget.check_duration(source.name, audio.duration_sec)
-        checked = _checked(audio, source.name, budget)
-        yield AudioBlocks(audio.rate_hz, audio.channels, audio.duration_sec, checked)
+    is_plain = source.family == "sound" and _is_plain(source)
+    with _open_sound(source) if is_plain else _open_stream(source, budget) as audio:
+        yield checked_blocks(audio, source.name, budget)
+
+
+def checked_blocks(audio: AudioBlocks, name: str, budget: Budget) -> AudioBlocks:
+    """Returns sound whose blocks are checked as they are read.
+
+    Raises:
+        MediaError: Its rate is outside `RATE_RANGE_HZ`, or it is over the budget; from the blocks: it holds
+            NaN, infinity or values far beyond full scale.
+    """
+    low, high = RATE_RANGE_HZ
+    if not low <= audio.rate_hz <= high:
+        raise MediaError(f"{name} has {audio.rate_hz} Hz; {low} to {high} Hz are read; resample it first")
+    budget.check_channels(name, audio.channels)
+    if audio.duration_sec is not None:
+        budget.check_duration(name, audio.duration_sec)
+    return replace(audio, blocks=_checked(audio, name, budget))
 
 
 def _checked(audio: AudioBlocks, name: str, budget: Budget) -> Iterator[Block]:
@@ -104,26 +125,43 @@ def _checked(audio: AudioBlocks, name: str, budget: Budget) -> Iterator[Block]:
         yield block
 
 
-@contextmanager
-def _open_sound(source: Source) -> Generator[AudioBlocks]:
-    _check_whole_wav(source)
+def _is_plain(source: Source) -> bool:
+    """Whether libsndfile decodes it whole: up to two channels, a codec of its own, a stated length."""
+    has_length = _check_whole_wav(source)
     try:
         # libsndfile's Python wrapper carries no types.
         with cast("Any", soundfile).SoundFile(source.file) as file:
-            if file.format not in _SOUND_FORMATS:
-                raise MediaError(f"{source.name} is {file.format_info}; convert it to WAV, FLAC or OGG")
+            is_known = file.subtype in _SUBTYPES.get(file.format, ())
+            return is_known and has_length and file.channels <= len(_LAYOUTS)
+    except soundfile.LibsndfileError:
+        return False
+    finally:
+        source.file.seek(0)
+
+
+@contextmanager
+def _open_sound(source: Source) -> Generator[AudioBlocks]:
+    try:
+        with cast("Any", soundfile).SoundFile(source.file) as file:
             duration_sec = Fraction(file.frames, max(1, file.samplerate))
-            yield AudioBlocks(file.samplerate, file.channels, duration_sec, _sound_blocks(file, source.name))
+            blocks = _sound_blocks(file, source.name)
+            yield AudioBlocks(
+                file.samplerate, _LAYOUTS[int(file.channels) - 1], file.channels, duration_sec, blocks
+            )
     except soundfile.LibsndfileError as error:
         raise MediaError(f"{source.name} cannot be decoded ({error.error_string}); it is damaged") from error
 
 
-def _check_whole_wav(source: Source) -> None:
-    # libsndfile reads a WAV up to its end and says nothing when the header promises more.
+def _check_whole_wav(source: Source) -> bool:
+    """Whether a WAV states its length, or it is none; refused where it states more than there is.
+
+    libsndfile reads a WAV up to its end and says nothing when the header promises more.
+    """
     file = source.file
     size_bytes = file.seek(0, os.SEEK_END)
     file.seek(0)
     is_wav = file.read(12)[8:] == b"WAVE"
+    has_length = True
     while is_wav and len(head := file.read(8)) == 8:
         kind, length = struct.unpack("<4sI", head)
         if kind == b"data":
@@ -133,9 +171,11 @@ def _check_whole_wav(source: Source) -> None:
                     f"{source.name} is cut short: {missing} of {length} bytes of sound are missing; "
                     "copy or record it again"
                 )
+            has_length = length > 0
             break
         file.seek(length + length % 2, os.SEEK_CUR)
     file.seek(0)
+    return has_length
 
 
 def _sound_blocks(file: Any, name: str) -> Iterator[Block]:
@@ -158,7 +198,7 @@ def _open_stream(source: Source, budget: Budget) -> Generator[AudioBlocks]:
             raise MediaError(f"{source.name} holds no sound; give a recording or a video with sound")
         duration_sec = stream_sec(stream, stream.duration)
         blocks = _stream_blocks(container, stream, source.name, budget)
-        yield AudioBlocks(stream.rate, stream.channels, duration_sec, blocks)
+        yield AudioBlocks(stream.rate, stream.layout.name, stream.channels, duration_sec, blocks)
 
 
 def _stream_blocks(
@@ -182,6 +222,20 @@ def _stream_blocks(
             block = block[: max(0, round(end_sec * rate_hz) - written)]
         written += len(block)
         yield block
+    _check_length(stream, Fraction(written, rate_hz), name)
+
+
+def _check_length(stream: AudioStream, found_sec: Fraction, name: str) -> None:
+    # CAF's length is cut to what is there, its number of packets is not: one per sample of PCM.
+    is_pcm = stream.codec_context.name.startswith("pcm_")
+    in_packets = Fraction(stream.frames, stream.rate) if is_pcm else Fraction(0)
+    stated_sec = max(in_packets, stream_sec(stream, stream.duration) or Fraction(0))
+    is_stated = stream.container.format.name in _STATE_LENGTH
+    if is_stated and found_sec < stated_sec - _GAP_SEC:
+        raise MediaError(
+            f"{name} is cut short: {float(found_sec):.2f} of {float(stated_sec):.2f} s of sound are there; "
+            "copy it again"
+        )
 
 
 def _end_sec(stream: AudioStream, zero: Fraction) -> Fraction | None:

@@ -1,10 +1,12 @@
 """Sound out."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import soundfile  # pyright: ignore[reportMissingTypeStubs]
+from numpy.typing import NDArray
 
 from auteur.errors import UsageError
 from auteur.media.output import marked_file
@@ -35,15 +37,45 @@ def write_audio(path: Path | str, waveform: Waveform, *, mark: Mark, overwrite: 
         raise UsageError(
             f"{path.name!r} does not end in one of {', '.join(_FORMAT_OF_SUFFIX)}; choose one of them"
         )
+    with marked_file(path, mark=mark, overwrite=overwrite) as temporary:
+        write_sound(
+            temporary,
+            iter([waveform.samples[:, None]]),
+            rate_hz=waveform.rate_hz,
+            channels=1,
+            mark=mark,
+            kind=kind,
+        )
+
+
+def write_sound(
+    path: Path,
+    blocks: Iterator[NDArray[np.float32]],
+    *,
+    rate_hz: int,
+    channels: int,
+    mark: Mark,
+    kind: str = "WAV",
+) -> None:
+    """Writes marked sound as 16 bits without a sidecar of its own, clipped to [-1, 1].
+
+    For a name that nobody sees yet, or for a folder that has the sidecar.
+
+    Args:
+        path: Where to write.
+        blocks: The sound in order, [S, channels] at a time.
+        rate_hz: Samples per second.
+        channels: 1 or 2.
+        mark: How it was made.
+        kind: "WAV" or "FLAC".
+    """
     # libsndfile's Python wrapper carries no types.
     open_sound = cast("Any", soundfile).SoundFile
     with (
-        marked_file(path, mark=mark, overwrite=overwrite) as temporary,
-        temporary.open("w+b") as plain,
-        open_sound(
-            plain, "w", samplerate=waveform.rate_hz, channels=1, format=kind, subtype="PCM_16"
-        ) as file,
+        path.open("w+b") as plain,
+        open_sound(plain, "w", samplerate=rate_hz, channels=channels, format=kind, subtype="PCM_16") as file,
     ):
         file.comment = mark.container_text()
         file.software = f"{mark.tool} {mark.version}"
-        file.write(np.clip(waveform.samples, -1.0, 1.0))
+        for block in blocks:
+            file.write(np.clip(block, -1.0, 1.0))

@@ -11,8 +11,8 @@ class Budget:
     """The most that one input may ask for. Beyond it a file is refused and the limit named."""
 
     max_file_bytes: int = 8_000_000_000
-    max_image_pixels: int = 40_000_000
-    """Width times height of a still picture."""
+    max_image_pixels: int = 110_000_000
+    """Width times height of a still picture; phones take up to 108 megapixels."""
     max_frame_pixels: int = 16_777_216
     """Width times height of a video frame."""
     max_side_px: int = 16_384

@@ -4,6 +4,8 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from fractions import Fraction
+from numbers import Rational
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -20,7 +22,9 @@ from auteur.media.source import Source
 _OPTIONS = {
     # FFmpeg reads from our open file, so no protocol is ever needed: the list names none that exists.
     "protocol_whitelist": "none",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mp3,aac,flv",
+    # None of these opens another file, however it is made.
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv,"
+    "mp3,aac,wav,ogg,flac,aiff,caf,au,amr,ac3,eac3",
 }
 _VIDEO_CODECS = frozenset(
     (
@@ -28,7 +32,17 @@ _VIDEO_CODECS = frozenset(
         *("mjpeg", "prores", "h263", "flv1", "vp6f"),
     )
 )
-_AUDIO_CODECS = frozenset(("aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac"))
+_AUDIO_CODECS = frozenset(
+    (
+        *("aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac", "speex"),
+        *("wmav1", "wmav2", "wmapro", "wmavoice", "wmalossless", "amr_nb", "amr_wb", "gsm", "gsm_ms"),
+        *("adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt"),
+    )
+)
+# Text that is not UTF-8 must not stop a file from being read: PyAV 18 has a keyword for that; from 19 on it
+# keeps such bytes as surrogates by itself and refuses the keyword.
+_IS_PYAV_18 = int(av.__version__.split(".")[0]) < 19
+_TEXT: dict[str, Any] = {"metadata_errors": "surrogateescape"} if _IS_PYAV_18 else {}
 
 
 @contextmanager
@@ -43,7 +57,7 @@ def open_container(source: Source, budget: Budget) -> Generator[InputContainer]:
     source.file.seek(0)
     with (
         decoder_errors(source.name),
-        av.open(source.file, "r", options=_OPTIONS, metadata_errors="replace") as container,
+        av.open(source.file, "r", options=_OPTIONS, **_TEXT) as container,
     ):
         budget.check_streams(source.name, len(container.streams))
         for stream in (*container.streams.video, *container.streams.audio):
@@ -77,15 +91,17 @@ def video_stream(container: InputContainer, name: str) -> VideoStream | None:
 
 
 def audio_stream(container: InputContainer, name: str) -> AudioStream | None:
-    """The first stream of sound.
+    """The stream of sound that players take: the one marked as default, else the first.
 
     Raises:
         MediaError: Its codec is not one that is read.
     """
-    for stream in container.streams.audio:
+    streams = container.streams.audio
+    marked = (stream for stream in streams if stream.disposition & Disposition.default)
+    stream = next(marked, streams[0] if streams else None)
+    if stream is not None:
         _check_codec(stream, _AUDIO_CODECS, name)
-        return stream
-    return None
+    return stream
 
 
 def start_sec(container: InputContainer) -> Fraction:
@@ -98,7 +114,25 @@ def start_sec(container: InputContainer) -> Fraction:
 
 def stream_sec(stream: VideoStream | AudioStream, ticks: int | None) -> Fraction | None:
     """`ticks` of the stream's clock in seconds."""
-    return None if ticks is None or stream.time_base is None else ticks * stream.time_base
+    tick_sec = fraction_of(stream.time_base)
+    return None if ticks is None or tick_sec is None else ticks * tick_sec
+
+
+def comment_of(container: InputContainer) -> str | None:
+    """The comment of a file, with U+FFFD for what is not UTF-8, or None if it has none."""
+    for key, text in container.metadata.items():
+        if key.lower() == "comment":
+            return text.encode(errors="surrogateescape").decode(errors="replace")
+    return None
+
+
+def fraction_of(ratio: Rational | None) -> Fraction | None:
+    """An exact fraction of any ratio that PyAV gives, or None where the file states none.
+
+    PyAV 18 has a `Fraction` or None; 19 has a type of its own, whose products are rounded to 32 bits and for
+    which "not stated" is 0/1, 1/0 or 0/0.
+    """
+    return Fraction(int(ratio.numerator), int(ratio.denominator)) if ratio else None
 
 
 def _check_whole(stream: VideoStream | AudioStream, size_bytes: int, name: str) -> None:

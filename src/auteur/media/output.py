@@ -1,13 +1,16 @@
 """The one door through which marked files leave: whole, marked and with their sidecar, or not at all."""
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from auteur.errors import FormatError, InputError
-from auteur.files import atomic_path
+from auteur.files import atomic_folder, atomic_path, check_writable
 from auteur.provenance.mark import Mark
-from auteur.provenance.sidecar import read_sidecar, sidecar_path, write_sidecar
+from auteur.provenance.sidecar import Announcement, read_sidecar, sidecar_path
+
+_FRAME_FILE = re.compile(r"\d{5,}\.png|sound\.wav")
 
 
 @contextmanager
@@ -20,11 +23,57 @@ def marked_file(path: Path | str, *, mark: Mark, overwrite: bool = False) -> Gen
         InputError: The folder is missing or cannot be written to, or a file is in the way and `overwrite` is
             false.
     """
+    check_marked(Path(path), overwrite=overwrite)
+    announcement = None
+    try:
+        with atomic_path(path, overwrite=overwrite) as temporary:
+            yield temporary
+            announcement = Announcement(path, mark=mark, finished=temporary)
+    except BaseException:
+        if announcement is not None:
+            announcement.withdraw()
+        raise
+    announcement.settle()
+
+
+def check_marked(path: Path, *, overwrite: bool = False) -> None:
+    """Raises early what `marked_file` would raise.
+
+    Raises:
+        InputError: As `check_writable`, or the name leaves no room for the sidecar's, or a file that is no
+            sidecar has that name.
+    """
+    check_writable(path, overwrite=overwrite)
+    check_writable(sidecar_path(path), overwrite=True)
+    if not overwrite:
+        _check_sidecar_is_free(path)
+
+
+@contextmanager
+def marked_folder(path: Path | str, *, mark: Mark, overwrite: bool = False) -> Generator[Path]:
+    """Yields a temporary folder; when the block ends well, the sidecar and then the folder appear.
+
+    Raises:
+        InputError: The place is missing or cannot be written to, or something is in the way that may not be
+            replaced: with `overwrite` only a folder of nothing but frames and their sound is.
+    """
     if not overwrite:
         _check_sidecar_is_free(Path(path))
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        yield temporary
-        write_sidecar(path, mark=mark, finished=temporary)
+    announcement = None
+    try:
+        with atomic_folder(path, overwrite=overwrite, is_replaceable=is_frame_folder) as temporary:
+            yield temporary
+            announcement = Announcement(path, mark=mark, finished=temporary)
+    except BaseException:
+        if announcement is not None:
+            announcement.withdraw()
+        raise
+    announcement.settle()
+
+
+def is_frame_folder(path: Path) -> bool:
+    """Returns whether a folder holds nothing but numbered PNGs and a sound, or nothing at all."""
+    return all(_FRAME_FILE.fullmatch(entry.name) and entry.is_file() for entry in path.iterdir())
 
 
 def _check_sidecar_is_free(path: Path) -> None:

@@ -17,7 +17,7 @@ from auteur.errors import MediaError
 from auteur.media import orientation
 from auteur.media.audio import open_audio
 from auteur.media.budget import DEFAULT_BUDGET, Budget
-from auteur.media.container import audio_stream, open_container, stream_sec, video_stream
+from auteur.media.container import audio_stream, fraction_of, open_container, stream_sec, video_stream
 from auteur.media.image import exif_orientation, open_image
 from auteur.media.source import Source, open_source
 
@@ -155,8 +155,8 @@ def stream_frame_rate(stream: VideoStream, name: str, budget: Budget) -> Fractio
     Raises:
         MediaError: The header gives none, or one over the budget.
     """
-    rate = stream.average_rate or stream.guessed_rate
-    if not rate or rate < 0:
+    rate = fraction_of(stream.average_rate) or fraction_of(stream.guessed_rate)
+    if rate is None or rate < 0:
         raise MediaError(f"{name} does not say its frame rate; convert it to MP4 first")
     budget.check_frame_rate(name, rate)
     return rate
@@ -174,7 +174,7 @@ def square_size(stream: VideoStream, frame: DecodedFrame, name: str, budget: Bud
     Raises:
         MediaError: The pixels are stretched by more than 4, or the size is over the budget.
     """
-    aspect = stream.sample_aspect_ratio or Fraction(1)
+    aspect = fraction_of(stream.sample_aspect_ratio) or Fraction(1)
     least, most = _PIXEL_ASPECT_RANGE
     if not least <= aspect <= most:
         raise MediaError(f"{name} has pixels of shape {aspect}; only {least} to {most} are read; convert it")

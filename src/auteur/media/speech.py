@@ -1,19 +1,18 @@
 """Speech in: any recording as mono at the rate the models listen at, with notes about its quality."""
 
-import math
-import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import soxr  # pyright: ignore[reportMissingTypeStubs]
 
 from auteur.errors import MediaError
 from auteur.media.audio import AudioBlocks, open_audio
 from auteur.media.budget import DEFAULT_BUDGET, Budget
-from auteur.media.source import Source, open_source
+from auteur.media.channels import to_stereo
+from auteur.media.soundtrack import Soundtrack, check_stamp, played_rate_hz, resampled, stamp_of
+from auteur.media.source import open_source
 from auteur.signals import Waveform
 from auteur.signals.sound import Pieces, Samples, overlapping
 
@@ -23,22 +22,17 @@ SPEECH_RATE_HZ = 16_000
 MIN_SPEECH_SEC = Fraction(1, 10)
 """Shorter recordings are refused: they hold less than one syllable."""
 
-_SURROUND_WEIGHTS = np.array([0.5, 0.5, math.sqrt(0.5), 0.0, math.sqrt(0.125), math.sqrt(0.125)])
-_MIX_WEIGHTS = {
-    1: np.ones(1),
-    2: np.full(2, 0.5),
-    6: _SURROUND_WEIGHTS / _SURROUND_WEIGHTS.sum(),
-}
-"""Mono from mono, stereo (mean) and 5.1 (ITU-R BS.775 to stereo, then the mean, without the low channel)."""
-
 _SILENT_PEAK = 1e-3
 _CLIP_LEVEL, _CLIP_SHARE = 0.999, 1e-3
 _OFFSET = 0.02
+_CANCELLED = 0.05
+"""Part of the louder channel's power that the mean of both has at most where they cancel each other out."""
+_CHANNELS = ("both channels", "the left channel", "the right channel")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechNotes:
-    """What is odd about a recording that is used all the same. Levels are of the mono mix, full scale 1."""
+    """What is odd about a recording that is used all the same. Levels are of the speech, full scale 1."""
 
     source_rate_hz: int
     peak: float
@@ -47,6 +41,8 @@ class SpeechNotes:
     """Share of samples at full scale, 0 to 1."""
     offset: float
     """Mean of all samples."""
+    cancelled: str | None = None
+    """The channel that is the speech where the two cancel each other out, in words."""
 
     @property
     def is_silent(self) -> bool:
@@ -56,6 +52,12 @@ class SpeechNotes:
     def lines(self) -> tuple[str, ...]:
         """One sentence per oddity; empty for a clean recording."""
         found: list[str] = []
+        if self.cancelled is not None:
+            found.append(
+                f"the channels of the recording cancel each other out: {self.cancelled} is taken as "
+                "the speech; "
+                "the video's sound stays as it was recorded"
+            )
         if self.is_silent:
             found.append(f"the speech is silent (peak {self.peak:.1e} of full scale)")
         if self.clipped_share > _CLIP_SHARE:
@@ -74,7 +76,7 @@ class SpeechNotes:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechFile:
-    """Speech that stays in its file: decoded anew each time it is gone through, so that memory holds a piece.
+    """Mono speech that stays in its file: decoded anew each time it is gone through; memory holds a piece.
 
     It is a `Sound`. Made by `open_speech`, which has read all of the file once.
     """
@@ -88,6 +90,8 @@ class SpeechFile:
     """Samples per channel in the file."""
     stamp: tuple[int, int]
     """Size in bytes and time of change in nanoseconds, by which another file under the same name is told."""
+    mix: tuple[float, ...] = (1.0,)
+    """Weight of each channel of the file in the speech."""
     budget: Budget = DEFAULT_BUDGET
 
     @property
@@ -125,13 +129,26 @@ class SpeechFile:
         """Returns the same speech at another sample rate (soxr "HQ"), always from the file's own."""
         return replace(self, rate_hz=rate_hz)
 
+    def soundtrack(self) -> Soundtrack:
+        """Returns the recording's sound as a video keeps it: its channels, its level, 44.1 kHz or more."""
+        return Soundtrack(
+            path=self.path,
+            rate_hz=played_rate_hz(self.source_rate_hz),
+            source_rate_hz=self.source_rate_hz,
+            source_samples=self.source_samples,
+            channels=min(len(self.mix), 2),
+            stamp=self.stamp,
+            budget=self.budget,
+        )
+
     def _blocks(self) -> Generator[Samples]:
         """Exactly `sample_count` samples: what the resampler gives is cut, or filled up with zeros."""
         left = self.sample_count
         with open_source(self.path, self.budget) as source, open_audio(source, self.budget) as audio:
-            if _stamp(source) != self.stamp:
-                raise MediaError(f"{source.name} changed while it was in use; start again")
-            for block in _resampled(_mono(audio), audio.rate_hz, self.rate_hz):
+            check_stamp(source, self.stamp)
+            weights = np.array(self.mix, dtype=np.float32)
+            mono = (block @ weights for block in audio.blocks if block.size)
+            for block in resampled(mono, audio.rate_hz, self.rate_hz):
                 yield block[:left]
                 left -= min(left, block.size)
                 if not left:
@@ -147,16 +164,17 @@ def open_speech(
     All of it is read once, so that damage shows here; samples and errors are those of `examine_speech`.
     """
     with open_source(path, budget) as source, open_audio(source, budget) as audio:
-        meter = _Meter(source, audio)
-        for _ in meter.blocks():
-            pass
+        meter = _Meter(source.name, audio)
+        for block in audio.blocks:
+            meter.add(block)
         notes = meter.notes()
         speech = SpeechFile(
             path=Path(path),
             rate_hz=rate_hz or audio.rate_hz,
             source_rate_hz=audio.rate_hz,
             source_samples=meter.samples,
-            stamp=_stamp(source),
+            stamp=stamp_of(source),
+            mix=meter.mix(),
             budget=budget,
         )
     return speech, notes
@@ -174,28 +192,33 @@ def examine_speech(
 ) -> tuple[Waveform, SpeechNotes]:
     """The sound of a recording or video as mono speech, and notes about its quality.
 
-    Stereo is averaged; 5.1 is mixed as 0.5 left + 0.5 right + 0.71 centre + 0.35 of each surround, divided by
-    the sum of the weights, without the low-frequency channel. The length is `round(seconds * rate_hz)`
-    samples.
+    The speech is the mean of left and right, more channels mixed down to these first
+    (`auteur.media.channels`). Where the mean is far below both, because they are in opposite phase, the
+    louder one alone is the speech. The length is `round(seconds * rate_hz)` samples.
 
     Args:
-        path: WAV, FLAC, OGG, MP3, M4A, AAC or a video with sound; 8 to 192 kHz; mono, stereo or 5.1.
+        path: WAV, FLAC, OGG, MP3, M4A, AAC, AIFF, CAF, AU, WMA, AMR, AC3 or a video with sound; 8 to 192 kHz;
+            one to eight channels.
         rate_hz: Sample rate of the result (soxr, "HQ"); None keeps the recording's own.
         budget: Limits.
 
     Raises:
-        MediaError: The file is missing, damaged, without sound, shorter than 0.1 s, over the budget, of
-            another number of channels, or holds NaN or infinity.
+        MediaError: The file is missing, damaged, without sound, shorter than 0.1 s, over the budget, of an
+            unknown layout of channels, or holds NaN or infinity.
     """
-    with open_source(path, budget) as source, open_audio(source, budget) as audio:
-        meter, rate = _Meter(source, audio), rate_hz or audio.rate_hz
-        blocks = _resampled(meter.blocks(), audio.rate_hz, rate)
-        samples = _gathered(blocks, expected=math.ceil((audio.duration_sec or 0) * rate) + rate)
-        notes = meter.notes()
-        count = round(Fraction(meter.samples, audio.rate_hz) * rate)
-    samples.resize(count, refcheck=False)  # in place: cut, or filled with zeros
-    samples.setflags(write=False)
-    return Waveform(samples=samples, rate_hz=rate), notes
+    speech, notes = open_speech(path, rate_hz=rate_hz, budget=budget)
+    return Waveform(samples=speech.samples, rate_hz=speech.rate_hz), notes
+
+
+def examine_blocks(audio: AudioBlocks, name: str) -> tuple[Waveform, SpeechNotes]:
+    """As `examine_speech`, of open sound at its own rate; `name` is what messages call it."""
+    meter, blocks = _Meter(name, audio), list[Samples]()
+    for block in audio.blocks:
+        meter.add(block)
+        blocks.append(block)
+    notes = meter.notes()
+    mix = np.array(meter.mix(), np.float32)
+    return Waveform(samples=np.concatenate([block @ mix for block in blocks]), rate_hz=audio.rate_hz), notes
 
 
 def _gathered(parts: Iterator[Samples], *, expected: int) -> Samples:
@@ -211,47 +234,39 @@ def _gathered(parts: Iterator[Samples], *, expected: int) -> Samples:
     return row
 
 
-def _stamp(source: Source) -> tuple[int, int]:
-    status = os.fstat(source.file.fileno())
-    return status.st_size, status.st_mtime_ns
-
-
-def _mono(audio: AudioBlocks) -> Iterator[Samples]:
-    weights = _MIX_WEIGHTS[audio.channels].astype(np.float32)
-    return (block @ weights for block in audio.blocks if block.size)
-
-
-def _resampled(blocks: Iterator[Samples], from_hz: int, to_hz: int) -> Iterator[Samples]:
-    if from_hz == to_hz:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
-
-
 class _Meter:
     """Measures speech while it is read for the first time."""
 
-    def __init__(self, source: Source, audio: AudioBlocks) -> None:
-        if audio.channels not in _MIX_WEIGHTS:
-            raise MediaError(f"{source.name} has {audio.channels} channels; give mono, stereo or 5.1")
+    def __init__(self, name: str, audio: AudioBlocks) -> None:
         self.samples = 0
-        self._name, self._audio = source.name, audio
-        self._peak = 0.0
-        self._clipped = 0
-        self._sum = 0.0
+        self._name, self._rate_hz = name, audio.rate_hz
+        stereo = to_stereo(audio.layout, audio.channels, name)
+        # What the speech may be: the mean of both sides, or one of them.
+        sides = stereo if stereo.shape[1] > 1 else stereo[:, :0]
+        self._mixes = np.concatenate([stereo.mean(axis=1, keepdims=True), sides], axis=1)
+        count = self._mixes.shape[1]
+        self._peak, self._sum, self._power = np.zeros((3, count))
+        self._clipped = np.zeros(count, np.int64)
 
-    def blocks(self) -> Iterator[Samples]:
-        """Yields the mono mix."""
-        for block in _mono(self._audio):
-            level = np.abs(block)
-            self.samples += block.size
-            self._peak = max(self._peak, float(level.max()))
-            self._clipped += int((level >= _CLIP_LEVEL).sum())
-            self._sum += float(block.sum(dtype=np.float64))
-            yield block
+    def add(self, block: Samples) -> None:
+        """Measures the next samples [S, C]."""
+        if not block.size:
+            return
+        mixed = block @ self._mixes
+        level = np.abs(mixed)
+        self.samples += len(block)
+        self._peak = np.maximum(self._peak, level.max(axis=0))
+        self._clipped += (level >= _CLIP_LEVEL).sum(axis=0)
+        self._sum += mixed.sum(axis=0, dtype=np.float64)
+        self._power += np.square(mixed, dtype=np.float64).sum(axis=0)
+
+    def _chosen(self) -> int:
+        is_cancelled = self._power.size > 1 and self._power[0] < _CANCELLED * self._power[1:].max()
+        return int(self._power.argmax()) if is_cancelled else 0
+
+    def mix(self) -> tuple[float, ...]:
+        """Returns the weight of each channel in the speech, once all blocks are through."""
+        return tuple(self._mixes[:, self._chosen()].tolist())
 
     def notes(self) -> SpeechNotes:
         """Returns what was found, once all blocks are through.
@@ -259,15 +274,17 @@ class _Meter:
         Raises:
             MediaError: They were too few.
         """
-        duration_sec = Fraction(self.samples, self._audio.rate_hz)
+        duration_sec = Fraction(self.samples, self._rate_hz)
         if duration_sec < MIN_SPEECH_SEC:
             raise MediaError(
                 f"{self._name} lasts {float(duration_sec):.3f} s; speech of at least "
                 f"{float(MIN_SPEECH_SEC)} s is needed; choose a longer recording"
             )
+        chosen = self._chosen()
         return SpeechNotes(
-            source_rate_hz=self._audio.rate_hz,
-            peak=self._peak,
-            clipped_share=self._clipped / self.samples,
-            offset=self._sum / self.samples,
+            source_rate_hz=self._rate_hz,
+            peak=float(self._peak[chosen]),
+            clipped_share=float(self._clipped[chosen]) / self.samples,
+            offset=float(self._sum[chosen]) / self.samples,
+            cancelled=_CHANNELS[chosen] if chosen else None,
         )

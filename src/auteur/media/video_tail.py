@@ -11,6 +11,7 @@ from av.video.frame import VideoFrame as DecodedFrame
 from av.video.stream import VideoStream
 
 from auteur.media.budget import DEFAULT_BUDGET, Budget
+from auteur.media.container import fraction_of
 from auteur.media.container import start_sec as zero_of
 from auteur.media.video_reader import VideoFrame, VideoReader
 
@@ -57,9 +58,10 @@ class VideoTail(VideoReader):
     def _times(
         self, container: InputContainer, stream: VideoStream, name: str
     ) -> Iterator[tuple[DecodedFrame, Fraction]]:
-        if not self._may_seek or container.format.name not in _INDEXED or stream.time_base is None:
+        tick_sec = fraction_of(stream.time_base)
+        if not self._may_seek or container.format.name not in _INDEXED or tick_sec is None:
             return super()._times(container, stream, name)
-        ticks = int((self._start_sec + zero_of(container)) / stream.time_base)
+        ticks = int((self._start_sec + zero_of(container)) / tick_sec)
         try:
             container.seek(ticks, stream=stream, backward=True)
         except FFmpegError:

@@ -1,4 +1,4 @@
-"""Video out: frames stream to H.264, sound to AAC; memory does not grow with length."""
+"""Video out: frames and sound stream to MP4, MOV or WebM; memory does not grow with length."""
 
 # PyAV's stubs leave the kind of a packet open.
 # pyright: reportUnknownMemberType=false
@@ -6,10 +6,11 @@
 import math
 from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 import numpy as np
@@ -22,23 +23,28 @@ from numpy.typing import NDArray
 from auteur.errors import MediaError, UsageError
 from auteur.media.image import check_pixels
 from auteur.media.output import marked_file
+from auteur.media.soundtrack import Soundtrack
+from auteur.media.video_formats import check_crf, format_of
 from auteur.provenance.mark import Mark
 from auteur.signals import Sound
 
 _SIDE_RANGE_PX = (16, 8192)
 _MAX_RATE = 240
 _MAX_RATE_TERM = 1_000_000
-_AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _BT709 = 1
 _LIMITED_RANGE = 1
 
 
 class VideoWriter:
-    """Writes a marked MP4 (H.264 4:2:0, AAC) and its sidecar; both appear when the block ends well.
+    """Writes a marked video and its sidecar; both appear when the block ends well.
+
+    .mp4 and .mov hold H.264 4:2:0 and AAC, .webm VP9 and Opus. With transparency .webm holds VP9 with alpha
+    and .mov ProRes 4444 and PCM.
 
     As many frames come out as went in, at exactly the rate given. An odd width or height is made even by
     repeating the last column or row. Sound starts with the first frame and is not changed in time; what would
-    outlast the last frame by more than one frame is cut. A sample rate that AAC does not know becomes 48 kHz.
+    outlast the last frame by more than one frame is cut. A sample rate that the sound's codec does not know
+    becomes 48 kHz.
 
     Example:
         with VideoWriter("out.mp4", size_px=(512, 512), rate=25, mark=mark, audio=speech) as video:
@@ -56,40 +62,39 @@ class VideoWriter:
         size_px: tuple[int, int],
         rate: Fraction | int,
         mark: Mark,
-        audio: Sound | None = None,
+        audio: Sound | Soundtrack | None = None,
         overwrite: bool = False,
         quality_crf: int = 18,
+        is_transparent: bool = False,
     ) -> None:
         """Checks the settings; nothing is written before the block is entered.
 
         Args:
-            path: Where to write, ending in .mp4; `<path>.json` is written beside it.
+            path: Where to write, ending in .mp4, .mov or .webm; `<path>.json` is written beside it.
             size_px: (width, height) of the frames, 16 to 8192 each.
             rate: Frames per second, above 0 up to 240; 29.97 is `Fraction(30000, 1001)`.
             mark: How the video was made.
-            audio: Its sound; read along with the frames, a second at a time.
+            audio: Its sound, mono, or a recording's own sound (`SpeechFile.soundtrack`), mono or stereo; read
+                along with the frames, a piece at a time.
             overwrite: Whether a file of that name may be replaced.
-            quality_crf: H.264 constant rate factor, 0 (lossless) to 51 (worst).
+            quality_crf: H.264 constant rate factor, 0 (lossless) to 51 (worst); VP9 takes what looks about
+                the same, ProRes has one quality.
+            is_transparent: Whether frames are RGBA; .webm and .mov only.
 
         Raises:
             UsageError: A setting is outside its range.
         """
-        self._path, self._size_px, self._rate = Path(path), size_px, _exact_rate(rate)
-        low, high = _SIDE_RANGE_PX
-        if not all(low <= side <= high for side in size_px):
-            raise UsageError(
-                f"size_px is {size_px}; both sides must be {low} to {high} pixels; resize the frames"
-            )
-        if self._path.suffix.lower() != ".mp4":
-            raise UsageError(f"{self._path.name!r} does not end in .mp4; videos are written as MP4 only")
-        if not 0 <= quality_crf <= 51:
-            raise UsageError(f"quality_crf is {quality_crf}; it must be 0 (lossless) to 51 (worst)")
-        self._mark, self._overwrite, self._crf = mark, overwrite, quality_crf
-        self._audio = audio if audio is None or audio.rate_hz in _AAC_RATES_HZ else audio.resample(48_000)
+        self._path, self._size_px, self._rate = Path(path), check_size(size_px), exact_frame_rate(rate)
+        self._format = format_of(self._path, is_transparent=is_transparent)
+        self._is_transparent = is_transparent
+        self._codec = (self._format.transparent if is_transparent else None) or self._format.opaque
+        self._mark, self._overwrite, self._crf = mark, overwrite, check_crf(quality_crf)
+        self._audio = None if audio is None else _at_known_rate(audio, self._format.sound_rates_hz)
+        self._layout = "stereo" if audio is not None and channels_of(audio) == 2 else "mono"
         self._stack = ExitStack()
         self.frames = 0
         self._samples = 0
-        self._waiting = np.zeros(0, np.float32)
+        self._waiting = np.zeros((0, 1), np.float32)
 
     def __enter__(self) -> Self:
         """Opens the encoder.
@@ -102,7 +107,7 @@ class VideoWriter:
                 marked_file(self._path, mark=self._mark, overwrite=self._overwrite)
             )
             if self._audio is not None:
-                self._pieces = stack.enter_context(closing(self._audio.pieces(self._audio.rate_hz)))
+                self._pieces = stack.enter_context(closing(sound_blocks(self._audio)))
             stack.enter_context(self._encoding(temporary))
             self._stack = stack.pop_all()
         return self
@@ -122,24 +127,20 @@ class VideoWriter:
         return width_px + width_px % 2, height_px + height_px % 2
 
     def write(self, image: NDArray[np.uint8]) -> None:
-        """Appends one frame, uint8 RGB [H, W, 3].
+        """Appends one frame, uint8 RGB [H, W, 3]; RGBA [H, W, 4], not premultiplied, with transparency.
 
         Raises:
             UsageError: The array is no picture or not of the stated size.
             MediaError: The encoder fails, for instance because the disk is full.
         """
-        check_pixels(image)
-        if (image.shape[1], image.shape[0]) != self._size_px:
-            raise UsageError(
-                f"frame {self.frames} is {image.shape[1]}x{image.shape[0]} pixels, the video "
-                f"{self._size_px[0]}x{self._size_px[1]}; give every frame that size"
-            )
+        check_frame(image, self._size_px, number=self.frames, is_transparent=self._is_transparent)
         width_px, height_px = self.size_px
         missing = (height_px - image.shape[0], width_px - image.shape[1])
         if any(missing):
             image = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        frame = av.VideoFrame.from_ndarray(image, format="rgba" if self._is_transparent else "rgb24")
+        pixel_format = self._codec.pixel_format
+        frame = frame.reformat(format=pixel_format, dst_colorspace="ITU709", dst_color_range="MPEG")
         frame.pts, frame.time_base = self.frames, 1 / self._rate
         with self._encoder_errors():
             self._container.mux(self._video.encode(frame))
@@ -149,7 +150,9 @@ class VideoWriter:
     @contextmanager
     def _encoding(self, temporary: Path) -> Generator[None]:
         with self._encoder_errors():
-            options = {"movflags": "faststart", "movie_timescale": str(self._timescale())}
+            options = dict(self._format.container_options)
+            if "movflags" in options:
+                options["movie_timescale"] = str(self._timescale())
             # An absolute path can never be read as an address.
             self._container: OutputContainer = av.open(str(temporary.absolute()), "w", options=options)
         try:
@@ -182,11 +185,15 @@ class VideoWriter:
         return self._audio.rate_hz if self._audio is not None else self._rate.numerator
 
     def _add_video(self) -> VideoStream:
-        # With its macroblock tree, x264 writes the same frames differently from run to run at some sizes.
-        options = {"crf": str(self._crf), "preset": "veryfast", "x264-params": "mbtree=0"}
-        stream = self._container.add_stream("libx264", rate=self._rate, options=options)
+        # The stubs of `add_stream` know a few codecs by name and return any stream for others.
+        options = self._codec.options_at(self._crf)
+        stream = cast(
+            "VideoStream", self._container.add_stream(self._codec.name, self._rate, options=options)
+        )
         stream.width, stream.height = self.size_px
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = self._codec.pixel_format
+        if self._is_transparent:
+            stream.metadata["alpha_mode"] = "1"  # by which players of WebM know
         context = stream.codec_context
         context.time_base = 1 / self._rate
         context.colorspace = context.color_primaries = context.color_trc = _BT709
@@ -196,8 +203,12 @@ class VideoWriter:
     def _add_sound(self) -> AudioStream | None:
         if self._audio is None:
             return None
-        stream = self._container.add_stream("aac", rate=self._audio.rate_hz, layout="mono")
-        stream.bit_rate = min(128_000, 4 * self._audio.rate_hz)
+        name = self._format.sound_of_transparent if self._is_transparent else self._format.sound
+        added = self._container.add_stream(name, rate=self._audio.rate_hz, layout=self._layout)
+        stream = cast("AudioStream", added)
+        mono_rate = min(128_000, 4 * self._audio.rate_hz)
+        if not name.startswith("pcm"):
+            stream.bit_rate = mono_rate if self._layout == "mono" else mono_rate * 3 // 2
         return stream
 
     def _write_audio(self, until_sec: Fraction) -> None:
@@ -207,13 +218,14 @@ class VideoWriter:
         stop = min(self._audio.sample_count, math.ceil(until_sec * rate_hz))
         while self._samples < stop:
             if not self._waiting.size:
-                self._waiting = next(self._pieces)[1]
+                self._waiting = next(self._pieces)
+                continue
             part, self._waiting = np.split(self._waiting, [stop - self._samples])
-            frame = av.AudioFrame.from_ndarray(part[None], "fltp", "mono")
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(part.T), "fltp", self._layout)
             frame.sample_rate = rate_hz
             frame.pts, frame.time_base = self._samples, Fraction(1, rate_hz)
             self._container.mux(self._sound.encode(frame))
-            self._samples += part.size
+            self._samples += len(part)
 
     @contextmanager
     def _encoder_errors(self) -> Generator[None]:
@@ -223,7 +235,62 @@ class VideoWriter:
             raise MediaError(f"cannot write {str(self._path)!r}: {error.strerror}") from error
 
 
-def _exact_rate(rate: Fraction | int) -> Fraction:
+def channels_of(audio: Sound | Soundtrack) -> int:
+    """Returns 1 for mono, 2 for stereo."""
+    return audio.channels if isinstance(audio, Soundtrack) else 1
+
+
+def sound_blocks(audio: Sound | Soundtrack) -> Generator[NDArray[np.float32]]:
+    """Yields a sound in order, [S, channels] at a time."""
+    if isinstance(audio, Soundtrack):
+        yield from audio.blocks()
+        return
+    for _, samples in audio.pieces(audio.rate_hz):
+        yield samples[:, None]
+
+
+def _at_known_rate(audio: Sound | Soundtrack, rates_hz: tuple[int, ...]) -> Sound | Soundtrack:
+    if audio.rate_hz in rates_hz:
+        return audio
+    return replace(audio, rate_hz=48_000) if isinstance(audio, Soundtrack) else audio.resample(48_000)
+
+
+def check_size(size_px: tuple[int, int]) -> tuple[int, int]:
+    """Returns a (width, height) that videos can have.
+
+    Raises:
+        UsageError: A side is outside 16 to 8192.
+    """
+    low, high = _SIDE_RANGE_PX
+    if not all(low <= side <= high for side in size_px):
+        raise UsageError(
+            f"size_px is {size_px}; both sides must be {low} to {high} pixels; resize the frames"
+        )
+    return size_px
+
+
+def check_frame(
+    image: NDArray[np.uint8], size_px: tuple[int, int], *, number: int, is_transparent: bool = False
+) -> None:
+    """Refuses arrays that cannot be a frame of a video of that size.
+
+    Raises:
+        UsageError: The array is no picture, or not of the stated size.
+    """
+    check_pixels(image, channels=4 if is_transparent else 3)
+    if (image.shape[1], image.shape[0]) != size_px:
+        raise UsageError(
+            f"frame {number} is {image.shape[1]}x{image.shape[0]} pixels, the video "
+            f"{size_px[0]}x{size_px[1]}; give every frame that size"
+        )
+
+
+def exact_frame_rate(rate: Fraction | int) -> Fraction:
+    """Returns a frame rate as a fraction.
+
+    Raises:
+        UsageError: It is rounded, or outside what videos can have.
+    """
     # A float is refused although the type says so already: int(29.97) and 29.97 are the classic way to lose
     # sync.
     if isinstance(rate, float):

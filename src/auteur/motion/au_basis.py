@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from auteur.face.pose import canonical_face
 from auteur.facs import ACTION_UNITS, convert
 from auteur.facs.controls import resolve
-from auteur.signals import AUTrack
+from auteur.signals import AUTrack, measured
 from auteur.signals.topology import LEFT_IRIS, MEDIAPIPE_COUNT, RIGHT_IRIS
 
 Floats = NDArray[np.floating]
@@ -74,12 +74,12 @@ class AUBasis(nn.Module):
         return total
 
     def track_displacement(self, track: AUTrack) -> Floats:
-        """Returns the displacement [T, 478, 3] in mm of a track in any convention.
+        """Returns the displacement [T, 478, 3] in mm of a track in any convention, its holes filled.
 
         Raises:
             UsageError: The convention is unknown or the values are outside its range.
         """
-        values = np.nan_to_num(convert(track, "facs").values)  # not measured: not moved
+        values = convert(measured(track), "facs").values
         controls = [control for unit in ACTION_UNITS.values() for control in unit.controls]
         per_control = np.stack([self.control_displacement(control) for control in controls])
         return np.einsum("tc,cpd->tpd", values, per_control).astype(np.float32)

@@ -41,7 +41,7 @@ class FlowConfig:
     """K."""
     style: int
     """C."""
-    speech_features: int = 161
+    speech_features: int = 172
     """S."""
     action_units: int = 0
     """A; 0 for a flow that is not conditioned on them."""

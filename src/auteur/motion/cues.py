@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from auteur.speech.features import SpeechAnalysis
 from auteur.speech.phones import ARTICULATIONS
+from auteur.speech.voice import holds_speech
 
 Floats = NDArray[np.floating[Any]]
 
@@ -34,7 +35,13 @@ class SpeechCues:
 
     @classmethod
     def of_analysis(cls, analysis: SpeechAnalysis) -> "SpeechCues":
-        """Returns the cues of the compact speech encoder; where nothing sounds, loudness overrules it."""
+        """Returns the cues of the compact speech encoder; where nothing sounds, loudness overrules it.
+
+        Music and noise (`auteur.speech.voice`) count as silence throughout.
+        """
+        if not holds_speech(analysis):
+            nothing = np.ones(len(analysis.features))
+            return cls(silence=nothing, closure=0 * nothing, pause=nothing)
         silence, closed = (
             analysis.articulation[:, ARTICULATIONS.index(name)].numpy() for name in ("silence", "lips_closed")
         )

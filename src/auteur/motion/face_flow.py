@@ -10,11 +10,11 @@ from auteur.facs import ACTION_UNITS, CONTROLS
 from auteur.motion.conditional_flow import ConditionalFlow, FlowConfig, FlowSampling
 from auteur.motion.style import STYLE_STATISTICS
 from auteur.signals.topology import MEDIAPIPE_COUNT
-from auteur.weights import load_file, metadata_of, read_config
+from auteur.weights import load_model, metadata_of
 
 KIND = "face_flow"
 
-SPEECH_SPACE = "compact80+logmel81"
+SPEECH_SPACE = "lips91+logmel81"
 """Features of speech that the shipped flow is conditioned on (`SpeechAnalysis.with_bands`)."""
 
 _BY_OTHERS = (43, 45, 46, 61, 62, 63, 64)
@@ -26,8 +26,12 @@ CONDITIONING_CONTROLS = tuple(
 """Controls of the convention "facs" that condition the flow: all but lids and gaze, which have models of
 their own."""
 
-SPEECH_SAMPLING = FlowSampling(temperature=0.4, speech_guidance=2.0)
-"""With these, motion from speech alone has the spread of people who were filmed (`benchmarks/motion.py`)."""
+SPEECH_SAMPLING = FlowSampling(temperature=0.5, speech_guidance=1.7)
+"""Of the lower face from speech alone: lips then have the spread of people (`benchmarks/motion.py`)."""
+
+BROW_SAMPLING = FlowSampling(temperature=0.9, speech_guidance=1.7)
+"""Of the brows from speech alone. Speech hardly predicts them, so they are drawn nearly at full temperature,
+which would cost the lips their agreement with the sound."""
 
 PERFORMANCE_SAMPLING = FlowSampling(temperature=0.2)
 """Where Action Units specify the face there is little to draw, and nothing to widen."""
@@ -67,21 +71,15 @@ class FaceFlow(nn.Module):
         return torch.einsum("...k,kpc->...pc", coefficients, self.basis)
 
 
-def load_face_flow(path: Path | str, *, sha256: str | None = None) -> FaceFlow:
+def load_face_flow(path: Path | str) -> FaceFlow:
     """Returns the flow saved in a file, in evaluation mode.
 
     Raises:
         WeightsError: The file is missing, damaged, or holds another kind of model.
     """
-    config = read_config(path, KIND, _config)
-    return load_file(FaceFlow(config), path, sha256=sha256)
+    return load_model(path, KIND, FaceFlowConfig, FaceFlow)
 
 
 def face_flow_metadata(config: FaceFlowConfig) -> dict[str, str]:
     """Returns the safetensors metadata that keeps a flow's sizes beside its weights."""
     return metadata_of(KIND, config)
-
-
-def _config(saved: dict) -> FaceFlowConfig:
-    flow = saved["flow"] | {"dilations": tuple(saved["flow"]["dilations"])}
-    return FaceFlowConfig(flow=FlowConfig(**flow), speech_space=saved["speech_space"])

@@ -15,14 +15,14 @@ import numpy as np
 from auteur.signals import AUTrack
 
 
-def guided(asked: AUTrack | None, scale: float) -> AUTrack | None:
+def guided_track(track: AUTrack | None, scale: float) -> AUTrack | None:
     """Returns a track of the convention "facs" with AU guidance; missing values and None stay as they are.
 
     Args:
-        asked: Intensities.
-        scale: From 0 (none of it) over 1 (as asked).
+        track: Intensities.
+        scale: 0 (none), 1 (unchanged) or more.
     """
-    if asked is None or scale == 1:
-        return asked
-    values = 1 - (1 - np.clip(asked.values, 0, 1)) ** scale
-    return asked.replace(values=values.astype(asked.values.dtype))
+    if track is None or scale == 1:
+        return track
+    values = 1 - (1 - np.clip(track.values, 0, 1)) ** scale
+    return track.replace(values=values.astype(track.values.dtype))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from auteur.motion.conditional_flow import ConditionalFlow, FlowConfig, FlowSampling
 from auteur.motion.habits import POSE_CONVENTION
 from auteur.signals import PoseTrack
-from auteur.weights import load_file, metadata_of, read_config
+from auteur.weights import load_model, metadata_of
 
 KIND = "head_flow"
 
@@ -49,7 +49,7 @@ class HeadFlowConfig:
             noise_deviation_frames=2.0,
         )
     )
-    speech_space: str = "compact80+logmel81"
+    speech_space: str = "lips91+logmel81"
 
 
 class HeadFlow(nn.Module):
@@ -101,20 +101,15 @@ def head_style(pose: Floats, rate: Fraction) -> Floats:
     return np.log(np.array([degrees.std(axis=0).mean(), speed]) + _SMALLEST_DEG)
 
 
-def load_head_flow(path: Path | str, *, sha256: str | None = None) -> HeadFlow:
+def load_head_flow(path: Path | str) -> HeadFlow:
     """Returns the flow saved in a file, in evaluation mode.
 
     Raises:
         WeightsError: The file is missing, damaged, or holds another kind of model.
     """
-    return load_file(HeadFlow(read_config(path, KIND, _config)), path, sha256=sha256)
+    return load_model(path, KIND, HeadFlowConfig, HeadFlow)
 
 
 def head_flow_metadata(config: HeadFlowConfig) -> dict[str, str]:
     """Returns the safetensors metadata that keeps a flow's sizes beside its weights."""
     return metadata_of(KIND, config)
-
-
-def _config(saved: dict[str, Any]) -> HeadFlowConfig:
-    flow = saved["flow"] | {"dilations": tuple(saved["flow"]["dilations"])}
-    return HeadFlowConfig(flow=FlowConfig(**flow), speech_space=saved["speech_space"])

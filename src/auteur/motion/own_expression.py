@@ -81,7 +81,7 @@ class OwnExpression:
             mouth = np.array([name in _MOUTH for name in CONTROLS])
             columns = [i for i, name in enumerate(asked.channels) if name in _MOUTH]
             if columns:
-                strongest = np.nan_to_num(asked.values[:, columns]).max(axis=1)
+                strongest = asked.values[:, columns].max(axis=1)
                 way[:, mouth] = np.maximum(way[:, mouth], strongest[:, None])
         return au_track(way * self.intensities, convention="facs", rate=Fraction(25))
 

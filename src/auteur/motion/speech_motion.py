@@ -1,6 +1,7 @@
 """From speech and a performance to motion: lips, face, lids, gaze and head, then landmarks on a portrait."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auteur.errors import UsageError
+from auteur.face.pose import canonical_face
 from auteur.motion.au_basis import AUBasis
+from auteur.motion.conditional_flow import FlowSampling
 from auteur.motion.cues import SpeechCues
 from auteur.motion.face_flow import (
+    BROW_SAMPLING,
     CONDITIONING_CONTROLS,
     PERFORMANCE_SAMPLING,
     SPEECH_SAMPLING,
@@ -27,17 +31,26 @@ from auteur.motion.performance import ARTICULATION_CONTROLS, Performance
 from auteur.motion.portrait import apply_to, with_eyes_held
 from auteur.motion.style import style_of_liveliness
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
-from auteur.weights import load_shipped, path_of, shipped
+from auteur.signals.topology import MEDIAPIPE_COUNT
+from auteur.weights import load_shipped, path_of
 
 Floats = NDArray[np.floating[Any]]
 
 _LIDS = ("AU45", "AU43")
+_EYE_CORNERS = (33, 133, 263, 362)
 _HEAD_SHARES = np.array([1.0, 1.0, 0.6, 1.0, 1.0, 1.0])
 """Of the measured spread of pitch, yaw, roll and travel: people who were filmed gesture and lean, and on a
 portrait whose shoulders stay where they are the same tilt looks like too much."""
 _LARGEST_TURN_RAD = np.radians([20.0, 25.0, 15.0])
 """Pitch, yaw and roll that a head approaches but never passes: beyond them the warp has no pixels."""
 _FRAMES_AT_ONCE = 256
+
+BROW_GAIN = 1.7
+"""Factor on the movement of brows and forehead. Landmarkers regress brows to their mean: of brows that a warp
+had moved by known millimetres MediaPipe found 0.42, of lips 0.85; what is learned from it is as small."""
+_BROWS_START_MM, _BROWS_FADE_MM = 5.0, 8.0
+"""Height above the eye corners from which a vertex begins to belong to the brows, and over which it comes to
+do so fully."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +88,8 @@ class Motion:
     performance: Performance
     coefficients: Floats
     """Of the face flow's basis, [T, K]."""
+    brow_coefficients: Floats | None
+    """The same for brows and forehead where they are drawn apart, [T, K]."""
     cues: SpeechCues
     is_speech_driven: bool
     """Whether speech alone drives the face, so that long silence brings it to rest."""
@@ -112,8 +127,8 @@ class SpeechMotion:
             WeightsError: The installation is damaged.
         """
         return cls(
-            face=load_face_flow(path_of("face_flow"), sha256=shipped()["face_flow"]),
-            head=load_head_flow(path_of("head_flow"), sha256=shipped()["head_flow"]),
+            face=load_face_flow(path_of("face_flow")),
+            head=load_head_flow(path_of("head_flow")),
             basis=load_shipped(AUBasis(), "au_basis"),
             habits=load_shipped(FaceHabits(), "habits"),
         )
@@ -151,24 +166,31 @@ class SpeechMotion:
             raise UsageError(f"the cues have {len(cues.silence)} frames; the motion has {frames}")
         speaks = speech is not None and performance.lips != "track"
         units = _conditioning(performance, speaks)
-        sampling = SPEECH_SAMPLING if speaks and performance.lips == "speech" else PERFORMANCE_SAMPLING
-        if options.temperature is not None:
-            sampling = replace(sampling, temperature=options.temperature)
-        null = torch.full((frames, self.face.config.flow.action_units), torch.nan)
-        coefficients = self.face.flow.sample(
-            speech if speaks else None,
-            null if units is None and not speaks else units,
-            style=style_of_liveliness(options.liveliness),
-            seed=options.seed,
-            purpose="motion",
-            sampling=sampling,
-            window_frames=window_frames,
-        )
+        if units is None and not speaks:
+            units = torch.full((frames, self.face.config.flow.action_units), torch.nan)
+
+        def drawn(sampling: FlowSampling, purpose: str) -> Floats:
+            if options.temperature is not None:
+                sampling = replace(sampling, temperature=options.temperature)
+            return self.face.flow.sample(
+                speech if speaks else None,
+                units,
+                style=style_of_liveliness(options.liveliness),
+                seed=options.seed,
+                purpose=purpose,
+                sampling=sampling,
+                window_frames=window_frames,
+            ).numpy()
+
+        is_free = speaks and performance.lips == "speech"
+        coefficients = drawn(SPEECH_SAMPLING if is_free else PERFORMANCE_SAMPLING, "motion")
+        brows = drawn(BROW_SAMPLING, "brows") if is_free and units is None else None
         head = self._head(speech, performance, options)
         lids, gaze = self._eyes(performance, cues, options, head)
         return Motion(
             performance=performance,
-            coefficients=coefficients.numpy(),
+            coefficients=coefficients,
+            brow_coefficients=brows,
             cues=cues if speaks else SpeechCues.none(frames),
             is_speech_driven=speaks and performance.acted is None,
             lids=lids,
@@ -179,7 +201,7 @@ class SpeechMotion:
     def displacement_mm(self, motion: Motion, first: int = 0, stop: int | None = None) -> Floats:
         """Returns the displacement from neutral [frames, 478, 3] in canonical mm, of some frames."""
         part = slice(first, motion.frames if stop is None else min(stop, motion.frames))
-        moved = self.face.displacement(torch.from_numpy(motion.coefficients[part])).numpy()
+        moved = self._face_mm(motion, part)
         closure, talking = motion.cues.closure[part], 1 - motion.cues.silence[part]
         gap = lip_gap(moved) * talking
         if motion.is_speech_driven:
@@ -194,6 +216,15 @@ class SpeechMotion:
             added = added + performance.expression.displacement_mm(part)
         fused = fused_gap(gap, lip_gap(added), closure)
         return with_lip_gap(moved + added, fused, self._opening)
+
+    def _face_mm(self, motion: Motion, part: slice) -> Floats:
+        """What the flow draws of some frames, [frames, 478, 3]: brows by their own draw, times their gain."""
+        moved = self.face.displacement(torch.from_numpy(motion.coefficients[part])).numpy()
+        brows = moved
+        if motion.brow_coefficients is not None:
+            brows = self.face.displacement(torch.from_numpy(motion.brow_coefficients[part])).numpy()
+        share = brow_share()[:, None]
+        return moved * (1 - share) + BROW_GAIN * brows * share
 
     def landmarks_on(
         self,
@@ -297,6 +328,16 @@ class SpeechMotion:
         if options.gaze and performance.gaze_rad is None and not gaze.any():
             gaze = self.habits.gaze_angles(frames, seed=options.seed, head=head, silence=cues.pause)
         return lids, gaze
+
+
+@cache
+def brow_share() -> Floats:
+    """Returns how far each vertex belongs to brows and forehead [478], 0 to 1, smooth in between."""
+    mesh, share = canonical_face(), np.zeros(MEDIAPIPE_COUNT, dtype=np.float32)
+    height = mesh[list(_EYE_CORNERS), 1].mean() - mesh[:, 1]
+    way = np.clip((height - _BROWS_START_MM) / _BROWS_FADE_MM, 0, 1)
+    share[: len(mesh)] = way * way * (3 - 2 * way)
+    return share
 
 
 def _conditioning(performance: Performance, speaks: bool) -> Tensor | None:

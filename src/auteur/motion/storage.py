@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from auteur.motion.generator import MotionConfig, MotionGenerator
-from auteur.weights import load_file, metadata_of, read_config
+from auteur.weights import load_model, metadata_of
 
 _KIND = "motion_generator"
 
@@ -13,11 +13,10 @@ def config_to_metadata(config: MotionConfig) -> dict[str, str]:
     return metadata_of(_KIND, config)
 
 
-def load_generator(path: Path | str, *, sha256: str | None = None) -> MotionGenerator:
+def load_generator(path: Path | str) -> MotionGenerator:
     """Returns the generator saved in a file, in evaluation mode.
 
     Raises:
         WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
     """
-    config = read_config(path, _KIND, lambda saved: MotionConfig(**saved))
-    return load_file(MotionGenerator(config), path, sha256=sha256)
+    return load_model(path, _KIND, MotionConfig, MotionGenerator)

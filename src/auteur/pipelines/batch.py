@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from auteur import __version__, provenance, weights
 from auteur.engines import Engine, Outcome
 from auteur.errors import InputError
+from auteur.files import is_disk_full, make_folders
+from auteur.painting.registry import denoiser_path
 from auteur.pipelines.batch_jobs import BadLine, Job, read_jobs
 from auteur.pipelines.batch_results import Results, remove_parts
 from auteur.pipelines.routes import find_route
-from auteur.pipelines.settings import denoiser_path
 
 if TYPE_CHECKING:  # the workers load it; the parent need not
     from auteur.pipelines.talking_head import TalkingHead
@@ -119,6 +121,11 @@ class Batch:
 
     def _obstacle(self, results: Results, output: PurePosixPath, digest: str) -> str | None:
         path = results.folder / output
+        if not path.resolve().is_relative_to(results.folder):
+            return f"{str(path)!r} leads out of the folder of the run; name another output"
+        above = next((one for one in path.parents if os.path.lexists(one)), results.folder)
+        if not above.is_dir():
+            return f"{str(above)!r} is a file, not a folder; name another output"
         if self.overwrite or not path.exists() or results.is_ours(output, digest):
             return f"{str(path)!r} is a folder; name a file" if path.is_dir() else None
         return (
@@ -153,7 +160,7 @@ class PlannedBatch:
         self.todo, self.skipped = len(outputs), len(digests) - len(outputs)
 
     def run(
-        self, engine: "Engine[Work, Made]", *, on_job: Callable[[int], None] | None = None
+        self, engine: "Engine[Work, Made | NoRoom]", *, on_job: Callable[[int], None] | None = None
     ) -> BatchReport:
         """Makes every video that is not there yet.
 
@@ -164,11 +171,12 @@ class PlannedBatch:
             on_job: Called with how many jobs have ended.
 
         Raises:
-            AuteurError: The models could not be loaded, or the disk is full.
+            AuteurError: The models could not be loaded.
+            InputError: The disk is full. Nothing more is tried; what was made is kept.
         """
         folders = {self._results.folder / output.parent for output in self._outputs}
         for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folders(folder)
         remove_parts(folders)
         task = Generation(self._batch.preset, self._batch.device)
         failed: list[FailedJob] = []
@@ -192,8 +200,10 @@ class PlannedBatch:
             self._results.add("begun", job.output, digest, line=job.line)
             yield Work(job, str(self._results.folder / job.output), digest)
 
-    def _note(self, outcome: "Outcome[Work, Made]") -> FailedJob | None:
+    def _note(self, outcome: "Outcome[Work, Made | NoRoom]") -> FailedJob | None:
         job, digest = outcome.item.job, outcome.item.digest
+        if isinstance(outcome.result, NoRoom):  # every further job would meet the same
+            raise InputError(f"{outcome.result.reason}; make room and run the same command again")
         if outcome.result is not None:
             self._results.add("made", job.output, digest, line=job.line, **asdict(outcome.result))
             return None
@@ -211,7 +221,7 @@ class _Digests:
 
     def __call__(self, job: Job) -> str:
         asked = job.asked
-        inputs = [job.portrait, job.speech, *([asked.track] if isinstance(asked.track, Path) else [])]
+        inputs = [job.portrait, *([] if job.speech is None else [job.speech]), *asked.files().values()]
         identity = {
             "inputs": [self._hash(path) for path in inputs],
             "asked": {**vars(asked), "track": None},
@@ -255,13 +265,20 @@ class Made:
 
 
 @dataclass(frozen=True)
+class NoRoom:
+    """What a worker returns instead where the disk is full."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Generation:
     """The task (`auteur.engines.Task`) of a worker: the models loaded once, then video after video."""
 
     preset: str
     device: str | None
 
-    def start(self) -> Callable[[Work], Made]:
+    def start(self) -> Callable[[Work], Made | NoRoom]:
         """Loads the models; returns what makes a video.
 
         Raises:
@@ -277,10 +294,16 @@ class Generation:
         return lambda work: _generate(head, work)
 
 
-def _generate(head: "TalkingHead", work: Work) -> Made:
+def _generate(head: "TalkingHead", work: Work) -> Made | NoRoom:
     started_sec, job = time.monotonic(), work.job
     video = head.perform(job.portrait, job.speech, job.asked, job.settings, face=job.face)
-    video.save(work.output, overwrite=True)  # the plan saw to it that this replaces nothing of others
+    try:
+        # The plan saw to it that this replaces nothing of others.
+        video.save(work.output, overwrite=True)
+    except InputError as error:
+        if is_disk_full(error):
+            return NoRoom(str(error))
+        raise
     return Made(video.frame_count, round(time.monotonic() - started_sec, 3), video.notes)
 
 

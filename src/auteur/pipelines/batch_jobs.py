@@ -5,15 +5,24 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import Any, get_type_hints
 
 from auteur.errors import AuteurError, InputError, UsageError
 from auteur.expression.curve import EmotionCurve, parse_curve
-from auteur.pipelines.request import Performance
-from auteur.pipelines.settings import Settings, painting_of
+from auteur.files import check_name, is_unfinished, open_input
+from auteur.formats import TrackReading
+from auteur.media.frame_output import ENDINGS
+from auteur.painting.warp_renderer import WarpRenderer
+from auteur.pipelines.batch_results import RESULTS
+from auteur.pipelines.request import PerformanceRequest
+from auteur.pipelines.settings import Settings
+from auteur.signals.timebase import parse_rate
 
 _MOST_LINE_CHARACTERS = 1_000_000
+_LARGEST = 2**63
+"""No number of a job is as large."""
 
 Values = dict[str, Any]
 
@@ -25,10 +34,10 @@ class Job:
     line: int
     """Of the jobs file, from 1."""
     portrait: Path
-    speech: Path
+    speech: Path | None
     output: PurePosixPath
     """Below the folder of the run."""
-    asked: Performance
+    asked: PerformanceRequest
     settings: Settings
     face: int
     """Which face of the portrait: 0 the largest."""
@@ -54,19 +63,15 @@ def read_jobs(path: Path, *, defaults: Mapping[str, Any], paints: bool) -> Itera
     Raises:
         InputError: The file cannot be read.
     """
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, text in enumerate(lines, start=1):
-                if text.isspace():
-                    continue
-                try:
-                    yield _job(number, text, path.parent, defaults, paints=paints)
-                except AuteurError as error:
-                    yield BadLine(number, " ".join(str(error).split()))
-    except OSError as error:
-        raise InputError(f"cannot read the jobs {str(path)!r}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"the jobs {str(path)!r} are not text in UTF-8; save them as UTF-8") from error
+    for number, text in enumerate(_lines(path), start=1):
+        if text.isspace() and len(text) <= _MOST_LINE_CHARACTERS:
+            continue
+        try:
+            yield _job(number, text, path.parent, defaults, paints=paints)
+        except AuteurError as error:
+            yield BadLine(number, " ".join(str(error).split()))
+        except OSError as error:
+            yield BadLine(number, f"cannot read {str(error.filename)!r}: {error.strerror}")
 
 
 def check_keys(values: Mapping[str, Any]) -> Values:
@@ -88,40 +93,72 @@ def check_keys(values: Mapping[str, Any]) -> Values:
     return checked
 
 
+def _lines(path: Path) -> Iterator[str]:
+    """Yields the lines of a file, each cut where it is longer than a line may be."""
+    try:
+        with open_input(path) as file, TextIOWrapper(file, encoding="utf-8-sig") as lines:
+            while text := lines.readline(_MOST_LINE_CHARACTERS + 1):
+                rest = text
+                while rest and not rest.endswith("\n"):
+                    rest = lines.readline(_MOST_LINE_CHARACTERS)
+                yield text
+    except OSError as error:
+        raise InputError(f"cannot read the jobs {str(path)!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the jobs {str(path)!r} are not text in UTF-8; save them as UTF-8") from error
+
+
 def _job(number: int, text: str, folder: Path, defaults: Mapping[str, Any], *, paints: bool) -> Job:
     given = {**defaults, **_parse(text)}
     values = check_keys(given)
     for key in ("portrait", "speech"):
-        if key not in values:
+        if key not in values and not (key == "speech" and values.keys() & {"track", "drive"}):
             raise UsageError(f"the key {key!r} is missing; name a file")
-    paths = {key: folder / values.pop(key) for key in ("portrait", "speech", "track") if key in values}
+    sources = {key: _source(folder, values.pop(key)) for key in ("head_track", "gaze_track") if key in values}
+    paths = {key: folder / values.pop(key) for key in _FILES if key in values}
     for key, path in paths.items():
         if not path.is_file():
             raise InputError(f"the {key} {str(path)!r} does not exist")
     scales = values.pop("au_scale", {}) | dict.fromkeys(values.pop("mute", []), 0.0)
-    asked = Performance(
+    asked = PerformanceRequest(
         action_units=values.pop("au", {}),
         track=paths.get("track"),
+        drive=paths.get("drive"),
+        lips=values.pop("lips", None),
         scales=scales,
+        **sources,
+        track_reading=TrackReading(
+            rate=values.pop("track_rate", None),
+            face=values.pop("track_face", None),
+            start_sec=values.pop("track_start", None),
+        ),
         **{name: values.pop(name) for name in _PERFORMANCE if name in values},
     )
     output = values.pop("output", None) or PurePosixPath(f"{number:06d}.mp4")
     face = values.pop("face", 0)
     settings = Settings(**values)
     if not paints:
-        painting_of(settings, None)
-    return Job(number, paths["portrait"], paths["speech"], output, asked, settings, face)
+        WarpRenderer().resolve(settings.render_options)
+    return Job(number, paths["portrait"], paths.get("speech"), output, asked, settings, face)
+
+
+def _source(folder: Path, text: str) -> Any:
+    return text if text in ("track", "none") else folder / check_name(text)
 
 
 def _parse(text: str) -> Values:
     if len(text) > _MOST_LINE_CHARACTERS:
-        raise InputError(f"it has {len(text)} characters; at most {_MOST_LINE_CHARACTERS} are read")
+        raise InputError(f"it has over {_MOST_LINE_CHARACTERS} characters; at most so many are read")
     try:
         values = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+    except InputError:
+        raise
     except RecursionError as error:
         raise InputError("it is nested too deeply") from error
     except json.JSONDecodeError as error:
         raise InputError(f"it is no JSON: {error.msg} at character {error.pos + 1}") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise InputError("it holds a number of too many digits") from error
     if not isinstance(values, dict):
         raise InputError(f'it is no JSON object; write {"{"}"portrait": …, "speech": …{"}"}')
     return values
@@ -150,15 +187,22 @@ def _text(key: str, value: Any) -> str:
 
 
 def _number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
         raise _wrong(key, value, "a number")
     return value
 
 
 def _whole(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or not abs(value) < _LARGEST:
         raise _wrong(key, value, "a whole number")
     return value
+
+
+def _file(key: str, value: Any) -> str:
+    try:
+        return str(check_name(_text(key, value)))
+    except InputError as error:
+        raise UsageError(f"{key}: {error}") from error
 
 
 def _truth(key: str, value: Any) -> bool:
@@ -171,8 +215,8 @@ def _rate(key: str, value: Any) -> Fraction:
     """A float counts as the decimal it prints as, text may be a fraction."""
     try:
         if isinstance(value, str | int | float) and not isinstance(value, bool):
-            return Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
+            return parse_rate(str(value))
+    except ValueError:  # also of a whole number too long to be printed
         pass
     raise _wrong(key, value, 'a number such as 25 or "30000/1001"')
 
@@ -190,11 +234,13 @@ def _names(key: str, value: Any) -> list[str]:
 
 
 def _output(key: str, value: Any) -> PurePosixPath:
-    path = PurePosixPath(_text(key, value))
+    path = PurePosixPath(_file(key, value))
     if path.is_absolute() or ".." in path.parts or not path.name:
         raise _wrong(key, value, "a path inside the folder of the run, such as anna/01.mp4")
-    if path.suffix.lower() != ".mp4":
-        raise _wrong(key, value, "a name that ends in .mp4")
+    if path.suffix.lower() not in ENDINGS:
+        raise _wrong(key, value, f"a name that ends in {', '.join(ENDINGS)}")
+    if any(is_unfinished(part) or part == RESULTS for part in path.parts):
+        raise _wrong(key, value, f"no name that a batch uses itself ({RESULTS}, .….part.mp4)")
     return path
 
 
@@ -221,19 +267,28 @@ def _plain_fields(kind: type) -> dict[str, Callable[[str, Any], Any]]:
     return {one.name: _BY_TYPE[hints[one.name]] for one in fields(kind) if hints[one.name] in _BY_TYPE}
 
 
-_PERFORMANCE = _plain_fields(Performance)
+_PERFORMANCE = _plain_fields(PerformanceRequest)
 
 _KEYS: dict[str, Callable[[str, Any], Any]] = {
-    "portrait": _text,
-    "speech": _text,
+    "portrait": _file,
+    "speech": _file,
     "output": _output,
     **_PERFORMANCE,
     "au": _intensities,
-    "track": _text,
+    "track": _file,
+    "drive": _file,
+    "lips": _text,
+    "head_track": _text,
+    "gaze_track": _text,
+    "track_rate": _rate,
+    "track_face": _whole,
+    "track_start": _number,
     "au_scale": _intensities,
     "mute": _names,
     "face": _whole,
     **_plain_fields(Settings),
 }
+
+_FILES = ("portrait", "speech", "track", "drive")
 
 _OF_THE_RUN = ("preset", "device", "overwrite", "engine", "workers")

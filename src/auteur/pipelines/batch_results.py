@@ -2,23 +2,19 @@
 
 import json
 import os
-import re
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
 from auteur.errors import InputError
-
-try:
-    import fcntl
-except ImportError:  # no such lock on Windows: there two runs in one folder are the user's affair
-    fcntl = None
+from auteur.files import check_name, held, is_unfinished
 
 RESULTS = "results.jsonl"
+_LOCK = "results.lock"
+_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)  # the one is of Windows, the other is not
 
-_PART = re.compile(r"\.[0-9a-f]{12}\.part(\.[a-z0-9]+)?")
 _CLOSED = -1
 _STATES = ("begun", "made", "failed")
 
@@ -32,7 +28,8 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / RESULTS
-        self._file = _CLOSED
+        self._file, self._lock = _CLOSED, ExitStack()
+        self._made: list[Path] = []
         self._last: dict[str, tuple[str, str]] = {}
 
     def __enter__(self) -> Self:
@@ -41,10 +38,13 @@ class Results:
         Raises:
             InputError: Another run holds it, it is damaged, or it cannot be written.
         """
+        check_name(self.folder)
         try:
+            self._made = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-            self._lock(self._file)
+            busy = f"another run is writing into {str(self.folder)!r}; wait for it, or name another folder"
+            self._lock.enter_context(held(self.folder / _LOCK, busy))
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
             self._read()
         except OSError as error:
             self._close()
@@ -59,10 +59,12 @@ class Results:
     ) -> None:
         unused = os.fstat(self._file).st_size == 0
         self._close()
-        if unused:  # such as for a jobs file with bad lines
+        if unused:  # such as for a jobs file with bad lines: what this run made goes, and nothing else
             with suppress(OSError):
                 self.path.unlink()
-                self.folder.rmdir()
+                (self.folder / _LOCK).unlink(missing_ok=True)
+                for folder in self._made:
+                    folder.rmdir()
 
     def is_made(self, output: PurePosixPath, job: str) -> bool:
         """Returns whether this very job has made the file that is there."""
@@ -108,26 +110,17 @@ class Results:
         if torn:
             os.ftruncate(self._file, len(content) - len(torn))
 
-    def _lock(self, file: int) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"another run is writing into {str(self.folder)!r}; wait for it, or name another folder"
-            ) from error
-
     def _close(self) -> None:
         if self._file != _CLOSED:
-            os.close(self._file)  # which also gives the lock back
+            os.close(self._file)
             self._file = _CLOSED
+        self._lock.close()
 
 
 def remove_parts(folders: Iterable[Path]) -> None:
     """Removes half-written files that killed workers left in these folders."""
     for folder in folders:
         for path in folder.glob(".*.part*"):
-            if _PART.fullmatch(path.name):
+            if is_unfinished(path.name):
                 with suppress(OSError):
                     path.unlink()

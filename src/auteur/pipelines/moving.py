@@ -10,7 +10,7 @@ from auteur.face.pose import head_pose
 from auteur.facs import convert
 from auteur.files import atomic_path, check_writable
 from auteur.formats import PRESENCE_COLUMNS, OpenFaceRow, OpenFaceWriter, pose_to_openface
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.talking_head import Settings, TalkingHead, TalkingVideo
 from auteur.pipelines.tracking import PRESENT_FROM
 from auteur.signals import AUTrack, LandmarkTrack
@@ -39,7 +39,7 @@ def move(
 
     Args:
         speech: Sound file, or a video with sound.
-        portrait: PNG, JPEG or WEBP file.
+        portrait: A picture, or a video whose first usable frame is taken.
         track: Action Unit curves, or a file of them.
         au: Intensities by control, such as {"AU1": 0.5, "smile": 0.3}.
         emotion: Label, such as "happy".
@@ -52,7 +52,7 @@ def move(
         MediaError: A file cannot be read.
         FaceError: The portrait holds no usable face.
     """
-    asked = Performance(emotion=emotion, intensity=intensity, action_units=au or {}, track=track)
+    asked = PerformanceRequest(emotion=emotion, intensity=intensity, action_units=au or {}, track=track)
     head = TalkingHead.from_pretrained("warp")
     return head.perform(Path(portrait), Path(speech), asked, settings or Settings(), face=face).landmarks()
 
@@ -108,7 +108,7 @@ def save_landmarks(
             f"{video.frame_count} frames are too many for one JSON, which holds up to {MOST_JSON_FRAMES}; "
             "write a .csv"
         )
-    video.landmarks().save(path, overwrite=overwrite)
+    video.landmarks_in_view().save(path, overwrite=overwrite)
     if on_frame:
         on_frame(video.frame_count)
 
@@ -120,7 +120,7 @@ def _rows(video: TalkingVideo) -> Iterator[OpenFaceRow]:
         for name in PRESENCE_COLUMNS
     ]
     for first in range(0, video.frame_count, _BLOCK_FRAMES):
-        block = video.landmarks(first, first + _BLOCK_FRAMES)
+        block = video.landmarks_in_view(first, first + _BLOCK_FRAMES)
         mesh = np.asarray(block.values, dtype=np.float64)
         angles = head_pose(mesh).angles_rad
         blank = np.full((len(angles), 3), np.nan)  # there is no camera that the head could be away from

@@ -2,27 +2,64 @@
 
 from fractions import Fraction
 
+import numpy as np
+
 from auteur.expression.curve import EXTRAPOLATES
+from auteur.formats import RecordedPerformance
 from auteur.media import SpeechNotes
-from auteur.motion.speech_motion import MOTION_RATE, Motion
-from auteur.pipelines.request import Performance
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.speech_motion import Motion
+from auteur.pipelines.request import PerformanceRequest
+from auteur.signals import BRIDGED_SEC, AUTrack, unmeasured_frames
 
 _NOTHING_SAID = 0.99
+_MOST_NAMED = 5
 
 
-def notes_of(heard: SpeechNotes, asked: Performance, speech_sec: Fraction, motion: Motion) -> tuple[str, ...]:
+def notes_of(
+    heard: SpeechNotes, asked: PerformanceRequest, speech_sec: Fraction, motion: Motion
+) -> tuple[str, ...]:
     """Returns sentences about how the speech and the performance were understood."""
     notes = list(heard.lines())
     if not heard.is_silent and motion.cues.silence.min() > _NOTHING_SAID:
         notes.append("no speech is heard in the recording: the lips stay closed")
     if asked.emotions is not None and asked.emotions.strongest > 1:
         notes.append(EXTRAPOLATES)
-    curves = asked.curves()
-    if curves is not None and curves.duration_sec < speech_sec:
+    recorded = asked.recorded
+    return (*notes, *(() if recorded is None else track_notes(recorded, speech_sec)))
+
+
+def track_notes(recorded: RecordedPerformance, speech_sec: Fraction) -> list[str]:
+    """Returns sentences about a track: what was assumed, what is missing, and what is not used."""
+    track = recorded.action_units
+    notes = list(recorded.notes)
+    end_sec = track.start_sec + track.duration_sec
+    if track.start_sec > 0:
         notes.append(
-            f"the track covers {float(curves.duration_sec):.2f} s of {float(speech_sec):.2f} s of "
-            "speech; its last value holds to the end"
+            f"the track starts at {float(track.start_sec):.2f} s of the speech; its first value holds before"
         )
-    if curves is not None and curves.rate != MOTION_RATE:
-        notes.append(f"the track has {float(curves.rate):g} frames/s; it was resampled by time")
-    return tuple(notes)
+    if end_sec < speech_sec:
+        covered = end_sec - max(track.start_sec, Fraction(0))
+        notes.append(
+            f"the track covers {float(covered):.2f} s of {float(speech_sec):.2f} s of speech; its last value "
+            "holds to the end"
+        )
+    if track.rate != MOTION_RATE:
+        notes.append(f"the track has {float(track.rate):g} frames/s; it was resampled by time")
+    return [*notes, *_hole_notes(track)]
+
+
+def _hole_notes(track: AUTrack) -> list[str]:
+    notes: list[str] = []
+    unknown = np.flatnonzero((~np.isnan(track.values)).sum(axis=0) == 0)
+    if unknown.size:
+        names = [track.channels[index] for index in unknown]
+        few = ", ".join(names[:_MOST_NAMED]) + (" and others" if len(names) > _MOST_NAMED else "")
+        notes.append(f"the track does not measure {few}")
+    holes = unmeasured_frames(track)
+    if holes:
+        notes.append(
+            f"{holes} of {track.frames} frames of the track are not measured: over up to "
+            f"{float(BRIDGED_SEC):g} s they are bridged, over longer the face eases to rest and back"
+        )
+    return notes

@@ -1,7 +1,9 @@
 """Curves that one would rather look at: the Action Units of a track over time."""
 
 import importlib.util
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +11,13 @@ from numpy.typing import NDArray
 from auteur import provenance
 from auteur.errors import UsageError
 from auteur.facs import ACTION_UNITS, CONVENTIONS
-from auteur.files import check_writable
 from auteur.formats import read_au_track
-from auteur.media import write_image
+from auteur.media import check_marked, write_image
 from auteur.signals import AUTrack
+
+if TYPE_CHECKING:  # it is optional, and slow to import
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
 ROW_HEIGHT_INCH = 0.42
 WIDTH_INCH = 10.0
@@ -46,7 +51,7 @@ def check_plot(out: Path, *, overwrite: bool = False) -> None:
         raise UsageError("plots need Matplotlib: pip install 'auteur-face[plot]'")
     if out.suffix.lower() != ".png":
         raise UsageError(f"the plot {str(out)!r} must end in .png")
-    check_writable(out, overwrite=overwrite)
+    check_marked(out, overwrite=overwrite)
 
 
 def plot_performance(
@@ -71,12 +76,12 @@ def plot_performance(
 
 def draw_performance(asked: AUTrack | None, done: AUTrack) -> NDArray[np.uint8]:
     """Returns a picture [H, W, 3]: a row per unit that was asked for or done, sides together where equal."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    figure_class, canvas_class = _matplotlib()
     rows = _performance_rows(asked, done)
-    figure = Figure((WIDTH_INCH, 1.1 + ROW_HEIGHT_INCH * len(rows)), DOTS_PER_INCH, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = figure_class(
+        (WIDTH_INCH, 1.1 + ROW_HEIGHT_INCH * len(rows)), DOTS_PER_INCH, layout="constrained"
+    )
+    canvas = canvas_class(figure)
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (label, wanted, seen) in zip(axes, rows, strict=True):
         axis.fill_between(done.times_sec, seen, color="#3b6ea5", alpha=0.35, linewidth=0, label="done")
@@ -99,7 +104,7 @@ def _performance_rows(
     for unit in ACTION_UNITS.values():
         seen = {name: done.channel(name) for name in unit.controls}
         wanted = {
-            name: np.nan_to_num(asked.channel(name))
+            name: asked.channel(name)
             for name in unit.controls
             if asked is not None and name in asked.channels
         }
@@ -117,14 +122,12 @@ def _performance_rows(
 
 def draw_track(track: AUTrack) -> NDArray[np.uint8]:
     """Returns a picture [H, W, 3] with one row per channel, time in seconds along x."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    figure_class, canvas_class = _matplotlib()
     convention = CONVENTIONS[track.convention]
-    figure = Figure(
+    figure = figure_class(
         (WIDTH_INCH, 0.8 + ROW_HEIGHT_INCH * len(track.channels)), DOTS_PER_INCH, layout="constrained"
     )
-    canvas = FigureCanvasAgg(figure)
+    canvas = canvas_class(figure)
     rows = figure.subplots(len(track.channels), 1, sharex=True, squeeze=False)[:, 0]
     for row, name, values in zip(rows, track.channels, track.values.T, strict=True):
         row.fill_between(track.times_sec, values, color="#3b6ea5", alpha=0.35, linewidth=0)
@@ -137,6 +140,22 @@ def draw_track(track: AUTrack) -> NDArray[np.uint8]:
     figure.suptitle(f"Action Units, {track.convention}, 0 to {convention.maximum:g}", fontsize=10)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _matplotlib() -> "tuple[type[Figure], type[FigureCanvasAgg]]":
+    """Matplotlib's figure and the canvas that draws into memory.
+
+    The variable MPLBACKEND, which names a canvas for windows, ends the import if it names none that exists;
+    no window is opened here.
+    """
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    return Figure, FigureCanvasAgg
 
 
 def _label(channel: str) -> str:

@@ -1,39 +1,40 @@
-"""How to generate, what a preset names, and what is written down about both."""
+"""How to generate, and what is written down about it in outputs."""
 
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auteur import provenance, weights
 from auteur.errors import UsageError
-from auteur.motion.speech_motion import MOTION_RATE
-from auteur.pipelines.request import Performance
+from auteur.media import QUALITIES
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.speech_motion import MotionOptions
+from auteur.pipelines.backdrop import check_background
+from auteur.pipelines.framing import Framing
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.routes import find_route
 
-if TYPE_CHECKING:  # the portrait warp alone needs none of it
-    from auteur.pipelines.painters import Painter
-
-PRESETS = ("compact", "fast", "warp", "full")
-"""Warp and denoiser; the same, painting every second frame; the warp alone; the papers' size."""
-EVERY = {"fast": 2}
-"""Which frames a preset paints, if not all."""
+LONGEST_SEC = 3600
 
 
 @dataclass(frozen=True)
 class Settings:
     """How to generate, whatever is performed."""
 
-    seed: int = 0
-    """Of motion, blinks, gaze and head: the same seed gives the same frames."""
+    seed: int | None = None
+    """Of motion, blinks, gaze and head: the same seed gives the same frames. None: it follows from what the
+    portrait and the speech hold, so that another video moves otherwise and the same one repeats."""
     fps: Fraction = MOTION_RATE
     """Frames per second of the video."""
     head: float = 1.0
     """Factor on head motion; 0 keeps the head still."""
     blinks: bool = True
     gaze: bool = True
-    temperature: float = 0.3
-    """How freely the mouth varies, in [0, 2]."""
+    temperature: float | None = None
+    """How freely the face varies, in [0, 2]; None: like people (`auteur.motion.face_flow`)."""
+    liveliness: float = 1.0
+    """How lively face and head move: 0 calm, 1 like most people, 2 like the liveliest."""
     route: str = "auto"
     """What makes Action Units of the speech (`auteur.pipelines.routes.ROUTES`)."""
     steps: int | None = None
@@ -46,92 +47,87 @@ class Settings:
     """How much speech counts to the denoiser."""
     window: int | None = None
     """Frames that are denoised together; fewer need less memory."""
+    seconds: float | None = None
+    """Only the first seconds of the video are made; its frames are those of the whole one. None: all."""
+    crop: str | None = None
+    """Shape of the part around the face that is kept, width to height: "9:16", "1:1"; None: the
+    portrait's."""
+    size: str | None = None
+    """Size that is written: the longer side, "720", or width and height, "720x1280", which crops to that
+    shape."""
+    quality: str = "high"
+    """low, medium, high or best (`auteur.media.QUALITIES`)."""
+    background: str | None = None
+    """What is behind the person: "none" for transparency, a colour, or a picture file; None: as it was."""
 
     @property
-    def au_scale(self) -> float:
-        """AU guidance, 1 if nothing is said about it."""
+    def framing(self) -> Framing:
+        """What is kept of the frames."""
+        return Framing.parse(self.crop, self.size)
+
+    @property
+    def output(self) -> dict[str, Any]:
+        """What is said about length, part, size and background, by name."""
+        names = ("seconds", "crop", "size", "background")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def au_guidance_or_default(self) -> float:
+        """AU guidance; 1 where it is not set."""
         return 1.0 if self.au_guidance is None else self.au_guidance
 
     @property
-    def painting(self) -> dict[str, Any]:
-        """What is said to the denoiser."""
+    def render_options(self) -> dict[str, Any]:
+        """What is set for the renderer, by name."""
         names = ("steps", "au_guidance", "audio_guidance", "window")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def __post_init__(self) -> None:
         find_route(self.route)
         if not 1 <= self.fps <= 120:
-            raise UsageError(f"fps is {float(self.fps):g}; it must be between 1 and 120")
-        if not 0 <= self.head <= 3:
-            raise UsageError(f"head is {self.head}; it must be between 0 and 3")
-        if self.painting:
+            raise UsageError(f"fps is {str(self.fps)[:40]}; it must be between 1 and 120")
+        MotionOptions(temperature=self.temperature, liveliness=self.liveliness, head=self.head)
+        if self.seconds is not None and not 0 < self.seconds <= LONGEST_SEC:
+            raise UsageError(
+                f"seconds is {self.seconds:g}; it must be above 0 and at most {LONGEST_SEC}; "
+                "leave it out for all"
+            )
+        if self.quality not in QUALITIES:
+            raise UsageError(f"quality is {self.quality!r}; choose one of {', '.join(QUALITIES)}")
+        Framing.parse(self.crop, self.size)
+        check_background(self.background)
+        if self.render_options:
             from auteur.synthesis.guidance import Guidance
             from auteur.synthesis.samplers.schedule import check_steps
 
             check_steps(1 if self.steps is None else self.steps)
             Guidance(
-                au=self.au_scale,
+                au=self.au_guidance_or_default,
                 audio=1.0 if self.audio_guidance is None else self.audio_guidance,
             )
 
 
-def denoiser_path(preset: Path | str, device: str | None) -> Path | None:
-    """Returns the file or folder that a preset names; None for the warp alone.
-
-    Raises:
-        UsageError: It names nothing, or the device has no effect.
-    """
-    if preset in ("compact", "fast", "warp") and device not in (None, "cpu"):
-        raise UsageError(f"device {device!r} has no effect: the preset {preset} runs on the CPU")
-    if preset == "warp":
-        return None
-    if preset in ("compact", "fast"):
-        return weights.path_of("denoiser")
-    if preset == "full":
-        from auteur.pipelines.painters import say_what_full_needs
-
-        raise say_what_full_needs()
-    path = Path(preset)
-    if not path.exists() and path.suffix != ".safetensors" and len(path.parts) < 2:
-        raise UsageError(
-            f"there is no preset {str(preset)!r}; choose one of {', '.join(PRESETS)}, or name a denoiser file"
-        )
-    return path
-
-
-def painting_of(settings: Settings, painter: "Painter | None") -> dict[str, Any]:
-    """Returns what a denoiser is told, defaults included; without one, the motion's guidance if any is asked.
-
-    Raises:
-        UsageError: Something is said to a denoiser that is not there, or that it has no plug for.
-    """
-    if painter is not None:
-        windows = painter.settings(**settings.painting)
-        scales = {"au_guidance": windows.guidance.au, "audio_guidance": windows.guidance.audio}
-        return {"steps": windows.steps, "window": windows.frames, **scales}
-    useless = settings.painting.keys() - {"au_guidance"}  # which guides the motion, too
-    if useless:
-        names = ", ".join(name for name in settings.painting if name in useless)
-        raise UsageError(
-            f"{names}: no effect with the preset warp, which paints nothing; leave it out, or choose the "
-            "preset compact"
-        )
-    return dict(settings.painting)
-
-
 def mark_of(
-    portrait: Path,
-    speech: Path,
-    asked: Performance,
+    inputs: dict[str, str],
+    asked: PerformanceRequest,
     settings: Settings,
     *,
     models: dict[str, str],
-    painting: dict[str, Any],
+    rendering: dict[str, Any],
 ) -> provenance.Mark:
-    """Returns what is written into an output: inputs by hash, models by version, and all settings."""
-    inputs = {"portrait": provenance.hash_file(portrait), "speech": provenance.hash_file(speech)}
-    if isinstance(asked.track, Path):
-        inputs["track"] = provenance.hash_file(asked.track)
+    """Returns what is written into an output: inputs by hash, models by version, and all settings.
+
+    Args:
+        inputs: SHA-256 of portrait and speech; those of files that the request names are added.
+        asked: The performance.
+        settings: How it is generated.
+        models: Version of each model that takes part, but for the route's.
+        rendering: Options of the renderer (`Renderer.resolve`).
+    """
+    inputs = dict(inputs)
+    inputs |= {role: provenance.hash_file(path) for role, path in asked.files().items()}
+    if settings.background is not None and Path(settings.background).is_file():
+        inputs["background"] = provenance.hash_file(settings.background)
     route = find_route(settings.route, asks_nothing=asked.asks_nothing)
     return provenance.Mark(
         models=models | {name: weights.version(name) for name in route.weights},
@@ -142,13 +138,17 @@ def mark_of(
             "intensity": asked.intensity,
             "action_units": dict(asked.action_units),
             "scales": dict(asked.scales),
+            **asked.track_reading.said(),
             "route": settings.route,
             "fps": str(settings.fps),
             "head": settings.head,
             "blinks": settings.blinks,
             "gaze": settings.gaze,
             "temperature": settings.temperature,
-            **painting,
+            "liveliness": settings.liveliness,
+            **asked.sources(),
+            **settings.output,
+            **rendering,
         },
         seed=settings.seed,
     )

@@ -1,65 +1,74 @@
 """Portrait + speech + performance → talking video: paper C's route, rendered by warping the portrait."""
 
+import hashlib
 import math
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.nn import functional
 
-from auteur import provenance, weights
-from auteur.expression.curve import EmotionCurve, parse_curve
+from auteur import malloc, provenance, weights
+from auteur.expression.curve import EmotionCurve
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
-from auteur.facs import find_emotion
-from auteur.media import VideoWriter, open_speech, read_image, write_image
-from auteur.motion.guidance import guided
+from auteur.media import write_image
+from auteur.motion.grid import MOTION_RATE
 from auteur.motion.own_expression import own_expression
-from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, Motion, SpeechCues, SpeechMotion
-from auteur.pipelines import heap
+from auteur.motion.speech_motion import Motion, SpeechMotion
+from auteur.painting.registry import load_renderer
+from auteur.painting.renderer import Frames, Renderer, RenderInput
+from auteur.painting.warp_renderer import WarpRenderer
 from auteur.pipelines.contact_sheet import contact_sheet, spread
+from auteur.pipelines.finishing import Finishing
+from auteur.pipelines.inputs import (
+    Options,
+    Speech,
+    check_keywords,
+    find_portrait,
+    scales_of,
+    settings_of,
+    speech_of,
+    speech_without,
+    told_apart,
+)
+from auteur.pipelines.motion_stage import SpeechEncoders, requested_motion
 from auteur.pipelines.notes import notes_of
 from auteur.pipelines.performed import performed, with_eyes
 from auteur.pipelines.plotting import plot_performance
-from auteur.pipelines.portrait_notes import read_portrait
-from auteur.pipelines.prefetch import prefetched
-from auteur.pipelines.request import Performance
-from auteur.pipelines.routes import ShapedExpression, find_route, following
-from auteur.pipelines.settings import EVERY, Settings, denoiser_path, mark_of, painting_of
-from auteur.signals import AUTrack, LandmarkTrack, Sound
-from auteur.speech.features import CompactSpeechFeatures
-from auteur.synthesis.warp import PortraitWarper
-
-if TYPE_CHECKING:  # the portrait warp alone needs none of it
-    from auteur.pipelines.painters import Painter
-
-LONGEST_SIDE_PX = 1920
-FRAMES_AT_ONCE = 16
-"""Frames rendered together; memory does not grow with length, and no frame depends on it."""
+from auteur.pipelines.request import PerformanceRequest
+from auteur.pipelines.settings import Settings, mark_of
+from auteur.pipelines.staging import TRACKER_MODELS, background_models, staged, tracker_models
+from auteur.pipelines.talking_video import FrameSequence
+from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
 
 MOTION_BLOCK = 16
 """Motion frames computed together."""
 
 _READ_AT_ONCE = 256
 
-MODELS = ("detector", "landmarker", "speech_encoder", "motion", "au_basis", "habits")
-
-Frames = NDArray[np.uint8]
+MODELS = (*TRACKER_MODELS, "speech_encoder", "lip_encoder", "face_flow", "head_flow", "au_basis", "habits")
 
 
-class TalkingVideo:
+@dataclass(frozen=True)
+class Stages:
+    """The models that move the landmarks and render the frames."""
+
+    mover: SpeechMotion
+    renderer: Renderer
+
+
+class TalkingVideo(FrameSequence):
     """A performance ready to be rendered; frames are made when they are asked for.
 
     Attributes:
-        au_track: What was asked for, convention "facs", or None.
-        frame_count: round(duration of the speech × fps).
+        au_track: What the face is to show (the requested performance), convention "facs", or None.
+        frame_count: round(duration of the speech × fps), or of the seconds that the settings allow.
         notes: Sentences about how the inputs were understood.
     """
 
@@ -69,38 +78,35 @@ class TalkingVideo:
         portrait: torch.Tensor,
         face: FaceReading,
         motion: Motion,
-        mover: SpeechMotion,
+        stages: Stages,
         settings: Settings,
-        voice: Sound,
+        voice: Speech,
         mark: provenance.Mark,
-        notes: tuple[str, ...],
+        finishing: Finishing,
     ) -> None:
-        self._portrait, self._face, self._motion, self._mover = portrait, face, motion, mover
-        self._settings, self._voice, self._mark = settings, voice, mark
-        self.notes = notes
-        self.au_track: AUTrack | None = motion.asked if motion.shown is None else motion.shown
+        super().__init__(settings=settings, sound=voice.recording, mark=mark, finishing=finishing)
+        self._portrait, self._face, self._motion = portrait, face, motion
+        self._mover, self._renderer = stages.mover, stages.renderer
+        self.notes: tuple[str, ...] = ()
+        self.au_track: AUTrack | None = motion.performance.action_units
         self._own = own_expression(face.landmarks, face.blendshapes)
-        self.frame_count = max(1, round(voice.duration_sec * settings.fps))
-        self._painter: Painter | None = None
+        self._voice = voice.sound
+        seconds = voice.sound.duration_sec
+        if settings.seconds is not None:
+            seconds = min(seconds, Fraction(settings.seconds))
+        self.frame_count = max(1, round(seconds * settings.fps))
         self._for_sheet: dict[int, Frames] = {}
-
-    def paint_with(self, painter: "Painter") -> "TalkingVideo":
-        """Has the frames painted by a denoiser on top of the warp; returns itself."""
-        self._painter = painter
-        return self
 
     @property
     def models(self) -> dict[str, str]:
         """Version of every model that had a part in it, by name."""
-        return dict(self._mark.models)
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        """Width and height of the frames."""
-        return self._portrait.shape[2], self._portrait.shape[1]
+        return dict(self.mark.models)
 
     def landmarks(self, first: int = 0, stop: int | None = None) -> LandmarkTrack:
-        """Returns what the motion stage made of some frames: [frames, 478, 3] px of the portrait."""
+        """Returns what the motion stage made of some frames: [frames, 478, 3] px of the portrait as rendered.
+
+        `landmarks_in_view` moves them to where they are in a video that is cropped or of another size.
+        """
         stop = self.frame_count if stop is None else min(stop, self.frame_count)
         rate, last = self._settings.fps, self._motion.frames
         begin = min(math.floor(first / rate * MOTION_RATE), last - 1)
@@ -116,7 +122,7 @@ class TalkingVideo:
         return self._mover.landmarks_on(
             self._motion,
             self._face.landmarks,
-            image_size_px=self.size_px,
+            image_size_px=(self._portrait.shape[2], self._portrait.shape[1]),
             own=self._own,
             first=start,
             stop=start + MOTION_BLOCK,
@@ -136,81 +142,66 @@ class TalkingVideo:
         at = np.stack([np.interp(places, np.arange(len(eyes)), column) for column in eyes.T], axis=1)
         return with_eyes(done, at[:, :2], at[:, 2:])
 
+    @property
+    def head_track(self) -> PoseTrack:
+        """Head motion relative to the portrait, one row per frame of the video."""
+        return self._motion.head.resample(self._settings.fps, start_sec=0, frames=self.frame_count)
+
+    @property
+    def seed(self) -> int:
+        """Of motion and painting: the one given, or the one that followed from the inputs."""
+        return self._settings.seed or 0
+
+    def landmarks_in_view(self, first: int = 0, stop: int | None = None) -> LandmarkTrack:
+        """Returns the landmarks of some frames where they are in the video: [frames, 478, 3] px."""
+        return self._finishing.view.landmarks(self.landmarks(first, stop))
+
     def frames(self) -> Generator[Frames]:
-        """Yields the video's frames, uint8 [H, W, 3]; a second thread makes the next ones meanwhile."""
-        if self._painter is not None:
-            yield from self._painted(self._painter)
-            return
-        heap.keep()
-        with closing(prefetched(self._pieces(), ahead=1)) as pieces:
-            for piece in pieces:
-                yield from piece
+        """Yields the video's frames, uint8 [H, W, 3], or [H, W, 4] with transparency."""
+        with closing(self._rendered_frames()) as rendered:
+            yield from self._finishing.frames(rendered, self.landmarks)
 
-    def _pieces(self) -> Iterator[Frames]:
-        torch.get_num_threads()  # a new thread takes the number that was set only once it is asked for
-        for first in range(0, self.frame_count, FRAMES_AT_ONCE):
-            yield self._rendered(self.landmarks(first, first + FRAMES_AT_ONCE))
+    def _frame_alone(self, number: int) -> Frames:
+        with closing(self._renderer.frames(self._render_input, first=number, stop=number + 1)) as made:
+            frame = next(made)
+        return self._finishing.one(frame, lambda: self.landmarks(number, number + 1))
 
-    @cached_property
-    def _warper(self) -> PortraitWarper:
-        return PortraitWarper(self._portrait, torch.from_numpy(self._face.landmarks))
-
-    def _painted(self, painter: "Painter") -> Iterator[Frames]:
-        from auteur.pipelines.painting import Painting
-        from auteur.pipelines.scene import Scene
-
-        rate, count, asked = self._settings.fps, self.frame_count, self.au_track
-        scene = Scene(
-            painter,
-            self._warper,
-            self._portrait,
-            self._face.landmarks,
-            basis=self._mover.basis,
-            asked=None if asked is None else asked.resample(rate, start_sec=0, frames=count),
-            heard=None if painter.speech is None else painter.speech.encode(self._voice, rate),
-        )
-        heap.give_back()  # what the speech took to be heard
-        heap.keep()
-        settings = painter.settings(**self._settings.painting)
-        chosen = set(spread(count))
-        painting, kept = Painting(scene), dict[int, Frames]()
-        made = painting.frames(self.landmarks, count=count, seed=self._settings.seed, settings=settings)
-        for number, frame in enumerate(made):
-            if number in chosen:
-                kept[number] = frame
-            yield frame
+    def _rendered_frames(self) -> Generator[Frames]:
+        """Yields frames of the whole portrait, uint8 [H, W, 3]; those of the contact sheet are kept."""
+        kept_numbers = set(spread(self.frame_count)) if self._renderer.is_sequential else set[int]()
+        kept: dict[int, Frames] = {}
+        with closing(self._renderer.frames(self._render_input)) as made:
+            for number, frame in enumerate(made):
+                if number in kept_numbers:
+                    kept[number] = frame
+                yield frame
         self._for_sheet = kept
 
-    def _rendered(self, track: LandmarkTrack) -> Frames:
-        rendered = self._warper.render(torch.from_numpy(np.array(track.values)))
-        return rendered.permute(0, 2, 3, 1).contiguous().numpy()
+    def _frames_of(self, numbers: Sequence[int]) -> dict[int, Frames]:
+        wanted = sorted(set(numbers))
+        with closing(self._renderer.frames(self._render_input, only=wanted)) as made:
+            frames = dict(zip(wanted, made, strict=True))
+        if self._renderer.is_sequential:
+            self._for_sheet = frames
+        return frames
 
-    def save(
-        self, path: Path | str, *, overwrite: bool = False, on_frame: Callable[[int], None] | None = None
-    ) -> None:
-        """Writes a marked MP4 with the speech, whole or not at all.
-
-        Args:
-            path: Ends in .mp4.
-            overwrite: Whether it may replace a file.
-            on_frame: Called with the number of frames done; raising an error in it cancels, leaving nothing.
-
-        Raises:
-            InputError: The file cannot be written.
-        """
-        writer = VideoWriter(
-            path,
-            size_px=self.size_px,
-            rate=self._settings.fps,
-            mark=self._mark,
-            audio=self._voice,
-            overwrite=overwrite,
+    @cached_property
+    def _render_input(self) -> RenderInput:
+        rate, count, action_units = self._settings.fps, self.frame_count, self.au_track
+        if action_units is not None:
+            action_units = action_units.resample(rate, start_sec=0, frames=count)
+        return RenderInput(
+            portrait=self._portrait,
+            portrait_landmarks=self._face.landmarks,
+            landmarks=lambda first, stop: self.landmarks(first, stop),
+            frame_count=count,
+            rate=rate,
+            speech=self._voice,
+            basis=self._mover.basis,
+            action_units=action_units,
+            seed=self._settings.seed or 0,
+            options=self._settings.render_options,
         )
-        with writer as video, closing(self.frames()) as frames:
-            for done, frame in enumerate(frames, start=1):
-                video.write(frame)
-                if on_frame:
-                    on_frame(done)
 
     def plot(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Draws what was asked for against what the motion did into a marked PNG; needs Matplotlib.
@@ -219,7 +210,7 @@ class TalkingVideo:
             UsageError: Matplotlib is not installed, or `path` does not end in .png.
             InputError: The file cannot be written.
         """
-        plot_performance(self.au_track, self.performed(), Path(path), mark=self._mark, overwrite=overwrite)
+        plot_performance(self.au_track, self.performed(), Path(path), mark=self.mark, overwrite=overwrite)
 
     def save_sheet(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Writes a marked picture of 12 frames and their mouths at full size.
@@ -228,15 +219,13 @@ class TalkingVideo:
             UsageError: `path` ends in none of .png, .jpg and .webp.
             InputError: The file cannot be written.
         """
-        tracks = [self.landmarks(number, number + 1) for number in spread(self.frame_count)]
-        if self._painter is None:
-            frames = [self._rendered(track)[0] for track in tracks]
-        else:
-            if not self._for_sheet:  # painted in order, each window after the one before
-                deque(self.frames(), maxlen=0)
-            frames = [self._for_sheet[number] for number in spread(self.frame_count)]
-        sheet = contact_sheet(frames, np.concatenate([track.values for track in tracks]))
-        write_image(path, sheet, mark=self._mark, overwrite=overwrite)
+        numbers = spread(self.frame_count)
+        tracks = [self.landmarks(number, number + 1) for number in numbers]
+        frames = self._for_sheet or self._frames_of(numbers)
+        sheet = contact_sheet(
+            [frames[number] for number in numbers], np.concatenate([track.values for track in tracks])
+        )
+        write_image(path, sheet, mark=self.mark, overwrite=overwrite)
 
 
 class TalkingHead:
@@ -251,15 +240,23 @@ class TalkingHead:
     def __init__(
         self,
         backend: FaceBackend,
-        speech: CompactSpeechFeatures,
+        speech: SpeechEncoders,
         mover: SpeechMotion,
         *,
-        painter: "Painter | None" = None,
+        renderer: Renderer | None = None,
     ) -> None:
-        self._backend, self._speech, self._mover, self._painter = backend, speech, mover, painter
+        """Takes the models; `renderer` None is the warp alone."""
+        self._backend, self._speech, self._mover = backend, speech, mover
+        self._renderer: Renderer = renderer or WarpRenderer()
 
     @classmethod
-    def from_pretrained(cls, preset: Path | str = "compact", *, device: str | None = None) -> "TalkingHead":
+    def from_pretrained(
+        cls,
+        preset: Path | str = "compact",
+        *,
+        device: str | None = None,
+        backend: FaceBackend | None = None,
+    ) -> "TalkingHead":
         """Returns the system of a preset, with the weights that ship with the package.
 
         Args:
@@ -267,133 +264,103 @@ class TalkingHead:
                 paints every second frame; "warp", which paints nothing; or a denoiser file or folder of the
                 papers' size (docs/denoiser.md).
             device: Where the denoiser runs, "cpu" or "cuda"; None: CUDA where there is one.
+            backend: What reads the portrait's face, such as a `MediaPipeBackend`; None: the shipped tracker.
+                Outputs name it.
 
         Raises:
             UsageError: There is no such preset or device, or something must be installed.
             WeightsError: The weights are missing, damaged or do not fit.
         """
-        path = denoiser_path(preset, device)
-        speech = CompactSpeechFeatures.shipped()
-        painter = None
-        if path is not None:
-            from auteur.pipelines.painters import load_painter
-
-            painter = load_painter(path, speech=speech, device=device, every=EVERY.get(str(preset), 1))
-        return cls(AuteurBackend(), speech, SpeechMotion.shipped(), painter=painter)
+        speech = SpeechEncoders.shipped()
+        renderer = load_renderer(preset, speech=speech.phones, device=device)
+        return cls(backend or AuteurBackend(), speech, SpeechMotion.shipped(), renderer=renderer)
 
     @property
     def models(self) -> dict[str, str]:
         """Version of every model by name, as it is written into outputs."""
-        denoiser = {} if self._painter is None else {"denoiser": self._painter.version}
-        return {name: weights.version(name) for name in MODELS} | denoiser
+        others = {name: weights.version(name) for name in MODELS if name not in TRACKER_MODELS}
+        return tracker_models(self._backend) | others | dict(self._renderer.models)
 
     def __call__(
         self,
-        portrait: Path | str,
-        speech: Path | str,
+        portrait: object,
+        speech: object = None,
         *,
         emotion: str | EmotionCurve | None = None,
         intensity: float = 1.0,
         au: dict[str, float] | None = None,
-        track: AUTrack | Path | None = None,
+        track: AUTrack | Path | str | None = None,
         settings: Settings | None = None,
-        face: int = 0,
+        **options: Unpack[Options],
     ) -> TalkingVideo:
         """Returns the video in which the portrait says the speech, ready to be rendered.
 
         Args:
-            portrait: PNG, JPEG or WEBP file.
-            speech: Sound file, or a video with sound.
+            portrait: Path of a picture or of a video, whose first usable frame is taken; bytes of a picture,
+                a Pillow image, or an array or tensor of RGB, grey or RGBA, channels last or first: uint8,
+                uint16, or floats in [0, 1].
+            speech: Path or bytes of a sound file or a video with sound, a `Waveform`, or (rate, samples):
+                floats with full scale [-1, 1] or whole numbers of 16 or 32 bits, [S], [S, C] or [C, S]. None
+                with a track or an actor: the actor's sound, or silence as long as the performance.
             emotion: Label, such as "happy", or emotions over time: a curve, or a text with times such as
                 "0s neutral, 2s happy:0.8".
             intensity: Of an emotion given as a label, in [0, 1.2]; over 1 extrapolates.
             au: Intensities by control, such as {"AU1": 0.5, "smile": 0.3}.
             track: Action Unit curves, or a file of them.
             settings: Seed, frame rate and habits.
-            face: Which face of the portrait: 0 the largest, 1 the next.
+            **options: Single settings by name, such as `seed`, `fps`, `route`, `seconds`, `crop`, `size` or
+                `background` (`auteur.Settings`), which win over `settings`; `face`, which face of the
+                portrait, 0 the largest; `scales`, factors such as {"AU12": 1.5}; `mute`, controls that stay
+                at rest.
 
         Raises:
-            UsageError: A value is outside its range or unknown.
+            TypeError: There is no such keyword.
+            UsageError: A value is outside its range or unknown, or an array cannot be a portrait or speech.
             MediaError: A file cannot be read.
             FaceError: The portrait holds no usable face.
         """
+        check_keywords(options)
         label, curve = told_apart(emotion)
-        asked = Performance(label, intensity, au or {}, track, emotion_curve=curve)
-        return self.perform(Path(portrait), Path(speech), asked, settings or Settings(), face=face)
+        curves = Path(track) if isinstance(track, str) else track
+        asked = PerformanceRequest(label, intensity, au or {}, curves, scales_of(options), curve)
+        made = settings_of(settings, options)
+        return self.perform(portrait, speech, asked, made, face=options.get("face", 0))
 
     def perform(
-        self, portrait: Path, speech: Path, asked: Performance, settings: Settings, *, face: int = 0
+        self,
+        portrait: object,
+        speech: object,
+        asked: PerformanceRequest,
+        settings: Settings,
+        *,
+        face: int = 0,
     ) -> TalkingVideo:
         """As calling it, with the performance and the settings as objects."""
-        painting = painting_of(settings, self._painter)
-        picture = fitted(read_image(portrait))
-        reading, seen = read_portrait(self._backend, picture, face=face, name=portrait.name)
-        voice, heard = open_speech(speech)
-        motion = self._perform(voice, asked, settings)
-        heap.give_back()
+        rendering = self._renderer.resolve(settings.render_options)
+        shown, reading, seen = find_portrait(self._backend, portrait, face=face)
+        picture, reading, finishing = staged(shown.picture, reading, settings)
+        voice = speech_of(speech) if speech is not None else speech_without(asked)
+        asked.check_covers(voice.sound.duration_sec)
+        if settings.seed is None:
+            settings = replace(settings, seed=seed_of(shown.sha256, voice.sha256))
+        motion = requested_motion(self._speech, self._mover, voice.sound, asked, settings)
+        malloc.trim_heap()
+        inputs = {"portrait": shown.sha256, "speech": voice.sha256}
+        models = self.models | background_models(settings)
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,
             motion=motion,
-            mover=self._mover,
+            stages=Stages(self._mover, self._renderer),
             settings=settings,
-            voice=voice.resample(voice.source_rate_hz),  # the video keeps the recording's own rate
-            mark=mark_of(portrait, speech, asked, settings, models=self.models, painting=painting),
-            notes=(*seen, *notes_of(heard, asked, voice.duration_sec, motion)),
+            voice=voice,
+            mark=mark_of(inputs, asked, settings, models=models, rendering=rendering),
+            finishing=finishing,
         )
-        return video if self._painter is None else video.paint_with(self._painter)
-
-    def _perform(self, speech: Sound, asked: Performance, settings: Settings) -> Motion:
-        analysis = self._speech.analyse(speech, MOTION_RATE)
-        features, cues = analysis.features, SpeechCues.of_analysis(analysis)
-        del analysis  # the phones
-        frames = len(features)
-        heap.give_back()
-        stage = find_route(settings.route, asks_nothing=asked.asks_nothing).load()
-        emotion = None if asked.emotion is None else find_emotion(asked.emotion)
-        expression, shape = None, None
-        if isinstance(stage, ShapedExpression):
-            curve = asked.emotions or EmotionCurve.constant("neutral", 0.0)
-            expression, weights, shapes = stage.shaped(speech, curve=curve)
-            shape = AddedShape(weights=weights, shapes=shapes) if asked.leaves_alone(expression) else None
-        elif stage is not None and asked.emotions is not None and (emotion is None or asked.intensity > 1):
-            expression = following(stage, speech, asked.emotions)
-        elif stage is not None:
-            expression = stage(speech, emotion=emotion, intensity=asked.intensity)
-        shown = asked.on_grid(frames, MOTION_RATE, expression=expression)
-        on_top = replace(asked, emotion=None, intensity=1.0, emotion_curve=None).on_grid(frames, MOTION_RATE)
-        motion = self._mover.generate(
-            features,
-            cues=cues,
-            asked=guided(shown if shape is None else on_top, settings.au_scale),
-            seed=settings.seed,
-            temperature=settings.temperature,
-            habits=Habits(blinks=settings.blinks, gaze=settings.gaze, head=settings.head),
-        )
-        # What a named route makes of the speech directs the whole face, as a track does; what is only heard
-        # leaves the portrait's own expression where it is.
-        is_named = stage is not None and settings.route != "auto"
-        takeover = np.ones(frames) if is_named else asked.takeover(frames)
-        return replace(motion, takeover=takeover, shape=shape, shown=shown)
+        video.notes = (*seen, *notes_of(voice.notes, asked, voice.sound.duration_sec, motion))
+        return video
 
 
-def told_apart(emotion: str | EmotionCurve | None) -> tuple[str | None, EmotionCurve | None]:
-    """Returns a label or a curve; a text with a number in it is a curve.
-
-    Raises:
-        UsageError: The curve is malformed.
-    """
-    if isinstance(emotion, str) and any(map(str.isdigit, emotion)):
-        return None, parse_curve(emotion)
-    return (None, emotion) if isinstance(emotion, EmotionCurve) else (emotion, None)
-
-
-def fitted(picture: Frames) -> Frames:
-    """Returns a picture [H, W, 3] whose longer side is at most 1920 px."""
-    scale = LONGEST_SIDE_PX / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    size = (round(picture.shape[0] * scale), round(picture.shape[1] * scale))
-    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
-    smaller = functional.interpolate(pixels, size, mode="area")[0]
-    return smaller.round().byte().permute(1, 2, 0).contiguous().numpy()
+def seed_of(*hashes: str) -> int:
+    """Returns the seed that follows from contents, by their SHA-256 in hexadecimal digits: 31 bits."""
+    return int(hashlib.sha256("".join(hashes).encode()).hexdigest()[:8], 16) & 0x7FFFFFFF

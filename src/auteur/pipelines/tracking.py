@@ -21,7 +21,7 @@ from auteur.facs import convert
 from auteur.files import atomic_path
 from auteur.formats import PRESENCE_COLUMNS, OpenFaceRow, OpenFaceWriter, pose_to_openface
 from auteur.media import MediaInfo, VideoFrame, VideoReader, probe, read_image
-from auteur.pipelines.prefetch import prefetched
+from auteur.prefetch import prefetched
 from auteur.signals import AUTrack, topology
 
 CALM_SEARCH_SEC = 20

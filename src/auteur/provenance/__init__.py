@@ -1,10 +1,11 @@
 """Marks on everything Auteur writes: who made it, from what, and whether it still is what was written."""
 
 from auteur.provenance.mark import Mark, hash_file
-from auteur.provenance.sidecar import Sidecar, read_sidecar, sidecar_path, write_sidecar
+from auteur.provenance.sidecar import Announcement, Sidecar, read_sidecar, sidecar_path
 from auteur.provenance.verify import Verdict, VerifyReport, verify
 
 __all__ = [
+    "Announcement",
     "Mark",
     "Sidecar",
     "Verdict",
@@ -13,5 +14,4 @@ __all__ = [
     "read_sidecar",
     "sidecar_path",
     "verify",
-    "write_sidecar",
 ]

@@ -113,3 +113,22 @@ def hash_file(path: Path | str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise MediaError(f"cannot read {str(path)!r}: {error.strerror}") from error
+
+
+def hash_output(path: Path) -> tuple[str, int]:
+    """SHA-256 and size in bytes of what was written: a file, or all files of a folder.
+
+    A folder's hash is that of one line per entry, in the order of names: the file's own hash, two spaces, its
+    name. `sha256sum * | sha256sum` in the folder gives the same.
+
+    Raises:
+        MediaError: Something cannot be read.
+    """
+    if not path.is_dir():
+        return hash_file(path), path.stat().st_size
+    whole, size = hashlib.sha256(), 0
+    for entry in sorted(path.iterdir(), key=lambda entry: entry.name):
+        digest = "folder" if entry.is_dir() else hash_file(entry)
+        whole.update(f"{digest}  {entry.name}\n".encode())
+        size += entry.stat().st_size
+    return whole.hexdigest(), size

@@ -5,8 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from auteur.errors import FormatError
-from auteur.provenance.mark import LABEL, Mark, hash_file, parse_container_text
+from auteur.errors import FormatError, one_line
+from auteur.provenance.mark import LABEL, Mark, hash_output, parse_container_text
 from auteur.provenance.sidecar import Sidecar, read_sidecar, sidecar_path
 
 
@@ -54,20 +54,24 @@ class VerifyReport:
         return Verdict.INTACT if agree and self.content_matches else Verdict.CHANGED
 
     def lines(self) -> tuple[str, ...]:
-        """The report for people, one line per layer and the verdict last."""
+        """The report for people, one line per layer and the verdict last.
+
+        Text of the file and its sidecar cannot break lines or command a terminal.
+        """
         metadata = f"no {LABEL} mark" if self.metadata is None else self.metadata.describe()
         content = {
             None: "unknown without a sidecar",
             True: "as written",
             False: "not the file that was written",
         }
-        return (
+        lines = (
             f"file      {self.path}",
             f"metadata  {metadata}",
             *(f"sidecar   {line}" for line in self._sidecar_lines()),
             f"content   {content[self.content_matches]}",
             f"verdict   {self.verdict}: {_MEANING[self.verdict]}",
         )
+        return tuple(map(one_line, lines))
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON values."""
@@ -93,7 +97,7 @@ class VerifyReport:
 
 
 def verify(path: Path | str) -> VerifyReport:
-    """Reads the marks of a picture, sound or video: metadata, sidecar, and whether they fit the file.
+    """Reads the marks of a picture, sound, video or folder of frames, and whether they fit what is there.
 
     Raises:
         MediaError: The file is missing or is no picture, sound or video that Auteur reads.
@@ -103,17 +107,19 @@ def verify(path: Path | str) -> VerifyReport:
 
     path = Path(path)
     text = read_mark_text(path)
-    sidecar, problem = None, None
+    sidecar, problem, digest = None, None, hash_output(path)[0]
     try:
         sidecar = read_sidecar(path)
     except FormatError as error:
         problem = str(error)
+    if sidecar is not None and (sidecar := sidecar.of_content(digest)) is None:
+        problem = f"{sidecar_path(path).name} is of another file, whose writing was broken off"
     return VerifyReport(
         path=path,
         metadata=None if text is None else parse_container_text(text),
         sidecar=sidecar,
         sidecar_problem=problem,
-        content_matches=None if sidecar is None else hash_file(path) == sidecar.output_sha256,
+        content_matches=None if sidecar is None else digest == sidecar.output_sha256,
     )
 
 

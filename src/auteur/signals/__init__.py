@@ -1,5 +1,6 @@
 """Immutable, typed time series: the words every other layer speaks. NumPy only; imports nothing heavy."""
 
+from auteur.signals.holes import BRIDGED_SEC, measured, unmeasured_frames, without_holes
 from auteur.signals.sound import Sound
 from auteur.signals.timebase import Seconds
 from auteur.signals.track import FloatArray, Track
@@ -9,6 +10,7 @@ from auteur.signals.tracks import (
     TRACK_KINDS,
     AUTrack,
     ExpressionTrack,
+    GazeTrack,
     LandmarkTrack,
     PoseTrack,
     load_track,
@@ -17,11 +19,13 @@ from auteur.signals.waveform import Waveform
 
 __all__ = [
     "AU_TABLE_MARK",
+    "BRIDGED_SEC",
     "POSE_CHANNELS",
     "TRACK_KINDS",
     "AUTrack",
     "ExpressionTrack",
     "FloatArray",
+    "GazeTrack",
     "LandmarkTrack",
     "PoseTrack",
     "Seconds",
@@ -29,4 +33,7 @@ __all__ = [
     "Track",
     "Waveform",
     "load_track",
+    "measured",
+    "unmeasured_frames",
+    "without_holes",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import FormatError, InputError
-from auteur.files import write_text
+from auteur.files import open_input, write_text
 
 Document = dict[str, Any]
 """A parsed track file: string keys, JSON values."""
@@ -21,7 +21,7 @@ FORMAT_VERSION = 1
 MAX_TRACK_BYTES = 128 * 1024**2
 """Largest track file that is read; ten minutes of 52 channels take about 10 MB."""
 
-_FRACTION = re.compile(r"-?\d{1,18}(/\d{1,18})?")
+_FRACTION = re.compile(r"-?\d{1,18}(/0*[1-9]\d{0,17})?", re.ASCII)
 
 
 def write_track_text(
@@ -62,7 +62,7 @@ def read_text(path: Path | str, *, max_bytes: int) -> str:
         FormatError: It is too large or not UTF-8.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_input(path) as file:
             content = file.read(max_bytes + 1)
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
@@ -173,7 +173,7 @@ def _attribute(name: str, value: object, source: str) -> object:
 
 
 def _fraction(name: str, value: object, source: str) -> Fraction:
-    if not isinstance(value, str) or not _FRACTION.fullmatch(value) or re.search(r"/0+$", value):
+    if not isinstance(value, str) or not _FRACTION.fullmatch(value):
         raise FormatError(f'{source}: {name!r} is {value!r}; expected text such as "25" or "30000/1001"')
     return Fraction(value)
 

@@ -1,6 +1,7 @@
 """Exact time and the arithmetic of resampling: pure functions on arrays whose first axis is time."""
 
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -14,8 +15,37 @@ Seconds = Fraction | float
 MAX_RATE = 1000
 """Highest frame rate of a track, frames per second."""
 
+MOST_FRAMES = 3_600_000
+"""Longest track: an hour at 1000 frames/s, forty hours at 25."""
+MOST_VALUES = 64_000_000
+"""Largest track, frames times channels: 256 MB."""
 
 _FRAMES_AT_ONCE = 1024
+_RATE = re.compile(r"\d{1,9}(\.\d{0,9})?|\.\d{1,9}|\d{1,9}/0*[1-9]\d{0,8}", re.ASCII)
+
+
+def parse_rate(text: str, name: str = "the frame rate") -> Fraction:
+    """Returns a frame rate written as "25", "29.97" or "30000/1001", exactly. Ranges are the caller's.
+
+    Raises:
+        UsageError: It is no such number of at most nine digits before and after the point or the stroke.
+    """
+    if not _RATE.fullmatch(text.strip()):
+        raise UsageError(f"{name} is {text[:40]!r}; give a number such as 25, 29.97 or 30000/1001")
+    return Fraction(text.strip())
+
+
+def check_extent(frames: int, channels: int, name: str) -> None:
+    """Refuses tracks too large to be held.
+
+    Raises:
+        UsageError: There are over 3.6 million frames, or over 64 million values.
+    """
+    if frames > MOST_FRAMES or frames * channels > MOST_VALUES:
+        raise UsageError(
+            f"{name} would have {frames} frames of {channels} channels; at most {MOST_FRAMES} frames and "
+            f"{MOST_VALUES} values are possible; lower the rate or cut it into parts"
+        )
 
 
 def exact_rate(rate: Fraction | int) -> Fraction:
@@ -65,7 +95,7 @@ def nearest_rate(times_sec: NDArray[np.float64]) -> Fraction:
 
 def onto_grid(
     times_sec: NDArray[np.float64], values: NDArray[np.float64], rate: Fraction
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """`values` [N, channels] seen at increasing `times_sec` [N], on the even grid from the first time on.
 
     A grid frame within a tenth of a frame of a time takes its values as they are; the others are linear in
@@ -74,10 +104,9 @@ def onto_grid(
     positions = (times_sec - times_sec[0]) * float(rate)
     nearest = np.rint(positions).astype(np.int64)
     grid = np.arange(int(nearest[-1]) + 1, dtype=np.float64)
-    columns: list[NDArray[np.float64]] = [
-        np.interp(grid, positions, values[:, index]) for index in range(values.shape[1])
-    ]
-    result = np.stack(columns, axis=1)
+    result = np.empty((grid.size, values.shape[1]), np.float32)
+    for index in range(values.shape[1]):
+        result[:, index] = np.interp(grid, positions, values[:, index])
     on_time = np.abs(positions - nearest) <= 0.1
     result[nearest[on_time]] = values[on_time]
     return result

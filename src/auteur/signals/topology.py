@@ -16,6 +16,9 @@ INNER_LIPS = (
     78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95,
 )  # fmt: skip
 """Inner edge of the lips, in the order of `OUTER_LIPS`."""
+LIP_CORNERS = (61, 291)
+"""Outer corners of the mouth: the subject's right, left."""
+
 RIGHT_EYE = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7)
 """Outer corner, along the upper lid to the inner corner, back along the lower lid."""
 LEFT_EYE = (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249)

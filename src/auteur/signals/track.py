@@ -4,6 +4,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -12,13 +13,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from auteur.errors import FormatError, UsageError
 from auteur.signals import storage
-from auteur.signals.timebase import Seconds, exact_rate, exact_seconds, linear_resample, local_linear_smooth
+from auteur.signals.timebase import (
+    Seconds,
+    check_extent,
+    exact_rate,
+    exact_seconds,
+    linear_resample,
+    local_linear_smooth,
+)
 
 FloatArray = NDArray[np.float32]
 """Any float32 array; each docstring gives its shape."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Track:
     """Values over time at an exact rate. Frame `t` happens at `start_sec + t / rate`.
 
@@ -66,6 +74,14 @@ class Track:
             return NotImplemented
         same_values = np.array_equal(self.values, other.values, equal_nan=True)
         return same_values and self._attributes() == other._attributes()
+
+    def __repr__(self) -> str:
+        most = 4
+        names = ", ".join(self.channels[:most]) + (", …" if len(self.channels) > most else "")
+        return (
+            f"{type(self).__name__}({self.convention}, {self.frames} frames at {self.rate}/s from "
+            f"{float(self.start_sec):g} s, {len(self.channels)} channels: {names})"
+        )
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]  # arrays are compared by value
 
@@ -128,6 +144,7 @@ class Track:
             raise UsageError(
                 f"resampling would give {count} frames; ask for at least 1, starting before the end"
             )
+        check_extent(count, math.prod(self.values.shape[1:]), "the resampled track")
         first = (new_start - self.start_sec) * self.rate
         values = linear_resample(self.values, first=first, step=self.rate / new_rate, frames=count)
         return self.replace(values=values, rate=new_rate, start_sec=new_start)
@@ -183,6 +200,24 @@ class Track:
         return self.replace(
             values=local_linear_smooth(self.values, sigma_frames=sigma_sec * float(self.rate))
         )
+
+    def to_dataframe(self) -> Any:
+        """Returns a pandas DataFrame: a row per frame, indexed by `time_sec`, a column per channel.
+
+        Channels with several axes become a column per axis, such as "p0_x".
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            pandas: Any = import_module("pandas")  # optional; types are the same without it
+        except ImportError as error:
+            raise UsageError("to_dataframe needs pandas: pip install 'auteur-face[notebook]'") from error
+        columns = list(self.channels)
+        if self.values.ndim == 3:
+            columns = [f"{name}_{axis}" for name in columns for axis in "xyz"[: self.values.shape[2]]]
+        index = pandas.Index(self.times_sec, name="time_sec")
+        return pandas.DataFrame(self.values.reshape(self.frames, -1), index=index, columns=columns)
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Writes the track as JSON (`auteur.signals.storage`), whole or not at all.

@@ -1,7 +1,8 @@
-"""The four kinds of track that the stages hand to each other."""
+"""The kinds of track that the stages hand to each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -10,14 +11,18 @@ import numpy as np
 from auteur.errors import FormatError, UsageError
 from auteur.files import write_text
 from auteur.signals import storage
+from auteur.signals.curves_svg import curves_svg
 from auteur.signals.topology import LANDMARK_CONVENTIONS
 from auteur.signals.track import FloatArray, Track
 
 POSE_CHANNELS = ("pitch", "yaw", "roll", "x", "y", "z")
 """Channels of a `PoseTrack`: three angles in radians, then three translations."""
 
+GAZE_CHANNELS = ("yaw", "pitch")
+"""Channels of a `GazeTrack`: two angles in radians."""
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AUTrack(Track):
     """Action Units over time, values [T, A].
 
@@ -26,6 +31,10 @@ class AUTrack(Track):
     """
 
     kind: ClassVar[str] = "au"
+
+    def _repr_html_(self) -> str:
+        """The curves that move most, for notebooks."""
+        return f"<div>{escape(repr(self))}</div>{curves_svg(self)}"
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Writes the track, whole or not at all: as a table where `path` ends in ".csv", as JSON otherwise.
@@ -41,7 +50,7 @@ class AUTrack(Track):
             super().save(path, overwrite=overwrite)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LandmarkTrack(Track):
     """Points of a face over time, values [T, L, 2 or 3] in pixels of a picture of `image_size_px`.
 
@@ -88,7 +97,7 @@ class LandmarkTrack(Track):
         return self.values[:, :, :2]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ExpressionTrack(Track):
     """Expression vectors over time, values [T, E]; the convention is "compact50", "flame50" or the like."""
 
@@ -102,7 +111,7 @@ class ExpressionTrack(Track):
         super().__post_init__()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PoseTrack(Track):
     """Head pose over time, values [T, 6]: pitch, yaw, roll in radians, then translation x, y, z.
 
@@ -118,6 +127,24 @@ class PoseTrack(Track):
         super().__post_init__()
         if self.channels != POSE_CHANNELS:
             raise UsageError(f"pose channels are {self.channels}; they must be {POSE_CHANNELS}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GazeTrack(Track):
+    """Gaze over time, values [T, 2]: yaw, pitch in radians, the mean of both eyes.
+
+    Angles are the subject's, as in `PoseTrack`: +yaw looks to the subject's left, +pitch up. `convention`
+    says against what: "camera" (OpenFace; what the head does is in it) or "head".
+    """
+
+    kind: ClassVar[str] = "gaze"
+
+    channels: tuple[str, ...] = GAZE_CHANNELS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels != GAZE_CHANNELS:
+            raise UsageError(f"gaze channels are {self.channels}; they must be {GAZE_CHANNELS}")
 
 
 AU_TABLE_MARK = "# auteur-au 1"
@@ -139,7 +166,7 @@ def au_table_text(track: AUTrack) -> str:
 
 
 TRACK_KINDS: dict[str, type[Track]] = {
-    cls.kind: cls for cls in (AUTrack, LandmarkTrack, ExpressionTrack, PoseTrack)
+    cls.kind: cls for cls in (AUTrack, LandmarkTrack, ExpressionTrack, PoseTrack, GazeTrack)
 }
 """Class of each kind of track file."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -67,7 +67,7 @@ class SpeechAnalysis:
 
     @property
     def with_bands(self) -> Tensor:
-        """Features and bands together, [T, dim + 81]: the space "compact80+logmel81"."""
+        """Features and bands together, [T, dim + 81]: the space "lips91+logmel81" with the lip encoder."""
         return torch.cat([self.features, self.bands], dim=-1)
 
 
@@ -155,16 +155,16 @@ class CompactSpeechFeatures:
         Raises:
             WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
         """
-        return cls(weights.load_file(CompactSpeechEncoder(read_config(path)), path))
+        return cls(weights.load_model(path, _KIND, CompactSpeechConfig, CompactSpeechEncoder))
 
     @classmethod
-    def shipped(cls) -> "CompactSpeechFeatures":
-        """Returns the encoder that comes with the package.
+    def shipped(cls, name: str = "speech_encoder") -> "CompactSpeechFeatures":
+        """Returns an encoder that comes with the package: "speech_encoder" or "lip_encoder".
 
         Raises:
             WeightsError: The installation is damaged.
         """
-        return cls(weights.load_shipped(CompactSpeechEncoder(), "speech_encoder"))
+        return cls.from_file(weights.path_of(name))
 
     @property
     def dim(self) -> int:
@@ -243,19 +243,3 @@ class CompactSpeechFeatures:
 def config_to_metadata(config: CompactSpeechConfig) -> dict[str, str]:
     """Returns the safetensors metadata that keeps an encoder's config beside its weights."""
     return weights.metadata_of(_KIND, config)
-
-
-def read_config(path: Path | str) -> CompactSpeechConfig:
-    """Returns the config saved in a weights file.
-
-    Raises:
-        WeightsError: The file is missing, is not a safetensors file, or holds no config of this kind.
-    """
-    return weights.read_config(path, _KIND, _config)
-
-
-def _config(saved: dict[str, Any]) -> CompactSpeechConfig:
-    for name in ("dilations", "looks_ahead", "lips_dilations"):
-        saved[name] = tuple(saved[name])
-    saved["mel"] = MelConfig(**saved["mel"])
-    return CompactSpeechConfig(**saved)

@@ -8,133 +8,123 @@ of zeros, "nothing is said about the face" is `au` absent. Every conditioner lea
 absent rows.
 """
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from auteur.errors import UsageError
+from auteur.synthesis.conditioners.conditioner import Conditioner, Given, ReferenceFeatures
+from auteur.synthesis.conditioners.registry import CONDITIONERS, inputs_by_name
 
-CONDITION_NAMES = ("reference", "identity", "warped", "landmarks", "au", "expression", "audio", "past")
+CONDITION_NAMES = tuple(CONDITIONERS)
 """What can be present or absent on its own."""
 
-_COMPANIONS = {"landmarks_reference": "landmarks", "regions": "audio"}
-"""Tensors that come with a condition and share its presence."""
-
-_IN_TIME = ("warped", "landmarks", "au", "expression", "audio", "regions")
-"""Tensors whose second axis is frames."""
+_INPUTS = inputs_by_name()
 
 
-@dataclass(frozen=True, eq=False)
-class ReferenceFeatures:
-    """What the ReferenceNet says about the portrait: computed once per video, appended in every step."""
-
-    layers: Mapping[str, Tensor]
-    """Self-attention inputs by place in the network, each [B, pixels there, channels there]; of past frames
-    [B, P, pixels there, channels there]."""
-
-    @property
-    def rows(self) -> int:
-        """B."""
-        return next(iter(self.layers.values())).shape[0]
-
-    def to(self, *args: Any) -> "ReferenceFeatures":
-        """Returns them on another device or in another dtype."""
-        return ReferenceFeatures({name: layer.to(*args) for name, layer in self.layers.items()})
-
-    def index(self, rows: Tensor | slice) -> "ReferenceFeatures":
-        """Returns some rows."""
-        return ReferenceFeatures({name: layer[rows] for name, layer in self.layers.items()})
-
-    @staticmethod
-    def stack(features: "Sequence[ReferenceFeatures]") -> "ReferenceFeatures":
-        """Returns the rows of all, one after the other."""
-        return ReferenceFeatures(
-            {name: torch.cat([one.layers[name] for one in features]) for name in features[0].layers}
-        )
-
-
-_Value = TypeVar("_Value", Tensor, ReferenceFeatures)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Conditions:
-    """All conditions of a batch. None means that no row has it; `present` says it row by row otherwise."""
+    """All conditions of a batch; immutable. A condition that is not given is absent in every row.
 
-    reference: Tensor | ReferenceFeatures | None = None
-    """Portrait in the space of the sample (latents or pixels in [-1, 1]), [B, C, H, W], or its features."""
-    identity: Tensor | None = None
-    """Image embedding of the portrait (CLIP), [B, tokens, width]."""
-    warped: Tensor | None = None
-    """Portrait warped to every frame, [-1, 1], and last its validity in [0, 1]: [B, F, C + 1, H, W]."""
-    landmarks: Tensor | None = None
-    """Drawn landmarks in [0, 1], [B, F, 3, Hp, Wp]."""
-    landmarks_reference: Tensor | None = None
-    """The portrait's own landmarks, drawn alike, [B, 3, Hp, Wp]; shares the presence of `landmarks`."""
-    au: Tensor | None = None
-    """Action Units in [0, 1], [B, F, A], or drawn or rendered, [B, F, 3, Hp, Wp]; F with both margins."""
-    au_margin: int = 0
-    """Frames that `au` holds before the first and after the last one of the sample (A, Eq. 4)."""
-    expression: Tensor | None = None
-    """Expression vectors, [B, F, E]."""
-    audio: Tensor | None = None
-    """Speech features of a window around every frame, [B, F, W, D]."""
-    regions: Tensor | None = None
-    """Where audio may act, in [0, 1]: pose, face, lips, [B, F, 3, H, W]; shares the presence of `audio`."""
-    past: Tensor | ReferenceFeatures | None = None
-    """The last frames of the window before, in the space of the sample, [B, P, C, H, W], or features."""
-    present: Mapping[str, Tensor] = field(default_factory=dict)
-    """Bool [B] by condition name; a condition that is given and not named here is present in all rows."""
+    Args:
+        present: Bool [B] by condition name; a condition that is given and not named here is present in all
+            rows.
+        margins: Frames that an input holds before the first and after the last one of the sample, such as
+            {"au": 2} (paper A, Eq. 4); 0 where not named.
+        tensors: Inputs of conditioners by name, each with B as first axis; `ReferenceFeatures` may stand for
+            `reference` and `past`. None: not given.
 
-    def __post_init__(self) -> None:
-        sizes = {name: _rows(value) for name, value in self._given()}
+            reference           portrait in the space of the sample, [B, C, H, W]
+            identity            image embedding of the portrait (CLIP), [B, tokens, width]
+            warped              portrait warped to every frame, [-1, 1], and last its validity in [0, 1]:
+                                [B, F, C + 1, H, W]
+            landmarks           drawn landmarks in [0, 1], [B, F, 3, Hp, Wp]
+            landmarks_reference the portrait's own, drawn alike, [B, 3, Hp, Wp]
+            au                  Action Units in [0, 1], [B, F, A], or drawn, [B, F, 3, Hp, Wp]
+            expression          expression vectors, [B, F, E]
+            audio               speech features of a window around every frame, [B, F, W, D]
+            regions             where audio may act, in [0, 1]: pose, face, lips, [B, F, 3, H, W]
+            past                last frames of the window before, [B, P, C, H, W]
+
+    Raises:
+        UsageError: A name is unknown, or batch sizes differ.
+
+    Example:
+        conditions = Conditions(au=torch.zeros(2, 8, 24), audio=features)
+        conditions.au, conditions.presence("au"), conditions.replace(au=None)
+    """
+
+    def __init__(
+        self,
+        *,
+        present: Mapping[str, Tensor] | None = None,
+        margins: Mapping[str, int] | None = None,
+        **tensors: Tensor | ReferenceFeatures | None,
+    ) -> None:
+        if unknown := tensors.keys() - _INPUTS.keys():
+            raise UsageError(f"no condition {sorted(unknown)}; there are {', '.join(_INPUTS)}")
+        self.tensors: Mapping[str, Any] = {
+            name: value for name in _INPUTS if (value := tensors.get(name)) is not None
+        }
+        """What is given, by name."""
+        self.present: Mapping[str, Tensor] = dict(present or {})
+        self.margins: Mapping[str, int] = {name: number for name, number in (margins or {}).items() if number}
+        _known(self.present)
+        sizes = {name: _rows(value) for name, value in self.tensors.items()}
         sizes |= {f"present[{name!r}]": flags.shape[0] for name, flags in self.present.items()}
         if len(set(sizes.values())) > 1:
             raise UsageError(f"conditions must agree on the batch size, not {sizes}")
-        if unknown := self.present.keys() - set(CONDITION_NAMES):
-            raise UsageError(f"no condition {sorted(unknown)}; there are {', '.join(CONDITION_NAMES)}")
 
-    def _given(self) -> Iterator[tuple[str, Tensor | ReferenceFeatures]]:
-        for name in (*CONDITION_NAMES, *_COMPANIONS):
-            if (value := getattr(self, name)) is not None:
-                yield name, value
+    def __getattr__(self, name: str) -> Any:
+        """Returns an input by name; None where it is not given."""
+        if name in _INPUTS:
+            return self.__dict__.get("tensors", {}).get(name)
+        raise AttributeError(f"conditions have no {name!r}; their inputs are {', '.join(_INPUTS)}")
+
+    def replace(self, **changes: Any) -> "Conditions":
+        """Returns the same with other inputs, `present` or `margins`; an input that is None is gone."""
+        return Conditions(**{"present": self.present, "margins": self.margins, **self.tensors, **changes})
+
+    def of(self, kind: type[Conditioner]) -> Given:
+        """Returns what is given to one conditioner."""
+        tensors = {one.name: self.tensors[one.name] for one in kind.inputs if one.name in self.tensors}
+        return Given(tensors, self.presence(kind.name), self.margins.get(kind.name, 0))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Conditions that are given, if not in every row."""
-        return tuple(name for name in CONDITION_NAMES if getattr(self, name) is not None)
+        return tuple(name for name in CONDITION_NAMES if name in self.tensors)
 
     @property
     def rows(self) -> int | None:
         """B; None when nothing is given."""
-        return next((_rows(value) for _, value in self._given()), None)
+        return next((_rows(value) for value in self.tensors.values()), None)
 
     def presence(self, name: str) -> Tensor | None:
         """Returns bool [B], which rows have the condition; None if none has."""
-        value = getattr(self, name)
+        value = self.tensors.get(name)
         if value is None:
             return None
         if name in self.present:
             return self.present[name]
-        tensor = next(iter(value.layers.values())) if isinstance(value, ReferenceFeatures) else value
-        return torch.ones(_rows(value), dtype=torch.bool, device=tensor.device)
+        return torch.ones(_rows(value), dtype=torch.bool, device=value.device)
 
     def without(self, *names: str) -> "Conditions":
         """Returns conditions in which the named ones are null in every row; their tensors stay."""
         _known(names)
         flags = {name: torch.zeros_like(p) for name in names if (p := self.presence(name)) is not None}
-        return dataclasses.replace(self, present={**self.present, **flags})
+        return self.replace(present={**self.present, **flags})
 
     def lacking(self, *names: str) -> "Conditions":
         """Returns conditions that do not hold the named ones at all."""
         _known(names)
-        gone: dict[str, Any] = {name: None for name in names}
-        gone |= {companion: None for companion, name in _COMPANIONS.items() if name in names}
-        flags = {name: flag for name, flag in self.present.items() if name not in names}
-        return dataclasses.replace(self, **gone, present=flags)
+        gone = {name: None for name, (_, owner) in _INPUTS.items() if owner in names}
+        return self.replace(
+            **gone,
+            present={name: flag for name, flag in self.present.items() if name not in names},
+            margins={name: margin for name, margin in self.margins.items() if name not in gone},
+        )
 
     def only(self, *names: str) -> "Conditions":
         """Returns conditions in which all but the named ones are null in every row."""
@@ -148,98 +138,101 @@ class Conditions:
 
         Args:
             rates: Probability in [0, 1] that a row loses a condition, by condition name.
-            generator: Source of chance, on the CPU.
+            generator: Random number generator, on the CPU.
             together: Probability that a row loses all conditions of `rates` at once.
         """
-        _known(tuple(rates))
+        _known(rates)
         if self.rows is None:
             return self
         all_lost = torch.rand(self.rows, generator=generator) < together
         flags = dict(self.present)
         for name, rate in rates.items():
-            # Numbers are drawn for absent conditions too, so that one plug does not change another's chance.
+            # Numbers are drawn for absent conditions too, so that no conditioner changes another's numbers.
             lost = (torch.rand(self.rows, generator=generator) < rate) | all_lost
             if (presence := self.presence(name)) is not None:
                 flags[name] = presence & ~lost.to(presence.device)
-        return dataclasses.replace(self, present=flags)
+        return self.replace(present=flags)
 
     @staticmethod
     def stack(conditions: "Sequence[Conditions]") -> "Conditions":
         """Returns the rows of all, one after the other, for one batched evaluation.
 
-        What one of them lacks is filled with zeros and marked absent.
+        What one of them lacks is filled (`Input.missing`, mostly zeros) and marked absent.
 
         Raises:
-            UsageError: They hold nothing, have other `au_margin`s, or mix portraits with their features, or
-                landmarks that have a `landmarks_reference` with others that have none.
+            UsageError: They hold nothing, have other margins, or mix portraits with their features, or rows
+                that have an input which cannot be filled with others that do not.
         """
-        if len({one.au_margin for one in conditions}) > 1:
-            raise UsageError("conditions with different au_margin cannot be stacked")
+        if any(one.margins != conditions[0].margins for one in conditions):
+            raise UsageError("conditions with different margins cannot be stacked")
         rows = [one.rows for one in conditions]
         if any(count is None for count in rows):
             raise UsageError(
                 "conditions that hold nothing cannot be stacked; use without(), which keeps shapes"
             )
-        drawn = [one.landmarks_reference is None for one in conditions if one.landmarks is not None]
-        if len(set(drawn)) > 1:
-            raise UsageError("landmarks with and without landmarks_reference cannot be stacked together")
-        stacked: dict[str, Any] = {"au_margin": conditions[0].au_margin}
+        stacked: dict[str, Any] = {}
         present: dict[str, Tensor] = {}
-        for name in (*CONDITION_NAMES, *_COMPANIONS):
-            values = [getattr(one, name) for one in conditions]
+        for name, (what, owner) in _INPUTS.items():
+            values = [one.tensors.get(name) for one in conditions]
             example = next((value for value in values if value is not None), None)
             if example is None:
                 continue
-            # Without regions, audio acts everywhere.
-            fill = 1.0 if name == "regions" else 0.0
-            filled = [
-                _blank(example, n or 0, fill) if v is None else v for v, n in zip(values, rows, strict=True)
-            ]
-            stacked[name] = _cat(filled)
-            if name in CONDITION_NAMES:
+            if (
+                what.missing is None
+                and len({name in one.tensors for one in conditions if owner in one.names}) > 1
+            ):
+                raise UsageError(f"{owner} with and without {name} cannot be stacked together")
+            fill = what.missing or 0.0
+            stacked[name] = _cat(
+                [_blank(example, n or 0, fill) if v is None else v for v, n in zip(values, rows, strict=True)]
+            )
+            if name == owner:
                 flags = [one.presence(name) for one in conditions]
-                device = _device(example)
-                absent = [torch.zeros(n or 0, dtype=torch.bool, device=device) for n in rows]
+                absent = [torch.zeros(n or 0, dtype=torch.bool, device=example.device) for n in rows]
                 present[name] = torch.cat([a if f is None else f for f, a in zip(flags, absent, strict=True)])
-        return Conditions(**stacked, present=present)
+        return Conditions(**stacked, present=present, margins=conditions[0].margins)
 
     def index(self, rows: Tensor | slice) -> "Conditions":
         """Returns some rows."""
-        parts: dict[str, Any] = {
+        parts = {
             name: value.index(rows) if isinstance(value, ReferenceFeatures) else value[rows]
-            for name, value in self._given()
+            for name, value in self.tensors.items()
         }
-        return dataclasses.replace(self, **parts, present={n: f[rows] for n, f in self.present.items()})
+        return self.replace(**parts, present={name: flags[rows] for name, flags in self.present.items()})
 
     def frames(self, span: slice) -> "Conditions":
-        """Returns the conditions of some frames; `au` keeps its margin, and what is not in time stays."""
+        """Returns the conditions of some frames; inputs keep their margin, and what is not in time stays.
+
+        Raises:
+            UsageError: The step of the span is not 1.
+        """
         parts: dict[str, Tensor] = {}
-        for name in _IN_TIME:
-            value = getattr(self, name)
-            if value is not None:
-                margin = 2 * self.au_margin if name == "au" else 0
+        for name, value in self.tensors.items():
+            if _INPUTS[name][0].per_frame:
+                margin = 2 * self.margins.get(name, 0)
                 start, stop, step = span.indices(value.shape[1] - margin)
                 if step != 1:
                     raise UsageError(f"frames are taken one after the other; the step is {step}, not 1")
                 parts[name] = value[:, start : stop + margin]
-        return dataclasses.replace(self, **parts)
+        return self.replace(**parts)
 
-    def with_au_margin(self, margin: int = 2) -> "Conditions":
-        """Returns conditions whose `au` repeats its first and last frame `margin` times.
+    def with_margin(self, name: str, margin: int) -> "Conditions":
+        """Returns conditions whose input `name` repeats its first and last frame `margin` times.
 
         Do this to a whole video before cutting it with `frames`, and every frame sees its true neighbours.
         """
-        if self.au is None or self.au_margin == margin:
+        value, now = self.tensors.get(name), self.margins.get(name, 0)
+        if value is None or now == margin:
             return self
-        whole = self.au[:, self.au_margin : self.au.shape[1] - self.au_margin]
+        whole = value[:, now : value.shape[1] - now]
         first, last = (whole[:, edge].repeat_interleave(margin, 1) for edge in (slice(0, 1), slice(-1, None)))
-        return dataclasses.replace(self, au=torch.cat([first, whole, last], 1), au_margin=margin)
+        wide = torch.cat([first, whole, last], 1)
+        return self.replace(**{name: wide}, margins={**self.margins, name: margin})
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Conditions":
         """Returns them on another device, in another floating-point dtype; presence stays bool."""
-        parts = {name: _move(value, device, dtype) for name, value in self._given()}
-        present = {name: flags.to(device) for name, flags in self.present.items()}
-        return dataclasses.replace(self, **parts, present=present)
+        parts = {name: value.to(device=device, dtype=dtype) for name, value in self.tensors.items()}
+        return self.replace(**parts, present={name: flags.to(device) for name, flags in self.present.items()})
 
 
 class Denoiser(Protocol):
@@ -252,7 +245,7 @@ class Denoiser(Protocol):
 
     @property
     def condition_names(self) -> tuple[str, ...]:
-        """Conditions that it has a plug for; others are an error when given."""
+        """Conditions that it has a conditioner for; others are an error when given."""
         ...
 
     @property
@@ -273,12 +266,12 @@ class Denoiser(Protocol):
         """Returns the prediction for a noisy sample, both [B, F, C, H, W], at `timestep` [B] or scalar.
 
         Raises:
-            UsageError: A condition is given that it has no plug for, or shapes do not fit.
+            UsageError: A condition is given that it has no conditioner for, or shapes do not fit.
         """
         ...
 
 
-def _known(names: Sequence[str]) -> None:
+def _known(names: Sequence[str] | Mapping[str, Any]) -> None:
     if unknown := set(names) - set(CONDITION_NAMES):
         raise UsageError(f"no condition {sorted(unknown)}; there are {', '.join(CONDITION_NAMES)}")
 
@@ -287,25 +280,19 @@ def _rows(value: Tensor | ReferenceFeatures) -> int:
     return value.rows if isinstance(value, ReferenceFeatures) else value.shape[0]
 
 
-def _device(value: Tensor | ReferenceFeatures) -> torch.device:
-    return (next(iter(value.layers.values())) if isinstance(value, ReferenceFeatures) else value).device
-
-
-def _blank(value: _Value, rows: int, fill: float) -> _Value:
+def _blank(value: Any, rows: int, fill: float) -> Any:
     if isinstance(value, ReferenceFeatures):
         return ReferenceFeatures({n: _blank(layer, rows, fill) for n, layer in value.layers.items()})
     return value.new_full((rows, *value.shape[1:]), fill)
 
 
 def _cat(values: Sequence[Any]) -> Tensor | ReferenceFeatures:
-    if all(isinstance(value, ReferenceFeatures) for value in values):
-        return ReferenceFeatures.stack(values)
-    if any(isinstance(value, ReferenceFeatures) for value in values):
+    features = [value for value in values if isinstance(value, ReferenceFeatures)]
+    if not features:
+        return torch.cat(list(values))
+    if len(features) < len(values):
         raise UsageError("references and cached reference features cannot be stacked together")
-    return torch.cat(list(values))
+    return ReferenceFeatures({n: torch.cat([one.layers[n] for one in features]) for n in features[0].layers})
 
 
-def _move(value: Tensor | ReferenceFeatures, device: Any, dtype: torch.dtype | None) -> Any:
-    if isinstance(value, ReferenceFeatures):
-        return ReferenceFeatures({n: t.to(device=device, dtype=dtype) for n, t in value.layers.items()})
-    return value.to(device=device, dtype=dtype)
+__all__ = ["CONDITION_NAMES", "Conditions", "Denoiser", "ReferenceFeatures"]

@@ -15,35 +15,36 @@ with reference R, audio A, expression E; equal scales give back s_H. Terms that 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from auteur.errors import UsageError
+from auteur.synthesis.conditioners.conditioner import GuidanceScale
+from auteur.synthesis.conditioners.registry import CONDITIONERS
 from auteur.synthesis.conditions import CONDITION_NAMES, Conditions, Denoiser
 from auteur.synthesis.samplers.process import Predict
 
 Form = Literal["published", "nested"]
 Kept = frozenset[str]
 
-CHAIN: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("reference", ("reference", "identity")),
-    ("audio", ("audio",)),
-    ("expression", ("expression",)),
-    ("au", ("au",)),
+CHAIN: tuple[tuple[GuidanceScale, tuple[str, ...]], ...] = tuple(
+    (scale, tuple(name for name, kind in CONDITIONERS.items() if kind.guided_by == scale))
+    for scale in get_args(GuidanceScale)
 )
-"""Scales in the order of the chain, and the conditions that each brings in."""
+"""Scales in the order of the chain, and the conditions that each brings in.
 
-ALWAYS_KEPT = tuple(name for name in CONDITION_NAMES if all(name not in names for _, names in CHAIN))
-"""Conditions that say where things are (warped portrait, drawn landmarks, past frames) are never left out."""
+Conditions that say where things are (warped portrait, drawn landmarks, past frames) are in none of them: they
+are never left out.
+"""
 
 LARGEST_SCALE = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guidance:
-    """How much more each condition counts: 1 as the network learned it, 0 not at all, more is exaggerated."""
+    """Scale of each condition: 1 as the network was trained, 0 not at all, more is exaggerated."""
 
     reference: float = 1.0
     """s_R."""
@@ -74,7 +75,7 @@ class Guidance:
 
     @property
     def without_au(self) -> "Guidance":
-        """The same for a performance without Action Units, or a network without their plug."""
+        """The same for a performance without Action Units, or a network without their conditioner."""
         return Guidance(reference=self.reference, audio=self.audio, expression=self.expression)
 
     def terms(self, given: Kept = frozenset(CONDITION_NAMES)) -> Mapping[Kept, float]:
@@ -96,7 +97,7 @@ class Guidance:
         return {kept: factor for kept, factor in factors.items() if factor != 0}
 
 
-def guided(
+def guided_prediction(
     denoiser: Denoiser, conditions: Conditions, guidance: Guidance, *, at_once: bool = True
 ) -> Predict:
     """Returns the guided prediction as a function of sample and time, for one batch of conditions.
@@ -108,7 +109,7 @@ def guided(
         at_once: Whether all evaluations are rows of one forward pass; one after the other needs less memory.
 
     Raises:
-        UsageError: Action Units are to be guided, but the network has no plug for them.
+        UsageError: Action Units are to be guided, but the network has no conditioner for them.
     """
     check_supported(denoiser, guidance)
     terms = guidance.terms(given_anywhere(conditions))
@@ -142,7 +143,7 @@ def combine(predictions: list[Tensor], factors: list[float]) -> Tensor:
 
 
 def check_supported(denoiser: Denoiser, guidance: Guidance) -> None:
-    """Refuses scales of conditions that the network has no plug for.
+    """Refuses scales of conditions that the network has no conditioner for.
 
     Raises:
         UsageError: As said.
@@ -151,7 +152,7 @@ def check_supported(denoiser: Denoiser, guidance: Guidance) -> None:
         scale = getattr(guidance, name)
         if name == "au" and scale != 1 and not set(names) & set(denoiser.condition_names):
             raise UsageError(
-                f"{name} guidance is {scale}, but this model has no plug for it (it takes "
+                f"{name} guidance is {scale}, but this model has no conditioner for it (it takes "
                 f"{', '.join(denoiser.condition_names) or 'no conditions'}); "
                 f"leave {name} guidance at 1 or choose a model that takes Action Units, such as auhead"
             )

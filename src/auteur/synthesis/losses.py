@@ -41,6 +41,14 @@ class LossSettings:
             raise UsageError(f"largest_error is {self.largest_error}; it must be more than 0")
 
 
+LOSSES = {
+    # MEMO: logit-normal times, error of the data. Hallo and AniPortrait: min-SNR 5, noise offset 0.05.
+    "flow": LossSettings(),
+    "ddim": LossSettings(snr_gamma=5.0, noise_offset=0.05),
+}
+"""The papers' settings, by process."""
+
+
 def min_snr_weight(snr: Tensor, gamma: float) -> Tensor:
     """Returns the weight min(SNR + 1, γ) / (SNR + 1) of a squared error of v, [B].
 

@@ -7,7 +7,6 @@ asked for at once, on the other videos of a batch, or on where a broken run was 
 window is cut short by the end of the video.)
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from auteur.errors import UsageError
 from auteur.synthesis.conditions import Conditions, Denoiser
-from auteur.synthesis.guidance import Guidance, check_supported, guided
+from auteur.synthesis.guidance import Guidance, check_supported, guided_prediction
 from auteur.synthesis.noise import video_noise
 from auteur.synthesis.samplers.process import OnStep, Predict, Process, model_times
 from auteur.synthesis.samplers.schedule import check_steps, trailing_times
@@ -135,11 +134,11 @@ def generate(
         process: What the network was trained on.
         settings: Windows, steps and guidance.
         resume: State after the last piece that there is.
-        on_step: Told after each denoising step how many are done, of all; an error raised in it cancels.
+        on_step: Called after each denoising step with (done, total); an error raised in it cancels.
 
     Raises:
-        UsageError: The network has no plug for what is guided, or the memory does not suffice (the message
-            says what to lower).
+        UsageError: The network has no conditioner for what is guided, or memory does not suffice; the message
+            says what to lower.
     """
     check_supported(denoiser, settings.guidance)
     count = settings.window_count(video.frames)
@@ -177,9 +176,9 @@ def _window(
 ) -> Tensor:
     conditions = conditions_of(*span)
     if settings.past and state.past is not None and "past" in denoiser.condition_names:
-        conditions = dataclasses.replace(conditions, past=state.past.to(denoiser.device, denoiser.dtype))
+        conditions = conditions.replace(past=state.past.to(denoiser.device, denoiser.dtype))
     conditions = denoiser.prepare(conditions)  # once, not in every step
-    predict = guided(denoiser, conditions, settings.guidance, at_once=settings.evaluations_at_once)
+    predict = guided_prediction(denoiser, conditions, settings.guidance, at_once=settings.evaluations_at_once)
     noise = video_noise(video.seeds, *span, video.shape, common=video.noise_common).to(denoiser.device)
     return denoise_joined(process, predict, noise, settings.steps, shared=state.shared, on_step=on_step)
 
@@ -201,7 +200,7 @@ def denoise_joined(
         noise: The sample at time 1.
         steps: 1 to 1000.
         shared: Finished frames that these ones overlap with, [B, O, C, H, W], O at most F.
-        on_step: Told after each step.
+        on_step: Called after each step with (done, total).
     """
     times = trailing_times(steps)
     now, zero = noise, torch.zeros((), dtype=torch.float64)

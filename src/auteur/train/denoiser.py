@@ -23,9 +23,10 @@ from auteur.synthesis.denoiser.parts import parts, train_only
 from auteur.synthesis.denoiser.presets import preset
 from auteur.synthesis.denoiser.storage import load_parts, save_denoiser
 from auteur.synthesis.full.loading import BaseFolders, load_base
+from auteur.synthesis.losses import LOSSES
 from auteur.train.checkpoints import unresumable
 from auteur.train.clip_batches import ClipBatches
-from auteur.train.denoiser_loss import LOSSES, learner_loss, training_loss
+from auteur.train.denoiser_loss import learner_loss, training_loss
 from auteur.train.denoiser_recipe import DenoiserRecipe, later
 from auteur.train.phases import Learner, Phase, Validation
 from auteur.train.trainer import Trainer, TrainerSettings

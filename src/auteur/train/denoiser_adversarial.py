@@ -15,7 +15,7 @@ and a penalty on what repeats from patch to patch (`train.patch_discriminator`).
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -30,9 +30,9 @@ from auteur.data.face_views import REGION_FLOOR
 from auteur.errors import UsageError
 from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.synthesis.denoiser.builder import build_denoiser
-from auteur.synthesis.denoiser.finish import FinishConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import part_names, train_only
+from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, read_header
 from auteur.synthesis.losses import LossSettings, draw_noise, draw_times
 from auteur.train.clip_batches import ClipBatches, DrawnClips
@@ -207,7 +207,7 @@ class AdversarialLosses:
         time = torch.where(is_one, torch.ones_like(times), times)
         noise = draw_noise(batch.clean, config.noise_common, generator)
         timestep = process.model_time(time).to(batch.clean.device, torch.float32)
-        conditions = batch.conditions.drop({"au": 0.3, "expression": 0.3, "audio": 0.2}, generator)
+        conditions = batch.conditions.drop(config.optional_dropout_rates, generator)
         noisy = process.noised(batch.clean, noise, time)
         prediction = in_single_precision(self._denoiser)(noisy, timestep, conditions)
         made = process.clean(noisy, prediction, time).float()
@@ -282,8 +282,9 @@ def distil(
     config = denoiser.config
     if config.warped is None or config.landmarks is None or config.channels != 3:
         raise UsageError("the teacher must paint pixels, from the warped portrait and drawn landmarks")
-    denoiser.config = replace(
-        config, paints_in=1, views=recipe.views or config.views, paints=recipe.paints or config.paints
+    painting = config.painting
+    denoiser.config = config.changed(
+        paints_in=1, views=recipe.views or painting.views, paints=recipe.paints or painting.paints
     )
     trainer = start_run(recipe.out, recipe)
     trainer.fit([partial(build_phase, denoiser, recipe, batch_of)], validation)
@@ -299,7 +300,7 @@ def student_of(teacher: Path) -> VideoDenoiser:
     config, _ = read_header(teacher)
     if config.finish is not None or config.patch == 1:
         return load_denoiser(teacher)
-    denoiser = build_denoiser(replace(config, finish=FinishConfig()), seed=0)
+    denoiser = build_denoiser(config.changed(finish=SeamRefinerConfig()), seed=0)
     load_parts(denoiser, teacher)
     return denoiser
 

@@ -22,7 +22,7 @@ from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import part_names, train_only
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
-from auteur.synthesis.guidance import Guidance, check_supported, guided
+from auteur.synthesis.guidance import Guidance, check_supported, guided_prediction
 from auteur.synthesis.losses import draw_noise
 from auteur.synthesis.samplers.distill import distillation_loss, draw_student_times, halvings, lesson
 from auteur.train.clip_batches import ClipBatches
@@ -86,7 +86,7 @@ def distillation_loss_of(teacher: VideoDenoiser, guidance: Guidance, student_ste
             conditions = conditions.drop(config.dropout_rates, generator, together=config.drop_all)
         time = draw_student_times(len(batch.clean), student_steps, generator)
         noise = draw_noise(batch.clean, config.noise_common, generator)
-        predict = guided(teacher, conditions, guidance)
+        predict = guided_prediction(teacher, conditions, guidance)
         given = lesson(process, predict, batch.clean, noise, time, student_steps)
         timestep = process.model_time(time).to(batch.clean.device, torch.float32)
         return distillation_loss(process, network(given.sample, timestep, conditions), given)

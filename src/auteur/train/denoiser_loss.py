@@ -8,18 +8,13 @@ from torch import Tensor, nn
 from auteur.data.denoiser_clips import ClipBatch
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
-from auteur.synthesis.losses import LossSettings, denoising_loss, draw_noise, draw_times, offset_noise
+from auteur.synthesis.denoiser.preconditioner import Preconditioner
+from auteur.synthesis.losses import LossSettings
 from auteur.train.clip_batches import DrawnClips
 from auteur.train.phases import Loss
 
 ClipLoss = Callable[[Callable[..., Tensor], DenoiserConfig, ClipBatch, torch.Generator], Tensor]
 """(network, its config, clips, source of random numbers on the CPU) → loss []."""
-
-LOSSES = {
-    # MEMO: logit-normal times, error of the data. Hallo and AniPortrait: min-SNR 5, noise offset 0.05.
-    "flow": LossSettings(),
-    "ddim": LossSettings(snr_gamma=5.0, noise_offset=0.05),
-}
 
 
 def training_loss(
@@ -41,20 +36,12 @@ def training_loss(
         generator: Source of all chance, on the CPU.
         settings: Weights; None: those of the base model.
     """
-    settings = settings or LOSSES[config.process]
-    process = config.noising
+    preconditioner = Preconditioner(config.diffusion)
     rates = config.dropout_rates
-    conditions = batch.conditions.drop(rates, generator, together=config.drop_all)
-    time = draw_times(process, len(batch.clean), settings, generator)
-    noise = draw_noise(batch.clean, config.noise_common, generator)
-    noise = offset_noise(noise, settings.noise_offset, generator)
-    noisy = process.noised(batch.clean, noise, time)
-    timestep = process.model_time(time).to(batch.clean.device, torch.float32)
-    prediction = network(noisy, timestep, conditions)
-    loss = denoising_loss(
-        process, prediction, batch.clean, noise, time, settings=settings, region=batch.region
-    )
-    return loss / (config.anchor_deviation or 1.0) ** 2  # as if what is predicted had unit variance
+    conditions = batch.conditions.drop(rates, generator, together=config.diffusion.drop_all)
+    noisy = preconditioner.draw(batch.clean, generator, settings)
+    prediction = network(noisy.sample, noisy.model_time, conditions)
+    return preconditioner.loss(prediction, noisy, settings, region=batch.region)
 
 
 def learner_loss(denoiser: VideoDenoiser, loss: ClipLoss) -> Loss:

@@ -63,8 +63,8 @@ class FaceFlowRecipe:
     out: Path
     batch_size: int = 16
     config: FaceFlowConfig = field(default_factory=FaceFlowConfig)
-    windows: WindowSettings = WindowSettings()
-    dropout: ConditionDropout = ConditionDropout()
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    dropout: ConditionDropout = field(default_factory=ConditionDropout)
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
             steps=3000, learning_rate=1e-3, weight_decay=0.02, average_decay=0.999, evaluate_every_steps=250

@@ -48,7 +48,7 @@ class HeadFlowRecipe:
     encoder_dropout: float = 0.4
     """Chance that a window is without the encoder's features, log-mel bands kept."""
     config: HeadFlowConfig = field(default_factory=HeadFlowConfig)
-    dropout: ConditionDropout = ConditionDropout(speech=0.25, neither=1.0)
+    dropout: ConditionDropout = field(default_factory=lambda: ConditionDropout(speech=0.25, neither=1.0))
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
             steps=1500, learning_rate=1e-3, weight_decay=0.05, average_decay=0.998, evaluate_every_steps=250

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from auteur.errors import InputError, UsageError
+from auteur.files import make_folders
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ RECIPES: dict[str, Recipe] = {
     "denoiser-adversarial": Recipe(
         "A one-step student of a trained denoiser that must convince a discriminator.",
         "denoiser_adversarial", "AdversarialRecipe", _CLIPS, "diffusion:adversarial",
-        writes_folder=True, extra="full",
+        writes_folder=True,
     ),
     "listener": Recipe(
         "The emotion classifiers of the compact audio-language model, one per fold of speakers.",
@@ -192,7 +193,7 @@ def train(name: str, config: Any) -> dict[str, Any]:
     """
     recipe, folder = recipe_named(name), config.out
     result = folder if recipe.writes_folder else folder / f"{name.replace('-', '_')}.safetensors"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     report = _run(recipe, replace(config, out=result))
     seen = asdict(report) if is_dataclass(report) and not isinstance(report, type) else {}
     return {"recipe": name, "out": str(result), **seen}

@@ -9,7 +9,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class Trainer:
         self.devices = Devices(settings.precision, settings.tracker, out.parent, out.stem)
         self.run = RunFolder(out, settings_of(recipe), self.devices)
         found = self.run.resumed
-        self.state = TrainState() if found is None else found.state
+        self.state = TrainState() if found is None else replace(found.state)
         self.phases = 1
         """How many phases there are."""
         self.best: dict[str, Tensor] = {}

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
@@ -14,7 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from auteur.errors import WeightsError
+from auteur.errors import InputError, UsageError, WeightsError
+from auteur.files import open_input, read_json
+from auteur.weights.config import config_of
+from auteur.weights.extent import at_most
 
 Model = TypeVar("Model", bound=nn.Module)
 Config = TypeVar("Config")
@@ -22,9 +26,19 @@ Config = TypeVar("Config")
 
 @cache
 def shipped() -> dict[str, str]:
-    """Returns the name and SHA-256 of every weights file in the package."""
-    text = resources.files("auteur.weights").joinpath("index.json").read_text(encoding="utf-8")
-    return json.loads(text)
+    """Returns the name and SHA-256 of every weights file in the package.
+
+    Raises:
+        WeightsError: The installation is damaged.
+    """
+    path = Path(str(resources.files("auteur.weights").joinpath("index.json")))
+    try:
+        index = read_json(path)
+    except InputError as error:
+        raise WeightsError(f"the installation is damaged: {error}; reinstall the package") from error
+    if not isinstance(index, dict) or not all(isinstance(digest, str) for digest in index.values()):
+        raise WeightsError(f"the installation is damaged: {str(path)!r} is no index; reinstall the package")
+    return index
 
 
 def version(name: str) -> str:
@@ -38,7 +52,7 @@ def load_shipped(model: Model, name: str) -> Model:
     Raises:
         WeightsError: There are none of that name, or they are missing, damaged or not of this shape.
     """
-    return load_file(model, path_of(name), sha256=shipped()[name])
+    return load_file(model, path_of(name))
 
 
 def path_of(name: str) -> Path:
@@ -57,23 +71,112 @@ def metadata_of(kind: str, config: Any) -> dict[str, str]:
     return {kind: json.dumps(dataclasses.asdict(config))}
 
 
-def read_config(path: Path | str, kind: str, build: Callable[[dict[str, Any]], Config]) -> Config:
-    """Returns the config that `metadata_of` kept in a weights file.
+class WeightsFile:
+    """A safetensors file, opened: the one way that numbers from a file get into a model.
+
+    One that ships with the package must have the hash that the index records, whoever opens it. Of any other,
+    nothing is believed: its config has types and ranges (`auteur.weights.config`), and a model that is larger
+    than what the file holds is never built.
+
+    Args:
+        path: The file.
+        sha256: The hash that it must have; None: that of the index if it ships, else any.
+
+    Raises:
+        WeightsError: The file is missing, damaged or has another hash.
+    """
+
+    def __init__(self, path: Path | str, *, sha256: str | None = None) -> None:
+        self.name, self._path = repr(str(path)), Path(path)
+        try:
+            with open_input(path) as file:
+                expected = sha256 or _shipped_hash(self._path)
+                found = expected and hashlib.file_digest(file, "sha256").hexdigest()
+        except InputError as error:
+            raise WeightsError(f"cannot read the weights: {error}") from error
+        except OSError as error:
+            raise WeightsError(f"cannot read the weights {self.name}: {error.strerror}") from error
+        self._is_trusted = expected is not None
+        if found and expected and found != expected:
+            raise WeightsError(
+                f"the weights {self.name} have SHA-256 {found[:12]}…, expected {expected[:12]}…; "
+                "reinstall the package"
+            )
+        try:
+            with safe_open(path, framework="pt") as file:
+                self.metadata: dict[str, str] = file.metadata() or {}
+                shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            raise WeightsError(f"{self.name} is not a safetensors file: {error}") from error
+        self._tensors, self._numbers = len(shapes), sum(map(math.prod, shapes))
+
+    def config(self, kind: str, config_class: type[Config]) -> Config:
+        """Returns the config that `metadata_of` kept.
+
+        Args:
+            kind: What kind of model it must be.
+            config_class: A dataclass.
+
+        Raises:
+            WeightsError: There is none of this kind, or it cannot be used.
+        """
+        what = kind.replace("_", " ")
+        if kind not in self.metadata:
+            raise WeightsError(f"{self.name} holds no {what} config; train it again")
+        try:
+            return config_of(config_class, self.metadata[kind])
+        except UsageError as error:
+            raise WeightsError(f"{self.name} has a {what} config that cannot be used: {error}") from error
+
+    def build(self, make: Callable[[], Model]) -> Model:
+        """Returns an empty model, unless it would be larger than the file.
+
+        Args:
+            make: Makes it of the file's config.
+
+        Raises:
+            WeightsError: It cannot be built.
+        """
+        try:
+            if not self._is_trusted:
+                with at_most(self._numbers, self._tensors), torch.device("meta"):
+                    make()
+            return make()
+        except Exception as error:  # whatever it is, the config in the file has caused it
+            raise WeightsError(f"{self.name} has a config that cannot be built: {error}") from error
+
+    def fill(self, model: Model) -> Model:
+        """Puts the tensors into `model` and returns it in evaluation mode, in float32.
+
+        Raises:
+            WeightsError: They do not fit; every misfit is listed.
+        """
+        try:
+            tensors = load(self._path.read_bytes())
+        except (OSError, SafetensorError, ValueError) as error:
+            raise WeightsError(f"{self.name} is not a safetensors file: {error}") from error
+        _check(model, tensors, self.name)
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+        return model.eval()
+
+
+def load_model(
+    path: Path | str, kind: str, config_class: type[Config], make: Callable[[Config], Model]
+) -> Model:
+    """Returns the model in a file that keeps its config with its weights, in evaluation mode.
 
     Args:
         path: The safetensors file.
         kind: What kind of model it must be.
-        build: Makes the config of what was saved.
+        config_class: The dataclass of its sizes.
+        make: Makes an empty model.
 
     Raises:
-        WeightsError: The file is missing, is no safetensors file, or holds no config of this kind.
+        WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return build(json.loads((file.metadata() or {})[kind]))
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        what = kind.replace("_", " ")
-        raise WeightsError(f"{str(path)!r} holds no {what} config: {error}; train it again") from error
+    file = WeightsFile(path)
+    config = file.config(kind, config_class)
+    return file.fill(file.build(lambda: make(config)))
 
 
 def load_file(model: Model, path: Path | str, *, sha256: str | None = None) -> Model:
@@ -82,23 +185,14 @@ def load_file(model: Model, path: Path | str, *, sha256: str | None = None) -> M
     Raises:
         WeightsError: The file is missing, damaged, has another hash, or does not fit; every misfit is listed.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise WeightsError(f"cannot read the weights {str(path)!r}: {error.strerror}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise WeightsError(
-            f"the weights {str(path)!r} have SHA-256 {found[:12]}…, expected {sha256[:12]}…; "
-            "reinstall the package"
-        )
-    try:
-        tensors = load(content)
-    except SafetensorError as error:
-        raise WeightsError(f"{str(path)!r} is not a safetensors file: {error}") from error
-    _check(model, tensors, str(path))
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-    return model.eval()
+    return WeightsFile(path, sha256=sha256).fill(model)
+
+
+def _shipped_hash(path: Path) -> str | None:
+    """The hash that a file of the package must have; None for other files."""
+    if path.resolve().parent != Path(str(resources.files("auteur.weights"))).resolve():
+        return None
+    return shipped().get(path.stem)
 
 
 def _check(model: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
@@ -117,7 +211,7 @@ def _check(model: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
     ]
     problems += [f"{key} holds NaN or infinity" for key, v in tensors.items() if not _is_finite(v)]
     if problems:
-        raise WeightsError(f"{name!r} does not fit: " + "; ".join(sorted(problems)))
+        raise WeightsError(f"{name} does not fit: " + "; ".join(sorted(problems)))
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -24,7 +24,7 @@ from safetensors import safe_open
 
 import auteur
 from auteur.errors import InputError, UsageError, WeightsError
-from auteur.files import atomic_path, write_text
+from auteur.files import atomic_path, read_json, write_text
 from auteur.weights import load_file, path_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ BLANKS: dict[str, str] = {
     "expression_space": "auteur.expression.space:CompactExpressionSpace",
     "habits": "auteur.motion.habits:FaceHabits",
     "landmarker": "auteur.face.auteur_backend:blank_landmarker",
+    "matte": "auteur.synthesis.matte.network:blank_segmenter",
 }
 """Models of one size: what makes an empty one. Named, not imported: models stand above their weights."""
 
@@ -213,8 +214,8 @@ def _plain(text: str) -> Any:
 
 def _read_config(place: Path) -> dict[str, Any]:
     try:
-        config = json.loads((place / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = read_json(place / CONFIG)
+    except InputError as error:
         raise WeightsError(
             f"{str(place)!r} has no {CONFIG} of ours: {error}; save the model again"
         ) from error

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -29,7 +27,7 @@ def test_given_is_present_and_without_is_not():
 
 
 def test_stacking_fills_what_is_missing_and_marks_it():
-    one, other = some(1), replace(some(2), au=None).without("audio")
+    one, other = some(1), some(2).replace(au=None).without("audio")
     stacked = Conditions.stack([one, other])
     assert stacked.rows == 3
     assert stacked.presence("au").tolist() == [True, False, False]
@@ -54,18 +52,18 @@ def test_stacking_features_of_portraits():
 
 
 def test_without_regions_audio_acts_everywhere_also_when_stacked():
-    one = replace(some(1), regions=torch.zeros(1, 4, 3, 8, 8))
+    one = some(1).replace(regions=torch.zeros(1, 4, 3, 8, 8))
     assert Conditions.stack([one, some(1)]).regions[1].eq(1).all()
 
 
 def test_what_cannot_be_stacked():
     with pytest.raises(UsageError, match="hold nothing"):
         Conditions.stack([some(), Conditions()])
-    with pytest.raises(UsageError, match="au_margin"):
-        Conditions.stack([some(), some().with_au_margin(2)])
+    with pytest.raises(UsageError, match="different margins"):
+        Conditions.stack([some(), some().with_margin("au", 2)])
     drawn = Conditions(landmarks=torch.zeros(1, 2, 3, 8, 8))
     with pytest.raises(UsageError, match="landmarks_reference"):
-        Conditions.stack([drawn, replace(drawn, landmarks_reference=torch.zeros(1, 3, 8, 8))])
+        Conditions.stack([drawn, drawn.replace(landmarks_reference=torch.zeros(1, 3, 8, 8))])
 
 
 def test_dropping_follows_the_rates_and_the_seed():
@@ -87,14 +85,14 @@ def test_dropping_follows_the_rates_and_the_seed():
 
 
 def test_frames_of_a_margin_are_those_of_the_whole():
-    whole = some(1, 6).with_au_margin(2)
+    whole = some(1, 6).with_margin("au", 2)
     assert whole.au.shape[1] == 10
     assert torch.equal(whole.au[:, 0], whole.au[:, 2])
     part = whole.frames(slice(1, 3))
     assert part.audio.shape[1] == 2
     assert torch.equal(part.au, whole.au[:, 1:7])
     assert torch.equal(part.reference, whole.reference)
-    assert part.with_au_margin(2) is part
+    assert part.with_margin("au", 2) is part
     with pytest.raises(UsageError, match="the step is 2"):
         whole.frames(slice(0, 4, 2))
 
@@ -111,4 +109,4 @@ def test_names_and_sizes_are_checked():
     with pytest.raises(UsageError, match="no condition"):
         some().without("smell")
     with pytest.raises(UsageError, match=CONDITION_NAMES[0]):
-        replace(some(), present={"smell": torch.ones(2, dtype=torch.bool)})
+        some().replace(present={"smell": torch.ones(2, dtype=torch.bool)})

@@ -1,4 +1,7 @@
+import pytest
 from contract import DenoiserContract
+
+pytestmark = pytest.mark.slow
 
 
 class TestPresets(DenoiserContract):

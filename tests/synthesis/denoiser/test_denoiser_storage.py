@@ -14,7 +14,6 @@ from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, save_denoiser
 
-pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
 CONFIG = TINY["auhead"]
 
 
@@ -60,7 +59,7 @@ def test_an_adapter_alone(model, tmp_path):
     other = build_denoiser(CONFIG, seed=3)
     base = other.unet.conv_in.weight.clone()
     assert load_parts(other, path) == ("au",)
-    assert torch.equal(other.plugs["au"].null, model.plugs["au"].null)
+    assert torch.equal(other.conditioners["au"].null, model.conditioners["au"].null)
     assert torch.equal(other.unet.conv_in.weight, base)
     with pytest.raises(WeightsError, match=r"lacks .*base.*load_parts"):
         load_denoiser(path)

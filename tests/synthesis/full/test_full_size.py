@@ -1,7 +1,6 @@
 """The papers' size, on folders of the published layout that hold tiny random models of the real classes."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +15,8 @@ from auteur.synthesis.full.folders import load_folder
 from auteur.synthesis.full.image_encoder import PortraitEncoder
 from auteur.synthesis.full.latents import LatentSpace
 from auteur.synthesis.full.loading import BaseFolders, load_base
+
+pytestmark = pytest.mark.slow
 
 diffusers = pytest.importorskip("diffusers", reason="needs pip install 'auteur-face[full]'")
 transformers = pytest.importorskip("transformers", reason="needs pip install 'auteur-face[full]'")
@@ -82,7 +83,7 @@ def base_of(folders, name):
 @torch.no_grad()
 def test_a_loaded_base_computes_what_diffusers_computes(folders):
     """UNet and motion adapter, loaded by their own classes, give what our denoiser gives."""
-    config = replace(TINY["landmark"], reference=None, past=None, identity=None, landmarks=None)
+    config = TINY["landmark"].changed(reference=None, past=None, identity=None, landmarks=None)
     model = load_base(
         config, BaseFolders(unet=folders / "stable-diffusion", motion_adapter=folders / "motion-adapter")
     )
@@ -108,7 +109,9 @@ def test_load_train_a_step_save_reload(folders, tmp_path, name):
             model(sample_of(model.config), times(), conditions_of(model.config)).square().mean().backward()
             optimiser.step()
     changed = {key.split(".")[0] for key, value in model.state_dict().items() if not value.equal(before[key])}
-    assert changed == ({"plugs"} if name == "auhead" else {"unet", "context", "temporal", "plugs"})
+    assert changed == (
+        {"conditioners"} if name == "auhead" else {"unet", "context", "temporal", "conditioners"}
+    )
     save_denoiser(model, tmp_path / "all.safetensors")
     conditions, sample = conditions_of(model.config), sample_of(model.config)
     with torch.no_grad():
@@ -130,7 +133,7 @@ def test_auhead_trains_and_ships_its_adapter_alone(folders, tmp_path):
     save_denoiser(model, tmp_path / "au.safetensors", only=["au"])
     other = base_of(folders, "auhead")
     load_parts(other, tmp_path / "au.safetensors")
-    mine, theirs = model.plugs["au"].state_dict(), other.plugs["au"].state_dict()
+    mine, theirs = model.conditioners["au"].state_dict(), other.conditioners["au"].state_dict()
     assert all(torch.equal(mine[key], theirs[key]) for key in mine)
 
 

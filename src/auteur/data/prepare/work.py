@@ -20,7 +20,7 @@ from auteur.data.prepare.archive import LONGEST_NAME, read_tar
 from auteur.data.prepare.options import difference
 from auteur.data.prepare.task import OUTCOME
 from auteur.errors import FormatError, InputError, UsageError
-from auteur.files import write_text
+from auteur.files import held, write_text
 
 INDEX, REJECTED, REPORT = "index.json", "rejected.jsonl", "report.html"
 PARTS = ("train", "held_out")
@@ -86,18 +86,8 @@ class WorkFolder:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write into {str(self.out)!r}: {error.strerror}") from error
-        try:
-            import fcntl
-        except ImportError:  # Windows: nobody keeps watch there
-            yield
-            return
-        with (self.root / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise InputError(
-                    f"another run is at work in {str(self.out)!r}; wait for it or stop it"
-                ) from error
+        busy = f"another run is at work in {str(self.out)!r}; wait for it or stop it"
+        with held(self.root / "lock", busy):
             try:
                 yield
             finally:

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from auteur.errors import UsageError
+from auteur.signals.timebase import parse_rate
 
 Kind = Literal[
     "pairs",
@@ -83,7 +84,7 @@ def from_table(table: dict[str, Any]) -> Protocol:
         )
     try:
         return Protocol(
-            **(table | {"fps": Fraction(table["fps"]), "unknown": tuple(table.get("unknown", ()))})
+            **(table | {"fps": parse_rate(str(table["fps"])), "unknown": tuple(table.get("unknown", ()))})
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"protocol {table.get('name')!r} is incomplete: {error}") from error

@@ -1,7 +1,5 @@
 """Figures as plain values and as text: what JSON, CSV and the page all show."""
 
-import csv
-import io
 import json
 import math
 from typing import Any
@@ -10,6 +8,7 @@ from auteur.evaluate.evaluation import Evaluation
 from auteur.evaluate.metrics import BY_NAME, METRICS, SET_METRICS, Metric
 from auteur.evaluate.scoring import REAL, STILL
 from auteur.evaluate.statistics import Comparison, Estimate
+from auteur.formats.table import table_text
 
 ARROWS = {"higher": "↑", "lower": "↓", "real": "≈ real"}
 
@@ -159,7 +158,7 @@ def summary_csv(evaluation: Evaluation) -> str:
         for name, e in evaluation.summary[system].items()
     ]  # fmt: skip
     columns = ["system", "metric", "unit", "better", "mean", "low", "high", "clips", "people"]
-    return csv_text(columns, rows)
+    return table_text(columns, rows)
 
 
 def clips_csv(evaluation: Evaluation) -> str:
@@ -171,16 +170,7 @@ def clips_csv(evaluation: Evaluation) -> str:
         for scored in evaluation.clips
         for system, score in scored.scores.items()
     ]
-    return csv_text(["clip", "person", "seconds", "system", *metrics], rows)
-
-
-def csv_text(columns: list[str], rows: list[list[Any]]) -> str:
-    """Returns a table as CSV."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return out.getvalue()
+    return table_text(["clip", "person", "seconds", "system", *metrics], rows)
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from auteur.errors import FormatError, UsageError
 from auteur.facs import CONVENTIONS, EMOTION_ALIASES, EMOTIONS, au_track, convert
-from auteur.signals import AUTrack
+from auteur.signals import AUTrack, measured
 from auteur.signals.timebase import Seconds, exact_seconds
 
 CODEC_RATE = Fraction(5)
@@ -45,7 +45,7 @@ MAX_TEXT = 4_000_000
 Frame = tuple[tuple[int, float], ...]
 """The active units of one instant: (index, intensity) with rising indices."""
 
-_PAIR = re.compile(r"[(\[]\s*(\d{1,2})\s*[,:]\s*(\d{0,3}\.\d+|\d{1,3}\.?)\s*[)\]]")
+_PAIR = re.compile(r"[(\[]\s*(\d{1,2})\s*[,:]\s*(\d{0,3}\.\d+|\d{1,3}\.?)\s*[)\]]", re.ASCII)
 _SEPARATORS = re.compile(r"[\s,;]*")
 _WORDS = {word: word for word in HEARD_EMOTIONS} | {
     alias: emotion for alias, emotion in EMOTION_ALIASES.items() if alias not in (*HEARD_EMOTIONS, "none")
@@ -75,7 +75,7 @@ def frames_of(track: AUTrack, *, frames: int | None = None, threshold: float = 0
     """Returns the active units of every 200 ms of a track in any convention: stride down, no averaging.
 
     Args:
-        track: What to write; NaN counts as 0. Its values are read where the text's frames are, by time.
+        track: What to write, its holes filled. Its values are read where the text's frames are, by time.
         frames: How many; `frame_count` of the track unless given.
         threshold: The paper's lambda in [0, 1): only larger intensities are active. Those that round to .00
             never are.
@@ -86,9 +86,9 @@ def frames_of(track: AUTrack, *, frames: int | None = None, threshold: float = 0
     if not 0 <= threshold < 1:
         raise UsageError(f"threshold is {threshold}; it must be at least 0 and below 1")
     count = frame_count(track.duration_sec) if frames is None else frames
-    values = convert(track, "feafa24").resample(CODEC_RATE, frames=count).values
-    hundredths = np.rint(np.nan_to_num(values).clip(0, 1).astype(np.float64) * 100).astype(int)
-    active = (hundredths > 0) & (np.nan_to_num(values) > threshold)
+    values = convert(measured(track), "feafa24").resample(CODEC_RATE, frames=count).values
+    hundredths = np.rint(values.clip(0, 1).astype(np.float64) * 100).astype(int)
+    active = (hundredths > 0) & (values > threshold)
     return tuple(
         tuple((int(i), hundredths[t, i] / 100) for i in np.flatnonzero(active[t])) for t in range(count)
     )

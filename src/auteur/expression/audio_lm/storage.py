@@ -1,11 +1,9 @@
 """The compact audio-language model and its sizes in one safetensors file."""
 
 from pathlib import Path
-from typing import Any
 
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
-from auteur.expression.audio_lm.listener import ListenerConfig
-from auteur.weights import load_file, metadata_of, read_config
+from auteur.weights import load_model, metadata_of
 
 _KIND = "audio_lm"
 
@@ -15,15 +13,10 @@ def config_to_metadata(config: AudioLMConfig) -> dict[str, str]:
     return metadata_of(_KIND, config)
 
 
-def load_audio_lm(path: Path | str, *, sha256: str | None = None) -> AudioLM:
+def load_audio_lm(path: Path | str) -> AudioLM:
     """Returns the model saved in a file, in evaluation mode.
 
     Raises:
         WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
     """
-    return load_file(AudioLM(read_config(path, _KIND, _config)), path, sha256=sha256)
-
-
-def _config(saved: dict[str, Any]) -> AudioLMConfig:
-    saved["ear"] = ListenerConfig(**saved["ear"])
-    return AudioLMConfig(**saved)
+    return load_model(path, _KIND, AudioLMConfig, AudioLM)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from auteur.expression.generator.network import ExpressionGenerator, GeneratorConfig
-from auteur.weights import load_file, metadata_of, path_of, read_config, shipped
+from auteur.weights import load_model, metadata_of, path_of
 
 _KIND = "expression_generator"
 
@@ -13,14 +13,13 @@ def config_to_metadata(config: GeneratorConfig) -> dict[str, str]:
     return metadata_of(_KIND, config)
 
 
-def load_generator(path: Path | str, *, sha256: str | None = None) -> ExpressionGenerator:
+def load_generator(path: Path | str) -> ExpressionGenerator:
     """Returns the generator saved in a file, in evaluation mode.
 
     Raises:
         WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
     """
-    config = read_config(path, _KIND, lambda saved: GeneratorConfig(**saved))
-    return load_file(ExpressionGenerator(config), path, sha256=sha256)
+    return load_model(path, _KIND, GeneratorConfig, ExpressionGenerator)
 
 
 def shipped_generator() -> ExpressionGenerator:
@@ -29,4 +28,4 @@ def shipped_generator() -> ExpressionGenerator:
     Raises:
         WeightsError: The installation is damaged.
     """
-    return load_generator(path_of(_KIND), sha256=shipped()[_KIND])
+    return load_generator(path_of(_KIND))

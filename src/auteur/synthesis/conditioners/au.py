@@ -1,18 +1,25 @@
 """Action Units: paper A's adapter (AUHead, arXiv 2602.09534), the only part that its training changes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.errors import UsageError
+from auteur.synthesis.conditioners.conditioner import (
+    Conditioner,
+    Entry,
+    Given,
+    Input,
+    NetworkShape,
+    SampleSize,
+)
 from auteur.synthesis.conditioners.layers import CrossAttention, Place, choose, null, per_frame, per_place
-from auteur.synthesis.conditions import Conditions
+from auteur.weights.config import LEAST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +34,7 @@ class AUConfig:
     """Numbers per token."""
     grid: int = 8
     """A frame becomes grid x grid tokens: cells of a drawing, or learned mixtures of a sequence."""
-    margin: int = 2
+    margin: int = field(default=2, metadata={LEAST: 0})
     """n of Eq. 4: a frame sees 2 n + 1."""
     head: int = 64
     every_layer: bool = True
@@ -41,8 +48,15 @@ class AUConfig:
         return self.grid**2
 
 
-class AUConditioner(nn.Module):
+class AUConditioner(Conditioner):
     """c_t = Conv_AU([au_{t-n}, …, au_{t+n}]) (Eq. 4); z ← CrossAttn(z, c) at every resolution (Eq. 5)."""
+
+    name = "au"
+    inputs = (Input("au", per_frame=True),)
+    entry = Entry.ADAPTER
+    config_type = AUConfig
+    guided_by = "au"
+    optional = True
 
     def __init__(self, config: AUConfig, places: Sequence[Place], *, groups: int) -> None:
         super().__init__()
@@ -59,44 +73,44 @@ class AUConditioner(nn.Module):
             lambda at: CrossAttention(channels=at.channels, width=width, head=config.head, groups=groups),
         )
 
-    def encode(self, conditions: Conditions, rows: int, frames: int) -> Tensor:
+    @classmethod
+    def build(cls, config: AUConfig, network: NetworkShape) -> Self:
+        """Returns one with new weights."""
+        return cls(config, network.places, groups=network.groups)
+
+    def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
+        """Returns that of numbers or drawings, with the margin on both sides."""
+        frames = sample.frames + 2 * margin
+        if self.config.form == "sequence":
+            return {"au": (frames, self.config.action_units)}
+        return {"au": (frames, 3, None, None)}
+
+    def encode(self, given: Given, sample: SampleSize, time: Tensor) -> Tensor:
         """Returns the tokens c_t of every frame, [B * F, tokens, width]."""
-        if conditions.au is None:
-            return self.null.expand(rows * frames, -1, -1)
-        tokens = self._with_margin(self._per_frame(conditions.au), conditions.au_margin, frames)
+        au, rows = given.get("au"), sample.rows
+        if au is None:
+            return self.null.expand(rows * sample.frames, -1, -1)
+        tokens = self._with_margin(self._per_frame(au), given.margin)
         # Eq. 4: c_t = Conv_AU([au_{t-n}, …, au_t, …, au_{t+n}])
         sequence = rearrange(tokens, "b f k d -> (b k) d f")
         context = rearrange(self.conv_au(sequence), "(b k) d f -> b f k d", b=rows)
         context = self.norm(context) + self.position
-        return choose(conditions.presence("au"), context, self.null).flatten(0, 1)
+        return choose(given.present, context, self.null).flatten(0, 1)
 
-    def forward(self, place: str, hidden: Tensor, tokens: Tensor) -> Tensor:
-        """Adds to a feature map [B * F, C, h, w] what the tokens say: ẑ ← CrossAttn(z, c) (Eq. 5)."""
-        if place not in self.adapters:
-            return hidden
-        return hidden + self.adapters[place](hidden, tokens)
+    def forward(self, place: str, value: Tensor, code: Tensor) -> Tensor:
+        """Returns a feature map z [B * F, C, h, w] plus CrossAttn(z, c) (Eq. 5)."""
+        return value + self.adapters[place](value, code) if place in self.adapters else value
 
     def _per_frame(self, au: Tensor) -> Tensor:  # [B, F, A] or [B, F, 3, Hp, Wp] → [B, F, tokens, width]
-        is_sequence = self.config.form == "sequence"
-        fits = au.ndim == 3 and au.shape[-1] == self.config.action_units
-        if not is_sequence:
-            fits = au.ndim == 5 and au.shape[2] == 3
-        if not fits:
-            wanted = f"[B, F, {self.config.action_units}]" if is_sequence else "[B, F, 3, Hp, Wp]"
-            raise UsageError(f"au has shape {list(au.shape)}; for {self.config.form!r} it must be {wanted}")
-        if is_sequence:
+        if self.config.form == "sequence":
             return self.encoder(au).unflatten(-1, (self.config.tokens, self.config.width))
         # 0 … 1 around 0; then pooled to the token grid.
         drawn = self.encoder(2 * au.flatten(0, 1) - 1)
         pooled = functional.adaptive_avg_pool2d(drawn, self.config.grid)
         return rearrange(pooled, "(b f) d h w -> b f (h w) d", b=au.shape[0])
 
-    def _with_margin(self, tokens: Tensor, margin: int, frames: int) -> Tensor:
+    def _with_margin(self, tokens: Tensor, margin: int) -> Tensor:
         wanted = self.config.margin
-        if tokens.shape[1] != frames + 2 * margin:
-            raise UsageError(
-                f"au has {tokens.shape[1]} frames; {frames} and a margin of {margin} on both sides are needed"
-            )
         if margin >= wanted:
             return tokens[:, margin - wanted : tokens.shape[1] - (margin - wanted)]
         first, last = (per_frame(tokens[:, edge], wanted - margin) for edge in (0, -1))

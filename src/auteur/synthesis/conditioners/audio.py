@@ -2,14 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from auteur.errors import UsageError
+from auteur.synthesis.conditioners.conditioner import (
+    Conditioner,
+    Entry,
+    Given,
+    Input,
+    NetworkShape,
+    SampleSize,
+)
 from auteur.synthesis.conditioners.layers import CrossAttention, Place, choose, null, per_place, zero
-from auteur.synthesis.conditions import Conditions
 
 REGIONS = ("pose", "face", "lips")
 
@@ -49,8 +57,18 @@ def windows_around(features: Tensor, window: int = 5) -> Tensor:
     return features[..., chosen, :]
 
 
-class AudioConditioner(nn.Module):
-    """Tokens from a window of speech features, and masked attention to them at every resolution."""
+class AudioConditioner(Conditioner):
+    """Tokens from a window of speech features, and masked attention to them at every resolution.
+
+    Without regions it acts everywhere.
+    """
+
+    name = "audio"
+    inputs = (Input("audio", per_frame=True), Input("regions", per_frame=True, missing=1.0))
+    entry = Entry.CROSS_ATTENTION
+    config_type = AudioConfig
+    guided_by = "audio"
+    optional = True
 
     def __init__(self, config: AudioConfig, places: Sequence[Place], *, groups: int) -> None:
         super().__init__()
@@ -67,29 +85,29 @@ class AudioConditioner(nn.Module):
         chosen = [place for place in places if config.every_layer or place.closes]
         self.adapters = per_place(chosen, lambda at: RegionAttention(config, at.channels, groups=groups))
 
-    def encode(self, conditions: Conditions, rows: int, frames: int) -> tuple[Tensor, Tensor | None]:
+    @classmethod
+    def build(cls, config: AudioConfig, network: NetworkShape) -> Self:
+        """Returns one with new weights."""
+        return cls(config, network.places, groups=network.groups)
+
+    def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
+        """Returns those of the speech features and of pose, face and lips."""
+        features = (sample.frames, self.config.window, self.config.features)
+        return {"audio": features, "regions": (sample.frames, 3, None, None)}
+
+    def encode(self, given: Given, sample: SampleSize, time: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns tokens [B * F, tokens, width], and regions [B * F, 3, H, W] or None for everywhere."""
-        if conditions.audio is None:
-            return self.null.expand(rows * frames, -1, -1), _flat(conditions.regions)
-        config, given = self.config, conditions.audio
-        if given.ndim != 4 or given.shape[1:] != (frames, config.window, config.features):
-            raise UsageError(
-                f"audio has shape {list(given.shape)}; it must be "
-                f"[B, {frames}, {config.window}, {config.features}]"
-            )
-        tokens = self.norm(self.encoder(given.flatten(2)).unflatten(2, (config.tokens, config.width)))
-        tokens = choose(conditions.presence("audio"), tokens, self.null).flatten(0, 1)
-        return tokens, _flat(conditions.regions)
+        config, audio, regions = self.config, given.get("audio"), given.get("regions")
+        if audio is None:
+            tokens = self.null.expand(sample.rows * sample.frames, -1, -1)
+        else:
+            tokens = self.norm(self.encoder(audio.flatten(2)).unflatten(2, (config.tokens, config.width)))
+            tokens = choose(given.present, tokens, self.null).flatten(0, 1)
+        return tokens, None if regions is None else regions.flatten(0, 1)
 
-    def forward(self, place: str, hidden: Tensor, code: tuple[Tensor, Tensor | None]) -> Tensor:
-        """Adds to a feature map [B * F, C, h, w] what is heard."""
-        if place not in self.adapters:
-            return hidden
-        return hidden + self.adapters[place](hidden, *code)
-
-
-def _flat(regions: Tensor | None) -> Tensor | None:
-    return None if regions is None else regions.flatten(0, 1)
+    def forward(self, place: str, value: Tensor, code: tuple[Tensor, Tensor | None]) -> Tensor:
+        """Returns a feature map [B * F, C, h, w] plus its attention to the speech."""
+        return value + self.adapters[place](value, *code) if place in self.adapters else value
 
 
 class RegionAttention(nn.Module):

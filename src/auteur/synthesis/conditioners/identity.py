@@ -1,12 +1,20 @@
 """Who it is, in a few tokens: CLIP's image embedding in place of Stable Diffusion's text (AniPortrait)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor, nn
 
-from auteur.errors import UsageError
+from auteur.synthesis.conditioners.conditioner import (
+    Conditioner,
+    Entry,
+    Given,
+    Input,
+    NetworkShape,
+    SampleSize,
+)
 from auteur.synthesis.conditioners.layers import zero
-from auteur.synthesis.conditions import Conditions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,27 +26,47 @@ class IdentityConfig:
     dropout: float = 0.05
 
 
-class IdentityConditioner(nn.Module):
+class IdentityConditioner(Conditioner):
     """Projects image embeddings onto the tokens that stand in for a text, as IP-Adapter does.
 
     Its null is the base's own context, which is learned.
     """
+
+    name = "identity"
+    inputs = (Input("identity", per_frame=False),)
+    entry = Entry.CONTEXT
+    config_type = IdentityConfig
+    guided_by = "reference"
 
     def __init__(self, config: IdentityConfig, *, tokens: int, width: int) -> None:
         super().__init__()
         self.config = config
         self.project = zero(nn.Linear(config.features, tokens * width))
 
-    def forward(self, base: Tensor, conditions: Conditions, rows: int) -> Tensor:
-        """Returns the context [B, tokens, width]: the base's own [tokens, width], moved by the identity."""
-        given = conditions.identity
-        if given is None:
-            return base.expand(rows, -1, -1)
-        if given.ndim != 3 or given.shape[-1] != self.config.features:
-            raise UsageError(
-                f"identity has shape {list(given.shape)}; it must be [B, tokens, {self.config.features}]"
-            )
-        moved = base + self.project(given.mean(1)).unflatten(1, base.shape)
-        present = conditions.presence("identity")
-        assert present is not None  # noqa: S101 - given above
-        return moved.where(present[:, None, None], base)
+    @classmethod
+    def build(cls, config: IdentityConfig, network: NetworkShape) -> Self:
+        """Returns one with new weights."""
+        return cls(config, tokens=network.context_tokens, width=network.context_width or 0)
+
+    @classmethod
+    def misfit(cls, others: Collection[str], context_width: int | None) -> str | None:
+        """Returns why a network without tokens in place of a text cannot have it."""
+        return (
+            "identity stands in for a text; set the UNet's context_width" if context_width is None else None
+        )
+
+    def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
+        """Returns that of the embeddings, of which there may be several."""
+        return {"identity": (None, self.config.features)}
+
+    def encode(self, given: Given, sample: SampleSize, time: Tensor) -> Given:
+        """Returns the embeddings and the rows that have them."""
+        return given
+
+    def forward(self, place: str, value: Tensor, code: Given) -> Tensor:
+        """Returns the context [B, tokens, width], moved by the identity where a row has one."""
+        embeddings = code.get("identity")
+        if embeddings is None or code.present is None:
+            return value
+        moved = value + self.project(embeddings.mean(1)).unflatten(1, value.shape[1:])
+        return moved.where(code.present[:, None, None], value)

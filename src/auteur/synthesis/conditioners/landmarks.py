@@ -2,15 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Self
 
 from einops import rearrange
 from torch import Tensor, nn
 
 from auteur.errors import UsageError
+from auteur.synthesis.conditioners.conditioner import (
+    Conditioner,
+    Entry,
+    Given,
+    Input,
+    NetworkShape,
+    SampleSize,
+)
 from auteur.synthesis.conditioners.layers import CrossAttention, choose, null, per_frame, zero
-from auteur.synthesis.conditions import Conditions
+from auteur.weights.config import LEAST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +30,7 @@ class LandmarksConfig:
     """Pixels of the drawing per pixel of the UNet's first feature map, a power of two."""
     stem: tuple[int, ...] = (16, 32, 96, 256)
     """Channels of the first convolutions: before the first halving and after each."""
-    attending_levels: int = 2
+    attending_levels: int = field(default=2, metadata={LEAST: 0})
     """How many of the coarsest maps look at the portrait's own drawing."""
     head: int = 64
     dropout: float = 0.05
@@ -36,8 +45,16 @@ class LandmarksConfig:
             )
 
 
-class LandmarksConditioner(nn.Module):
+class LandmarksConditioner(Conditioner):
     """A feature map for every level of the UNet and for its middle, added where the level begins."""
+
+    name = "landmarks"
+    inputs = (
+        Input("landmarks", per_frame=True),
+        Input("landmarks_reference", per_frame=False, missing=None),
+    )
+    entry = Entry.LEVEL
+    config_type = LandmarksConfig
 
     def __init__(self, config: LandmarksConfig, entries: Sequence[tuple[int, int]], *, groups: int) -> None:
         """Makes it for `entries`: channels and level of what enters each down block and the middle."""
@@ -67,29 +84,43 @@ class LandmarksConditioner(nn.Module):
         self.nulls = nn.ParameterList([null(width, 1, 1) for width, _ in entries])
         self.zero_convs = nn.ModuleList([zero(nn.Conv2d(width, width, 1)) for width, _ in entries])
 
-    def encode(self, conditions: Conditions, rows: int, frames: int, size: tuple[int, int]) -> list[Tensor]:
-        """Returns what to add at each entry, [B * F, C, h, w], for first feature maps of a size (h, w)."""
-        if conditions.landmarks is None:
+    @classmethod
+    def build(cls, config: LandmarksConfig, network: NetworkShape) -> Self:
+        """Returns one with new weights."""
+        return cls(config, network.entries, groups=network.groups)
+
+    def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
+        """Returns those of the drawings of the frames and of the portrait."""
+        height, width = (self.config.downscale * side for side in sample.map_size)
+        return {
+            "landmarks": (sample.frames, 3, height, width),
+            "landmarks_reference": (3, height, width),
+        }
+
+    def encode(self, given: Given, sample: SampleSize, time: Tensor) -> list[Tensor]:
+        """Returns what to add at each entry, [B * F, C, h, w]."""
+        drawn, own = given.get("landmarks"), given.get("landmarks_reference")
+        rows, frames = sample.rows, sample.frames
+        if drawn is None:
             return [
                 conv(absent[None]).expand(rows * frames, -1, 1, 1)
                 for conv, absent in zip(self.zero_convs, self.nulls, strict=True)
             ]
-        maps = self._maps(conditions.landmarks, frames, size)
-        own = conditions.landmarks_reference
-        own_maps = None if own is None else self._maps(own[:, None], 1, size)
-        present = conditions.presence("landmarks")
+        maps = self._maps(drawn)
+        own_maps = None if own is None else self._maps(own[:, None])
         added: list[Tensor] = []
         for index, drawn in enumerate(maps):
             if str(index) in self.comparisons:
                 drawn = drawn + self._compare(index, drawn, own_maps, frames)
-            shown = choose(present, drawn.unflatten(0, (rows, frames)), self.nulls[index]).flatten(0, 1)
+            shown = choose(given.present, drawn.unflatten(0, (rows, frames)), self.nulls[index]).flatten(0, 1)
             added.append(self.zero_convs[index](shown))
         return added
 
-    def _maps(self, drawing: Tensor, frames: int, size: tuple[int, int]) -> list[Tensor]:
-        wanted = (frames, 3, size[0] * self.config.downscale, size[1] * self.config.downscale)
-        if drawing.shape[1:] != wanted:
-            raise UsageError(f"landmarks have shape {list(drawing.shape)}; they must be [B, {wanted}]")
+    def forward(self, place: str, value: Tensor, code: list[Tensor]) -> Tensor:
+        """Returns what enters a level, [B * F, C, h, w], plus the map of that level."""
+        return value + code[int(place)]
+
+    def _maps(self, drawing: Tensor) -> list[Tensor]:
         maps = [self.stem(2 * drawing.flatten(0, 1) - 1)]
         for halve in self.maps:
             maps.append(halve(maps[-1]))

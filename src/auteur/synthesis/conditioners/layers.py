@@ -31,7 +31,7 @@ class Place:
 
 
 def zero(layer: nn.Module) -> nn.Module:
-    """Returns a layer with all its parameters set to zero: a plug starts by adding nothing."""
+    """Returns a layer with all its parameters set to zero: a conditioner starts by adding nothing."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer

@@ -1,13 +1,22 @@
 """The last frames of the window before, so that windows join: Hallo's and MEMO's motion frames."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from einops import rearrange
 from torch import Tensor, nn
 
-from auteur.errors import UsageError
 from auteur.synthesis.blocks import Attention, SinusoidalPositionalEmbedding
+from auteur.synthesis.conditioners.conditioner import (
+    Conditioner,
+    Entry,
+    Given,
+    Input,
+    NetworkShape,
+    ReferenceFeatures,
+    SampleSize,
+)
 from auteur.synthesis.conditioners.layers import (
     Place,
     choose,
@@ -16,7 +25,6 @@ from auteur.synthesis.conditioners.layers import (
     per_place,
     zero,
 )
-from auteur.synthesis.conditions import Conditions, ReferenceFeatures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,41 +40,59 @@ class PastConfig:
     """Probability that a training clip starts a video, as in MEMO."""
 
 
-class PastConditioner(nn.Module):
-    """Every pixel looks at the same place of the past frames, as the ReferenceNet sees them."""
+class PastConditioner(Conditioner):
+    """Every pixel attends to the same place of the past frames, as the ReferenceNet sees them."""
+
+    name = "past"
+    inputs = (Input("past", per_frame=False, in_clips=False),)
+    entry = Entry.AFTER_MOTION
+    config_type = PastConfig
 
     def __init__(self, config: PastConfig, places: Sequence[Place], *, groups: int) -> None:
         super().__init__()
         self.config = config
         attending = [place for place in places if place.attends]
+        self._places = {place.name: place for place in attending}
         self.nulls = nn.ParameterDict({place.name: null(place.channels) for place in attending})
         self.adapters = per_place(attending, lambda at: _AlongTime(config, at.channels, groups=groups))
 
-    def check(self, past: Tensor, shape: tuple[int, ...]) -> None:
-        """Refuses past frames that do not fit a sample of a shape [B, F, C, H, W].
+    @classmethod
+    def build(cls, config: PastConfig, network: NetworkShape) -> Self:
+        """Returns one with new weights."""
+        return cls(config, network.places, groups=network.groups)
 
-        Raises:
-            UsageError: They do not.
-        """
-        wanted = [shape[0], self.config.frames, *shape[2:]]
-        if list(past.shape) != wanted:
-            raise UsageError(f"past has shape {list(past.shape)}; it must be {wanted}")
+    @classmethod
+    def misfit(cls, others: Collection[str], context_width: int | None) -> str | None:
+        """Returns why a network without a ReferenceNet cannot have it."""
+        return (
+            None if "reference" in others else "past frames are read by the ReferenceNet; give reference too"
+        )
 
-    def encode(self, conditions: Conditions, features: ReferenceFeatures) -> dict[str, Tensor]:
+    def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
+        """Returns that of the past frames."""
+        return {"past": (self.config.frames, sample.channels, sample.height, sample.width)}
+
+    def prepare(self, value: Tensor, features_of: Callable[[Tensor], ReferenceFeatures]) -> ReferenceFeatures:
+        """Returns what the ReferenceNet sees in past frames [B, P, C, H, W]."""
+        seen = features_of(value.flatten(0, 1))
+        return ReferenceFeatures({n: one.unflatten(0, value.shape[:2]) for n, one in seen.layers.items()})
+
+    def encode(self, given: Given, sample: SampleSize, time: Tensor) -> dict[str, Tensor]:
         """Returns by place what the ReferenceNet saw in the past frames, [B, P, pixels, channels]."""
-        present = conditions.presence("past")
-        return {name: choose(present, features.layers[name], absent) for name, absent in self.nulls.items()}
+        features: ReferenceFeatures | None = given.get("past")
+        if features is None:
+            rows, frames = sample.rows, self.config.frames
+            return {
+                name: absent.expand(rows, frames, sample.pixels_at(self._places[name]), -1)
+                for name, absent in self.nulls.items()
+            }
+        return {
+            name: choose(given.present, features.layers[name], absent) for name, absent in self.nulls.items()
+        }
 
-    def forward(self, place: str, hidden: Tensor, code: dict[str, Tensor] | None, frames: int) -> Tensor:
-        """Adds to a feature map [B * F, C, h, w] what came before."""
-        if place not in self.adapters:
-            return hidden
-        if code is None:
-            shape = (len(hidden) // frames, self.config.frames, hidden.shape[-2] * hidden.shape[-1])
-            before = self.nulls[place].expand(*shape, -1).to(hidden)
-        else:
-            before = code[place]
-        return hidden + self.adapters[place](hidden, before, frames)
+    def forward(self, place: str, value: Tensor, code: dict[str, Tensor]) -> Tensor:
+        """Returns a feature map [B * F, C, h, w] plus its attention to the past frames."""
+        return value + self.adapters[place](value, code[place]) if place in self.adapters else value
 
 
 class _AlongTime(nn.Module):
@@ -82,9 +108,10 @@ class _AlongTime(nn.Module):
         )
         zero(self.attention.to_out[0])
 
-    def forward(self, hidden: Tensor, before: Tensor, frames: int) -> Tensor:
+    def forward(self, hidden: Tensor, before: Tensor) -> Tensor:
         """[B * F, C, h, w] and [B, P, h * w, C] → [B * F, C, h, w]."""
-        rows, _, height, _ = (len(hidden) // frames, *hidden.shape[1:])
+        rows, height = len(before), hidden.shape[-2]
+        frames = len(hidden) // rows
         now = rearrange(self.norm(hidden), "(b f) c h w -> (b h w) f c", f=frames)
         earlier = rearrange(before, "b p n c -> (b n) p c")
         # Positions count through: past frames first.

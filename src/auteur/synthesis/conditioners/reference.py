@@ -4,9 +4,9 @@ Animate Anyone (arXiv 2311.17117, section 3.2.1) and Hallo: a UNet of the same s
 and the inputs of its self-attentions are appended to those of the denoiser. It runs once per video.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from einops import rearrange
@@ -14,8 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from auteur.errors import UsageError
+from auteur.synthesis.conditioners.conditioner import (
+    Conditioner,
+    Entry,
+    Given,
+    Input,
+    NetworkShape,
+    ReferenceFeatures,
+    SampleSize,
+)
 from auteur.synthesis.conditioners.layers import Place, choose, null
-from auteur.synthesis.conditions import Conditions, ReferenceFeatures
 from auteur.synthesis.denoiser.unet import attention_input, walk
 
 
@@ -29,8 +37,14 @@ class ReferenceConfig:
     dropout: float = 0.05
 
 
-class ReferenceConditioner(nn.Module):
+class ReferenceConditioner(Conditioner):
     """The ReferenceNet, a gate per attention, and what an absent portrait looks like there."""
+
+    name = "reference"
+    inputs = (Input("reference", per_frame=False, bytes_mean="signed"),)
+    entry = Entry.SELF_ATTENTION
+    config_type = ReferenceConfig
+    guided_by = "reference"
 
     def __init__(self, config: ReferenceConfig, network: Any, places: Sequence[Place], *, patch: int) -> None:
         """Takes a UNet, ours or diffusers', of which it keeps what its features need."""
@@ -39,6 +53,7 @@ class ReferenceConditioner(nn.Module):
         self.patch = patch
         attending = [place for place in places if place.attends]
         self.last = attending[-1].name
+        self._places = {place.name: place for place in attending}
         self.network: Any = _trimmed(network, self.last)
         self.nulls = nn.ParameterDict({place.name: null(place.channels) for place in attending})
         gates = {place.name: nn.Parameter(torch.zeros(place.channels)) for place in attending}
@@ -63,35 +78,61 @@ class ReferenceConditioner(nn.Module):
         walk(self.network, self.network.conv_in(pixels), layer, until=self.last)
         return ReferenceFeatures(found)
 
-    def encode(
-        self, conditions: Conditions, context: Tensor | None, shape: tuple[int, ...]
-    ) -> dict[str, Tensor] | None:
-        """Returns keys and values to append by place, [B, pixels, channels]; None: the null everywhere."""
-        given = conditions.reference
-        if given is None:
-            return None
-        if isinstance(given, Tensor):
-            if given.shape != (shape[0], *shape[2:]):
-                raise UsageError(
-                    f"reference has shape {list(given.shape)}; it must be {[shape[0], *shape[2:]]}"
-                )
-            given = self.features(given, context)
-        elif missing := self.nulls.keys() - given.layers.keys():
-            raise UsageError(f"the reference features are of another network: {sorted(missing)} are missing")
-        present = conditions.presence("reference")
-        return {name: choose(present, given.layers[name], self.nulls[name]) for name in self.nulls}
+    @classmethod
+    def build(cls, config: ReferenceConfig, network: NetworkShape) -> Self:
+        """Returns one around `network.reference_unet`."""
+        return cls(config, network.reference_unet, network.places, patch=network.patch)
 
-    def at(
-        self, place: str, hidden: Tensor, features: dict[str, Tensor] | None, frames: int
-    ) -> dict[str, Any]:
-        """Returns what `ReferenceAttention` needs at a place, for a feature map [B * F, C, h, w]."""
+    def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
+        """Returns that of the portrait."""
+        return {"reference": (sample.channels, sample.height, sample.width)}
+
+    def check(self, given: Given, sample: SampleSize) -> None:
+        """Refuses a portrait that does not fit a sample, or features of another network.
+
+        Raises:
+            UsageError: As said.
+        """
+        features = given.get("reference")
+        if isinstance(features, ReferenceFeatures) and (
+            missing := self.nulls.keys() - features.layers.keys()
+        ):
+            raise UsageError(f"the reference features are of another network: {sorted(missing)} are missing")
+        super().check(given, sample)
+
+    def prepare(self, value: Tensor, features_of: Callable[[Tensor], ReferenceFeatures]) -> ReferenceFeatures:
+        """Returns what the ReferenceNet sees in a portrait [B, C, H, W]."""
+        return features_of(value)
+
+    def encode(self, given: Given, sample: SampleSize, time: Tensor) -> dict[str, Tensor]:
+        """Returns keys and values to append by place, [B, pixels, channels]."""
+        features: ReferenceFeatures | None = given.get("reference")
         if features is None:
-            pixels = hidden.shape[-2] * hidden.shape[-1]
-            appended = self.nulls[place].expand(len(hidden) // frames, pixels, -1).to(hidden)
-        else:
-            appended = features[place]
+            return {
+                name: absent.expand(sample.rows, sample.pixels_at(self._places[name]), -1)
+                for name, absent in self.nulls.items()
+            }
+        return {
+            name: choose(given.present, features.layers[name], absent) for name, absent in self.nulls.items()
+        }
+
+    def forward(self, place: str, value: dict[str, Any], code: dict[str, Tensor]) -> dict[str, Any]:
+        """Returns the arguments of `ReferenceAttention` at a place."""
         gate = self.gates[place] if self.config.gated else None
-        return {"reference": appended, "gate": gate}
+        return {**value, "reference": code[place], "gate": gate}
+
+
+def set_attention_processors(unet: nn.Module) -> None:
+    """Has every attention of a UNet, ours or diffusers', read a reference.
+
+    Raises:
+        UsageError: The network has no attention that takes a processor.
+    """
+    attentions = [module for module in unet.modules() if hasattr(module, "set_processor")]
+    if not attentions:
+        raise UsageError("the network has no attention that takes a processor (set_processor)")
+    for attention in attentions:
+        attention.set_processor(ReferenceAttention())  # pyright: ignore[reportCallIssue]
 
 
 class ReferenceAttention:

@@ -1,14 +1,21 @@
 """The warped portrait and its validity: further input channels of the UNet, for the compact size."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.errors import UsageError
+from auteur.synthesis.conditioners.conditioner import (
+    Conditioner,
+    Entry,
+    Given,
+    Input,
+    NetworkShape,
+    SampleSize,
+)
 from auteur.synthesis.conditioners.layers import choose, null, zero
-from auteur.synthesis.conditions import Conditions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +26,13 @@ class WarpedConfig:
     """Low: the picture is built around it."""
 
 
-class WarpedConditioner(nn.Module):
+class WarpedConditioner(Conditioner):
     """A convolution beside the UNet's first one: the same as more input channels with zero weights."""
+
+    name = "warped"
+    inputs = (Input("warped", per_frame=True, bytes_mean="signed, validity last"),)
+    entry = Entry.INPUT
+    config_type = WarpedConfig
 
     def __init__(self, config: WarpedConfig, *, channels: int, patch: int, width: int) -> None:
         super().__init__()
@@ -29,23 +41,26 @@ class WarpedConditioner(nn.Module):
         self.null = null(channels + 1, 1, 1)
         self.conv = zero(nn.Conv2d((channels + 1) * patch**2, width, 3, padding=1))
 
-    def check(self, warped: Tensor, shape: tuple[int, ...]) -> None:
-        """Refuses a warped portrait that does not fit a sample of a shape [B, F, C, H, W].
+    @classmethod
+    def build(cls, config: WarpedConfig, network: NetworkShape) -> Self:
+        """Returns one with new weights."""
+        return cls(config, channels=network.channels, patch=network.patch, width=network.width)
 
-        Raises:
-            UsageError: It does not.
-        """
-        wanted = [*shape[:2], shape[2] + 1, *shape[3:]]
-        if list(warped.shape) != wanted:
-            raise UsageError(f"warped has shape {list(warped.shape)}; it must be {wanted}")
+    def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
+        """Returns that of the warped portrait with its validity as last channel."""
+        return {"warped": (sample.frames, sample.channels + 1, sample.height, sample.width)}
 
-    def forward(self, hidden: Tensor, conditions: Conditions, shape: tuple[int, ...]) -> Tensor:
-        """Adds it to the first feature map [B * F, width, h, w] of a sample of a shape [B, F, C, H, W]."""
-        rows, frames, channels, height, width = shape
-        given = conditions.warped
-        if given is None:
-            picture = self.null.to(hidden).expand(rows, frames, channels + 1, height, width)
+    def encode(self, given: Given, sample: SampleSize, time: Tensor) -> Tensor:
+        """Returns the input channels [B * F, (C + 1) patch², h, w]."""
+        picture = given.get("warped")
+        if picture is None:
+            shape = (sample.rows, sample.frames, sample.channels + 1, sample.height, sample.width)
+            picture = self.null.expand(shape)
         else:
-            picture = choose(conditions.presence("warped"), given, self.null)
+            picture = choose(given.present, picture, self.null)
         flat = rearrange(picture, "b f c h w -> (b f) c h w")
-        return hidden + self.conv(functional.pixel_unshuffle(flat, self.patch))
+        return functional.pixel_unshuffle(flat, self.patch)
+
+    def forward(self, place: str, value: Tensor, code: Tensor) -> Tensor:
+        """Returns the first feature map [B * F, width, h, w] plus the convolved input channels."""
+        return value + self.conv(code)

@@ -1,1 +1,1 @@
-"""The denoiser of papers A, B and C: a UNet, motion modules, and a plug for each condition."""
+"""The denoiser of papers A, B and C: a UNet, motion modules, and a conditioner for each condition."""

@@ -2,7 +2,7 @@
 
 import torch
 
-from auteur.synthesis.denoiser.config import DenoiserConfig
+from auteur.synthesis.denoiser.config import DenoiserConfig, NetworkConfig
 from auteur.synthesis.denoiser.layers import UNet
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.temporal import TemporalLayers, make_adapter
@@ -15,16 +15,17 @@ def build_denoiser(config: DenoiserConfig, *, seed: int | None = None) -> VideoD
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return build_denoiser(config)
-    unet = _new_unet(config)
+    network = config.network
+    unet = _new_unet(network)
     temporal = None
-    if config.temporal is not None:
-        adapter = make_adapter(config.temporal, config.unet.widths, config.unet.layers)
-        temporal = TemporalLayers(adapter, config.temporal, places_of(unet))
-    reference_unet = None if config.reference is None else _new_unet(config)
+    if network.temporal is not None:
+        adapter = make_adapter(network.temporal, network.unet.widths, network.unet.layers)
+        temporal = TemporalLayers(adapter, network.temporal, places_of(unet))
+    reference_unet = _new_unet(network) if "reference" in network.conditioners else None
     return VideoDenoiser(config, unet, temporal=temporal, reference_unet=reference_unet).eval()
 
 
-def _new_unet(config: DenoiserConfig) -> UNet:
+def _new_unet(config: NetworkConfig) -> UNet:
     sizes = config.unet
     return UNet(
         channels=config.channels * config.patch**2,

@@ -1,4 +1,8 @@
-"""Sizes of a denoiser and of each of its conditioners; what is None is not there."""
+"""Settings of a denoiser in three parts: the network, the diffusion process, and how it is used to paint.
+
+In files they stand in one flat table, each under its own name beside one per conditioner; so every name
+belongs to one part only.
+"""
 
 import dataclasses
 import json
@@ -7,19 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.au import AUConfig
-from auteur.synthesis.conditioners.audio import AudioConfig
-from auteur.synthesis.conditioners.expression import ExpressionConfig
-from auteur.synthesis.conditioners.identity import IdentityConfig
-from auteur.synthesis.conditioners.landmarks import LandmarksConfig
-from auteur.synthesis.conditioners.past import PastConfig
-from auteur.synthesis.conditioners.reference import ReferenceConfig
-from auteur.synthesis.conditioners.warped import WarpedConfig
-from auteur.synthesis.conditions import CONDITION_NAMES
-from auteur.synthesis.denoiser.finish import FinishConfig
+from auteur.synthesis.conditioners.registry import CONDITIONERS
+from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 from auteur.synthesis.samplers import Process, process_named
 from auteur.synthesis.samplers.schedule import MOST_STEPS
 from auteur.synthesis.views import VIEWS
+from auteur.weights.config import check_names, field_of, table_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +73,51 @@ class TemporalConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoiserConfig:
-    """A denoiser. The defaults are the papers' size, without conditioners."""
+class NetworkConfig:
+    """Sizes of the network and of each of its conditioners. The defaults are the papers', without any."""
 
     channels: int = 4
     """Of the sample: 4 for Stable Diffusion's latents, 3 for pixels."""
     patch: int = 1
     """Pixels of the sample per pixel of the UNet on a side; the others become channels."""
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    temporal: TemporalConfig | None = None
+    finish: SeamRefinerConfig | None = None
+    """Of the seam refiner, which is called "finish" in files."""
+    conditioners: Mapping[str, Any] = field(default_factory=dict)
+    """Config of each conditioner that the network has, by name."""
+
+    def __post_init__(self) -> None:
+        if unknown := self.conditioners.keys() - CONDITIONERS.keys():
+            raise UsageError(f"no conditioner {sorted(unknown)}; there are {', '.join(CONDITIONERS)}")
+        given = {name: one for name in CONDITIONERS if (one := self.conditioners.get(name)) is not None}
+        object.__setattr__(self, "conditioners", given)
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of a sample are multiples of this."""
+        return self.patch * 2 ** (len(self.unet.widths) - 1)
+
+    def problems(self) -> list[str]:
+        """Returns what does not fit together."""
+        problems: list[str] = []
+        if not (1 <= self.channels <= 64 and 1 <= self.patch <= 16):
+            problems.append(
+                f"channels is {self.channels} and patch {self.patch}; they must be 1 to 64 and 1 to 16"
+            )
+        if self.temporal is not None and len(self.temporal.levels) != len(self.unet.widths):
+            problems.append(f"temporal names {len(self.temporal.levels)} levels of {len(self.unet.widths)}")
+        misfits = (
+            CONDITIONERS[name].misfit(self.conditioners.keys(), self.unet.context_width)
+            for name in self.conditioners
+        )
+        return problems + [misfit for misfit in misfits if misfit is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionConfig:
+    """The process that the network was trained on, and in which units it sees and answers."""
+
     process: Literal["ddim", "flow"] = "ddim"
     """What is predicted: v of the process of that name in `synthesis.samplers`."""
     data_deviation: float | None = None
@@ -90,34 +125,21 @@ class DenoiserConfig:
     anchor_deviation: float | None = None
     """Predict the difference from the warped portrait, which varies by this much; None: predict all."""
     answers: Literal["balanced", "data"] = "balanced"
-    """What the network itself answers, see `denoiser.precondition`: data for large patches."""
+    """What the network itself answers, see `denoiser.preconditioner`: data for large patches."""
     noise_shift: float = 1.0
     """Of the process, see `samplers.flow`; for data that varies little, about its deviation."""
     noise_common: float = 0.0
     """Share of the noise that all frames of a video have in common, see `synthesis.noise`."""
-    views: tuple[str, ...] = ()
-    """What it paints, of `synthesis.views`, each as a row of its own; (): a square around the whole face."""
-    paints: Literal["openings", "lips"] = "openings"
-    """Where its change to the warp is laid on, see `pipelines.pasting`."""
-    sample_px: int | None = None
-    """Side of the square that it learned to paint, in pixels; None: it says nothing."""
-    paints_in: int | None = None
-    """Steps in which it paints best, if it was taught to paint in few."""
     drop_all: float = 0.05
     """Probability that a training row loses all its conditions at once."""
-    unet: UNetConfig = field(default_factory=UNetConfig)
-    temporal: TemporalConfig | None = None
-    finish: FinishConfig | None = None
-    reference: ReferenceConfig | None = None
-    identity: IdentityConfig | None = None
-    warped: WarpedConfig | None = None
-    landmarks: LandmarksConfig | None = None
-    au: AUConfig | None = None
-    expression: ExpressionConfig | None = None
-    audio: AudioConfig | None = None
-    past: PastConfig | None = None
 
-    def __post_init__(self) -> None:
+    @property
+    def noising(self) -> Process:
+        """The process, shifted."""
+        return process_named(self.process, shift=self.noise_shift)
+
+    def problems(self) -> list[str]:
+        """Returns what does not fit together."""
         problems: list[str] = []
         if self.process not in ("ddim", "flow"):
             problems.append(f'process is {self.process!r}; choose "ddim" or "flow"')
@@ -126,16 +148,6 @@ class DenoiserConfig:
                 process_named(self.process, shift=self.noise_shift)
             except UsageError as error:
                 problems.append(str(error))
-        if not (1 <= self.channels <= 64 and 1 <= self.patch <= 16):
-            problems.append(
-                f"channels is {self.channels} and patch {self.patch}; they must be 1 to 64 and 1 to 16"
-            )
-        if self.past is not None and self.reference is None:
-            problems.append("past frames are read by the ReferenceNet; give reference too")
-        if self.identity is not None and self.unet.context_width is None:
-            problems.append("identity stands in for a text; set the UNet's context_width")
-        if self.anchor_deviation is not None and (self.data_deviation is None or self.warped is None):
-            problems.append("anchor_deviation needs data_deviation and warped")
         for name in ("data_deviation", "anchor_deviation"):
             value = getattr(self, name)
             if value is not None and not 0.01 <= value <= 10:
@@ -146,78 +158,161 @@ class DenoiserConfig:
             )
         if not 0 <= self.noise_common <= 1:
             problems.append(f"noise_common is {self.noise_common}; it must be between 0 and 1")
+        return problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintingConfig:
+    """How frames are painted with the network; the network itself is the same for every value."""
+
+    views: tuple[str, ...] = ()
+    """Squares that it paints, of `synthesis.views`, each as a row of its own; (): one around the face."""
+    paints: Literal["openings", "lips"] = "openings"
+    """Area of a mouth in which its change to the warp shows: between the lips, or with lips that moved."""
+    sample_px: int | None = None
+    """Side of the square that it was trained on, in pixels; None: not known."""
+    paints_in: int | None = None
+    """Steps that it was distilled for; None: not distilled."""
+
+    def problems(self, size_multiple: int) -> list[str]:
+        """Returns what does not fit together; `size_multiple` is the network's."""
+        problems: list[str] = []
         if self.paints not in ("openings", "lips"):
             problems.append(f'paints is {self.paints!r}; choose "openings" or "lips"')
         if unknown := set(self.views) - set(VIEWS):
             problems.append(f"views are {sorted(unknown)}; choose of {', '.join(VIEWS)}")
-        if self.sample_px is not None and (self.sample_px < 1 or self.sample_px % self.size_multiple):
-            problems.append(f"sample_px is {self.sample_px}; it must be a multiple of {self.size_multiple}")
+        if self.sample_px is not None and (self.sample_px < 1 or self.sample_px % size_multiple):
+            problems.append(f"sample_px is {self.sample_px}; it must be a multiple of {size_multiple}")
         if self.paints_in is not None and not 1 <= self.paints_in <= MOST_STEPS:
             problems.append(f"paints_in is {self.paints_in}; it must be 1 to {MOST_STEPS} steps")
-        if self.temporal is not None and len(self.temporal.levels) != len(self.unet.widths):
-            problems.append(f"temporal names {len(self.temporal.levels)} levels of {len(self.unet.widths)}")
+        return problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserConfig:
+    """A denoiser. The defaults are the papers' size, without conditioners.
+
+    A setting can be read and changed by its own name, whichever part it stands in, and so can the config of a
+    conditioner: `config.patch`, `config.au`, `config.changed(patch=2, au=None)`.
+    """
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    painting: PaintingConfig = field(default_factory=PaintingConfig)
+
+    def __post_init__(self) -> None:
+        problems = self.network.problems() + self.diffusion.problems()
+        problems += self.painting.problems(self.network.size_multiple)
+        is_anchored = self.diffusion.anchor_deviation is not None
+        if is_anchored and (self.diffusion.data_deviation is None or "warped" not in self.conditioners):
+            problems.append("anchor_deviation needs data_deviation and warped")
         if problems:
             raise UsageError("the denoiser cannot be built: " + "; ".join(problems))
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns a setting of a part, or a conditioner's config (None: there is none)."""
+        if name in CONDITIONERS:
+            return self.conditioners.get(name)
+        if name in _PART_OF:
+            return getattr(getattr(self, _PART_OF[name]), name)
+        raise AttributeError(f"a denoiser has no setting {name!r}")
+
+    @classmethod
+    def of(cls, **settings: Any) -> "DenoiserConfig":
+        """Returns the config with these settings by name, the others at their defaults."""
+        return cls().changed(**settings)
+
+    def changed(self, **settings: Any) -> "DenoiserConfig":
+        """Returns the config with other settings, by name; None takes a conditioner away.
+
+        Raises:
+            UsageError: A name is unknown, or values do not fit together.
+        """
+        parts: dict[str, dict[str, Any]] = {"network": {}, "diffusion": {}, "painting": {}}
+        conditioners = dict(self.network.conditioners)
+        for name, value in settings.items():
+            if name in CONDITIONERS:
+                conditioners[name] = value
+            elif name in _PART_OF:
+                parts[_PART_OF[name]][name] = value
+            else:
+                raise UsageError(f"unknown setting {name}")
+        parts["network"].setdefault("conditioners", conditioners)
+        made = {part: dataclasses.replace(getattr(self, part), **own) for part, own in parts.items()}
+        return DenoiserConfig(**made)
+
+    @property
+    def conditioners(self) -> Mapping[str, Any]:
+        """Config of each conditioner that it has, by name."""
+        return self.network.conditioners
 
     @property
     def condition_names(self) -> tuple[str, ...]:
         """Conditions that it has a conditioner for."""
-        return tuple(name for name in CONDITION_NAMES if getattr(self, name) is not None)
+        return tuple(self.conditioners)
 
     @property
     def dropout_rates(self) -> dict[str, float]:
         """Probability that a training row loses a condition, for `Conditions.drop`."""
-        return {name: getattr(self, name).dropout for name in self.condition_names}
+        return {name: one.dropout for name, one in self.conditioners.items()}
+
+    @property
+    def optional_dropout_rates(self) -> dict[str, float]:
+        """The same, only of conditions that a trained model is also used without (`Conditioner.optional`)."""
+        return {name: rate for name, rate in self.dropout_rates.items() if CONDITIONERS[name].optional}
 
     @property
     def noising(self) -> Process:
         """The process, shifted."""
-        return process_named(self.process, shift=self.noise_shift)
+        return self.diffusion.noising
 
     @property
     def size_multiple(self) -> int:
         """Height and width of a sample are multiples of this."""
-        return self.patch * 2 ** (len(self.unet.widths) - 1)
+        return self.network.size_multiple
 
     def to_json(self) -> str:
-        """Returns it as text for the metadata of a file."""
-        return json.dumps(dataclasses.asdict(self))
+        """Returns it as text for the metadata of a file: one flat table."""
+        flat: dict[str, Any] = {}
+        for part in ("network", "diffusion", "painting"):
+            flat |= dataclasses.asdict(getattr(self, part))
+        given = flat.pop("conditioners")
+        return json.dumps(flat | {name: given.get(name) for name in CONDITIONERS})
 
     @classmethod
     def from_json(cls, text: str) -> "DenoiserConfig":
         """Returns what `to_json` wrote.
 
         Raises:
-            UsageError: Something in it is unknown or does not fit; ValueError if it is not JSON.
+            UsageError: It is not JSON, or something in it is unknown or does not fit.
         """
-        return _build(cls, json.loads(text))
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"it is no JSON: {error}") from error
+        check_names(values, {*_PART_OF, *CONDITIONERS} - {"conditioners"}, "")
+        return cls.of(**{name: _value(name, value) for name, value in values.items()})
 
 
 _PARTS: dict[str, type[Any]] = {
+    one.name: kind
+    for one, kind in zip(
+        dataclasses.fields(DenoiserConfig), (NetworkConfig, DiffusionConfig, PaintingConfig), strict=True
+    )
+}
+_PART_OF = {one.name: part for part, kind in _PARTS.items() for one in dataclasses.fields(kind)}
+"""Which part a setting stands in, by its name."""
+
+_TABLES: dict[str, type[Any]] = {
     "unet": UNetConfig,
     "temporal": TemporalConfig,
-    "finish": FinishConfig,
-    "reference": ReferenceConfig,
-    "identity": IdentityConfig,
-    "warped": WarpedConfig,
-    "landmarks": LandmarksConfig,
-    "au": AUConfig,
-    "expression": ExpressionConfig,
-    "audio": AudioConfig,
-    "past": PastConfig,
+    "finish": SeamRefinerConfig,
+    **{name: kind.config_type for name, kind in CONDITIONERS.items()},
 }
-"""All that a file can ask for by name."""
+"""All that a file can choose by name."""
 
 
-def _build(kind: type[Any], values: Any, path: str = "") -> Any:
-    if not isinstance(values, Mapping):
-        raise UsageError(f"{path or 'the config'} must be a table, not {type(values).__name__}")
-    known = {one.name for one in dataclasses.fields(kind)}
-    if unknown := values.keys() - known:
-        raise UsageError(f"unknown setting {', '.join(path + name for name in sorted(unknown))}")
-    given: dict[str, Any] = {}
-    for name, value in values.items():
-        if name in _PARTS and kind is DenoiserConfig and value is not None:
-            value = _build(_PARTS[name], value, f"{name}.")
-        given[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**given)
+def _value(name: str, value: Any) -> Any:
+    if name in _TABLES:
+        return None if value is None else table_of(_TABLES[name], value, name)
+    return field_of(_PARTS[_PART_OF[name]], name, value)

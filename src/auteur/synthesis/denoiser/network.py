@@ -3,47 +3,39 @@
 Axes: B batch, F frames, C channels, H and W of the sample, h and w of a feature map, N = B · F.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.au import AUConditioner
-from auteur.synthesis.conditioners.audio import AudioConditioner
-from auteur.synthesis.conditioners.expression import ExpressionConditioner
-from auteur.synthesis.conditioners.identity import IdentityConditioner
-from auteur.synthesis.conditioners.landmarks import LandmarksConditioner
+from auteur.synthesis.conditioners.conditioner import Conditioner, Entry, NetworkShape, SampleSize
 from auteur.synthesis.conditioners.layers import null, per_frame
-from auteur.synthesis.conditioners.past import PastConditioner
-from auteur.synthesis.conditioners.reference import ReferenceAttention, ReferenceConditioner
-from auteur.synthesis.conditioners.warped import WarpedConditioner
+from auteur.synthesis.conditioners.reference import ReferenceConditioner, set_attention_processors
+from auteur.synthesis.conditioners.registry import CONDITIONERS
 from auteur.synthesis.conditions import Conditions, ReferenceFeatures
 from auteur.synthesis.denoiser.config import DenoiserConfig
-from auteur.synthesis.denoiser.finish import Finish
-from auteur.synthesis.denoiser.precondition import frame
+from auteur.synthesis.denoiser.preconditioner import Preconditioner
+from auteur.synthesis.denoiser.seam_refiner import SeamRefiner
 from auteur.synthesis.denoiser.temporal import TemporalLayers
 from auteur.synthesis.denoiser.unet import entries_of, places_of, residual_block, walk
 
 
 @dataclass(frozen=True)
-class _Codes:
-    """Conditions of one pass, encoded; None where there is no conditioner."""
+class _Pass:
+    """What all layers of one pass share."""
 
-    frames: int
+    size: SampleSize
     time: Tensor
     """[N, T]."""
     context: Tensor | None
     """[N, tokens, width]."""
-    expression: Tensor | None
-    reference: dict[str, Tensor] | None
-    audio: tuple[Tensor, Tensor | None] | None
-    au: Tensor | None
-    past: dict[str, Tensor] | None
+    codes: Mapping[str, Any]
+    """Encoded conditions, by conditioner."""
 
 
 class VideoDenoiser(nn.Module):
@@ -64,19 +56,30 @@ class VideoDenoiser(nn.Module):
         self.temporal = temporal
         self.checkpointing = False
         """Whether training computes feature maps twice to hold fewer of them in memory."""
+        network = config.network
         self.finish = None
-        if config.finish is not None:
-            self.finish = Finish(
-                config.finish, channels=config.channels, sees_warped=config.warped is not None
-            )
-        width = config.unet.context_width
-        self.context = None if width is None else null(config.unet.context_tokens, width)
-        self.plugs = nn.ModuleDict(_plugs(config, unet, reference_unet))
+        if network.finish is not None:
+            sees_warped = "warped" in network.conditioners
+            self.finish = SeamRefiner(network.finish, channels=network.channels, sees_warped=sees_warped)
+        width = network.unet.context_width
+        self.context = None if width is None else null(network.unet.context_tokens, width)
+        shape = NetworkShape(
+            places=places_of(unet),
+            entries=entries_of(unet),
+            channels=network.channels,
+            patch=network.patch,
+            groups=network.unet.groups,
+            time_width=unet.time_embedding.linear_2.out_features,
+            context_tokens=network.unet.context_tokens,
+            context_width=width,
+            reference_unet=reference_unet,
+        )
+        self.conditioners = nn.ModuleDict(
+            {name: CONDITIONERS[name].build(one, shape) for name, one in network.conditioners.items()}
+        )
         for one in (unet, reference_unet):
             if one is not None:
-                for module in one.modules():
-                    if type(module).__name__ == "Attention":
-                        module.set_processor(ReferenceAttention())
+                set_attention_processors(one)
 
     @property
     def condition_names(self) -> tuple[str, ...]:
@@ -99,26 +102,26 @@ class VideoDenoiser(nn.Module):
         Raises:
             UsageError: There is no ReferenceNet, or the portrait does not fit.
         """
-        if "reference" not in self.plugs:
+        if "reference" not in self.conditioners:
             raise UsageError("this model has no ReferenceNet; it takes no reference")
         self._check_size(portrait, "reference", 4)
-        return self._plug("reference").features(portrait.to(self.device, self.dtype), self._base_context(1))
+        reader = self.conditioners["reference"]
+        assert isinstance(reader, ReferenceConditioner)  # noqa: S101 - for the type checker
+        return reader.features(portrait.to(self.device, self.dtype), self._base_context(1))
 
     def prepare(self, conditions: Conditions) -> Conditions:
         """Returns the same conditions with portrait and past frames encoded, for use in many steps.
 
         Raises:
-            UsageError: There is no ReferenceNet for them, or they do not fit.
+            UsageError: There is no conditioner for one of them, or they do not fit.
         """
-        encoded: dict[str, ReferenceFeatures] = {}
-        if isinstance(conditions.reference, Tensor):
-            encoded["reference"] = self.reference_features(conditions.reference)
-        if isinstance(conditions.past, Tensor):
-            self._check_size(conditions.past, "past", 5)
-            seen = self.reference_features(conditions.past.flatten(0, 1))
-            shape = conditions.past.shape[:2]
-            encoded["past"] = ReferenceFeatures({n: t.unflatten(0, shape) for n, t in seen.layers.items()})
-        return replace(conditions, **encoded)
+        self._refuse_unknown(conditions)
+        encoded = {
+            name: self._conditioner(name).prepare(value, self.reference_features)
+            for name in conditions.names
+            if isinstance(value := conditions.tensors[name], Tensor)
+        }
+        return conditions.replace(**encoded)
 
     def forward(self, sample: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
         """Returns the prediction for a noisy sample, both [B, F, C, H, W], at `timestep` [B] or scalar.
@@ -127,109 +130,95 @@ class VideoDenoiser(nn.Module):
             UsageError: A condition is given that there is no conditioner for, or shapes do not fit.
         """
         self._check(sample, conditions)
-        rows, frames = sample.shape[:2]
-        conditions = conditions.to(self.device, self.dtype)
-        timestep = torch.as_tensor(timestep, device=self.device).expand(rows)
-        scaled = frame(self.config, sample, timestep, conditions)
-        pixels = rearrange(sample if scaled is None else scaled.network_input, "b f c h w -> (b f) c h w")
-        hidden = self.unet.conv_in(functional.pixel_unshuffle(pixels, self.config.patch))
-        if "warped" in self.plugs:
-            hidden = self.plugs["warped"](hidden, conditions, sample.shape)
-        codes = self._encode(conditions, timestep, sample.shape)
-        maps: list[Tensor] | None = None
-        if "landmarks" in self.plugs:
-            size = (hidden.shape[-2], hidden.shape[-1])
-            maps = self._plug("landmarks").encode(conditions, rows, frames, size)
+        conditions = self.prepare(conditions.to(self.device, self.dtype))
+        timestep = torch.as_tensor(timestep, device=self.device).expand(len(sample))
+
+        def answer_to(network_input: Tensor) -> Tensor:
+            return self._answer(network_input, timestep, conditions)
+
+        return Preconditioner(self.config.diffusion)(answer_to, sample, timestep, conditions)
+
+    def _answer(self, network_input: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
+        """What the network itself answers to its input, both [B, F, C, H, W]."""
+        size, patch = self._size(network_input), self.config.network.patch
+        pixels = functional.pixel_unshuffle(network_input.flatten(0, 1), patch)
+        time = self.unet.time_embedding(self.unet.time_proj(timestep).to(self.dtype))
+        time = per_frame(time, size.frames)
+        codes = {
+            name: self._conditioner(name).encode(conditions.of(CONDITIONERS[name]), size, time)
+            for name in self.conditioners
+        }
+        context = self._base_context(size.rows)
+        if context is not None:
+            context = per_frame(self._enter(Entry.CONTEXT, "", context, codes), size.frames)
+        now = _Pass(size, time, context, codes)
 
         def layer(place: str, resnet: nn.Module, attention: nn.Module | None, hidden: Tensor) -> Tensor:
+            arguments = (place, resnet, attention, hidden, now)
             if self.checkpointing and torch.is_grad_enabled():
-                result = checkpoint(self._layer, place, resnet, attention, hidden, codes, use_reentrant=False)
+                result = checkpoint(self._layer, *arguments, use_reentrant=False)
                 assert isinstance(result, Tensor)  # noqa: S101 - for the type checker
                 return result
-            return self._layer(place, resnet, attention, hidden, codes)
+            return self._layer(*arguments)
 
         def enter(index: int, hidden: Tensor) -> Tensor:
-            return hidden if maps is None else hidden + maps[index]
+            return self._enter(Entry.LEVEL, str(index), hidden, codes)
 
+        hidden = self._enter(Entry.INPUT, "", self.unet.conv_in(pixels), codes)
         hidden = walk(self.unet, hidden, layer, enter=enter)
         answer = self.unet.conv_out(self.unet.conv_act(self.unet.conv_norm_out(hidden)))
-        answer = functional.pixel_shuffle(answer, self.config.patch).unflatten(0, (rows, frames))
-        if self.finish is not None:
-            answer = self.finish(answer, conditions)
-        return answer if scaled is None else scaled.prediction(answer)
+        answer = functional.pixel_shuffle(answer, patch).unflatten(0, (size.rows, size.frames))
+        return answer if self.finish is None else self.finish(answer, conditions)
 
-    def _layer(self, place: str, resnet: nn.Module, attention: Any, hidden: Tensor, codes: _Codes) -> Tensor:
-        """One layer of the UNet and what acts there."""
-        scale_shift = None
-        if codes.expression is not None:  # paper B: the conditional residual block
-            scale_shift = self.plugs["expression"](place, codes.expression)
-        hidden = residual_block(resnet, hidden, codes.time, scale_shift)
-        if attention is not None:  # self-attention with the portrait's pixels appended, then the context
-            appended: dict[str, Any] = {}
-            if "reference" in self.plugs:
-                appended = self._plug("reference").at(place, hidden, codes.reference, codes.frames)
-            hidden = attention(hidden, codes.context, cross_attention_kwargs=appended, return_dict=False)[0]
-        if codes.audio is not None:  # Hallo: pose, face and lips
-            hidden = self.plugs["audio"](place, hidden, codes.audio)
-        if codes.au is not None:  # paper A, Eq. 5
-            hidden = self.plugs["au"](place, hidden, codes.au)
+    def _layer(self, place: str, resnet: nn.Module, attention: Any, hidden: Tensor, now: _Pass) -> Tensor:
+        """One layer of the UNet and the conditioners that enter there."""
+        scale_shift = self._enter(Entry.RESIDUAL, place, None, now.codes)
+        hidden = residual_block(resnet, hidden, now.time, scale_shift)
+        if attention is not None:
+            arguments = self._enter(Entry.SELF_ATTENTION, place, {}, now.codes)
+            hidden = attention(hidden, now.context, cross_attention_kwargs=arguments, return_dict=False)[0]
+        hidden = self._enter(Entry.CROSS_ATTENTION, place, hidden, now.codes)
+        hidden = self._enter(Entry.ADAPTER, place, hidden, now.codes)
         if self.temporal is not None:
-            hidden = self.temporal(place, hidden, codes.frames)
-        if "past" in self.plugs:
-            hidden = self.plugs["past"](place, hidden, codes.past, codes.frames)
-        return hidden
+            hidden = self.temporal(place, hidden, now.size.frames)
+        return self._enter(Entry.AFTER_MOTION, place, hidden, now.codes)
 
-    def _encode(self, conditions: Conditions, timestep: Tensor, shape: torch.Size) -> _Codes:
-        rows, frames = shape[:2]
-        time = self.unet.time_embedding(self.unet.time_proj(timestep).to(self.dtype))
-        time = per_frame(time, frames)
-        context = self._base_context(rows)
-        if context is not None and "identity" in self.plugs:
-            context = self.plugs["identity"](self.context, conditions, rows)
-        expression = reference = audio = au = past = None
-        if "expression" in self.plugs:
-            expression = self._plug("expression").encode(conditions, time, frames)
-        if "reference" in self.plugs:
-            reference = self._plug("reference").encode(conditions, self._base_context(1), tuple(shape))
-        if "audio" in self.plugs:
-            audio = self._plug("audio").encode(conditions, rows, frames)
-        if "au" in self.plugs:
-            au = self._plug("au").encode(conditions, rows, frames)
-        if conditions.past is not None:
-            seen = self.prepare(Conditions(past=conditions.past)).past
-            past = self._plug("past").encode(conditions, seen)
-        return _Codes(
-            frames=frames,
-            time=time,
-            context=None if context is None else per_frame(context, frames),
-            expression=expression,
-            reference=reference,
-            audio=audio,
-            au=au,
-            past=past,
-        )
+    def _enter(self, entry: Entry, place: str, value: Any, codes: Mapping[str, Any]) -> Any:
+        """The value of an entry after all conditioners that enter there."""
+        for name, conditioner in self.conditioners.items():
+            if CONDITIONERS[name].entry is entry:
+                value = conditioner(place, value, codes[name])
+        return value
 
     def _base_context(self, rows: int) -> Tensor | None:
         return None if self.context is None else self.context.expand(rows, -1, -1)
 
-    def _plug(self, name: str) -> Any:
-        return self.plugs[name]
+    def _conditioner(self, name: str) -> Conditioner:
+        found = self.conditioners[name]
+        assert isinstance(found, Conditioner)  # noqa: S101 - for the type checker
+        return found
+
+    def _size(self, sample: Tensor) -> SampleSize:
+        rows, frames, channels, height, width = sample.shape
+        return SampleSize(rows, frames, channels, height, width, self.config.network.patch)
 
     def _check(self, sample: Tensor, conditions: Conditions) -> None:
         self._check_size(sample, "sample", 5)
+        self._refuse_unknown(conditions)
+        if conditions.rows not in (None, sample.shape[0]):
+            raise UsageError(f"{conditions.rows} rows of conditions for {sample.shape[0]} rows of sample")
+        for name in self.conditioners:
+            self._conditioner(name).check(conditions.of(CONDITIONERS[name]), self._size(sample))
+
+    def _refuse_unknown(self, conditions: Conditions) -> None:
         if extra := [name for name in conditions.names if name not in self.condition_names]:
             raise UsageError(
                 f"this model takes no {', '.join(extra)}; "
                 f"it takes {', '.join(self.condition_names) or 'no conditions'}"
             )
-        if conditions.rows not in (None, sample.shape[0]):
-            raise UsageError(f"{conditions.rows} rows of conditions for {sample.shape[0]} rows of sample")
-        for name, given in (("warped", conditions.warped), ("past", conditions.past)):
-            if isinstance(given, Tensor):
-                self._plug(name).check(given, tuple(sample.shape))
 
     def _check_size(self, tensor: Tensor, name: str, axes: int) -> None:
-        channels, multiple = self.config.channels, self.config.size_multiple
+        channels, multiple = self.config.network.channels, self.config.size_multiple
         fits = tensor.ndim == axes and tensor.shape[-3] == channels
         if not fits or tensor.shape[-1] % multiple or tensor.shape[-2] % multiple:
             frames = "F, " if axes == 5 else ""
@@ -237,34 +226,3 @@ class VideoDenoiser(nn.Module):
                 f"the {name} has shape {list(tensor.shape)}; it must be [B, {frames}{channels}, H, W] "
                 f"with H and W multiples of {multiple}"
             )
-
-
-def _plugs(config: DenoiserConfig, unet: Any, reference_unet: Any) -> dict[str, nn.Module]:
-    places, groups = places_of(unet), config.unet.groups
-    width = unet.conv_in.out_channels
-    plugs: dict[str, nn.Module] = {}
-    if config.reference is not None:
-        plugs["reference"] = ReferenceConditioner(
-            config.reference, reference_unet, places, patch=config.patch
-        )
-    if config.identity is not None:
-        plugs["identity"] = IdentityConditioner(
-            config.identity, tokens=config.unet.context_tokens, width=config.unet.context_width or 0
-        )
-    if config.warped is not None:
-        plugs["warped"] = WarpedConditioner(
-            config.warped, channels=config.channels, patch=config.patch, width=width
-        )
-    if config.landmarks is not None:
-        plugs["landmarks"] = LandmarksConditioner(config.landmarks, entries_of(unet), groups=groups)
-    if config.au is not None:
-        plugs["au"] = AUConditioner(config.au, places, groups=groups)
-    if config.expression is not None:
-        plugs["expression"] = ExpressionConditioner(
-            config.expression, places, time_width=unet.time_embedding.linear_2.out_features
-        )
-    if config.audio is not None:
-        plugs["audio"] = AudioConditioner(config.audio, places, groups=groups)
-    if config.past is not None:
-        plugs["past"] = PastConditioner(config.past, places, groups=groups)
-    return plugs

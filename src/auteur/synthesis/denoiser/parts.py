@@ -12,7 +12,8 @@ from auteur.synthesis.denoiser.network import VideoDenoiser
 
 def parts_in(config: DenoiserConfig) -> tuple[str, ...]:
     """Returns "base" (the UNet and its context), "temporal" and "finish" if there, and the conditioners."""
-    others = [name for name in ("temporal", "finish") if getattr(config, name) is not None]
+    network = config.network
+    others = [name for name in ("temporal", "finish") if getattr(network, name) is not None]
     return ("base", *others, *config.condition_names)
 
 
@@ -37,7 +38,7 @@ def parts(denoiser: VideoDenoiser, names: Iterable[str]) -> nn.ModuleDict:
             chosen[name] = base
         else:
             own = {"temporal": denoiser.temporal, "finish": denoiser.finish}
-            part = own[name] if name in own else denoiser.plugs[name]
+            part = own[name] if name in own else denoiser.conditioners[name]
             assert part is not None  # noqa: S101 - part_names looked
             chosen[name] = part
     return nn.ModuleDict(chosen)

@@ -1,6 +1,6 @@
 """The denoisers of the papers and the compact one, as values, and what each phase of training changes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -13,10 +13,17 @@ from auteur.synthesis.conditioners.landmarks import LandmarksConfig
 from auteur.synthesis.conditioners.past import PastConfig
 from auteur.synthesis.conditioners.reference import ReferenceConfig
 from auteur.synthesis.conditioners.warped import WarpedConfig
-from auteur.synthesis.denoiser.config import DenoiserConfig, TemporalConfig, UNetConfig
-from auteur.synthesis.denoiser.finish import FinishConfig
+from auteur.synthesis.denoiser.config import (
+    DenoiserConfig,
+    DiffusionConfig,
+    NetworkConfig,
+    PaintingConfig,
+    TemporalConfig,
+    UNetConfig,
+)
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import train_only
+from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +39,7 @@ class Preset:
     width_px: int
 
 
-_STABLE_DIFFUSION = DenoiserConfig(
+_STABLE_DIFFUSION = DenoiserConfig.of(
     temporal=TemporalConfig(), reference=ReferenceConfig(), identity=IdentityConfig(), past=PastConfig()
 )
 
@@ -48,8 +55,8 @@ _COMPACT_UNET = UNetConfig(
 PRESETS = {
     # Paper A: Hallo V1 stays as it is, the Action Unit adapter learns. Hallo appends the portrait ungated.
     "auhead": Preset(
-        config=replace(
-            _STABLE_DIFFUSION, reference=ReferenceConfig(gated=False), audio=AudioConfig(), au=AUConfig()
+        config=_STABLE_DIFFUSION.changed(
+            reference=ReferenceConfig(gated=False), audio=AudioConfig(), au=AUConfig()
         ),
         phases=(("au",),),
         frames=(14,),
@@ -58,7 +65,7 @@ PRESETS = {
     ),
     # Paper B: a UNet that sees the portrait, speech and an expression vector. Phases as Hallo's.
     "emodiffhead": Preset(
-        config=replace(_STABLE_DIFFUSION, audio=AudioConfig(), expression=ExpressionConfig()),
+        config=_STABLE_DIFFUSION.changed(audio=AudioConfig(), expression=ExpressionConfig()),
         phases=(
             ("base", "reference", "identity", "expression"),
             ("temporal", "past", "audio"),
@@ -69,7 +76,7 @@ PRESETS = {
     ),
     # Paper C: drawn landmarks and the portrait. Phases as AniPortrait's: images, then motion alone.
     "landmark": Preset(
-        config=replace(_STABLE_DIFFUSION, landmarks=LandmarksConfig()),
+        config=_STABLE_DIFFUSION.changed(landmarks=LandmarksConfig()),
         phases=(
             ("base", "reference", "identity", "landmarks"),
             ("temporal", "past"),
@@ -81,36 +88,43 @@ PRESETS = {
     # All of them at once, small, in pixels of the mouth, around the warped portrait.
     "compact": Preset(
         config=DenoiserConfig(
-            channels=3,
-            patch=4,
-            process="flow",
-            data_deviation=0.5,
-            anchor_deviation=0.15,
-            answers="data",
-            noise_shift=0.15,
-            noise_common=1.0,
-            views=("mouth",),
-            sample_px=128,
-            unet=_COMPACT_UNET,
-            temporal=TemporalConfig(levels=(False, True, True), heads=4, groups=16, longest_window=32),
-            finish=FinishConfig(),
-            reference=ReferenceConfig(),
-            warped=WarpedConfig(),
-            landmarks=LandmarksConfig(downscale=4, stem=(16, 16, 32), attending_levels=1, head=32),
-            # Often nobody asks for anything, and then there is nothing to give.
-            au=AUConfig(form="sequence", width=64, grid=2, head=32, every_layer=False, dropout=0.3),
-            expression=ExpressionConfig(dropout=0.3),
-            audio=AudioConfig(
-                features=80,
-                hidden=128,
-                tokens=4,
-                width=64,
-                head=32,
-                by_region=False,
-                every_layer=False,
-                dropout=0.2,
+            network=NetworkConfig(
+                channels=3,
+                patch=4,
+                unet=_COMPACT_UNET,
+                temporal=TemporalConfig(levels=(False, True, True), heads=4, groups=16, longest_window=32),
+                finish=SeamRefinerConfig(),
+                conditioners={
+                    "reference": ReferenceConfig(),
+                    "warped": WarpedConfig(),
+                    "landmarks": LandmarksConfig(downscale=4, stem=(16, 16, 32), attending_levels=1, head=32),
+                    # Many videos are made without Action Units or an emotion; then there is none to give.
+                    "au": AUConfig(
+                        form="sequence", width=64, grid=2, head=32, every_layer=False, dropout=0.3
+                    ),
+                    "expression": ExpressionConfig(dropout=0.3),
+                    "audio": AudioConfig(
+                        features=80,
+                        hidden=128,
+                        tokens=4,
+                        width=64,
+                        head=32,
+                        by_region=False,
+                        every_layer=False,
+                        dropout=0.2,
+                    ),
+                    "past": PastConfig(head=32),
+                },
             ),
-            past=PastConfig(head=32),
+            diffusion=DiffusionConfig(
+                process="flow",
+                data_deviation=0.5,
+                anchor_deviation=0.15,
+                answers="data",
+                noise_shift=0.15,
+                noise_common=1.0,
+            ),
+            painting=PaintingConfig(views=("mouth",), sample_px=128),
         ),
         phases=(
             ("base", "finish", "reference", "warped", "landmarks", "au", "expression", "audio"),

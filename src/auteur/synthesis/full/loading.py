@@ -9,7 +9,7 @@ import torch
 
 from auteur.errors import UsageError, WeightsError
 from auteur.synthesis.denoiser.builder import build_denoiser
-from auteur.synthesis.denoiser.config import DenoiserConfig, TemporalConfig, UNetConfig
+from auteur.synthesis.denoiser.config import DenoiserConfig, NetworkConfig, TemporalConfig, UNetConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.temporal import TemporalLayers
 from auteur.synthesis.denoiser.unet import check_kind, places_of
@@ -43,24 +43,27 @@ def load_base(
         WeightsError: A folder holds no such model, or the parts do not fit each other.
     """
     unet = _load_unet(folders.unet, dtype)
-    sizes = _unet_sizes(unet, config.unet.context_tokens)
-    if unet.config["in_channels"] != config.channels * config.patch**2:
+    network = config.network
+    sizes = _unet_sizes(unet, network.unet.context_tokens)
+    if unet.config["in_channels"] != network.channels * network.patch**2:
         raise WeightsError(
             f"the UNet in {str(folders.unet)!r} takes {unet.config['in_channels']} channels; "
-            f"{config.channels * config.patch**2} are needed"
+            f"{network.channels * network.patch**2} are needed"
         )
-    config = replace(config, unet=sizes)
     temporal = None
-    if config.temporal is not None and folders.motion_adapter is not None:
+    if network.temporal is None:
+        config = config.changed(unet=sizes)
+    elif folders.motion_adapter is not None:
         adapter = load_folder("motion_adapter", folders.motion_adapter, dtype=dtype)
-        config = replace(config, temporal=_temporal_sizes(adapter, sizes, folders.motion_adapter))
-        assert config.temporal is not None  # noqa: S101 - for the type checker
-        temporal = TemporalLayers(adapter, config.temporal, places_of(unet))
-    elif config.temporal is not None:
-        config = replace(config, temporal=replace(config.temporal, levels=(True,) * len(sizes.widths)))
-        temporal = build_denoiser(replace(_bare(config), temporal=config.temporal)).temporal
+        motion = _temporal_sizes(adapter, sizes, folders.motion_adapter)
+        config = config.changed(unet=sizes, temporal=motion)
+        temporal = TemporalLayers(adapter, motion, places_of(unet))
+    else:
+        motion = replace(network.temporal, levels=(True,) * len(sizes.widths))
+        config = config.changed(unet=sizes, temporal=motion)
+        temporal = build_denoiser(_bare(config.network)).temporal
     reference_unet = None
-    if config.reference is not None:
+    if "reference" in config.conditioners:
         reference_unet = (
             copy.deepcopy(unet) if folders.reference is None else _load_unet(folders.reference, dtype)
         )
@@ -73,8 +76,9 @@ def load_base(
     return denoiser.to(dtype=dtype).requires_grad_(True).eval()
 
 
-def _bare(config: DenoiserConfig) -> DenoiserConfig:
-    return DenoiserConfig(channels=config.channels, patch=config.patch, unet=config.unet)
+def _bare(network: NetworkConfig) -> DenoiserConfig:
+    """The UNet and its motion modules, nothing else."""
+    return DenoiserConfig(network=replace(network, finish=None, conditioners={}))
 
 
 def _load_unet(folder: Path | str, dtype: torch.dtype) -> Any:

@@ -67,7 +67,7 @@ def sample(
         predict: The network with its conditions.
         noise: The sample at time 1.
         steps: 1 to 1000.
-        on_step: Told after each step.
+        on_step: Called after each step with (done, total).
 
     Raises:
         UsageError: `steps` is out of range.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from auteur.errors import InputError
+from auteur.synthesis.warp.boundary import build_boundary
 from auteur.synthesis.warp.eyes import Eye, close_lids
 from auteur.synthesis.warp.field import SkinField
 from auteur.synthesis.warp.lashes import build_lash_band
@@ -15,7 +16,6 @@ from auteur.synthesis.warp.mouth import Mouth
 from auteur.synthesis.warp.pose import HeadMotion, limit_motion
 from auteur.synthesis.warp.raster import back_to_front
 from auteur.synthesis.warp.sampling import Box, Picture, box_around, fill_in
-from auteur.synthesis.warp.shell import build_shell
 
 MAX_SIDE_PX = 1920
 MIN_EYE_DISTANCE_PX = 8.0
@@ -67,14 +67,16 @@ class PortraitWarper:
         self._eye_distance_px = _eye_distance(self._landmarks, portrait)
         _, height, width = portrait.shape
         self._whole = Box(left=0, top=0, right=width, bottom=height)
-        self._shell = build_shell(self._landmarks, width, height)
-        first_lash = MESH_VERTICES + len(self._shell.points)
+        self._boundary = build_boundary(self._landmarks, width, height)
+        first_lash = MESH_VERTICES + len(self._boundary.points)
         self._lashes = build_lash_band(self._landmarks, self._eye_distance_px, first_lash)
-        self._vertices = torch.cat([self._landmarks[:MESH_VERTICES], self._shell.points, self._lashes.points])
-        self._triangles = torch.cat([self._shell.triangles, self._lashes.triangles])
-        is_face = torch.arange(len(self._triangles), device=portrait.device) >= len(self._shell.triangles)
+        self._vertices = torch.cat(
+            [self._landmarks[:MESH_VERTICES], self._boundary.points, self._lashes.points]
+        )
+        self._triangles = torch.cat([self._boundary.triangles, self._lashes.triangles])
+        is_face = torch.arange(len(self._triangles), device=portrait.device) >= len(self._boundary.triangles)
         self._layers = is_face.long()
-        outline = torch.cat([self._landmarks[list(FACE_OVAL)], self._shell.points])[:, :2]
+        outline = torch.cat([self._landmarks[list(FACE_OVAL)], self._boundary.points])[:, :2]
         self._area = box_around(outline, 1.0, self._whole)
         step_px = max(1, round(self._eye_distance_px / detail))
         self._field = SkinField(self._area, step_px, self._hold_border())
@@ -112,14 +114,29 @@ class PortraitWarper:
                 frames[index, :, rows, columns], shown[index] = part, mesh.landmarks
         return frames, shown
 
+    def warp_layer(self, layer: Tensor, landmarks: Tensor) -> Tensor:
+        """Returns something that belongs to the portrait's pixels, such as a matte, moved as the skin moves.
+
+        Args:
+            layer: Float [C, H, W], the portrait's size.
+            landmarks: Of one frame, pixels in the portrait, [478, 3].
+        """
+        with torch.inference_mode():
+            mesh = self.mesh(landmarks.float())
+            origins, _ = self._field.origins(mesh.source, mesh.target, mesh.corners, [])
+            moved = layer.clone()
+            rows, columns = self._area.within(self._whole)
+            moved[:, rows, columns] = Picture(layer).sharp(origins)
+        return moved
+
     def mesh(self, landmarks: Tensor) -> MovedMesh:
         """Returns the triangles to draw for one frame's landmarks [478, 3], pixels of the portrait."""
         source = self._landmarks
         target, motion = limit_motion(source, landmarks, self._eye_distance_px)
         target = close_lids(source, target)
-        shell = self._shell.move(motion, source, target)
+        boundary = self._boundary.move(motion, source, target)
         lashes = self._lashes.move(motion, source, target)
-        moved = torch.cat([target[:MESH_VERTICES], shell, lashes])
+        moved = torch.cat([target[:MESH_VERTICES], boundary, lashes])
         return MovedMesh(
             source=self._vertices,
             target=moved,

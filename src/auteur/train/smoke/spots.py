@@ -16,20 +16,20 @@ SIDE = 8
 
 def shrunk(config: DenoiserConfig) -> DenoiserConfig:
     """Returns a config with the same parts, as small as they come."""
-    small = replace(
-        config,
-        patch=1 if config.patch == 1 else 2,
+    network = config.network
+    small = config.changed(
+        patch=1 if network.patch == 1 else 2,
         unet=UNetConfig(
             widths=(16, 32),
             attends=(False, True),
             layers=1,
             heads=2,
             groups=4,
-            context_width=None if config.unet.context_width is None else 8,
+            context_width=None if network.unet.context_width is None else 8,
             context_tokens=2,
         ),
         temporal=None
-        if config.temporal is None
+        if network.temporal is None
         else TemporalConfig(levels=(False, True), heads=2, groups=4, longest_window=16),
     )
     sizes = {
@@ -40,12 +40,8 @@ def shrunk(config: DenoiserConfig) -> DenoiserConfig:
         "audio": {"features": 5, "hidden": 16, "tokens": 2, "width": 16, "head": 8},
         "past": {"head": 8},
     }
-    parts = {
-        name: replace(getattr(config, name), **given)
-        for name, given in sizes.items()
-        if getattr(config, name) is not None
-    }
-    return replace(small, **parts)
+    parts = {name: replace(one, **sizes.get(name, {})) for name, one in config.conditioners.items()}
+    return small.changed(**parts)
 
 
 class MovingSpots:

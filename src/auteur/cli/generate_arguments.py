@@ -1,0 +1,100 @@
+"""Options of `auteur generate`, in the groups that its help shows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from auteur.cli.arguments import Flag, Rate, choice, options
+from auteur.cli.performance_arguments import MotionOptions, PerformanceOptions
+
+PRESETS = ("compact", "fast", "warp")
+"""Presets that need no files of the user's (`auteur.pipelines.settings.PRESETS`)."""
+QUALITIES = ("low", "medium", "high", "best")
+"""Names of `auteur.media.QUALITIES`, which takes FFmpeg to import."""
+ENGINES = ("local", "ray")
+
+
+@options
+class RenderingOptions:
+    """How frames are made of the motion."""
+
+    preset: Annotated[str, choice(*PRESETS, other="FILE")] = "compact"
+    """compact warps the portrait and paints what shows between the lips; fast paints every second frame; warp
+    paints none. Or a denoiser file, or a folder of the papers' size."""
+    fps: Rate = "25"
+    """Frames per second; 30000/1001 for 29.97."""
+    seconds: float | None = None
+    """Only the first seconds, to try something; the frames are those of the whole video."""
+    crop: str | None = None
+    """Shape of the part around the face that is kept, width to height: 9:16, 1:1, 16:9."""
+    size: str | None = None
+    """Size of the video: its longer side, such as 720, or width and height, such as 720x1280."""
+    quality: Annotated[str, choice(*QUALITIES)] = "high"
+    """How well the video is encoded; each step about doubles the file."""
+    background: str | None = None
+    """What is behind the person: a colour such as white or #20c040, a picture file, or none (transparent:
+    .webm, .mov or a folder)."""
+    face: int = 0
+    """Which face of the portrait: 0 is the largest."""
+    steps: int | None = None
+    """Denoising steps, 1 to 1000."""
+    au_guidance: float | None = None
+    """Factor on Action Units, 0 to 20: 1 as given, 0 not at all, 3.5 exaggerates."""
+    audio_guidance: float | None = None
+    """Factor on the speech in the denoiser, 0 to 20: 1 as trained."""
+    window: int | None = None
+    """Frames that are denoised together; fewer need less memory."""
+    device: Annotated[str | None, choice("cpu", "cuda")] = None
+    """Where the denoiser runs; cuda unless given, where there is a GPU."""
+
+
+@options
+class ExtraOptions:
+    """Files to write beside the video."""
+
+    plot: Path | None = None
+    """Curves of what was asked for against what was done, as a PNG; needs Matplotlib."""
+    sheet: Path | None = None
+    """12 frames and their mouths on one picture."""
+    save_tracks: Path | None = None
+    """Folder for requested_aus.json and rendered_aus.json (both fit --track), rendered_head.json (fits
+    --head-track) and the landmarks."""
+
+
+@options
+class BatchOptions:
+    """Many videos in one run, instead of PORTRAIT and SPEECH. See docs/scale.md."""
+
+    batch: Path | None = None
+    """JSONL with a video per line, such as {"portrait": "me.jpg", "speech": "talk.wav", "seed": 1}, with the
+    options above as keys; options given here hold for all lines that do not have them. Run again, it
+    continues."""
+    engine: Annotated[str, choice(*ENGINES)] = "local"
+    """Processes of this machine, or a Ray cluster."""
+    workers: int | None = None
+    """Videos made at the same time; one per core of this machine unless given."""
+    ray_address: str | None = None
+    """A running Ray cluster, such as auto or head:6379; else RAY_ADDRESS, else this machine."""
+
+
+@options
+class GenerateArguments:
+    """Everything that `auteur generate` takes."""
+
+    portrait: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PORTRAIT")] = None
+    """A picture with a face, or a video: its first frame with one."""
+    speech: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SPEECH")] = None
+    """A recording, or a video with sound."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out.mp4")
+    """The video to write: .mp4, .mov, .webm or .gif; a name without ending, such as frames/, is a folder of
+    PNGs and the sound. With --batch, the folder."""
+    overwrite: Flag = False
+    """Replace files that exist."""
+    json: Flag = False
+    """End with one JSON object on standard output."""
+    performance: PerformanceOptions = PerformanceOptions()
+    motion: MotionOptions = MotionOptions()
+    rendering: RenderingOptions = RenderingOptions()
+    extras: Annotated[ExtraOptions, tyro.conf.arg(name="extra output")] = ExtraOptions()
+    batch: BatchOptions = BatchOptions()

@@ -1,0 +1,149 @@
+"""Crops of a picture, the way back, and where a painted crop changes a full-size picture."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from auteur.face import crops
+from auteur.face.crops import CropFrame
+from auteur.synthesis.areas import beyond_own, eye_ovals, holes, lip_oval, moved_area, moved_mm, with_rim
+from auteur.synthesis.warp.sampling import smooth_step
+
+_LIPS = 0.5
+"""Share of the change that moved lips take: the mean of warp and paint is nearer to the truth than either and
+keeps the portrait's own lips and teeth sharp."""
+_BORDER = 0.08
+"""Width of the soft border of a painted square, as a share of its side."""
+
+
+class CropRegion:
+    """A square crop of a picture, and the way back from its pixels to those of the picture.
+
+    Args:
+        frame: Where it is.
+        size_px: Its side in pixels of its own.
+        width_px: Of the picture.
+        height_px: Of the picture.
+    """
+
+    def __init__(self, frame: CropFrame, size_px: int, width_px: int, height_px: int) -> None:
+        self.frame, self.size_px, self.width_px, self.height_px = frame, size_px, width_px, height_px
+        x, y = frame.center_px
+        half = frame.side_px / 2 * (abs(np.cos(frame.roll_rad)) + abs(np.sin(frame.roll_rad)))
+        left, right = _within(x - half, x + half, width_px)
+        top, bottom = _within(y - half, y + half, height_px)
+        self.box = (slice(top, bottom), slice(left, right))
+        """Rows and columns of the picture that hold it."""
+        self.pixels = _positions(top, bottom, left, right)
+        """[h, w, 2] px of the picture, in the box."""
+        self.own_pixels = _positions(0, size_px, 0, size_px)
+        """[S, S, 2] px of the square."""
+        places = crops.apply(frame.matrix(size_px), self.pixels.numpy())
+        # align_corners=False measures from edges: -1 is the left of the first pixel, 1 the right of the last.
+        self._grid = torch.from_numpy((2 * places + 1) / size_px - 1).float()
+        self.border = smooth_step((1 - self._grid.abs().amax(-1)) / 2 / _BORDER)
+        """1 inside the square, 0 on its border and beyond, [h, w]."""
+
+    @property
+    def in_picture(self) -> Tensor:
+        """1 where the square shows the picture, 0 beyond its edges, [S, S]."""
+        there = crops.apply(crops.invert(self.frame.matrix(self.size_px)), self.own_pixels.numpy())
+        last = np.array([self.width_px, self.height_px]) - 0.5
+        return torch.from_numpy(((there >= -0.5) & (there <= last)).all(-1)).float()
+
+    def own_points(self, landmarks: Tensor) -> Tensor:
+        """Returns where landmarks [478, 2 or 3] px of the picture lie in it, float32 [478, 2]."""
+        matrix = self.frame.matrix(self.size_px)
+        return torch.from_numpy(crops.apply(matrix, landmarks[:, :2].numpy())).float()
+
+    def cut(self, picture: Tensor) -> Tensor:
+        """Returns what a picture, uint8 [3, H, W], shows in it, [3, S, S] in [0, 1]."""
+        return crops.cut(picture.permute(1, 2, 0), self.frame, self.size_px)
+
+    def onto(self, own: Tensor) -> Tensor:
+        """Returns what values [C, S, S] of the square are at the pixels of its box, [C, h, w]."""
+        return functional.grid_sample(
+            own[None], self._grid[None], mode="bilinear", padding_mode="border", align_corners=False
+        )[0]
+
+    def over(self, behind: Tensor, own: Tensor) -> Tensor:
+        """Returns the box [3, h, w] with the square laid over it, its border soft."""
+        return torch.lerp(behind, self.onto(own), self.border)
+
+
+def _within(low: float, high: float, size_px: int) -> tuple[int, int]:
+    """The whole pixels that hold a span, in a picture; none if it lies beside."""
+    first = min(max(0, int(np.floor(low))), size_px)
+    return first, max(first, min(size_px, int(np.ceil(high))))
+
+
+def _positions(top: int, bottom: int, left: int, right: int) -> Tensor:
+    rows, columns = torch.meshgrid(torch.arange(top, bottom), torch.arange(left, right), indexing="ij")
+    return torch.stack([columns, rows], dim=-1).float()
+
+
+def painted_areas(
+    landmarks: Tensor,
+    own: Tensor,
+    regions: Sequence[CropRegion],
+    view: str,
+    paints: str,
+    *,
+    inside: Sequence[float],
+    lips: float = 1.0,
+) -> Tensor:
+    """Returns where a view is painted in each frame, [F, S, S] of its crops.
+
+    Args:
+        landmarks: Of the frames, [F, 478, 3] px of the picture.
+        own: The portrait's.
+        regions: Of the view, one per frame.
+        view: "mouth" or "eyes".
+        paints: of a mouth, "openings": what shows between the lips; "lips": that, and lips that have moved.
+            Nothing while they are closed and at rest. Of eyes always the ovals around them.
+        inside: How much of what shows between the lips is painted, in [0, 1], one per frame.
+        lips: How much of the change lips that have moved take, and what they show.
+    """
+    at = torch.stack([region.own_points(points) for region, points in zip(regions, landmarks, strict=True)])
+    positions, size = regions[0].own_pixels, regions[0].size_px
+    if view == "eyes":
+        return torch.stack([eye_ovals(points, positions) for points in at])
+    opening = with_rim(torch.stack([holes(points, positions, only_mouth=True) for points in at]))
+    share = torch.tensor(inside)[:, None, None]
+    if paints == "openings":
+        return share * opening
+    around = torch.stack([lip_oval(points, positions) for points in at])
+    moved = around * moved_area(at, moved_mm(landmarks.numpy(), own.numpy()), size)
+    return torch.maximum(share * opening, lips * moved)
+
+
+def painted_masks(
+    landmarks: Tensor, own: Tensor, regions: Sequence[CropRegion], view: str | None, paints: str
+) -> list[Tensor]:
+    """Returns where a denoiser's changes are laid over the warp, for each frame [h, w] of its square's box.
+
+    What a mouth shows no more of than the portrait itself is left to the warp (`beyond_own`), but for the
+    share that moved lips take. Soft at the square's border.
+
+    Args:
+        landmarks: Of the frames, [F, 478, 3] px of the picture.
+        own: The portrait's.
+        regions: What was painted, one per frame.
+        view: "mouth", "eyes"; None paints ovals around all three.
+        paints: As for `painted_areas`.
+    """
+    frames = list(zip(landmarks[..., :2].float(), regions, strict=True))
+    if view is None:
+        masks = [
+            torch.maximum(eye_ovals(points, region.pixels), lip_oval(points, region.pixels))
+            for points, region in frames
+        ]
+    else:
+        own_points = own[:, :2].float()
+        inside = [beyond_own(points, own_points) if view == "mouth" else 1.0 for points, _ in frames]
+        areas = painted_areas(landmarks, own, regions, view, paints, inside=inside, lips=_LIPS)
+        masks = [region.onto(area[None])[0] for area, region in zip(areas, regions, strict=True)]
+    return [region.border * mask for mask, region in zip(masks, regions, strict=True)]

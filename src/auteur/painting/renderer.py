@@ -1,0 +1,107 @@
+"""What a renderer is: from a portrait and its moving landmarks to frames. docs/adding_a_renderer.md."""
+
+from collections.abc import Callable, Collection, Generator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from auteur.motion.au_basis import AUBasis
+from auteur.signals import AUTrack, LandmarkTrack, Sound
+from auteur.speech.features import SpeechFeatures
+from auteur.synthesis.warp import PortraitWarper
+
+Floats = NDArray[np.floating]
+Frames = NDArray[np.uint8]
+TrackOf = Callable[[int, int], LandmarkTrack]
+"""(first frame, frame after the last) → their landmarks, [frames, 478, 3] px of the portrait."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RenderInput:
+    """One performed video before it is rendered."""
+
+    portrait: Tensor
+    """uint8 [3, H, W]; frames have its size."""
+    portrait_landmarks: Floats
+    """[478, 3] px."""
+    landmarks: TrackOf
+    """Of the frames; made when they are needed, and may be called from another thread."""
+    frame_count: int
+    rate: Fraction
+    """Frames per second."""
+    speech: Sound
+    """At any rate, from the first frame on."""
+    basis: AUBasis
+    """Displacement of the landmarks per Action Unit."""
+    action_units: AUTrack | None = None
+    """The performance, convention "facs", one row per frame; None: no Action Units are given."""
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the user set of `Settings.render_options`; each renderer says in `resolve` what it knows."""
+
+    _encoded: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def warper(self) -> PortraitWarper:
+        """The portrait's warp, built when it is first used."""
+        return PortraitWarper(self.portrait, torch.from_numpy(np.asarray(self.portrait_landmarks)))
+
+    def speech_features(self, encoder: SpeechFeatures) -> Tensor:
+        """Returns the speech as an encoder reads it, [T, D], one row per frame; computed once."""
+        if id(encoder) not in self._encoded:
+            self._encoded[id(encoder)] = encoder.encode(self.speech, self.rate)
+        return self._encoded[id(encoder)]
+
+
+class Renderer(Protocol):
+    """One way from landmarks to frames, with its models loaded; it keeps nothing of a video.
+
+    `frames` is all that makes pictures; the rest says what goes into the mark of the output.
+    """
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """Version of each model that it renders with, by name; empty for one without weights."""
+        ...
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether a frame depends on those before it, so that single frames cost as much as all."""
+        ...
+
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the options with defaults filled in, as they are written into outputs.
+
+        Raises:
+            UsageError: An option has no effect on this renderer or is out of range.
+        """
+        ...
+
+    def frames(
+        self,
+        given: RenderInput,
+        *,
+        first: int = 0,
+        stop: int | None = None,
+        only: Collection[int] | None = None,
+    ) -> Generator[Frames]:
+        """Yields the frames uint8 [H, W, 3] in order, each as soon as it is made.
+
+        The same input gives the same frames, however many are taken and whether `only` is given.
+
+        Args:
+            given: The video.
+            first: Number of the first frame, which is rendered as if none came before it.
+            stop: Number of the frame after the last; None: to the end.
+            only: Numbers of the frames to yield; None: all.
+
+        Raises:
+            AuteurError: Rendering failed; frames before that one have been yielded.
+        """
+        ...

@@ -1,0 +1,97 @@
+"""Head pose and gaze of a recorded performance, relative to the driver's calm pose, on the motion grid."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.formats import RecordedPerformance, read_recorded
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.habits import POSE_CONVENTION
+from auteur.pipelines.request import PerformanceRequest
+from auteur.signals import GazeTrack, PoseTrack, load_track, without_holes
+
+Floats = NDArray[np.floating[Any]]
+
+LARGEST_TRAVEL_MM = 25.0
+"""Heads of drivers travel further; a portrait whose shoulders stay would be torn."""
+
+
+def head_of(request: PerformanceRequest) -> PoseTrack | None:
+    """Returns the head pose that a request names, as its file has it; None for idle motion."""
+    if isinstance(request.head_track, PoseTrack):
+        return request.head_track
+    if isinstance(request.head_track, Path):
+        return _pose_in(request.head_track)
+    recorded = request.recorded if request.head_track == "track" else None
+    return None if recorded is None else recorded.head
+
+
+def gaze_of(request: PerformanceRequest) -> RecordedPerformance | None:
+    """Returns the recorded performance whose gaze a request names; None for idle gaze."""
+    if isinstance(request.gaze_track, Path):
+        return read_recorded(request.gaze_track, request.track_reading)
+    return request.recorded if request.gaze_track == "track" else None
+
+
+def driven_head(request: PerformanceRequest, frames: int) -> PoseTrack | None:
+    """Returns head motion relative to the driver's calm pose, convention "relative_canonical_mm".
+
+    Args:
+        request: What a user wants.
+        frames: How many, at 25 fps from time 0.
+    """
+    head = head_of(request)
+    if head is None or np.isnan(head.values[:, :3]).all():
+        return None
+    whole = without_holes(head) if head.convention == POSE_CONVENTION else relative_to_calm(head)
+    return whole.resample(MOTION_RATE, start_sec=0, frames=frames)
+
+
+def relative_to_calm(head: PoseTrack) -> PoseTrack:
+    """Returns a head pose minus its median, holes filled; travel that is not measured is none."""
+    calm = np.nanmedian(head.values, axis=0, keepdims=True) if len(head.values) else 0
+    values = np.array(head.values, dtype=np.float64) - np.nan_to_num(calm)
+    values[:, :3] = np.where(
+        np.isnan(values[:, :3]), np.nan, np.arctan2(np.sin(values[:, :3]), np.cos(values[:, :3]))
+    )
+    moved = without_holes(head.replace(values=values, convention=POSE_CONVENTION))
+    values = np.array(moved.values, dtype=np.float64)
+    # OpenFace's camera looks along +z with y down, in millimetres, as the canonical head does.
+    values[:, 3:] = LARGEST_TRAVEL_MM * np.tanh(values[:, 3:] / LARGEST_TRAVEL_MM)
+    values[:, 5] = 0  # nearer and further would be a change of size
+    return moved.replace(values=values)
+
+
+def driven_gaze(request: PerformanceRequest, frames: int) -> Floats | None:
+    """Returns the turn of the eyes in the head relative to the driver's calm gaze, [T, 2] rad; None for idle.
+
+    x is to the picture's right, y down. Gaze that is in the Action Units (AU61 to AU64) is not given twice.
+    """
+    recorded = gaze_of(request)
+    if recorded is None or recorded.gaze is None or recorded.gaze.convention != "camera":
+        return None
+    gaze = recorded.gaze
+    if np.isnan(gaze.values).all():
+        return None
+    turned = np.array(gaze.values, dtype=np.float64)
+    if recorded.head is not None:  # against the camera, what the head does is in it
+        turned = turned - recorded.head.values[:, [1, 0]]
+    still = GazeTrack(
+        values=turned - np.nanmedian(turned, axis=0),
+        rate=gaze.rate,
+        start_sec=gaze.start_sec,
+        convention="head",
+    )
+    yaw, pitch = without_holes(still).resample(MOTION_RATE, start_sec=0, frames=frames).values.T
+    return np.stack([yaw, -pitch], axis=1).astype(np.float64)
+
+
+def _pose_in(path: Path) -> PoseTrack | None:
+    """Head pose out of a file: a pose track of ours, or any table that has one."""
+    if path.suffix.lower() == ".json":
+        track = load_track(path)
+        if isinstance(track, PoseTrack):
+            return track
+    return read_recorded(path).head

@@ -1,0 +1,64 @@
+"""The last layers of a denoiser with patches: at the size of the sample, they take out seams.
+
+Patches keep the UNet small, but are predicted independently, which leaves visible seams. A few convolutions
+over the whole answer, beside the warped portrait, see across their borders. In files this part is "finish".
+"""
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from auteur.errors import UsageError
+from auteur.synthesis.conditioners.layers import choose, zero
+from auteur.synthesis.conditions import Conditions
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeamRefinerConfig:
+    """Sizes of the last layers."""
+
+    width: int = 16
+    """Their channels."""
+    layers: int = 2
+    """Convolutions before the last one."""
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= 256 and 1 <= self.layers <= 8):
+            raise UsageError(
+                f"finish has width {self.width} and {self.layers} layers; they must be 1 to 256 and 1 to 8"
+            )
+
+
+class SeamRefiner(nn.Module):
+    """Adds a correction, at first zero, to an answer.
+
+    Args:
+        config: Sizes.
+        channels: Of the sample.
+        sees_warped: Whether the warped portrait is there to be looked at.
+    """
+
+    def __init__(self, config: SeamRefinerConfig, *, channels: int, sees_warped: bool) -> None:
+        super().__init__()
+        self._sees_warped = sees_warped
+        before = channels + (channels + 1 if sees_warped else 0)
+        layers: list[nn.Module] = []
+        for width in [config.width] * config.layers:
+            layers += [nn.Conv2d(before, width, 3, padding=1), nn.SiLU()]
+            before = width
+        self.layers = nn.Sequential(*layers, zero(nn.Conv2d(before, channels, 3, padding=1)))
+
+    def forward(self, answer: Tensor, conditions: Conditions) -> Tensor:
+        """Returns the corrected answer, [B, F, C, H, W]; rows without a warped portrait see zeros for it."""
+        seen = answer
+        if self._sees_warped:
+            nothing, given = answer.new_zeros(()), conditions.warped
+            if given is None:
+                given = nothing.expand(*answer.shape[:2], answer.shape[2] + 1, *answer.shape[3:])
+            else:
+                given = choose(conditions.presence("warped"), given, nothing)
+            seen = torch.cat([answer, given.to(answer)], dim=2)
+        correction = self.layers(rearrange(seen, "b f c h w -> (b f) c h w"))
+        return answer + correction.unflatten(0, answer.shape[:2])
