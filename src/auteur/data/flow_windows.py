@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auteur.data.motion_windows import DisplacementSpace, MotionClip, mirrored
-from auteur.facs import CONTROLS
+from auteur.facs import CONTROLS, au_track, convert
 from auteur.motion.face_flow import CONDITIONING_CONTROLS
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.performance import as_specified
 from auteur.motion.style import eye_distance, style_statistics
 from auteur.signals.topology import LEFT_EYE, RIGHT_EYE
 
@@ -51,7 +53,9 @@ class WindowSettings:
     """The same for generated videos, whose voices the encoder never met."""
     bands_dropout: float = 0.12
     """Chance that a window is without log-mel bands, the encoder's features kept."""
-    partial_aus: float = 0.35
+    openface_aus: float = 0.35
+    """Chance that the Action Units of a window are as an OpenFace table states them: 17 and AU28, without sides."""
+    partial_aus: float = 0.25
     """Chance that some Action Units of a window are not specified, as in a table that lacks them."""
 
 
@@ -96,6 +100,8 @@ class FlowClip:
     """Each [T, K]."""
     units: tuple[Floats, Floats]
     """Each [T, A]."""
+    openface_units: Floats
+    """[T, A], the same through the convention "openface18"; NaN where that has no channel."""
     style: Floats
     """[7], in standard deviations of training people."""
     speech: Floats | None
@@ -147,11 +153,17 @@ def flow_clip(
     return FlowClip(
         coefficients=(space.coefficients(displacement), space.coefficients(mirrored(displacement))),
         units=(clip.controls[:, _COLUMNS], clip.controls[:, _MIRRORED_COLUMNS]),
+        openface_units=_through_openface(clip.controls)[:, _COLUMNS],
         style=scale.of(clip, displacement),
         speech=clip.speech,
         hearings=clip.hearings,
         is_generated=clip.is_generated,
     )
+
+
+def _through_openface(controls: Floats) -> Floats:
+    track = au_track(controls.astype(np.float32), convention="facs", rate=MOTION_RATE)
+    return as_specified(convert(track, "openface18")).values
 
 
 class FlowWindows:
@@ -206,7 +218,9 @@ class FlowWindows:
         speed = random.uniform(0.9, 1.1)
         positions = random.uniform(-4, max(length - speed * frames, -3) + 4) + speed * np.arange(frames)
         size = random.uniform(0.92, 1.08)  # people move more or less: motion and AUs alike
-        units = _read(clip.units[side], positions) * size + random.normal(0, 0.015, (1, len(_COLUMNS)))
+        is_openface = random.random() < self._settings.openface_aus
+        stated = clip.openface_units if is_openface else clip.units[side]
+        units = _read(stated, positions) * size + random.normal(0, 0.015, (1, len(_COLUMNS)))
         units = np.clip(units, 0, 1)
         if random.random() < self._settings.partial_aus:
             units[:, random.random(len(_COLUMNS)) < random.random()] = np.nan
