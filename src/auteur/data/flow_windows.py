@@ -54,7 +54,7 @@ class WindowSettings:
     bands_dropout: float = 0.12
     """Chance that a window is without log-mel bands, the encoder's features kept."""
     openface_aus: float = 0.35
-    """Chance that the Action Units of a window are as an OpenFace table states them: 17 and AU28, without sides."""
+    """Chance that a window has the Action Units that an OpenFace table states: 17 and AU28, without sides."""
     partial_aus: float = 0.25
     """Chance that some Action Units of a window are not specified, as in a table that lacks them."""
 
