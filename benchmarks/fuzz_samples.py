@@ -201,7 +201,7 @@ def _weights(folder: Path) -> list[Path]:
 
 def _denoiser() -> DenoiserConfig:
     unet = UNetConfig(widths=(8, 16), attends=(False, True), layers=1, heads=2, groups=4, context_width=None)
-    return DenoiserConfig(
+    return DenoiserConfig.of(
         channels=3,
         process="flow",
         unet=unet,

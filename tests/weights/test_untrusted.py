@@ -22,14 +22,14 @@ from auteur.motion.generator import MotionConfig, MotionGenerator
 from auteur.motion.storage import load_generator
 from auteur.pipelines.talking_head import MODELS, TalkingHead
 from auteur.speech.features import CompactSpeechConfig
-from auteur.synthesis.denoiser.config import DenoiserConfig, TemporalConfig
+from auteur.synthesis.denoiser.config import FileConfig, TemporalConfig
 from auteur.weights import WeightsFile, load_model, metadata_of
 from auteur.weights.config import config_of
 from auteur.weights.hub import _build
 
 CONFIGS = {
     "audio_lm": AudioLMConfig(),
-    "denoiser": DenoiserConfig(temporal=TemporalConfig()),
+    "denoiser": FileConfig(temporal=TemporalConfig()),
     "expression_generator": GeneratorConfig(),
     "motion_generator": MotionConfig(),
     "regressor": RegressorConfig(),

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -38,45 +38,12 @@ def config_of(kind: type[Config], text: str) -> Config:
     return _dataclass(kind, values, "")
 
 
-def table_of(kind: type[Config], values: Any, name: str) -> Config:
-    """Returns the dataclass of a table that is read already.
-
-    Args:
-        kind: As for `config_of`.
-        values: What JSON holds.
-        name: Of the table, for messages.
-
-    Raises:
-        UsageError: As `config_of`.
-    """
-    return _dataclass(kind, values, f"{name}.")
-
-
-def field_of(kind: type[Any], name: str, value: Any) -> Any:
-    """Returns the value of one field of a dataclass, out of JSON.
-
-    Raises:
-        UsageError: As `config_of`.
-    """
-    (field,) = (one for one in dataclasses.fields(kind) if one.name == name)
-    return _value(get_type_hints(kind)[name], value, name, field)
-
-
-def check_names(values: Any, known: Collection[str], path: str) -> None:
-    """Checks that JSON is a table of known names.
-
-    Raises:
-        UsageError: It is not.
-    """
+def _dataclass(kind: type[Any], values: Any, path: str) -> Any:
     if not isinstance(values, Mapping):
         raise UsageError(f"{path.rstrip('.') or 'the config'} must be a table, not {type(values).__name__}")
-    if unknown := sorted(set(values) - set(known)):
-        raise UsageError(f"unknown setting {', '.join(repr(path + name)[:80] for name in unknown[:5])}")
-
-
-def _dataclass(kind: type[Any], values: Any, path: str) -> Any:
     fields = {one.name: one for one in dataclasses.fields(kind)}
-    check_names(values, fields, path)
+    if unknown := sorted(values.keys() - fields.keys()):
+        raise UsageError(f"unknown setting {', '.join(repr(path + name)[:80] for name in unknown[:5])}")
     hints = get_type_hints(kind)
     given = {name: _value(hints[name], value, path + name, fields[name]) for name, value in values.items()}
     try:

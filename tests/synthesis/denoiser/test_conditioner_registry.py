@@ -170,9 +170,9 @@ def test_every_input_has_one_owner():
 
 
 def test_a_config_with_an_unknown_conditioner_is_refused():
-    with pytest.raises(UsageError, match="unknown setting smell"):
+    with pytest.raises(UsageError, match="unknown setting 'smell'"):
         DenoiserConfig.of(smell=1)
-    with pytest.raises(UsageError, match="unknown setting smell"):
+    with pytest.raises(UsageError, match="unknown setting 'smell'"):
         DenoiserConfig.from_json('{"smell": null}')
     with pytest.raises(UsageError, match="no conditioner"):
         DenoiserConfig.of(conditioners={"smell": 1})

@@ -16,7 +16,7 @@ from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 from auteur.synthesis.samplers import Process, process_named
 from auteur.synthesis.samplers.schedule import MOST_STEPS
 from auteur.synthesis.views import VIEWS
-from auteur.weights.config import check_names, field_of, table_of
+from auteur.weights.config import config_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +236,7 @@ class DenoiserConfig:
             elif name in _PART_OF:
                 parts[_PART_OF[name]][name] = value
             else:
-                raise UsageError(f"unknown setting {name}")
+                raise UsageError(f"unknown setting {name!r}")
         parts["network"].setdefault("conditioners", conditioners)
         made = {part: dataclasses.replace(getattr(self, part), **own) for part, own in parts.items()}
         return DenoiserConfig(**made)
@@ -286,33 +286,35 @@ class DenoiserConfig:
         Raises:
             UsageError: It is not JSON, or something in it is unknown or does not fit.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"it is no JSON: {error}") from error
-        check_names(values, {*_PART_OF, *CONDITIONERS} - {"conditioners"}, "")
-        return cls.of(**{name: _value(name, value) for name, value in values.items()})
+        return config_of(FileConfig, text).config
 
 
-_PARTS: dict[str, type[Any]] = {
-    one.name: kind
-    for one, kind in zip(
-        dataclasses.fields(DenoiserConfig), (NetworkConfig, DiffusionConfig, PaintingConfig), strict=True
-    )
-}
+_PARTS = {"network": NetworkConfig, "diffusion": DiffusionConfig, "painting": PaintingConfig}
 _PART_OF = {one.name: part for part, kind in _PARTS.items() for one in dataclasses.fields(kind)}
 """Which part a setting stands in, by its name."""
 
-_TABLES: dict[str, type[Any]] = {
-    "unet": UNetConfig,
-    "temporal": TemporalConfig,
-    "finish": SeamRefinerConfig,
-    **{name: kind.config_type for name, kind in CONDITIONERS.items()},
-}
-"""All that a file can choose by name."""
+
+def _joined(flat: Any) -> DenoiserConfig:
+    return DenoiserConfig.of(**{one.name: getattr(flat, one.name) for one in dataclasses.fields(flat)})
 
 
-def _value(name: str, value: Any) -> Any:
-    if name in _TABLES:
-        return None if value is None else table_of(_TABLES[name], value, name)
-    return field_of(_PARTS[_PART_OF[name]], name, value)
+def _as_in_files(one: "dataclasses.Field[Any]") -> Any:
+    return dataclasses.field(default=one.default, default_factory=one.default_factory, metadata=one.metadata)
+
+
+FileConfig = dataclasses.make_dataclass(
+    "FileConfig",
+    [
+        *(
+            (one.name, one.type, _as_in_files(one))
+            for kind in _PARTS.values()
+            for one in dataclasses.fields(kind)
+            if one.name != "conditioners"
+        ),
+        *((name, kind.config_type | None, None) for name, kind in CONDITIONERS.items()),
+    ],
+    kw_only=True,
+    frozen=True,
+    namespace={"config": property(_joined), "__post_init__": lambda self: _joined(self)},
+)
+"""The flat table in files, all that a file can choose; `config` is the `DenoiserConfig` of its values."""

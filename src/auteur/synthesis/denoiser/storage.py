@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from auteur.errors import WeightsError
 from auteur.files import atomic_path
 from auteur.synthesis.denoiser.builder import build_denoiser
-from auteur.synthesis.denoiser.config import DenoiserConfig
+from auteur.synthesis.denoiser.config import DenoiserConfig, FileConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import part_names, parts, parts_in
 from auteur.weights import WeightsFile
@@ -109,4 +109,5 @@ def read_header(path: Path | str) -> tuple[DenoiserConfig, tuple[str, ...]]:
 def _header(file: WeightsFile) -> tuple[DenoiserConfig, tuple[str, ...]]:
     if _PARTS not in file.metadata:
         raise WeightsError(f"{file.name} holds no denoiser: its metadata names no {_CONFIG} and {_PARTS}")
-    return file.config(_CONFIG, DenoiserConfig), tuple(file.metadata[_PARTS].split(","))
+    config: DenoiserConfig = file.config(_CONFIG, FileConfig).config
+    return config, tuple(file.metadata[_PARTS].split(","))
