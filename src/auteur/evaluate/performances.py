@@ -31,12 +31,14 @@ from auteur.evaluate.sweeps import (
 from auteur.evaluate.views import Observation, observe
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend
+from auteur.face.pose import head_pose
 from auteur.facs import ACTION_UNITS
 from auteur.files import make_folder
 from auteur.media import VideoReader, read_speech, write_audio, write_image
+from auteur.motion.habits import POSE_CONVENTION
 from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.talking_head import MODELS, Settings, TalkingHead
-from auteur.signals import AUTrack, Waveform
+from auteur.signals import AUTrack, PoseTrack, Waveform, without_holes
 from auteur.weights import version
 
 Picture = NDArray[np.uint8]
@@ -44,9 +46,8 @@ Floats = NDArray[np.floating]
 Step = Callable[[], None] | None
 
 STILL = Settings(head=0.0, blinks=False, gaze=False)
-TRUE_UNITS, SPEECH_ONLY = "auteur, true AUs + speech", "auteur, speech only"
-LEFT_TO_SPEECH = (25, 26)
-"""Units that speech moves itself; asking for them too would open the mouth twice."""
+TRUE_UNITS, SPEECH_ONLY = "auteur, true AUs", "auteur, speech only"
+UNITS_AND_HEAD, SPOKEN_LIPS = "auteur, true AUs and head", "auteur, true AUs, lips by speech"
 
 _PORTRAIT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _STAIRCASE = f"a staircase of levels, {FRAMES_PER_LEVEL} frames each, tracked and smoothed as a whole"
@@ -159,7 +160,9 @@ class Driver:
     portrait: Picture
     speech: Waveform
     units: AUTrack
-    """Its Action Units, convention "facs", without those that speech moves."""
+    """All its Action Units, those of the mouth included, convention "facs"."""
+    head: PoseTrack
+    """Its head pose relative to the first frame, convention "relative_canonical_mm"."""
 
 
 def driver_of(video: Path, run: Run) -> Driver:
@@ -188,23 +191,27 @@ def driver_of(video: Path, run: Run) -> Driver:
     if first is None:
         raise MediaError(f"{str(video)!r} holds no frame; give a video that is not empty")
     seconds = Fraction(len(seen.landmarks)) / rate
-    return Driver(first, speech.slice(0, min(speech.duration_sec, seconds)), driving_units(seen))
+    return Driver(first, speech.slice(0, min(speech.duration_sec, seconds)), *_driving(seen))
 
 
-def driving_units(seen: Observation) -> AUTrack:
-    """Returns the Action Units of a video for driving: gaps bridged, without `LEFT_TO_SPEECH`."""
+def _driving(seen: Observation) -> tuple[AUTrack, PoseTrack]:
+    """Returns all Action Units of a video, and its head pose relative to the first frame; gaps bridged."""
     track = seen.action_units(seen.neutral())
-    values = np.array(track.values)
-    frames, there = np.arange(len(values)), np.flatnonzero(seen.seen)
-    values = np.stack([np.interp(frames, there, column[there]) for column in values.T], axis=1)
-    for unit in LEFT_TO_SPEECH:
-        for control in ACTION_UNITS[unit].controls:
-            values[:, track.channels.index(control)] = 0
-    return track.replace(values=values)
+    pose = head_pose(seen.landmarks[seen.seen])
+    moved = np.full((len(seen.landmarks), 6), np.nan, dtype=np.float32)
+    moved[seen.seen, :3] = pose.angles_rad - pose.angles_rad[0]
+    moved[seen.seen, 3:] = (pose.shift - pose.shift[0]) / pose.scale[:, None]
+    moved[:, 5] = 0  # depth is relative
+    head = PoseTrack(values=moved, rate=seen.rate, convention=POSE_CONVENTION)
+    return without_holes(track), without_holes(head)
 
 
 def self_reenactment(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], list[str]]:
-    """Makes each real video again from its first frame, with and without its Action Units.
+    """Makes each real video again from its first frame, from its Action Units or its speech.
+
+    The rows withhold nothing that they do not name: all Action Units, the mouth's too, with a still head;
+    those and the head; all but the lips, which the speech moves; the speech alone, as `auteur generate`
+    does without options.
 
     Returns:
         The clips, and a sentence about each video that could not be used.
@@ -215,8 +222,8 @@ def self_reenactment(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], 
         try:
             driver = driver_of(video, run)
             made = {
-                TRUE_UNITS: _perform(run, driver, driver, f"{video.stem}.true_units"),
-                SPEECH_ONLY: _perform(run, driver, None, f"{video.stem}.speech_only"),
+                name: _perform(run, driver, driver, wanted, f"{video.stem}.{suffix}", settings)
+                for name, (suffix, wanted, settings) in _requests_of(driver).items()
             }
         except (MediaError, FaceError) as error:
             failures.append(f"{video.stem}: {error}")
@@ -246,7 +253,9 @@ def cross_identity(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], li
             failures.append(f"{video.stem}: there is nobody else to be driven by; give videos of two people")
             continue
         name = f"{video.stem}.driven_by.{others[0].stem}"
-        made = _perform(run, drivers[video], drivers[others[0]], name)
+        driver = drivers[others[0]]
+        wanted = PerformanceRequest(track=driver.units)
+        made = _perform(run, drivers[video], driver, wanted, name, Settings())
         clips.append(
             Clip(name=name, person=people[video], reference=others[0], videos={TRUE_UNITS: made},
                  portrait=drivers[video].portrait)
@@ -254,15 +263,29 @@ def cross_identity(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], li
     return clips, failures
 
 
-def _perform(run: Run, who: Driver, told: Driver | None, name: str) -> Path:
-    """Generates one video: `told`'s speech and units on the portrait, or only the portrait's own speech."""
+def _requests_of(driver: Driver) -> dict[str, tuple[str, PerformanceRequest, Settings]]:
+    """Returns suffix of the file, request and settings by the name of the row."""
+    units, still_head = driver.units, Settings(head=0.0)
+    with_head = PerformanceRequest(track=units, head_track=driver.head)
+    spoken = PerformanceRequest(track=units, lips="speech")
+    return {
+        TRUE_UNITS: ("true_units", PerformanceRequest(track=units), still_head),
+        UNITS_AND_HEAD: ("units_and_head", with_head, Settings()),
+        SPOKEN_LIPS: ("spoken_lips", spoken, still_head),
+        SPEECH_ONLY: ("speech_only", PerformanceRequest(), Settings()),
+    }
+
+
+def _perform(
+    run: Run, who: Driver, heard: Driver, wanted: PerformanceRequest, name: str, settings: Settings
+) -> Path:
+    """Generates one video: `who`'s portrait, `heard`'s speech."""
     path = run.videos / f"{name}.mp4"
     with tempfile.TemporaryDirectory() as folder:
         portrait, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
         write_image(portrait, who.portrait, mark=provenance.Mark())
-        write_audio(speech, (told or who).speech, mark=provenance.Mark())
-        asked = PerformanceRequest(track=told.units) if told is not None else PerformanceRequest()
-        video = run.head.perform(portrait, speech, asked, Settings())
+        write_audio(speech, heard.speech, mark=provenance.Mark())
+        video = run.head.perform(portrait, speech, wanted, settings)
         video.save(path, overwrite=run.overwrite, on_frame=run.step)
     return path
 
