@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
+
+from auteur.synthesis.full.latents import LatentSpace
 
 ROOT = Path(__file__).parents[4] / "shared" / "parity"
 
@@ -95,3 +97,33 @@ def assert_near(found: Tensor, wanted: Tensor, tolerance: float) -> None:
     assert found.shape == wanted.shape
     difference = float((found.double() - wanted.double()).abs().max())
     assert difference <= tolerance, f"differs by {difference:.3g}"
+
+
+def kept_name(place: str) -> str:
+    """The original's name of what a layer's self-attention reads."""
+    kind, *index = place.split("_")
+    block = "mid_block" if kind == "mid" else f"{kind}_blocks.{index[0]}"
+    return f"{block}.attentions.{index[-1]}.transformer_blocks.0"
+
+
+def fit(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Loads what a network has of a file; a ReferenceNet leaves what follows its last attention."""
+    wanted = module.state_dict().keys()
+    module.load_state_dict({key: value for key, value in tensors.items() if key in wanted})
+
+
+def tiny_vae(model: str, dtype: torch.dtype):
+    """The tiny autoencoder of the references."""
+    diffusers = pytest.importorskip("diffusers")
+    config = json.loads((ROOT / model / "config_vae.json").read_text())
+    vae = diffusers.AutoencoderKL.from_config(config)
+    vae.load_state_dict(state_of(model, "vae"))
+    return vae.to(dtype).eval().requires_grad_(False)
+
+
+@cache
+def tiny_space(model: str, dtype: torch.dtype) -> LatentSpace:
+    """Between pictures and latents by that autoencoder."""
+    space = LatentSpace.__new__(LatentSpace)
+    space._vae, space._count = tiny_vae(model, dtype), 4
+    return space

@@ -20,8 +20,8 @@ After = Callable[[str, Tensor], Tensor]
 
 MakeMotion = Callable[[int], nn.Module]
 """(channels) → motion module."""
-MakeAudio = Callable[[int, bool], nn.Module]
-"""(channels, whether it is the last of all) → audio module."""
+MakeAudio = Callable[[int, int, bool], nn.Module]
+"""(channels, width inside, whether it is the last of all) → audio module."""
 
 
 class VideoUNet(UNet):
@@ -40,15 +40,24 @@ class VideoUNet(UNet):
         runs = [(self.down_blocks[level], level, sizes.layers) for level in levels]
         runs += [(self.mid_block, levels[-1], 1)]
         runs += [(self.up_blocks[i], level, sizes.layers + 1) for i, level in enumerate(reversed(levels))]
-        for block, level, count in runs:
+        for index, (block, level, count) in enumerate(runs):
             holder: Any = block
             width = sizes.widths[level]
             holder.motion_modules = nn.ModuleList([motion(width) for _ in range(count)])
             if audio is None or not (sizes.attends[level] or block is self.mid_block):
                 continue
             is_last = block is self.up_blocks[levels[-1]]
+            above = sizes.widths[max(level - 1, 0)]
             holder.audio_modules = nn.ModuleList(
-                [audio(width, is_last and layer == count - 1) for layer in range(count)]
+                [
+                    # On the way up, and first on the way down, the originals are as wide as the level above.
+                    audio(
+                        width,
+                        width if block is self.mid_block or (index < levels[-1] and layer) else above,
+                        is_last and layer == count - 1,
+                    )
+                    for layer in range(count)
+                ]
             )
         for module in self.modules():
             attention = getattr(module, "attn1", None)
