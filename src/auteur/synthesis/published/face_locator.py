@@ -1,4 +1,6 @@
-"""Where the face is, as a map that Hallo adds to the output of its first convolution (theirs: FaceLocator)."""
+"""Where the face is, as a map that Hallo adds to its first convolution's output (theirs: FaceLocator)."""
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -17,7 +19,7 @@ class FaceLocator(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(3, channels[0], 3, padding=1)
         blocks: list[nn.Module] = []
-        for entering, after in zip(channels[:-1], channels[1:], strict=True):
+        for entering, after in pairwise(channels):
             blocks.append(nn.Conv2d(entering, entering, 3, padding=1))
             blocks.append(nn.Conv2d(entering, after, 3, padding=1, stride=2))
         self.blocks = nn.ModuleList(blocks)

@@ -26,13 +26,13 @@ class ImageProjection(nn.Module):
         return self.proj.in_features
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """[B, embedding] → [B, tokens, width]; zeros, the embedding of no face, give the unconditional tokens."""
+        """[B, embedding] → [B, tokens, width]; zeros, the embedding of no face, give the unconditional ones."""
         width = self.norm.normalized_shape[0]
         return self.norm(self.proj(embeddings).unflatten(-1, (-1, width)))
 
     @staticmethod
     def sizes(shapes: Shapes) -> dict[str, int]:
-        """Returns the arguments of a projection with tensors of these shapes; KeyError where there is none."""
+        """Returns the arguments of a projection with tensors of these shapes; KeyError: there is none."""
         width, (leaving, entering) = shapes["norm.weight"][0], shapes["proj.weight"]
         return {"embedding": entering, "tokens": leaving // width, "width": width}
 
@@ -61,15 +61,15 @@ class AudioProjection(nn.Module):
         flat = windows.flatten(1)
         if flat.shape[1] != self.proj1.in_features:
             raise UsageError(
-                f"a window of speech holds {flat.shape[1]} numbers; the weights read {self.proj1.in_features}, "
-                "which are 5 frames of all layers of a wav2vec 2.0 base network"
+                f"a window of speech holds {flat.shape[1]} numbers; the weights read "
+                f"{self.proj1.in_features}: 5 frames of all layers of a wav2vec 2.0 base network"
             )
         hidden = self.proj2(self.proj1(flat).relu()).relu()
         return self.norm(self.proj3(hidden).unflatten(-1, (-1, self.norm.normalized_shape[0])))
 
     @staticmethod
     def sizes(shapes: Shapes) -> dict[str, int]:
-        """Returns the arguments of a projection with tensors of these shapes; KeyError where there is none."""
+        """Returns the arguments of a projection with tensors of these shapes; KeyError: there is none."""
         width, (hidden, entering) = shapes["norm.weight"][0], shapes["proj1.weight"]
         tokens = shapes["proj3.weight"][0] // width
         return {"entering": entering, "hidden": hidden, "tokens": tokens, "width": width}

@@ -1,4 +1,4 @@
-"""Hallo's audio module: speech acts on pose, face and lips apart (theirs: Transformer3DModel with audio blocks)."""
+"""Hallo's audio module: speech acts on pose, face and lips apart (theirs: Transformer3DModel)."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ REGIONS = ("full", "face", "lip")
 
 
 class RegionAudioBlock(nn.Module):
-    """Self-attention, three masked attentions to speech, feed-forward (theirs: AudioTemporalBasicTransformerBlock)."""
+    """Attention to itself and three times to speech (theirs: AudioTemporalBasicTransformerBlock)."""
 
     def __init__(self, width: int, audio_width: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class RegionAudioBlock(nn.Module):
     def forward(
         self, hidden: Tensor, audio: Tensor, masks: Tensor, scales: Sequence[float], height: int
     ) -> Tensor:
-        """Pixels [N, P, C], audio tokens [N, K, D], masks [3, P] → [N, P, C]; all regions read the same norm."""
+        """Pixels [N, P, C], audio tokens [N, K, D], masks [3, P] → [N, P, C]; all regions read one norm."""
         hidden = hidden + self.attn1(self.norm1(hidden))
         queries, total = self.norm2(hidden), torch.zeros_like(hidden)
         for index, name in enumerate(REGIONS):

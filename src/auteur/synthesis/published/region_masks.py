@@ -32,8 +32,10 @@ class RegionMasks:
     """For each level, pose, face and lips at each pixel in [0, 1], [3, pixels]."""
 
 
-def region_masks(landmarks: NDArray[np.floating], width_px: int, height_px: int, levels: int = 4) ->
-    RegionMasks: """Returns the masks of a face.
+def region_masks(
+    landmarks: NDArray[np.floating], width_px: int, height_px: int, levels: int = 4
+) -> RegionMasks:
+    """Returns the masks of a face.
 
     Args:
         landmarks: MediaPipe's 478 in pixels of the picture, [478, 2 or 3].
