@@ -26,7 +26,7 @@ class ImageProjection(nn.Module):
         return self.proj.in_features
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """[B, embedding] → [B, tokens, width]; zeros, the embedding of no face, give the unconditional ones."""
+        """[B, embedding] → [B, tokens, width]; zeros, no face, give the unconditional ones."""
         width = self.norm.normalized_shape[0]
         return self.norm(self.proj(embeddings).unflatten(-1, (-1, width)))
 
