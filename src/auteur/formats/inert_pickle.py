@@ -357,11 +357,7 @@ def _recall(machine: _Machine, argument: Any) -> None:
 
 def _stack_global(machine: _Machine, _: Any) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
-<<<<<<< HEAD
-    machine.stack.append(_named(f"{_text(module)} {_text(name)}"))
-=======
-    machine.stack.append(_named(machine, f"{module} {name}"))
->>>>>>> 43e2dab (Checkpoints of torch and safetensors read tensor by tensor, as data)
+    machine.stack.append(_named(machine, f"{_text(module)} {_text(name)}"))
 
 
 def _nothing(_: _Machine, __: Any) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints in their published layout become folders that load; what does not fit is named, and leaves nothing."""
+"""Checkpoints in their published layout become folders that load; misfits are named and leave nothing."""
 
 import json
 import os

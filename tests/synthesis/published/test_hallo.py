@@ -143,9 +143,10 @@ def test_features_rounded_to_half_as_published() -> None:
 def test_whole_loop_of_a_video(dtype: torch.dtype, near: float) -> None:
     stored, steps = numbers(MODEL, "pipeline", dtype), []
     made = model(dtype).generate(
-        [frames_first(stored[f"{case}.noise"]) for case in ("first", "second")],
+        2,
+        noise=[frames_first(stored[f"{case}.noise"]) for case in ("first", "second")].__getitem__,
         portrait=stored["portrait"][0],
-        given=[conditions(dtype), conditions(dtype, frames=slice(4, 8))],
+        given=[conditions(dtype), conditions(dtype, frames=slice(4, 8))].__getitem__,
         latents=tiny_space(MODEL, dtype),
         settings=LoopSettings(steps=2),
         on_step=lambda done, total: steps.append(done),

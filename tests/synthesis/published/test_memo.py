@@ -121,9 +121,10 @@ def test_whole_loop_of_a_video(dtype: torch.dtype, near: float) -> None:
         )
         assert_near(found, frames_first(stored[f"{case}.latents_1"]), near)
     made = one.generate(
-        [frames_first(stored[f"{case}.noise"]) for case in ("first", "second")],
+        2,
+        noise=[frames_first(stored[f"{case}.noise"]) for case in ("first", "second")].__getitem__,
         portrait=stored["portrait"][0],
-        given=[conditions(dtype, case) for case in ("first", "second")],
+        given=[conditions(dtype, case) for case in ("first", "second")].__getitem__,
         latents=tiny_space(MODEL, dtype),
         settings=LoopSettings(steps=2),
         past=len(stored["first.reference_means"]) - 1,

@@ -23,7 +23,9 @@ def tiny(kind: Kind, **given: bool) -> Networks:
     """Networks of a model, new."""
     torch.manual_seed(0)
     if kind == "aniportrait":
-        return AniPortrait(UNetSizes(**SIZES), {"channels": 32, "inner": 16}, **given)
+        return AniPortrait(
+            UNetSizes(**SIZES | {"widths": (32, 64, 128, 128)}), {"channels": 32, "inner": 16}, **given
+        )
     sizes = UNetSizes(**SIZES, audio_width=16)
     if kind == "hallo":
         locator = {"leaving": 32, "channels": (4, 8, 8, 16)}

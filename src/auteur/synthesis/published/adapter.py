@@ -5,22 +5,51 @@ bit.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from auteur.files import atomic_path
 from auteur.synthesis.conditioners.au import AUConditioner, AUConfig
-from auteur.synthesis.conditions import Conditions
+from auteur.synthesis.conditioners.conditioner import Given, SampleSize
 from auteur.synthesis.denoiser.unet import places_of
 from auteur.synthesis.published.sizes import GROUPS
 from auteur.synthesis.published.unet import VideoUNet
+from auteur.weights import load_file, metadata_of, read_config
 
 Adapter = AUConditioner
+
+ADAPTER_FILE = "au_adapter.safetensors"
+"""Of a trained adapter in a converted folder."""
 
 
 def new_adapter(unet: VideoUNet, config: AUConfig | None = None) -> Adapter:
     """Returns a new adapter for a UNet, which adds nothing before it is trained."""
     return AUConditioner(config or AUConfig(), places_of(unet), groups=GROUPS)
+
+
+def save_adapter(adapter: Adapter, path: Path | str, *, overwrite: bool = False) -> None:
+    """Writes an adapter with its config, whole or not at all.
+
+    As `au_adapter.safetensors` in a converted folder it is loaded with it.
+    """
+    metadata = metadata_of("au_adapter", adapter.config)
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        save_file(
+            {key: value.contiguous() for key, value in adapter.state_dict().items()}, temporary, metadata
+        )
+
+
+def load_adapter(unet: VideoUNet, path: Path | str) -> Adapter:
+    """Returns the adapter of a file, for a UNet.
+
+    Raises:
+        WeightsError: The file is missing, damaged or of another UNet; every misfit is listed.
+    """
+    config = read_config(path, "au_adapter", lambda saved: AUConfig(**saved))
+    return load_file(new_adapter(unet, config), path)
 
 
 def added_by(
@@ -38,14 +67,13 @@ def added_by(
     if adapter is None:
         return lambda _, hidden: hidden
     assert isinstance(adapter, AUConditioner)  # noqa: S101 - for the type checker
-    if given is None:
-        tokens = adapter.encode(Conditions(), rows, frames)
-    else:
-        present = torch.arange(rows, device=given.device) == rows - 1
-        told = Conditions(
-            au=given.expand(rows, *given.shape),
-            au_margin=(len(given) - frames) // 2,
-            present={"au": present},
+    size = SampleSize(rows=rows, frames=frames, channels=0, height=0, width=0)
+    told = Given()
+    if given is not None:
+        told = Given(
+            tensors={"au": given.expand(rows, *given.shape)},
+            present=torch.arange(rows, device=given.device) == rows - 1,
+            margin=(len(given) - frames) // 2,
         )
-        tokens = adapter.encode(told, rows, frames)
+    tokens = adapter.encode(told, size, torch.zeros(rows))
     return lambda place, hidden: adapter(place, hidden, tokens)

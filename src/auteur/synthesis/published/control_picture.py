@@ -86,7 +86,7 @@ def control_pictures(
     points = landmarks[..., :2].astype(np.float32)
     if not np.isfinite(points).all():
         raise InputError("landmarks are not finite; leave out frames without a face")
-    inside = ((points >= 0) & (points <= 1)).all(-1)
+    inside = np.all((points >= 0) & (points <= 1), axis=-1)
     pixels = np.floor(points * np.float32(SIDE_PX)).clip(max=SIDE_PX - 1)
     frame, line = np.nonzero(inside[:, _ENDS].all(-1))
     ends = pixels[frame[:, None], _ENDS[line]].astype(np.int64)  # [N, 2, 2]

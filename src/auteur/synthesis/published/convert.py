@@ -1,4 +1,4 @@
-"""From a checkpoint as its authors published it to a folder that Auteur loads: safetensors, nothing executed."""
+"""From a checkpoint as its authors published it to a folder that Auteur loads; nothing is executed."""
 
 import hashlib
 import json
@@ -42,6 +42,9 @@ from auteur.synthesis.published.sizes import Shapes
 DESCRIPTION = "published.json"
 """Says what a converted folder holds; written last, so a folder that has it is whole."""
 
+SIDE_PX = 512
+"""Side of the square that all three were trained to generate; smaller ones are faster and coarser."""
+
 POSITIONS = 32
 """Frames whose positions are made where a motion file brings none."""
 
@@ -70,8 +73,8 @@ class _Network:
 def convert_checkpoint(folder: Path | str, out: Path | str, *, on_tensor: OnTensor | None = None) -> Path:
     """Writes the folder of a checkpoint of AniPortrait, Hallo or MEMO as one that Auteur loads; returns it.
 
-    One tensor is in memory at a time. Numbers and their types stay as they are. The folder says where each file
-    came from, by SHA-256, and under which terms.
+    One tensor is in memory at a time. Numbers and their types stay as they are. The folder says where each
+    file came from, by SHA-256, and under which terms.
 
     Args:
         folder: What was downloaded; files may lie in folders within.
@@ -90,7 +93,7 @@ def convert_checkpoint(folder: Path | str, out: Path | str, *, on_tensor: OnTens
     keep = _checked(kind, networks, shapes, notes)
     extras = {name: _extra(source, name, EXTRAS[name]) for name in LAYOUTS[kind].extras}
     plans = {f"{name}.safetensors": _plan(networks[name], keep[name]) for name in networks}
-    for name, (config, file) in extras.items():
+    for name, (_, file) in extras.items():
         plans[f"{name}/{_standard(EXTRAS[name])}"] = _extra_plan(name, file, notes)
     _check_disk(final, plans)
     used = sorted({file.path for one in networks.values() for file, _ in one.places.values()})
@@ -174,7 +177,8 @@ def _networks(folder: Path, kind: Kind) -> tuple[dict[str, _Network], list[str]]
     for tail, file in files.items():
         if foreign := file.tensors.keys() - claimed[tail]:
             raise WeightsError(
-                f"{str(file.path)!r} does not fit {layout.title}: {_listed(sorted(foreign))} belong to no network"
+                f"{str(file.path)!r} does not fit {layout.title}: {_listed(sorted(foreign))} belong to no "
+                "network of it"
             )
     return networks, notes
 
@@ -290,8 +294,8 @@ def _extra(folder: Path, name: str, extra: Extra) -> tuple[Path, TensorFile]:
     if len(homes) != 1:
         found = "holds several" if homes else "lacks a"
         raise InputError(
-            f"{str(folder)!r} {found} folder for {name} (with {extra.words[0]!r} in its name, config.json and "
-            f"{extra.weights[0]}); {'keep one' if homes else 'download it into that folder'}"
+            f"{str(folder)!r} {found} folder for {name} (with {extra.words[0]!r} in its name, config.json "
+            f"and {extra.weights[0]}); {'keep one' if homes else 'download it into that folder'}"
         )
     files = [homes[0] / file for file in extra.weights if (homes[0] / file).is_file()]
     if not files:
@@ -365,6 +369,7 @@ def _describe(work: Path, source: Path, kind: Kind, used: list[Path], notes: lis
         "library": "auteur-face",
         "version": auteur.__version__,
         "model": kind,
+        "size_px": SIDE_PX,
         "sha256": version,
         "files": written,
         "sources": [

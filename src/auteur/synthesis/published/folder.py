@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from auteur.errors import UsageError, WeightsError
 from auteur.synthesis.full.folders import load_folder
 from auteur.synthesis.full.latents import LatentSpace
+from auteur.synthesis.published.adapter import ADAPTER_FILE, load_adapter
 from auteur.synthesis.published.checkpoints import LAYOUTS, Kind, Networks, blank
-from auteur.synthesis.published.convert import DESCRIPTION
+from auteur.synthesis.published.convert import DESCRIPTION, SIDE_PX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,10 @@ class PublishedModel:
     """wav2vec 2.0, of transformers (Hallo, MEMO)."""
     version: str = ""
     """Start of the hash of all files."""
-    device: torch.device = torch.device("cpu")
-    dtype: torch.dtype = torch.float32
+    size_px: int = SIDE_PX
+    """Side of the square that is generated, as `published.json` says; a multiple of 64."""
+    device: torch.device
+    dtype: torch.dtype
 
 
 def is_published(folder: Path) -> bool:
@@ -48,6 +51,9 @@ def read_description(folder: Path) -> dict[str, Any]:
         found = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if found["model"] not in LAYOUTS:
             raise KeyError(found["model"])
+        size = found.setdefault("size_px", SIDE_PX)
+        if type(size) is not int or size % 64 or not 64 <= size <= 1024:
+            raise ValueError(f"size_px is {size}, not a multiple of 64 up to 1024")
         return found
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(
@@ -86,6 +92,9 @@ def open_published(
         raise WeightsError(f"{str(place)!r} does not fit: {'; '.join(sorted(problems))}")
     for name, path in files.items():
         _fill(model.get_submodule(name), path, chosen, number)
+    if kind != "aniportrait" and (place / ADAPTER_FILE).is_file():
+        unet = model.get_submodule(LAYOUTS[kind].unet)
+        model.adapter = load_adapter(unet, place / ADAPTER_FILE).to(chosen, number)  # pyright: ignore
     extras = {
         name: load_folder(name, place / name, dtype=number).to(chosen)
         for name in LAYOUTS[kind].extras
@@ -96,6 +105,7 @@ def open_published(
         networks=model.eval().requires_grad_(False),
         latents=LatentSpace(place / "vae", device=chosen, dtype=number),
         version=str(description.get("sha256", ""))[:12],
+        size_px=description["size_px"],
         device=chosen,
         dtype=number,
         **extras,
@@ -158,6 +168,7 @@ def _check_memory(model: Networks, device: torch.device, dtype: torch.dtype, pla
         free = free_memory_bytes()
     if free < needed:
         raise UsageError(
-            f"the networks in {str(place)!r} take {needed / 1e9:.1f} GB in {str(dtype).removeprefix('torch.')} "
-            f"and {free / 1e9:.1f} GB are free on {device.type}; use a machine with more memory"
+            f"the networks in {str(place)!r} take {needed / 1e9:.1f} GB in "
+            f"{str(dtype).removeprefix('torch.')} and {free / 1e9:.1f} GB are free on {device.type}; "
+            "use a machine with more memory"
         )

@@ -8,7 +8,7 @@ so: there the lowest level has no motion modules, and motion frames stand before
 ones. That is what is computed here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,7 +71,8 @@ class Hallo(nn.Module):
         tiling: Tiling = "published",
     ) -> None:
         super().__init__()
-        self.half_features, self.tiling = half_features, tiling
+        self.half_features = half_features
+        self.tiling: Tiling = tiling
         self.denoising_unet = VideoUNet(
             sizes,
             lambda width: MotionModule(width, sizes.longest),
@@ -175,10 +176,11 @@ class Hallo(nn.Module):
 
     def generate(
         self,
-        noises: Sequence[Tensor],
+        windows: int,
         *,
+        noise: Callable[[int], Tensor],
         portrait: Tensor,
-        given: Sequence[HalloConditions],
+        given: Callable[[int], HalloConditions],
         latents: Latents,
         settings: LoopSettings,
         on_step: OnStep | None = None,
@@ -186,9 +188,10 @@ class Hallo(nn.Module):
         """Yields the pictures [F, 3, H, W] in [-1, 1] of each window; the last two are given to the next.
 
         Args:
-            noises: Of each window, [1, F, 4, h, w].
+            windows: How many.
+            noise: (number of a window) → [1, F, 4, h, w].
             portrait: [3, H, W] in [-1, 1].
-            given: Conditions of each window.
+            given: (number of a window) → its conditions.
             latents: Encodes and decodes.
             settings: Steps and guidance.
             on_step: As for `window`.
@@ -196,7 +199,7 @@ class Hallo(nn.Module):
 
         def denoise(number: int, reference: Tensor) -> Tensor:
             return self.window(
-                noises[number], reference=reference, given=given[number], settings=settings, on_step=on_step
+                noise(number), reference=reference, given=given(number), settings=settings, on_step=on_step
             )
 
-        yield from with_feedback(portrait, len(noises), PAST_FRAMES, latents, denoise)
+        yield from with_feedback(portrait, windows, PAST_FRAMES, latents, denoise)

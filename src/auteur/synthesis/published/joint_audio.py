@@ -16,18 +16,29 @@ NULL_EMOTION = 9
 """The row of the unconditional half, behind emotion2vec's nine classes."""
 
 
+class EmotionTable(nn.Module):
+    """A code per emotion (theirs: LabelEmbedder)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.embedding_table = nn.Embedding(EMOTIONS + 1, width)
+
+    def forward(self, emotions: Tensor) -> Tensor:
+        """[B] → [B, width]."""
+        return self.embedding_table(emotions)
+
+
 class EmotionNorm(nn.Module):
     """LayerNorm whose scale and shift an emotion gives (theirs: EmoAdaNorm)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.class_embedder = nn.Module()
-        self.class_embedder.embedding_table = nn.Embedding(EMOTIONS + 1, width)
+        self.class_embedder = EmotionTable(width)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
 
     def forward(self, hidden: Tensor, emotions: Tensor) -> Tensor:
         """Tokens [N, T, C] and one class per row of the batch, [B], N a multiple of B → [N, T, C]."""
-        codes = self.adaLN_modulation(self.class_embedder.embedding_table(emotions))
+        codes = self.adaLN_modulation(self.class_embedder(emotions))
         shift, scale = codes.repeat_interleave(len(hidden) // len(emotions), 0)[:, None].chunk(2, dim=-1)
         return functional.layer_norm(hidden, hidden.shape[-1:]) * (1 + scale) + shift
 

@@ -5,7 +5,7 @@ pixels a side, 20 steps of rectified flow, guidance 3.5, windows of 16 frames af
 second.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -181,10 +181,11 @@ class Memo(nn.Module):
 
     def generate(
         self,
-        noises: Sequence[Tensor],
+        windows: int,
         *,
+        noise: Callable[[int], Tensor],
         portrait: Tensor,
-        given: Sequence[MemoConditions],
+        given: Callable[[int], MemoConditions],
         latents: Latents,
         settings: LoopSettings,
         past: int = PAST_FRAMES,
@@ -193,9 +194,10 @@ class Memo(nn.Module):
         """Yields the pictures [F, 3, H, W] in [-1, 1] of each window; its last ones are given to the next.
 
         Args:
-            noises: Of each window, [1, F, 4, h, w].
+            windows: How many.
+            noise: (number of a window) → [1, F, 4, h, w].
             portrait: [3, H, W] in [-1, 1].
-            given: Conditions of each window.
+            given: (number of a window) → its conditions.
             latents: Encodes and decodes.
             settings: Steps and guidance.
             past: Pictures of a window that the next is given.
@@ -205,12 +207,12 @@ class Memo(nn.Module):
 
         def denoise(number: int, reference: Tensor) -> Tensor:
             return self.window(
-                noises[number],
+                noise(number),
                 reference=reference,
-                given=given[number],
+                given=given(number),
                 memory=memory,
                 settings=settings,
                 on_step=on_step,
             )
 
-        yield from with_feedback(portrait, len(noises), past, latents, denoise)
+        yield from with_feedback(portrait, windows, past, latents, denoise)

@@ -16,7 +16,7 @@ class ReferenceNet(UNet):
     """A UNet up to the input of its last self-attention; MEMO's file holds just that."""
 
     def __init__(self, sizes: UNetSizes) -> None:
-        super().__init__(**sizes.of_unet())  # pyright: ignore[reportArgumentType]
+        super().__init__(**sizes.of_unet())
         self.last = f"up_{len(sizes.widths) - 1}_{sizes.layers}"
         trimmed(self, self.last)
 

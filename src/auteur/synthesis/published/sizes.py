@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from auteur.errors import WeightsError
 from auteur.synthesis.denoiser.layers import UNet
@@ -35,7 +36,7 @@ class UNetSizes:
         """Returns a UNet of these sizes without modules for motion or audio."""
         return UNet(**self.of_unet())
 
-    def of_unet(self) -> dict[str, int | tuple[int, ...] | tuple[bool, ...]]:
+    def of_unet(self) -> dict[str, Any]:
         """Returns the arguments of `UNet`."""
         return {
             "channels": self.channels,

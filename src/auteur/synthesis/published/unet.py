@@ -34,7 +34,7 @@ class VideoUNet(UNet):
     """
 
     def __init__(self, sizes: UNetSizes, motion: MakeMotion, audio: MakeAudio | None = None) -> None:
-        super().__init__(**sizes.of_unet())  # pyright: ignore[reportArgumentType]
+        super().__init__(**sizes.of_unet())
         self.sizes = sizes
         levels = range(len(sizes.widths))
         runs = [(self.down_blocks[level], level, sizes.layers) for level in levels]
