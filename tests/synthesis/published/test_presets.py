@@ -65,17 +65,7 @@ def given(head, inputs, **performance):
 def test_a_video_from_a_portrait_and_speech(kind, folders, inputs, tmp_path: Path, capsys) -> None:
     me, talk = map(str, inputs)
     out = tmp_path / "out.mp4"
-    options = [
-        "--preset",
-        str(folders[kind]),
-        "--device",
-        "cpu",
-        "--steps",
-        "1",
-        "--emotion",
-        "happy",
-        "--json",
-    ]
+    options = f"--preset {folders[kind]} --device cpu --steps 1 --emotion happy".split()
     assert main(["generate", me, talk, "-o", str(out), *options, "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["frames"] == FRAMES
