@@ -1,12 +1,12 @@
-"""Published sizes with random weights: conversion, frames per second and memory of AniPortrait, Hallo and MEMO.
+"""AniPortrait, Hallo and MEMO at their published sizes: conversion, frames per second and memory.
 
-    python benchmarks/published.py count                     parameters and multiply-adds, on any machine
-    python benchmarks/published.py convert aniportrait OUT   a checkpoint of the published size and layout, converted
-    python benchmarks/published.py run hallo                 one window on a CUDA GPU, in bfloat16
+    python benchmarks/published.py count               parameters and multiply-adds, on any machine
+    python benchmarks/published.py convert hallo OUT   a checkpoint of the published layout, converted
+    python benchmarks/published.py run hallo           one window on a CUDA GPU, in bfloat16
 
-Numbers come from the shapes of the published files; no weights are needed. `run` makes the networks on the GPU,
-denoises one window of 16 frames at 512 x 512 after a window to warm up, and prints frames per second and the highest
-memory of networks and activations; the autoencoder is timed apart.
+No weights are needed: numbers are random. `run` makes the networks on the GPU, denoises one window of 16
+frames at 512 x 512 after one to warm up, and prints frames per second and the highest memory of networks
+and activations. The autoencoder is not run.
 """
 
 import argparse
@@ -120,11 +120,15 @@ def count() -> None:
 
     for kind in KINDS:
         model = full_size(kind)
-        parts = {name: sum(p.numel() for p in part.parameters()) / 1e6 for name, part in model.named_children()}
+        parts = {
+            name: sum(p.numel() for p in part.parameters()) / 1e6 for name, part in model.named_children()
+        }
         with FlopCounterMode(display=False) as counter:
             denoise(model.to("meta"), kind, 1, "meta", torch.float32)
         tera = counter.get_total_flops() / 2e12
-        print(json.dumps({"model": kind, "parameters_m": parts, "tera_multiply_adds_one_step": round(tera, 2)}))
+        print(
+            json.dumps({"model": kind, "parameters_m": parts, "tera_multiply_adds_one_step": round(tera, 2)})
+        )
 
 
 def write_dummy(kind: str, folder: Path) -> None:
@@ -178,7 +182,9 @@ def convert(kind: str, out: Path) -> None:
 
 def main() -> None:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("count", "convert", "run"))
     parser.add_argument("model", nargs="?", choices=KINDS)
     parser.add_argument("out", nargs="?", type=Path)

@@ -1,7 +1,6 @@
 """`auteur convert IN OUT`: a file of one program becomes that of another."""
 
 import json as json_text
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import tyro
 from auteur.cli.arguments import Flag, Rate, check_readable, choice, options
 from auteur.cli.console import counted, note
 from auteur.cli.performance_arguments import CONVENTIONS
-from auteur.errors import InputError, UsageError
+from auteur.errors import UsageError
 from auteur.signals.timebase import parse_rate
 
 KINDS = ("openface", "fex", "livelink", "arkit", "auteur")

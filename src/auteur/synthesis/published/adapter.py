@@ -17,7 +17,7 @@ from auteur.synthesis.conditioners.conditioner import Given, SampleSize
 from auteur.synthesis.denoiser.unet import places_of
 from auteur.synthesis.published.sizes import GROUPS
 from auteur.synthesis.published.unet import VideoUNet
-from auteur.weights import load_file, metadata_of, read_config
+from auteur.weights import load_model, metadata_of
 
 Adapter = AUConditioner
 
@@ -48,8 +48,7 @@ def load_adapter(unet: VideoUNet, path: Path | str) -> Adapter:
     Raises:
         WeightsError: The file is missing, damaged or of another UNet; every misfit is listed.
     """
-    config = read_config(path, "au_adapter", lambda saved: AUConfig(**saved))
-    return load_file(new_adapter(unet, config), path)
+    return load_model(path, "au_adapter", AUConfig, lambda config: new_adapter(unet, config))
 
 
 def added_by(
