@@ -30,10 +30,7 @@ MOST_ENTRIES = 4_000_000
 MOST_DEPTH = 50
 _MARK = object()
 
-_ARRAY_MAKERS = {
-    "numpy.core.multiarray _reconstruct",
-    "numpy._core.multiarray _reconstruct",
-}
+_ARRAY_MAKERS = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
 _BUFFER_MAKERS = {"numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer"}
 _SCALAR_MAKERS = {"numpy.core.multiarray scalar", "numpy._core.multiarray scalar"}
 _DTYPE = "numpy dtype"

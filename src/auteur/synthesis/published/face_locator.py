@@ -15,7 +15,7 @@ class FaceLocator(nn.Module):
         channels: Of the layers, from finest to coarsest.
     """
 
-    def __init__(self, leaving: int = 320, channels: tuple[int, ...] = (16, 32, 96, 256)) -> None:
+    def __init__(self, leaving: int = 320, channels: tuple[int, ...] = (16, 32, 64, 128)) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(3, channels[0], 3, padding=1)
         blocks: list[nn.Module] = []
