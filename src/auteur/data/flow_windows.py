@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -211,7 +212,7 @@ class FlowWindows:
             pool, chances = generated
         return pool[int(self.random.choice(len(pool), p=chances))]
 
-    def _window(self) -> dict[str, Floats]:
+    def _window(self) -> dict[str, NDArray[Any] | np.floating[Any]]:
         random, frames = self.random, self._settings.frames
         clip = self._clip()
         side, length = int(random.integers(2)), len(clip.units[0])

@@ -4,6 +4,7 @@ The average is not a face: a mouth that hardly moves can correlate well. Measure
 outer eye corners.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +91,7 @@ class MouthScores:
         return float(-self.gap - 0.5 * self.gap_best_lag - 0.5 * self.width_best_lag + 0.2 * spread)
 
 
-def mouth_scores(made: list[Floats], real: list[Floats]) -> MouthScores:
+def mouth_scores(made: Sequence[Floats], real: Sequence[Floats]) -> MouthScores:
     """Returns how pose-free faces [T, 478, 3] of several clips compare with the real ones."""
     found: list[dict[str, float]] = []
     ratios: list[dict[str, float]] = []

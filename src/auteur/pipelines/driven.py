@@ -79,7 +79,7 @@ def driven_gaze(request: PerformanceRequest, frames: int) -> Floats | None:
     if recorded.head is not None:  # against the camera, what the head does is in it
         turned = turned - recorded.head.values[:, [1, 0]]
     still = GazeTrack(
-        values=turned - np.nanmedian(turned, axis=0),
+        values=(turned - np.nanmedian(turned, axis=0)).astype(np.float32),
         rate=gaze.rate,
         start_sec=gaze.start_sec,
         convention="head",
