@@ -31,12 +31,13 @@ from auteur.evaluate.sweeps import (
 from auteur.evaluate.views import Observation, observe
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend
+from auteur.face.pose import head_pose
 from auteur.facs import ACTION_UNITS
 from auteur.files import make_folder
 from auteur.media import VideoReader, read_speech, write_audio, write_image
 from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.talking_head import MODELS, Settings, TalkingHead
-from auteur.signals import AUTrack, Waveform
+from auteur.signals import AUTrack, PoseTrack, Waveform
 from auteur.weights import version
 
 Picture = NDArray[np.uint8]
@@ -44,9 +45,10 @@ Floats = NDArray[np.floating]
 Step = Callable[[], None] | None
 
 STILL = Settings(head=0.0, blinks=False, gaze=False)
-TRUE_UNITS, SPEECH_ONLY = "auteur, true AUs + speech", "auteur, speech only"
-LEFT_TO_SPEECH = (25, 26)
-"""Units that speech moves itself; asking for them too would open the mouth twice."""
+ALL_UNITS, UNITS_WITHOUT_LIPS = "auteur, all AUs", "auteur, AUs without lips"
+SPEECH_ONLY, UNITS_AND_HEAD = "auteur, speech only", "auteur, all AUs and driving head"
+"""Systems of self-reenactment. The real video's Action Units drive the whole face, or all but the lips, which
+follow the speech; its head pose drives the head, or the head moves by the seed."""
 
 _PORTRAIT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _STAIRCASE = f"a staircase of levels, {FRAMES_PER_LEVEL} frames each, tracked and smoothed as a whole"
@@ -159,11 +161,22 @@ class Driver:
     portrait: Picture
     speech: Waveform
     units: AUTrack
-    """Its Action Units, convention "facs", without those that speech moves."""
+    """Its Action Units, convention "facs"; NaN where there is no face."""
+    head: PoseTrack
+    """Its head pose against the canonical head, NaN where there is no face."""
+
+    def requests(self) -> dict[str, PerformanceRequest]:
+        """Returns what each system of self-reenactment is given, by system."""
+        return {
+            ALL_UNITS: PerformanceRequest(track=self.units, lips="track"),
+            UNITS_WITHOUT_LIPS: PerformanceRequest(track=self.units, lips="speech"),
+            SPEECH_ONLY: PerformanceRequest(),
+            UNITS_AND_HEAD: PerformanceRequest(track=self.units, lips="track", head_track=self.head),
+        }
 
 
 def driver_of(video: Path, run: Run) -> Driver:
-    """Returns portrait, speech and Action Units of a real video.
+    """Returns portrait, speech, Action Units and head pose of a real video.
 
     Raises:
         MediaError: It cannot be read or has no sound.
@@ -188,23 +201,20 @@ def driver_of(video: Path, run: Run) -> Driver:
     if first is None:
         raise MediaError(f"{str(video)!r} holds no frame; give a video that is not empty")
     seconds = Fraction(len(seen.landmarks)) / rate
-    return Driver(first, speech.slice(0, min(speech.duration_sec, seconds)), driving_units(seen))
+    heard = speech.slice(0, min(speech.duration_sec, seconds))
+    return Driver(first, heard, seen.action_units(seen.neutral()), driving_head(seen))
 
 
-def driving_units(seen: Observation) -> AUTrack:
-    """Returns the Action Units of a video for driving: gaps bridged, without `LEFT_TO_SPEECH`."""
-    track = seen.action_units(seen.neutral())
-    values = np.array(track.values)
-    frames, there = np.arange(len(values)), np.flatnonzero(seen.seen)
-    values = np.stack([np.interp(frames, there, column[there]) for column in values.T], axis=1)
-    for unit in LEFT_TO_SPEECH:
-        for control in ACTION_UNITS[unit].controls:
-            values[:, track.channels.index(control)] = 0
-    return track.replace(values=values)
+def driving_head(seen: Observation) -> PoseTrack:
+    """Returns the head pose of a video, convention "canonical_mm": translation in millimetres of the head."""
+    values = np.full((len(seen.landmarks), 6), np.nan)
+    pose = head_pose(seen.landmarks[seen.seen])
+    values[seen.seen] = np.concatenate([pose.angles_rad, pose.shift / pose.scale[:, None]], axis=1)
+    return PoseTrack(values=values.astype(np.float32), rate=seen.rate, convention="canonical_mm")
 
 
 def self_reenactment(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], list[str]]:
-    """Makes each real video again from its first frame, with and without its Action Units.
+    """Makes each real video again from its first frame, by each of `Driver.requests`.
 
     Returns:
         The clips, and a sentence about each video that could not be used.
@@ -215,8 +225,8 @@ def self_reenactment(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], 
         try:
             driver = driver_of(video, run)
             made = {
-                TRUE_UNITS: _perform(run, driver, driver, f"{video.stem}.true_units"),
-                SPEECH_ONLY: _perform(run, driver, None, f"{video.stem}.speech_only"),
+                system: _perform(run, driver.portrait, driver.speech, request, _file_name(video.stem, system))
+                for system, request in driver.requests().items()
             }
         except (MediaError, FaceError) as error:
             failures.append(f"{video.stem}: {error}")
@@ -246,23 +256,28 @@ def cross_identity(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], li
             failures.append(f"{video.stem}: there is nobody else to be driven by; give videos of two people")
             continue
         name = f"{video.stem}.driven_by.{others[0].stem}"
-        made = _perform(run, drivers[video], drivers[others[0]], name)
+        driving = drivers[others[0]]
+        request = driving.requests()[ALL_UNITS]
+        made = _perform(run, drivers[video].portrait, driving.speech, request, name)
         clips.append(
-            Clip(name=name, person=people[video], reference=others[0], videos={TRUE_UNITS: made},
+            Clip(name=name, person=people[video], reference=others[0], videos={ALL_UNITS: made},
                  portrait=drivers[video].portrait)
         )  # fmt: skip
     return clips, failures
 
 
-def _perform(run: Run, who: Driver, told: Driver | None, name: str) -> Path:
-    """Generates one video: `told`'s speech and units on the portrait, or only the portrait's own speech."""
+def _file_name(stem: str, system: str) -> str:
+    return f"{stem}.{system.removeprefix('auteur, ').replace(' ', '_')}"
+
+
+def _perform(run: Run, picture: Picture, voice: Waveform, request: PerformanceRequest, name: str) -> Path:
+    """Generates one video: a portrait that says a speech and follows a request."""
     path = run.videos / f"{name}.mp4"
     with tempfile.TemporaryDirectory() as folder:
         portrait, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
-        write_image(portrait, who.portrait, mark=provenance.Mark())
-        write_audio(speech, (told or who).speech, mark=provenance.Mark())
-        asked = PerformanceRequest(track=told.units) if told is not None else PerformanceRequest()
-        video = run.head.perform(portrait, speech, asked, Settings())
+        write_image(portrait, picture, mark=provenance.Mark())
+        write_audio(speech, voice, mark=provenance.Mark())
+        video = run.head.perform(portrait, speech, request, Settings())
         video.save(path, overwrite=run.overwrite, on_frame=run.step)
     return path
 
