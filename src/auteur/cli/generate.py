@@ -42,7 +42,7 @@ def generate(arguments: GenerateArguments) -> int:
         return generate_batch(arguments)
     started_sec = time.monotonic()
     portrait, speech = check_alone(arguments)
-    check_readable(portrait, speech, arguments.performance.track, arguments.performance.drive)
+    check_readable(portrait, speech, *arguments.performance.files())
     fps = parse_rate(arguments.rendering.fps, "--fps")
     check_outputs(arguments)
     asked = arguments.performance.performance()
@@ -108,9 +108,9 @@ def check_outputs(arguments: GenerateArguments) -> None:
             raise UsageError(f"--save-tracks {str(arguments.extras.save_tracks)!r} is a file; name a folder")
         names = (_LANDMARKS, _LONG_LANDMARKS, _REQUESTED, _RENDERED, _HEAD)
         check_folder(arguments.extras.save_tracks, overwrite=arguments.overwrite, names=names)
-        if arguments.performance.track in {arguments.extras.save_tracks / name for name in names}:
-            track = str(arguments.performance.track)
-            raise UsageError(f"--save-tracks would replace the track {track!r}; name another folder")
+        for path in arguments.performance.files():
+            if path in {arguments.extras.save_tracks / name for name in names}:
+                raise UsageError(f"--save-tracks would replace the track {str(path)!r}; name another folder")
 
 
 def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":

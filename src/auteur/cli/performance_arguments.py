@@ -61,6 +61,11 @@ class PerformanceOptions:
     """What turns speech into Action Units. landmark: the options above; auhead: the emotion in the speech;
     emodiffhead: an emotion as a trajectory; auto: landmark with any option above, else auhead."""
 
+    def files(self) -> tuple[Path, ...]:
+        """Returns the files that the options name."""
+        named = (self.track, self.drive, _source(self.head_track), _source(self.gaze_track))
+        return tuple(one for one in named if isinstance(one, Path))
+
     def performance(self) -> "PerformanceRequest":
         """Returns the options as one object.
 
@@ -76,7 +81,7 @@ class PerformanceOptions:
         from auteur.pipelines.request import PerformanceRequest
 
         reading = TrackReading(rate=rate, face=self.track_face, start_sec=self.track_start)
-        if self.track is None and self.drive is None and reading.said():
+        if not self.files() and reading.said():
             option = next(iter(reading.said())).replace("_sec", "").replace("_", "-")
             raise UsageError(f"--{option} says how a track is read, and there is none; name it with --track")
         curve = None if self.emotion_curve is None else parse_curve(self.emotion_curve)

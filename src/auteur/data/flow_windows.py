@@ -137,9 +137,8 @@ class StyleScale:
 
 
 def _statistics(clip: MotionClip, displacement: Floats) -> Floats:
-    if clip.neutral_mm is None:
-        raise ValueError(f"the track of {clip.name} holds no neutral face; make the tracks again")
-    return style_statistics(clip.neutral_mm + displacement, eye_distance(clip.neutral_mm))
+    neutral = clip.known_neutral_mm()
+    return style_statistics(neutral + displacement, eye_distance(neutral))
 
 
 def conditioning_units(clip: MotionClip) -> Floats:
@@ -212,7 +211,7 @@ class FlowWindows:
             pool, chances = generated
         return pool[int(self.random.choice(len(pool), p=chances))]
 
-    def _window(self) -> dict[str, NDArray[Any] | np.floating[Any]]:
+    def _window(self) -> dict[str, Any]:
         random, frames = self.random, self._settings.frames
         clip = self._clip()
         side, length = int(random.integers(2)), len(clip.units[0])

@@ -54,6 +54,16 @@ class MotionClip:
     is_generated: bool = False
     """Whether a talking-head system made the video."""
 
+    def known_neutral_mm(self) -> Floats:
+        """Returns the person's neutral face.
+
+        Raises:
+            InputError: The track does not hold it.
+        """
+        if self.neutral_mm is None:
+            raise InputError(f"the track of {self.name} holds no neutral face; make the tracks again")
+        return self.neutral_mm
+
 
 def read_clips(folder: Path) -> list[MotionClip]:
     """Returns the clips that `python -m auteur.data.motion_tracks` wrote.

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.formats import RecordedPerformance, read_recorded
+from auteur.errors import FormatError
+from auteur.formats import RecordedPerformance, TrackReading, read_recorded
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.habits import POSE_CONVENTION
 from auteur.pipelines.request import PerformanceRequest
 from auteur.signals import GazeTrack, PoseTrack, load_track, without_holes
+from auteur.signals.timebase import exact_seconds
 
 Floats = NDArray[np.floating[Any]]
 
@@ -23,16 +25,23 @@ def head_of(request: PerformanceRequest) -> PoseTrack | None:
     if isinstance(request.head_track, PoseTrack):
         return request.head_track
     if isinstance(request.head_track, Path):
-        return _pose_in(request.head_track)
+        return _pose_in(request.head_track, request.track_reading)
     recorded = request.recorded if request.head_track == "track" else None
     return None if recorded is None else recorded.head
 
 
 def gaze_of(request: PerformanceRequest) -> RecordedPerformance | None:
-    """Returns the recorded performance whose gaze a request names; None for idle gaze."""
-    if isinstance(request.gaze_track, Path):
-        return read_recorded(request.gaze_track, request.track_reading)
-    return request.recorded if request.gaze_track == "track" else None
+    """Returns the recorded performance whose gaze a request names; None for idle gaze.
+
+    Raises:
+        FormatError: A file that is named for its gaze holds none.
+    """
+    if not isinstance(request.gaze_track, Path):
+        return request.recorded if request.gaze_track == "track" else None
+    recorded = read_recorded(request.gaze_track, request.track_reading)
+    if recorded.gaze is None or np.isnan(recorded.gaze.values).all():
+        raise FormatError(f"{request.gaze_track}: the file holds no gaze; name another, track or none")
+    return recorded
 
 
 def driven_head(request: PerformanceRequest, frames: int) -> PoseTrack | None:
@@ -51,8 +60,9 @@ def driven_head(request: PerformanceRequest, frames: int) -> PoseTrack | None:
 
 def relative_to_calm(head: PoseTrack) -> PoseTrack:
     """Returns a head pose minus its median, holes filled; travel that is not measured is none."""
-    calm = np.nanmedian(head.values, axis=0, keepdims=True) if len(head.values) else 0
-    values = np.array(head.values, dtype=np.float64) - np.nan_to_num(calm)
+    values = np.array(head.values, dtype=np.float64)
+    measured = ~np.isnan(values).all(axis=0)
+    values[:, measured] -= np.nanmedian(values[:, measured], axis=0)
     values[:, :3] = np.where(
         np.isnan(values[:, :3]), np.nan, np.arctan2(np.sin(values[:, :3]), np.cos(values[:, :3]))
     )
@@ -70,13 +80,14 @@ def driven_gaze(request: PerformanceRequest, frames: int) -> Floats | None:
     x is to the picture's right, y down. Gaze that is in the Action Units (AU61 to AU64) is not given twice.
     """
     recorded = gaze_of(request)
-    if recorded is None or recorded.gaze is None or recorded.gaze.convention != "camera":
+    if recorded is None or recorded.gaze is None or np.isnan(recorded.gaze.values).all():
         return None
     gaze = recorded.gaze
-    if np.isnan(gaze.values).all():
+    is_in_units = gaze.convention == "head" and request.gaze_track == "track"  # ARKit's blend shapes
+    if is_in_units:
         return None
     turned = np.array(gaze.values, dtype=np.float64)
-    if recorded.head is not None:  # against the camera, what the head does is in it
+    if recorded.head is not None and gaze.convention == "camera":  # what the head does is in it
         turned = turned - recorded.head.values[:, [1, 0]]
     still = GazeTrack(
         values=(turned - np.nanmedian(turned, axis=0)).astype(np.float32),
@@ -88,10 +99,24 @@ def driven_gaze(request: PerformanceRequest, frames: int) -> Floats | None:
     return np.stack([yaw, -pitch], axis=1).astype(np.float64)
 
 
-def _pose_in(path: Path) -> PoseTrack | None:
-    """Head pose out of a file: a pose track of ours, or any table that has one."""
-    if path.suffix.lower() == ".json":
+def _pose_in(path: Path, reading: TrackReading) -> PoseTrack:
+    """Head pose out of a file: a pose track of ours, or any recorded performance that has one."""
+    own = _own_pose(path)
+    if own is not None:
+        start = reading.start_sec
+        return own if start is None else own.replace(start_sec=exact_seconds(start, "the start of the track"))
+    head = read_recorded(path, reading).head
+    if head is None or np.isnan(head.values[:, :3]).all():
+        raise FormatError(f"{path}: the file holds no head pose; name another, track or none")
+    return head
+
+
+def _own_pose(path: Path) -> PoseTrack | None:
+    """A pose track of ours; None for any other file."""
+    if path.suffix.lower() != ".json":
+        return None
+    try:
         track = load_track(path)
-        if isinstance(track, PoseTrack):
-            return track
-    return read_recorded(path).head
+    except FormatError:
+        return None
+    return track if isinstance(track, PoseTrack) else None

@@ -14,6 +14,7 @@ from auteur.signals import BRIDGED_SEC, AUTrack, unmeasured_frames
 
 _NOTHING_SAID = 0.99
 _MOST_NAMED = 5
+_ONE_FRAME_SEC = 1 / MOTION_RATE
 
 
 def notes_of(
@@ -38,7 +39,12 @@ def track_notes(recorded: RecordedPerformance, speech_sec: Fraction) -> list[str
         notes.append(
             f"the track starts at {float(track.start_sec):.2f} s of the speech; its first value holds before"
         )
-    if end_sec < speech_sec:
+    if end_sec > speech_sec + _ONE_FRAME_SEC:
+        notes.append(
+            f"the track goes on to {float(end_sec):.2f} s; the video ends with the speech at "
+            f"{float(speech_sec):.2f} s"
+        )
+    if end_sec < speech_sec - _ONE_FRAME_SEC:
         covered = end_sec - max(track.start_sec, Fraction(0))
         notes.append(
             f"the track covers {float(covered):.2f} s of {float(speech_sec):.2f} s of speech; its last value "

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from auteur.errors import UsageError
 from auteur.expression.curve import DIALLED, STRONGEST, EmotionCurve
-from auteur.facs import CONTROLS, au_track, find_emotion, prototype, resolve
+from auteur.facs import ACTION_UNITS, CONTROLS, au_track, find_emotion, prototype, resolve
 from auteur.formats import RecordedPerformance, TrackReading, read_recorded
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.performance import LipSource, as_specified, covers_lips
@@ -20,14 +20,15 @@ from auteur.pipelines.actor import track_actor
 from auteur.signals import AUTrack, PoseTrack, measured
 
 LARGEST_SCALE = 4.0
+_GAZE_CONTROLS = frozenset(name for n in (61, 62, 63, 64) for name in ACTION_UNITS[n].controls)
 
 
 @dataclass(frozen=True)
 class PerformanceRequest:
     """An emotion, single Action Units and curves; all of them are optional and add up.
 
-    Where two ask for the same control, `action_units` wins, otherwise the larger value counts. `scales` come
-    last and touch everything.
+    Where two specify the same control, `action_units` wins, otherwise the larger value counts. `scales` come
+    last and act on all of it.
     """
 
     emotion: str | None = None
@@ -176,12 +177,18 @@ class PerformanceRequest:
     def recorded_units(self, frames: int) -> AUTrack | None:
         """Returns the recorded units on the motion grid, "facs", NaN where not specified; None for no track.
 
-        Controls that `action_units` gives are left out: those values win.
+        Controls that `action_units` gives are 0: those values win, and are added. Gaze of the track is left
+        out where `gaze_track` is not the track.
         """
         if self.recorded is None:
             return None
         track = as_specified(measured(self.recorded.action_units))
-        return self._without_single(track.resample(MOTION_RATE, start_sec=0, frames=frames))
+        track = self._without_single(track.resample(MOTION_RATE, start_sec=0, frames=frames))
+        if self.gaze_track == "track":
+            return track
+        values = np.array(track.values)
+        values[:, [name in _GAZE_CONTROLS for name in track.channels]] = np.nan
+        return track.replace(values=values)
 
     def expressed_units(self, track: AUTrack, frames: int) -> AUTrack:
         """Returns what a route made of speech and emotion on the motion grid, as `recorded_units`."""
@@ -214,10 +221,11 @@ class PerformanceRequest:
         values = np.array(track.values)
         for name, factor in self.scales.items():
             columns = [track.channels.index(c) for c in resolve(name).channels if c in track.channels]
-            values[:, columns] = np.clip(values[:, columns] * factor, 0, 1)
+            # A control at factor 0 is at rest; without a value it would be left to the motion model.
+            values[:, columns] = np.clip(values[:, columns] * factor, 0, 1) if factor else 0
         return track.replace(values=values)
 
     def _without_single(self, track: AUTrack) -> AUTrack:
         values = np.array(track.values)
-        values[:, [name in self.single_units() for name in track.channels]] = np.nan
+        values[:, [name in self.single_units() for name in track.channels]] = 0
         return track.replace(values=values)

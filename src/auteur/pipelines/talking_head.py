@@ -1,6 +1,5 @@
 """Portrait + speech + performance → talking video: paper C's route, rendered by warping the portrait."""
 
-import hashlib
 import math
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -31,11 +30,11 @@ from auteur.pipelines.inputs import (
     Speech,
     check_keywords,
     find_portrait,
-    scales_of,
+    request_of,
+    seed_of,
     settings_of,
     speech_of,
     speech_without,
-    told_apart,
 )
 from auteur.pipelines.motion_stage import SpeechEncoders, requested_motion
 from auteur.pipelines.notes import notes_of
@@ -311,7 +310,8 @@ class TalkingHead:
             **options: Single settings by name, such as `seed`, `fps`, `route`, `seconds`, `crop`, `size` or
                 `background` (`auteur.Settings`), which win over `settings`; `face`, which face of the
                 portrait, 0 the largest; `scales`, factors such as {"AU12": 1.5}; `mute`, controls that stay
-                at rest.
+                at rest; `drive`, a video of an actor; `lips`, `head_track` and `gaze_track`
+                (`auteur.pipelines.request.PerformanceRequest`).
 
         Raises:
             TypeError: There is no such keyword.
@@ -320,9 +320,7 @@ class TalkingHead:
             FaceError: The portrait holds no usable face.
         """
         check_keywords(options)
-        label, curve = told_apart(emotion)
-        curves = Path(track) if isinstance(track, str) else track
-        asked = PerformanceRequest(label, intensity, au or {}, curves, scales_of(options), curve)
+        asked = request_of(emotion, intensity, au or {}, track, options)
         made = settings_of(settings, options)
         return self.perform(portrait, speech, asked, made, face=options.get("face", 0))
 
@@ -359,8 +357,3 @@ class TalkingHead:
         )
         video.notes = (*seen, *notes_of(voice.notes, asked, voice.sound.duration_sec, motion))
         return video
-
-
-def seed_of(*hashes: str) -> int:
-    """Returns the seed that follows from contents, by their SHA-256 in hexadecimal digits: 31 bits."""
-    return int(hashlib.sha256("".join(hashes).encode()).hexdigest()[:8], 16) & 0x7FFFFFFF

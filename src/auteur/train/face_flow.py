@@ -161,10 +161,10 @@ def flow_data(clips: list[MotionClip], coefficients: int) -> FlowData:
 @torch.no_grad()
 def face_flow_scores(model: FaceFlow, clips: list[MotionClip], blinks: BlinkMovement) -> FaceFlowScores:
     """Returns how motion compares with real video, from speech alone and from Action Units alone."""
-    neutrals = [np.zeros((478, 3)) if clip.neutral_mm is None else clip.neutral_mm for clip in clips]
-    real = [blinks.without(clip) + neutral for clip, neutral in zip(clips, neutrals, strict=True)]
+    neutral = [clip.known_neutral_mm() for clip in clips]
+    real: list[Floats] = [blinks.without(clip) + rest for clip, rest in zip(clips, neutral, strict=True)]
     made: dict[str, list[Floats]] = {"speech": [], "units": []}
-    for clip, neutral in zip(clips, neutrals, strict=True):
+    for clip, rest in zip(clips, neutral, strict=True):
         for name in made:
             is_speech = name == "speech"
             coefficients = model.flow.sample(
@@ -175,7 +175,7 @@ def face_flow_scores(model: FaceFlow, clips: list[MotionClip], blinks: BlinkMove
                 purpose="motion",
                 sampling=SPEECH_SAMPLING if is_speech else PERFORMANCE_SAMPLING,
             )
-            made[name].append(model.displacement(coefficients).numpy() + neutral)
+            made[name].append(model.displacement(coefficients).numpy() + rest)
     return FaceFlowScores(mouth_scores(made["speech"], real), mouth_scores(made["units"], real))
 
 
