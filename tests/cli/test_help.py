@@ -28,14 +28,14 @@ def test_names_in_help_are_those_that_work():
     from auteur import facs
     from auteur.cli.evaluate import PROTOCOLS
     from auteur.evaluate.protocols import names
-    from auteur.pipelines import settings
+    from auteur.painting.registry import RENDERERS
     from auteur.pipelines.routes import ROUTES as KNOWN_ROUTES
 
     assert tuple(facs.EMOTIONS) == EMOTIONS
     assert set(CONVENTIONS) == facs.CONVENTIONS.keys()
     assert set(ROUTES) == {"auto", *KNOWN_ROUTES}
     assert set(PROTOCOLS) == set(names())
-    assert set(PRESETS) < set(settings.PRESETS)
+    assert set(PRESETS) < set(RENDERERS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
