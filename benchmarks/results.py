@@ -32,8 +32,9 @@ from auteur.evaluate.performances import Run, run_protocol, self_reenactment
 from auteur.evaluate.report import figures, write_report
 from auteur.evaluate.scoring import ClipScorer
 from auteur.evaluate.streams import Networks
-from auteur.evaluate.views import cropped, cropped_frames, face_crop, square_inside
+from auteur.evaluate.views import cropped_frames, face_crop, square_inside
 from auteur.face.auteur_backend import AuteurBackend
+from auteur.face.crops import cropped
 from auteur.face.tracker import find_face
 from auteur.media import VideoWriter, probe, read_image, read_speech, write_image
 from auteur.pipelines.talking_head import MODELS, TalkingHead

@@ -87,17 +87,26 @@ def open_input(path: Path | str) -> BufferedReader:
     raise InputError(f"cannot read {name}: it is not a file; name a file on this computer")
 
 
+def read_bytes(path: Path | str, *, max_bytes: int) -> bytes:
+    """Returns the content of a file; of a longer one, the first `max_bytes + 1` bytes.
+
+    Raises:
+        InputError: The file is missing, unreadable or not a regular file.
+    """
+    try:
+        with open_input(path) as file:
+            return file.read(max_bytes + 1)
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+
+
 def read_json(path: Path | str, *, max_bytes: int = MOST_JSON_BYTES) -> Any:
     """Returns the JSON in a file.
 
     Raises:
         InputError: The file is missing, unreadable, too large, or holds no JSON.
     """
-    try:
-        with open_input(path) as file:
-            content = file.read(max_bytes + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+    content = read_bytes(path, max_bytes=max_bytes)
     if len(content) > max_bytes:
         raise InputError(f"{str(path)!r} is larger than {max_bytes} bytes")
     try:

@@ -319,7 +319,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
         (["--batch", "jobs.jsonl", "-o", "out", "--au", "smil=1"], 3, "smile"),
         (["--batch", "empty.jsonl", "-o", "out"], 3, "hold no line"),
         (["--batch", "latin.jsonl", "-o", "out"], 3, "UTF-8"),
-        (["--batch", "jobs.jsonl", "-o", "jobs.jsonl"], 3, "jobs.jsonl"),
+        (["--batch", "jobs.jsonl", "-o", "jobs.jsonl"], 2, "also the input"),
     ],
 )
 def test_bad_arguments(inputs, tmp_path, monkeypatch, capsys, arguments, code, message) -> None:

@@ -25,7 +25,7 @@ def version_of(place: Path) -> tuple[int, str, str]:
 def prepare(place: Path) -> Path:
     """Copies what the command needs to print its version."""
     (place / "auteur").mkdir()
-    for name in ("__init__.py", "errors.py"):
+    for name in ("__init__.py", "errors.py", "files.py"):
         shutil.copy(PACKAGE / name, place / "auteur" / name)
     shutil.copytree(PACKAGE / "cli", place / "auteur" / "cli")
     return place

@@ -132,8 +132,8 @@ def bad_input(kind, folder):
             return path, "script.mp4"
         case "huge":
             path = folder / "huge.png"
-            Image.new("1", (10_000, 10_000)).save(path)
-            return path, "10000"
+            Image.new("1", (11_000, 10_001)).save(path)
+            return path, "110 megapixels"
         case "no_face":
             path = folder / "wall.png"
             Image.new("RGB", (200, 200), (120, 120, 120)).save(path)

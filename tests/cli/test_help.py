@@ -35,7 +35,7 @@ def test_names_in_help_are_those_that_work():
     assert set(CONVENTIONS) == facs.CONVENTIONS.keys()
     assert set(ROUTES) == {"auto", *KNOWN_ROUTES}
     assert set(PROTOCOLS) == set(names())
-    assert set(PRESETS) < set(RENDERERS)
+    assert set(PRESETS) < RENDERERS.keys()
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -25,7 +25,7 @@ EMOTIONS = ("neutral", "happy", "angry")
 """What each person of a look-alike corpus shows."""
 RATE = Fraction(25)
 SIDE_PX = 256
-SPEECH = Path(__file__).parents[4] / "examples" / "speech.flac"
+SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 
 _MARK = Mark(settings={"made for": "look-alike corpora"})
 _SMALL_PX = 64

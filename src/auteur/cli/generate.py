@@ -11,7 +11,6 @@ from auteur.cli.console import counted, note, one_thread, progress, working
 from auteur.cli.generate_arguments import GenerateArguments
 from auteur.cli.generate_batch import check_alone, generate_batch
 from auteur.errors import UsageError
-from auteur.signals.timebase import parse_rate
 
 if TYPE_CHECKING:  # importing it takes torch
     from auteur.pipelines.settings import Settings
@@ -43,6 +42,9 @@ def generate(arguments: GenerateArguments) -> int:
     started_sec = time.monotonic()
     portrait, speech = check_alone(arguments)
     check_readable(portrait, speech, *arguments.performance.files())
+    # NumPy comes with it: not before the files are known to be there.
+    from auteur.signals.timebase import parse_rate
+
     fps = parse_rate(arguments.rendering.fps, "--fps")
     check_outputs(arguments)
     asked = arguments.performance.performance()

@@ -7,7 +7,6 @@ import tyro
 
 from auteur.cli.arguments import Pairs, Rate, choice, options, parse_pairs
 from auteur.errors import UsageError
-from auteur.signals.timebase import parse_rate
 
 if TYPE_CHECKING:
     from auteur.pipelines.request import PerformanceRequest
@@ -74,12 +73,12 @@ class PerformanceOptions:
         """
         controls = parse_pairs(self.au, "--au")
         scales = parse_pairs(self.au_scale, "--au-scale") | dict.fromkeys(self.mute, 0.0)
-        rate = None if self.track_rate is None else parse_rate(self.track_rate, "--track-rate")
-
         from auteur.expression.curve import parse_curve
         from auteur.formats import TrackReading
         from auteur.pipelines.request import PerformanceRequest
+        from auteur.signals.timebase import parse_rate
 
+        rate = None if self.track_rate is None else parse_rate(self.track_rate, "--track-rate")
         reading = TrackReading(rate=rate, face=self.track_face, start_sec=self.track_start)
         if not self.files() and reading.said():
             option = next(iter(reading.said())).replace("_sec", "").replace("_", "-")

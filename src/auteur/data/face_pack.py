@@ -206,10 +206,7 @@ class Packer:
         weights = np.hanning(2 * _FOLLOW_FRAMES + 3)[1:-1]
         slow = np.stack([np.convolve(axis, weights / weights.sum(), "valid") for axis in around.T], axis=1)
         frames = [CropFrame((float(x), float(y)), side) for x, y in slow]
-        cut = [
-            (crops.cut(torch.from_numpy(picture), frame, size) * 255).round().byte().permute(1, 2, 0).numpy()
-            for picture, frame in zip(pictures, frames, strict=True)
-        ]
+        cut = [crops.cropped(picture, frame, size) for picture, frame in zip(pictures, frames, strict=True)]
         moved = [crops.apply(f.matrix(size), one) for f, one in zip(frames, landmarks, strict=True)]
         return np.stack(cut), np.stack(moved).astype(np.float32)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 import tyro
 from numpy.typing import NDArray
 from rich.progress import track
@@ -59,8 +58,7 @@ def stored_crop(picture: Picture, reading: FaceReading) -> tuple[Picture, NDArra
     """Returns an upright crop uint8 [224, 224, 3] around a face and the [2, 3] map picture → crop."""
     box = crops.frame_of_landmarks(reading.landmarks)
     frame = crops.CropFrame(box.center_px, box.side_px * STORED_TO_FACE / crops.CROP_TO_FACE)
-    pixels = crops.cut(torch.from_numpy(picture), frame, STORED_SIZE_PX)
-    return (pixels * 255).round().byte().permute(1, 2, 0).numpy(), frame.matrix(STORED_SIZE_PX)
+    return crops.cropped(picture, frame, STORED_SIZE_PX), frame.matrix(STORED_SIZE_PX)
 
 
 def write_shard(path: Path, pictures: Iterator[Picture], teacher: MediaPipeBackend) -> None:

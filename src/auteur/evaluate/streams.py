@@ -16,9 +16,8 @@ from auteur.evaluate.face_features import (
 from auteur.evaluate.picture_quality import psnr, sharpness, ssim
 from auteur.evaluate.reference_networks import I3d, Inception, Lpips
 from auteur.evaluate.syncnet import SIDE_PX, SyncNet
-from auteur.evaluate.views import cropped
 from auteur.face.backend import FaceReading
-from auteur.face.crops import CropFrame
+from auteur.face.crops import CropFrame, cropped
 from auteur.signals.topology import OUTER_LIPS
 
 Floats = NDArray[np.floating]

@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from auteur.errors import FaceError
@@ -132,14 +131,8 @@ def scaled(frame: CropFrame, factor: float) -> CropFrame:
     return CropFrame(((x + 0.5) * factor - 0.5, (y + 0.5) * factor - 0.5), frame.side_px * factor)
 
 
-def cropped(picture: Picture, frame: CropFrame, size_px: int) -> Picture:
-    """Returns the square of a picture [H, W, 3] as uint8 [size, size, 3]."""
-    crop = crops.cut(torch.from_numpy(picture), frame, size_px)
-    return (crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-
-
 def cropped_frames(video: Path, frame: CropFrame, *, size_px: int, rate: Fraction) -> Iterator[Picture]:
     """Yields the square of a video at the times 0, 1/rate, 2/rate, …: uint8 [size, size, 3]."""
     with VideoReader(video) as reader:
         for shown in reader.frames_at(rate):
-            yield cropped(shown.image, frame, size_px)
+            yield crops.cropped(shown.image, frame, size_px)

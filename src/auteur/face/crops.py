@@ -101,6 +101,12 @@ def cut(picture: Tensor, frame: CropFrame, size_px: int) -> Tensor:
     return functional.grid_sample(region, grid, align_corners=False)[0]
 
 
+def cropped(picture: NDArray[np.uint8], frame: CropFrame, size_px: int) -> NDArray[np.uint8]:
+    """Returns the crop uint8 [size_px, size_px, 3] of a picture uint8 [H, W, 3], black beyond its edges."""
+    crop = cut(torch.from_numpy(picture), frame, size_px)
+    return (crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+
+
 def _averaged_down(region: Tensor, factor: int) -> Tensor:
     """Returns means of whole factor × factor blocks of [1, 3, h, w]; several times faster than pooling."""
     height, width = (max(1, size // factor) * factor for size in region.shape[2:])

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from auteur.errors import FormatError, InputError
-from auteur.files import open_input
+from auteur.files import read_bytes
 
 LARGEST_BYTES = 256 * 2**20
 MOST_OPCODES = 1_000_000
@@ -104,11 +104,7 @@ def read_inert_pickle(path: Path | str) -> Any:
             nested without end or would fill the memory.
     """
     source = Path(path)
-    try:
-        with open_input(source) as file:
-            content = file.read(LARGEST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {str(source)!r}: {error.strerror}") from error
+    content = read_bytes(source, max_bytes=LARGEST_BYTES)
     if len(content) > LARGEST_BYTES:
         raise InputError(f"{str(source)!r} has over {LARGEST_BYTES} bytes; more are not read")
     value = interpreted(content, names=_ALLOWED, source=repr(str(source)))

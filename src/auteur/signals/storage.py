@@ -10,8 +10,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.errors import FormatError, InputError
-from auteur.files import open_input, write_text
+from auteur.errors import FormatError
+from auteur.files import read_bytes, write_text
 
 Document = dict[str, Any]
 """A parsed track file: string keys, JSON values."""
@@ -61,11 +61,7 @@ def read_text(path: Path | str, *, max_bytes: int) -> str:
         InputError: The file is missing or unreadable.
         FormatError: It is too large or not UTF-8.
     """
-    try:
-        with open_input(path) as file:
-            content = file.read(max_bytes + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+    content = read_bytes(path, max_bytes=max_bytes)
     if len(content) > max_bytes:
         raise FormatError(
             f"{str(path)!r} is larger than {max_bytes // 1024**2} MiB; split it into shorter parts"

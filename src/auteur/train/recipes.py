@@ -43,6 +43,9 @@ _LABELS = "python -m auteur.data.face_teacher labels clips and photographs with 
 _PERFORMANCES = "python -m auteur.data.performances, emotion_units and emotional_speech write them"
 _CLIPS = "clips of auteur.data.denoiser_clips: frames with the conditions that go with them"
 
+_SMOKE_MARK = ".auteur-smoke"
+"""File that shows that a folder was made by a smoke run."""
+
 RECIPES: dict[str, Recipe] = {
     "detector": Recipe(
         "Finds faces in pictures: mosaics of labelled scenes.",
@@ -202,12 +205,15 @@ def train(name: str, config: Any) -> dict[str, Any]:
 def smoke(name: str, folder: Path | None = None) -> SmokeReport:
     """Runs a recipe on look-alike data made in `folder` (a temporary one unless given), for seconds.
 
+    A folder that an earlier smoke run made is emptied first.
+
     Raises:
         UsageError: A package that it needs is missing.
+        InputError: The folder cannot be made, or holds something else.
     """
     recipe = recipe_named(name)
     config_class(name)
-    place = Path(tempfile.mkdtemp(prefix="auteur-smoke-")) if folder is None else folder
+    place = Path(tempfile.mkdtemp(prefix="auteur-smoke-")) if folder is None else _emptied(folder)
     started = time.monotonic()
     try:
         file, function = recipe.smoke.split(":")
@@ -225,6 +231,18 @@ def smoke(name: str, folder: Path | None = None) -> SmokeReport:
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _emptied(folder: Path) -> Path:
+    """The folder of a smoke run, without what an earlier one left, finished or not."""
+    mark = folder / _SMOKE_MARK
+    if folder.is_dir() and any(folder.iterdir()):
+        if not mark.is_file():
+            raise InputError(f"{str(folder)!r} holds something other than a smoke run; choose another folder")
+        shutil.rmtree(folder)
+    make_folders(folder)
+    mark.touch()
+    return folder
 
 
 def _written(out: Path) -> list[Path]:

@@ -176,6 +176,8 @@ def from_pretrained(
     """
     place = Path(source)
     if not place.is_dir():
+        if not _REPOSITORY.fullmatch(str(source)):
+            raise WeightsError(f"{str(source)!r} is neither a folder nor a repository such as OWNER/NAME")
         place = _fetched(str(source), revision, _hub(api, token))
     config = _read_config(place)
     if config.get("model") != name:
@@ -280,8 +282,6 @@ def _hub(api: "HfApi | None", token: str | None) -> "HfApi":
 
 
 def _fetched(repository: str, revision: str | None, hub: "HfApi") -> Path:
-    if not _REPOSITORY.fullmatch(repository):
-        raise WeightsError(f"{repository!r} is neither a folder nor a repository such as OWNER/NAME")
     with _hub_errors(f"fetch {repository!r}"):
         return Path(hub.snapshot_download(repository, revision=revision, allow_patterns=[WEIGHTS, CONFIG]))
 

@@ -12,7 +12,6 @@ from itertools import islice
 
 import av
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,7 +19,7 @@ from auteur.data.prepare.clips import Clip
 from auteur.data.prepare.clock import Clock
 from auteur.data.prepare.frames import Picture
 from auteur.data.prepare.options import RATE, PrepareOptions
-from auteur.face.crops import CropFrame, cut, frame_of_landmarks
+from auteur.face.crops import CropFrame, cropped, frame_of_landmarks
 from auteur.signals.timebase import local_linear_smooth
 
 Floats = NDArray[np.floating]
@@ -51,12 +50,6 @@ def _steadied(frames: list[CropFrame]) -> list[CropFrame]:
     values[:, 3] = np.unwrap(values[:, 3])
     steady = local_linear_smooth(values.astype(np.float32), sigma_frames=STEADY_FRAMES).astype(np.float64)
     return [CropFrame((x, y), float(np.exp(side)), roll) for x, y, side, roll in steady.tolist()]
-
-
-def cropped(picture: Picture, frame: CropFrame, size_px: int) -> Picture:
-    """Returns the crop uint8 [size_px, size_px, 3], black beyond the picture's edges."""
-    pixels = cut(torch.from_numpy(picture), frame, size_px)
-    return (pixels * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from auteur.data.corpora import Recording
 from auteur.data.motion_tracks import lip_gap_mm, rest_frames
 from auteur.data.prepare.clips import Clip
-from auteur.data.prepare.crops import cropped, squares
+from auteur.data.prepare.crops import squares
 from auteur.data.prepare.frames import Picture, pictures_of
 from auteur.data.prepare.options import PrepareOptions
 from auteur.errors import FaceError
@@ -69,7 +69,7 @@ def reference_of(recording: Recording, backend: FaceBackend, options: PrepareOpt
     _, number, picture, reading = found[0]
     [square] = squares(reading.landmarks[None].astype(np.float64), options)
     return Reference(
-        picture=cropped(picture, square, options.size_px),
+        picture=crops.cropped(picture, square, options.size_px),
         landmarks=crops.apply(square.matrix(options.size_px), reading.landmarks),
         key=recording.key,
         frame=number,
