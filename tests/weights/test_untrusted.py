@@ -137,7 +137,15 @@ class Stack(nn.Module):
         self.layers = nn.Sequential(*(nn.Linear(config.width, config.width) for _ in range(config.layers)))
 
 
-@pytest.mark.parametrize("change", [{"width": 60_000}, {"layers": 60_000}, {"width": 5}, {"layers": 3}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 60_000},
+        pytest.param({"layers": 60_000}, marks=pytest.mark.slow),
+        {"width": 5},
+        {"layers": 3},
+    ],
+)
 def test_a_model_larger_than_its_file_is_never_built(tmp_path, change):
     path = tmp_path / "stack.safetensors"
     save_file(Stack(Sizes()).state_dict(), path, metadata=metadata_of("stack", Sizes()))

@@ -44,14 +44,14 @@ def check_plot(out: Path, *, overwrite: bool = False) -> None:
     """Says what `plot_track` would say of `out`, before an hour of tracking.
 
     Raises:
-        UsageError: Matplotlib is not installed, or `out` does not end in .png.
+        UsageError: `out` does not end in .png, or Matplotlib is not installed.
         InputError: `out` cannot be written.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("plots need Matplotlib: pip install 'auteur-face[plot]'")
     if out.suffix.lower() != ".png":
         raise UsageError(f"the plot {str(out)!r} must end in .png")
     check_marked(out, overwrite=overwrite)
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("plots need Matplotlib: pip install 'auteur-face[plot]'")
 
 
 def plot_performance(
