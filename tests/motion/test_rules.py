@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from auteur.errors import UsageError
 from auteur.face.action_units import CENTRAL_WEIGHTS, MEASURES, SIDED_WEIGHTS
-from auteur.face.pose import MIRROR, head_pose, without_pose
-from auteur.facs import CONTROLS, au_track
+from auteur.face.pose import MIRROR, canonical_face, head_pose, without_pose
+from auteur.facs import ACTION_UNITS, CONTROLS, UNSHOWN_UNITS, au_track, prototype
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
 from auteur.motion.cues import SpeechCues
 from auteur.motion.grid import MOTION_RATE
@@ -85,6 +85,20 @@ def test_signs_that_anyone_can_check(basis: AUBasis):
     assert np.array_equal(at("AU43"), at("AU45"))
 
 
+def test_no_unit_is_faint_at_full_intensity(basis: AUBasis):
+    for number in BASIS_UNITS:
+        assert np.linalg.norm(basis.control_displacement(f"AU{number}"), axis=1).max() > 4, f"AU{number}"
+
+
+def test_puffed_cheeks_widen_the_face_and_come_forward(basis: AUBasis):
+    moved, face = basis.control_displacement("AU34"), canonical_face()
+    for right, left in ((58, 288), (207, 427)):
+        assert face[right, 0] < 0 < face[left, 0]
+        assert moved[right, 2] < -1 and moved[left, 2] < -1  # z is away from the viewer
+    assert moved[58, 0] < -2 and moved[288, 0] > 2
+    assert np.abs(moved[[105, 107, 159, 386]]).max() < 0.3
+
+
 def test_units_stay_in_their_region_and_on_their_side(basis: AUBasis):
     upper, lips = [105, 107, 66, 159, 145], [13, 14, 61, 291, 17]
     for unit in ("AU1", "AU2", "AU4", "AU5", "AU7", "AU45"):
@@ -98,10 +112,53 @@ def test_units_stay_in_their_region_and_on_their_side(basis: AUBasis):
     assert np.allclose(mirrored, right, atol=0.15)
 
 
+_DIRECTIONS = {
+    "happy": {"corner up": (61, 1, -1), "cheek up": (50, 1, -1)},
+    "sad": {"inner brow up": (107, 1, -1), "corner down": (61, 1, 1)},
+    "angry": {"inner brow down": (107, 1, 1), "inner brow inwards": (55, 0, 1), "lower lid up": (145, 1, -1)},
+    "fear": {
+        "inner brow up": (107, 1, -1),
+        "inner brow inwards": (55, 0, 1),
+        "upper lid up": (159, 1, -1),
+        "corner out": (61, 0, -1),
+    },
+    "disgusted": {
+        "wing of the nose up": (98, 1, -1),
+        "upper lip up": (0, 1, -1),
+        "inner brow down": (107, 1, 1),
+    },
+    "surprised": {
+        "inner brow up": (107, 1, -1),
+        "outer brow up": (70, 1, -1),
+        "upper lid up": (159, 1, -1),
+        "chin down": (152, 1, 1),
+    },
+    "contempt": {"corner out": (61, 0, -1)},
+}
+"""What EMFACS demands of the subject's right half: vertex, axis (x to the picture's right, y down), sign."""
+
+
+@pytest.mark.parametrize("emotion", _DIRECTIONS)
+def test_emotions_move_the_face_as_people_read_it(basis: AUBasis, emotion: str):
+    moved = basis.displacement(prototype(emotion, convention="facs"))
+    for what, (vertex, axis, sign) in _DIRECTIONS[emotion].items():
+        assert sign * moved[vertex, axis] > 0.8, what
+
+
+def test_emotions_that_are_confused_differ(basis: AUBasis):
+    at = {e: basis.displacement(prototype(e, convention="facs")) for e in _DIRECTIONS}
+    assert at["sad"][107, 1] < 2 * at["sad"][70, 1] < 0  # inner ends rise more than outer ones
+    assert at["fear"][55, 0] > 0 > at["surprised"][55, 0]  # drawn together, and not
+    assert np.abs(at["contempt"][291]).max() < 0.2 * np.abs(at["contempt"][61]).max()
+
+
 def test_basis_is_linear_in_intensity_and_ignores_what_it_cannot_move(basis: AUBasis):
     half, full = basis.displacement({"AU12": 0.5}), basis.displacement({"AU12": 1.0})
     assert np.allclose(2 * half, full, atol=1e-5)
     assert not basis.control_displacement("AU61").any()
+    moved_elsewhere = {43, 61, 62, 63, 64}
+    assert set(ACTION_UNITS) == {*BASIS_UNITS, *moved_elsewhere, *UNSHOWN_UNITS}
+    assert not UNSHOWN_UNITS & {*BASIS_UNITS, *moved_elsewhere}
     track = _asked(3, AU12=0.5)
     assert np.allclose(basis.track_displacement(track)[1], half, atol=1e-4)
 

@@ -73,6 +73,8 @@ def test_curves_are_resampled_by_time_and_the_larger_of_two_counts():
         ({"emotion": "sad", "emotion_curve": parse_curve("0s happy")}, "either an emotion or"),
         ({"intensity": 0.5, "emotion_curve": parse_curve("0s happy")}, "happy:0.5 into it"),
         ({"action_units": {"AU12": float("nan")}}, "between 0 and 1"),
+        ({"action_units": {"AU19": 0.5}}, r"AU19 \(tongue show\) cannot be shown"),
+        ({"action_units": {"jawForward": 0.5}}, r"jawForward \(jaw thrust\) cannot be shown"),
     ],
 )
 def test_what_cannot_be_asked_for_says_what_can(asked, message):
@@ -186,6 +188,13 @@ def test_what_a_track_does_not_measure_is_said():
     assert first == "the file says so" and unknown == "the track does not measure AU04_r"
     assert holes.startswith("3 of 75 frames of the track are not measured: over up to 0.5 s they are bridged")
     assert track_notes(RecordedPerformance(action_units=smile([])), Fraction(3)) == []
+
+
+def test_a_track_of_what_no_face_shows_is_used_and_said():
+    values = np.full((25, 2), 0.4, dtype=np.float32)
+    track = AUTrack(values=values, rate=RATE, channels=("tongueOut", "cheekPuff"), convention="arkit52")
+    notes = track_notes(RecordedPerformance(action_units=track), Fraction(1))
+    assert "the track holds AU19, which generated faces do not show" in notes
 
 
 def test_a_track_starts_when_it_is_said_to():

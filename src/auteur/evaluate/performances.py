@@ -14,6 +14,7 @@ from auteur import provenance
 from auteur.data.corpora.listing import VIDEO_SUFFIXES
 from auteur.errors import FaceError, InputError, MediaError, UsageError
 from auteur.evaluate.control import UNITS
+from auteur.evaluate.emotion import PrototypeClassifier
 from auteur.evaluate.evaluation import Evaluation, Table, evaluate_clips
 from auteur.evaluate.pairing import Clip, person_of, sound_of
 from auteur.evaluate.protocols import Protocol
@@ -126,9 +127,7 @@ def run_protocol(
         is_of_units = protocol.kind == "au_sweep"
         shown, missing = swept(run, portraits, unit_staircase() if is_of_units else emotion_staircase())
         tables = (au_table(shown) if is_of_units else emotion_table(shown),)
-    return Evaluation(
-        protocol, "auteur prototypes (chang2025)", (), tables=tables, settings=told, failures=missing
-    )
+    return Evaluation(protocol, PrototypeClassifier.name, (), tables=tables, settings=told, failures=missing)
 
 
 def gathered(inputs: Sequence[Path], suffixes: tuple[str, ...], what: str) -> list[Path]:

@@ -54,7 +54,7 @@ class AUBasis(nn.Module):
     def control_displacement(self, control: str) -> Floats:
         """Returns the displacement [478, 3] in mm of a control such as "AU12" or "AU12L" at intensity 1.
 
-        Units without a basis (gaze, tongue, jaw forward and sideways, AU8, AU11) do not move the mesh: zeros.
+        Units without a basis (gaze, and `auteur.facs.UNSHOWN_UNITS`) do not move the mesh: zeros.
         """
         found = resolve(control)
         number = 45 if found.number == 43 else found.number

@@ -5,16 +5,20 @@ from fractions import Fraction
 import numpy as np
 
 from auteur.expression.curve import EXTRAPOLATES
+from auteur.facs import ACTION_UNITS, UNSHOWN_UNITS
 from auteur.formats import RecordedPerformance
 from auteur.media import SpeechNotes
 from auteur.motion.grid import MOTION_RATE
+from auteur.motion.performance import as_specified
 from auteur.motion.speech_motion import Motion
 from auteur.pipelines.request import PerformanceRequest
-from auteur.signals import BRIDGED_SEC, AUTrack, unmeasured_frames
+from auteur.signals import BRIDGED_SEC, AUTrack, measured, unmeasured_frames
 
 _NOTHING_SAID = 0.99
 _MOST_NAMED = 5
 _ONE_FRAME_SEC = 1 / MOTION_RATE
+_HELD = 0.1
+"""Intensity from which a control that is not shown is worth a line."""
 
 
 def notes_of(
@@ -50,9 +54,23 @@ def track_notes(recorded: RecordedPerformance, speech_sec: Fraction) -> list[str
             f"the track covers {float(covered):.2f} s of {float(speech_sec):.2f} s of speech; its last value "
             "holds to the end"
         )
+    unshown = _unshown_controls(track)
+    if unshown:
+        notes.append(f"the track holds {', '.join(unshown)}, which generated faces do not show")
     if track.rate != MOTION_RATE:
         notes.append(f"the track has {float(track.rate):g} frames/s; it was resampled by time")
     return [*notes, *_hole_notes(track)]
+
+
+def _unshown_controls(track: AUTrack) -> list[str]:
+    """Controls that a track moves and nothing in a generated face does."""
+    moved = as_specified(measured(track))
+    return [
+        name
+        for number in sorted(UNSHOWN_UNITS)
+        for name in ACTION_UNITS[number].controls
+        if np.nan_to_num(moved.channel(name)).max() >= _HELD
+    ]
 
 
 def _hole_notes(track: AUTrack) -> list[str]:

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from auteur.errors import UsageError
 from auteur.expression.curve import DIALLED, STRONGEST, EmotionCurve
-from auteur.facs import ACTION_UNITS, CONTROLS, au_track, find_emotion, prototype, resolve
+from auteur.facs import (
+    ACTION_UNITS,
+    CONTROLS,
+    UNSHOWN_UNITS,
+    au_track,
+    find_emotion,
+    prototype,
+    resolve,
+)
 from auteur.formats import RecordedPerformance, TrackReading, read_recorded
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.performance import LipSource, as_specified, covers_lips
@@ -68,6 +76,12 @@ class PerformanceRequest:
         for name, value in self.action_units.items():
             if not 0 <= value <= 1:
                 raise UsageError(f"{name} is {value}; intensities must be between 0 and 1")
+            control = resolve(name)
+            if control.number in UNSHOWN_UNITS:
+                raise UsageError(
+                    f"{name} ({control.unit.name.lower()}) cannot be shown: nothing in a generated face "
+                    "moves with it; `auteur units` lists what does"
+                )
         for name, factor in self.scales.items():
             if not 0 <= factor <= LARGEST_SCALE:
                 raise UsageError(
