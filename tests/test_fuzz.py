@@ -25,6 +25,7 @@ READERS = loaded("fuzz_samples").READERS
 fuzz = loaded("fuzz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_files_are_read_or_refused(name, tmp_path):
     found = []

@@ -93,6 +93,7 @@ def test_completion_of_other_shells_is_a_usage_error(capsys, words):
     assert "bash" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_missing_portrait_is_noticed_before_anything_is_loaded(tmp_path):
     code = """
 import json, sys, time

@@ -94,6 +94,7 @@ def test_rates_that_are_no_numbers_end_with_2(folder, capsys, verb, fps):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["generate", "move", "track"])
 @pytest.mark.parametrize("face", [-1, -3, -(10**30)])
 def test_faces_are_counted_from_0(folder, capsys, verb, face):
@@ -195,6 +196,7 @@ def run_shell(line: str, folder: Path, **environment: str) -> subprocess.Complet
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code"),
     [

@@ -77,6 +77,7 @@ def test_noises_are_neutral_and_no_speech():
     assert not any(one.is_held_out for one in made)
 
 
+@pytest.mark.slow
 def test_batches_are_finite_and_repeat_with_their_seed():
     clips = [clip(f"ravdess_{n:02d}", HEARD_EMOTIONS[n % 3], seed=n) for n in range(12)]
     one, other = (next(iter(EmotionBatches(clips, batch_size=6, seed=3))) for _ in range(2))

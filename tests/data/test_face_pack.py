@@ -29,6 +29,7 @@ def piece(film, tmp_path_factory):
     return pieces[0], folder / f"{pieces[0].name}.npz"
 
 
+@pytest.mark.slow
 def test_a_piece_comes_back_nearly_as_it_was(piece):
     given, path = piece
     again = read_piece(path)
@@ -57,6 +58,7 @@ def test_a_mirror_twice_is_the_piece(piece):
     assert np.allclose(127 - left[:, 0], right[:, 0], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_spans_become_clips_that_training_reads(piece, tmp_path):
     given, path = piece
     recipe = FaceViewsRecipe(

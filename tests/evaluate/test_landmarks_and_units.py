@@ -76,6 +76,7 @@ def test_unit_errors_and_correlations_leave_out_what_was_not_seen():
     assert correlations[2] == 0, "asked to move and does not"
 
 
+@pytest.mark.slow
 def test_rank_correlation_is_spearmans():
     stats = pytest.importorskip("scipy.stats", reason="scipy is the reference")
     random = np.random.default_rng(0)

@@ -21,6 +21,7 @@ def grammar_of(order: Order = Order.EMOTION_THEN_UNITS, frames: int = 3) -> Answ
     return AnswerGrammar(layout(order, frames=frames))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", list(Order))
 @given(some=texts, emotion=st.sampled_from(codec.HEARD_EMOTIONS))
 def test_every_right_answer_is_allowed(order, some, emotion):
@@ -74,6 +75,7 @@ def random_answer(tokens: TokenGrammar, grammar: AnswerGrammar, random: np.rando
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", list(Order))
 @given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 9))
 @settings(max_examples=30, deadline=None)

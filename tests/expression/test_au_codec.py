@@ -24,6 +24,7 @@ def test_compact_form():
     assert codec.frames_text(KNOWN) == "[(8,.32)(11,.50)]\n[]\n[(0,.01)(23,1.00)]"
 
 
+@pytest.mark.slow
 @given(texts)
 def test_reading_undoes_writing(some):
     answer = codec.read(codec.frames_text(some))
@@ -32,6 +33,7 @@ def test_reading_undoes_writing(some):
     assert answer.emotion is None
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.floats(0, 1, width=32), min_size=24, max_size=24), min_size=1, max_size=6))
 def test_values_come_back_rounded_with_zeros_dropped(rows):
     track = au_track(rows, convention="feafa24", rate=5)
@@ -57,6 +59,7 @@ def test_commas_between_pairs_and_frames_are_read(some):
     assert codec.read(text).frames == tuple(some)
 
 
+@pytest.mark.slow
 @given(texts, st.data())
 def test_a_text_that_breaks_off_keeps_what_is_whole(some, data):
     text = codec.frames_text(some)
@@ -163,6 +166,7 @@ def test_no_frames_make_no_track():
         codec.track_of([])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", list(Order))
 @given(some=texts, emotion=st.sampled_from(codec.HEARD_EMOTIONS))
 def test_answers_come_back(order, some, emotion):

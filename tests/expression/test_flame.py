@@ -27,6 +27,7 @@ def layer(model: FlameModel) -> FlameLayer:
     return FlameLayer(model)
 
 
+@pytest.mark.slow
 def test_no_expression_is_the_template(layer: FlameLayer):
     made = layer(expression=torch.zeros(2, 50), shape=torch.zeros(2, 100), pose_rad=torch.zeros(2, 5, 3))
     torch.testing.assert_close(made, layer.template.expand(2, -1, -1), atol=1e-6, rtol=0)

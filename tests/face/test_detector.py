@@ -103,6 +103,7 @@ def test_small_pictures_are_searched_too(network):
         assert isinstance(detect(network.eval(), torch.zeros(*size, 3, dtype=torch.uint8), 64), list)
 
 
+@pytest.mark.slow
 def test_it_learns_one_picture(network):
     random = torch.manual_seed(3)
     picture = 0.2 * torch.rand(1, 3, 64, 64, generator=random)

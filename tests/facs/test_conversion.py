@@ -94,6 +94,7 @@ def test_lossiness_names_the_channels_that_act(source, target):
     assert silent == set(dropped_channels(source, target))
 
 
+@pytest.mark.slow
 @given(hnp.arrays(np.float32, (3, 24), elements=st.floats(0, 1, width=32)))
 def test_feafa_survives_arkit(values):
     track = au_track(values, convention="feafa24", rate=25)
@@ -104,6 +105,7 @@ def test_feafa_survives_arkit(values):
     assert (again.values[:, brows] >= values[:, brows] - 1e-6).all()
 
 
+@pytest.mark.slow
 @given(hnp.arrays(np.float32, (3, 17), elements=st.floats(0, 5, width=32)))
 def test_openface_survives_its_larger_sister_and_the_hub(values):
     track = au_track(values, convention="openface17", rate=25)

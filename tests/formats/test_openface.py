@@ -78,6 +78,7 @@ def test_rows_survive_a_table(some_rows):
     assert list(read_openface(lines_of(text))) == some_rows
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(rows(dense=True))
 def test_dense_rows_survive_a_table(row):

@@ -48,6 +48,7 @@ def test_guarding_is_undone_exactly(text):
     assert guard("-1.5") == "-1.5"
 
 
+@pytest.mark.slow
 @given(
     hnp.arrays(np.float32, st.tuples(st.integers(1, 6), st.just(24)), elements=FLOAT32),
     st.fractions(1, 120, max_denominator=1001),
@@ -91,6 +92,7 @@ def test_a_wrong_table_of_ours_is_a_format_error(old, new, message):
         read_au_table(lines_of(text.replace(old, new)))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.data(), st.integers(1, 4))
 def test_fex_survives_a_table(data, rows):

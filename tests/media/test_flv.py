@@ -77,6 +77,7 @@ def test_screen_video_is_refused(tmp_path: Path) -> None:
         VideoReader(tmp_path / "b.flv")
 
 
+@pytest.mark.slow
 def test_a_file_cut_anywhere_inside_a_tag_is_refused(tmp_path: Path) -> None:
     content = flv(tmp_path / "a.flv").read_bytes()
     ends = tags(content)
@@ -156,6 +157,7 @@ def original(tmp_path_factory) -> bytes:
     return flv(tmp_path_factory.mktemp("flv") / "a.flv").read_bytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_bytes_raise_media_errors_only(tmp_path: Path, original: bytes, data: st.DataObject) -> None:

@@ -53,6 +53,8 @@ def encoded(path: Path, codec: str, rate_hz: int, layout: str, *, container: str
 def test_sound_of_other_programs(
     tmp_path: Path, name: str, codec: str, rate_hz: int, layout: str, container: str
 ) -> None:
+    if codec not in av.codecs_available:
+        pytest.skip(f"this build of FFmpeg cannot write {codec}")
     speech = read_speech(encoded(tmp_path / name, codec, rate_hz, layout, container=container))
     assert float(speech.duration_sec) == pytest.approx(1.0, abs=0.12)
     assert peak_hz(speech.samples, RATE_HZ) == pytest.approx(440, abs=3)

@@ -126,6 +126,7 @@ def test_gifs_end_at_fifty_frames_a_second(tmp_path: Path, mark: Mark) -> None:
         write(tmp_path / "a.gif", mark, rate=Fraction(60))
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(frames=st.integers(1, 60), rate=st.fractions(1, 50, max_denominator=1001))
 def test_gifs_keep_the_time(tmp_path_factory, frames: int, rate: Fraction) -> None:

@@ -112,6 +112,7 @@ def test_an_srgb_profile_changes_nothing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), gradient())
 
 
+@pytest.mark.slow
 def test_a_photo_of_48_megapixels_is_reduced_while_it_is_read(tmp_path: Path) -> None:
     photo = Image.fromarray(gradient()).resize((8064, 6048), Image.Resampling.BILINEAR)
     photo.save(tmp_path / "a.jpg", quality=80)

@@ -18,6 +18,7 @@ def gathered(speech, step: int) -> np.ndarray:
     return np.concatenate([samples for _, samples in speech.pieces(step)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 44_100, 192_000])
 @pytest.mark.parametrize("step", [777, 16_000, 10**6])
 def test_pieces_are_the_speech_in_memory(tmp_path: Path, rate_hz: int, step: int) -> None:

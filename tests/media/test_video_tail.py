@@ -60,6 +60,7 @@ def films(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*KINDS, "uneven.mp4"])
 @pytest.mark.parametrize("rate", [25, 10])
 def test_the_same_frames_at_a_rate(films: Path, name: str, rate: int) -> None:

@@ -170,6 +170,7 @@ CHILD = """
 """
 
 
+@pytest.mark.slow
 def test_kill_leaves_a_whole_marked_file_or_none(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     chance = np.random.default_rng(0)
@@ -206,6 +207,7 @@ FULL_DISK = """
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(FULL_DISK), tmp_path / "a.mp4"]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
@@ -237,6 +239,7 @@ MEMORY = """
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     used = []
     for frames in (150, 900):

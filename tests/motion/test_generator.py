@@ -21,6 +21,7 @@ def _flow() -> FlowPrior:
     return shaken(flow)
 
 
+@pytest.mark.slow
 def test_flow_reverse_undoes_forward():
     flow, z, c = _flow().double(), torch.randn(2, 4, 9).double(), torch.randn(2, 3, 9).double()
     assert not torch.allclose(flow(z, c), z)

@@ -17,6 +17,7 @@ def track(values: list[float]):
     return au_track(np.array([values]), convention="facs", rate=Fraction(25))
 
 
+@pytest.mark.slow
 @given(UNITS)
 def test_scale_1_is_as_asked_and_0_is_nothing(values):
     asked = track(values)
@@ -25,6 +26,7 @@ def test_scale_1_is_as_asked_and_0_is_nothing(values):
     assert still is not None and not still.values.any()
 
 
+@pytest.mark.slow
 @given(UNITS, st.floats(0, 20), st.floats(0.1, 5))
 def test_more_guidance_never_shows_less_and_never_passes_1(values, scale, more):
     less, much = guided_track(track(values), scale), guided_track(track(values), scale + more)

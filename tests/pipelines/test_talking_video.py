@@ -42,6 +42,7 @@ def video(head, portrait, speech):
     return head(portrait, speech, emotion="happy", fps=10)
 
 
+@pytest.mark.slow
 def test_it_is_a_sequence(video) -> None:
     assert len(video) == video.frame_count == 10
     assert (video.fps, video.duration, video.size_px) == (10, 1, (257, 257))
@@ -58,6 +59,7 @@ def test_one_frame_alone_is_that_of_the_whole_video(video) -> None:
         assert np.array_equal(video.frame(time_sec), whole[number])
 
 
+@pytest.mark.slow
 def test_a_painted_frame_alone_is_near_that_of_the_whole_video(portrait, speech) -> None:
     video = TalkingHead.from_pretrained("compact")(portrait, speech, fps=10, au={"AU26": 0.6}, seconds=0.6)
     whole = video.to_numpy().astype(int)
@@ -78,6 +80,7 @@ def test_too_many_frames_for_memory_are_refused(video, monkeypatch) -> None:
         video.to_numpy()
 
 
+@pytest.mark.slow
 def test_a_preview_is_the_beginning_of_the_whole(head, portrait, speech, video, tmp_path) -> None:
     short = head(portrait, speech, emotion="happy", fps=10, seconds=0.3)
     assert len(short) == 3
@@ -133,6 +136,7 @@ def test_smaller_videos_are_rendered_smaller(head, portrait, speech) -> None:
     assert video.landmarks(0, 1).image_size_px == (128, 128)
 
 
+@pytest.mark.slow
 def test_a_colour_takes_the_place_of_the_background(head, portrait, speech) -> None:
     video = head(portrait, speech, background="#20c040", fps=10, seconds=0.3)
     for frame in video:
@@ -144,6 +148,7 @@ def test_a_colour_takes_the_place_of_the_background(head, portrait, speech) -> N
     assert video.mark.models["matte"] and video.mark.settings["background"] == "#20c040"
 
 
+@pytest.mark.slow
 def test_a_picture_takes_the_place_of_the_background(head, portrait, speech, tmp_path) -> None:
     wide = np.zeros((50, 300, 3), np.uint8)
     wide[..., 2] = 200
@@ -153,6 +158,7 @@ def test_a_picture_takes_the_place_of_the_background(head, portrait, speech, tmp
     assert video.mark.inputs["background"] == provenance.hash_file(tmp_path / "beach.png")
 
 
+@pytest.mark.slow
 def test_no_background_is_transparent_and_moves_with_the_head(head, portrait, speech, tmp_path) -> None:
     video = head(portrait, speech, background="none", fps=10, head=3.0)
     whole = video.to_numpy()
@@ -167,6 +173,7 @@ def test_no_background_is_transparent_and_moves_with_the_head(head, portrait, sp
     assert provenance.verify(tmp_path / "frames").verdict is provenance.Verdict.INTACT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.webm", "a.gif", "frames"])
 def test_every_kind_is_saved_marked_and_whole(video, tmp_path, name) -> None:
     done: list[int] = []
@@ -196,6 +203,7 @@ def test_a_notebook_shows_a_marked_player_and_curves(video, tmp_path) -> None:
     assert video._repr_html_() is page  # not rendered anew
 
 
+@pytest.mark.slow
 def test_outputs_name_the_backend_that_read_the_portrait(portrait, speech) -> None:
     class Unversioned:
         name = "other"
@@ -214,6 +222,7 @@ def test_outputs_name_the_backend_that_read_the_portrait(portrait, speech) -> No
     assert {"detector", "landmarker"} <= own.models.keys()
 
 
+@pytest.mark.slow
 def test_inputs_from_memory_and_from_files_give_the_same_frames(head, portrait, speech, tmp_path) -> None:
     write_image(tmp_path / "me.png", portrait, mark=MARK)
     write_audio(tmp_path / "talk.wav", speech, mark=MARK)

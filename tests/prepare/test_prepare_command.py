@@ -72,7 +72,7 @@ def test_killed_at_random_moments_it_gives_the_same_shards(prepared, tmp_path):
 def test_ray_gives_the_same_shards(prepared, tmp_path):
     out = tmp_path / "shards"
     environment = os.environ | {"BEGUN": str(tmp_path / "begun.txt"), "RAY_USAGE_STATS_ENABLED": "0"}
-    environment |= {"PYTHONPATH": str(HERE)}
+    environment["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         command(prepared.corpus, out, "--engine", "ray"), env=environment, capture_output=True, text=True
     )

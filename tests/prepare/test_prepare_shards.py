@@ -63,6 +63,7 @@ items = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(items=items, order=st.randoms(use_true_random=False), limit=st.integers(1, 60_000))
 def test_shards_depend_on_items_and_not_on_their_order_or_interruptions(items, order, limit):

@@ -172,6 +172,7 @@ def test_other_texts_are_no_marks(text: str) -> None:
     assert parse_container_text(f"AI-generated {text}") is None
 
 
+@pytest.mark.slow
 def test_only_media_imports_decoders_and_encoders() -> None:
     root = Path(auteur.__file__).parent
     doors = {"av", "PIL", "soundfile", "imageio", "torchvision", "torchaudio"}

@@ -27,6 +27,7 @@ def small_track():
     return AUTrack(values=[[0.1, 0.5]], rate=25, channels=("a", "b"), convention="feafa24")
 
 
+@pytest.mark.slow
 @given(
     hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=FLOAT32),
     RATES,
@@ -125,6 +126,7 @@ def test_text_that_is_no_track_is_a_format_error(text):
         AUTrack.from_text(text)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_damaged_text_gives_format_errors_only(data):
     text = text_of(small_track())

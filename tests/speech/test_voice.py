@@ -84,6 +84,7 @@ def test_what_is_too_short_or_silent_is_not_judged(is_speech):
     assert is_speech(np.zeros(RATE_HZ))
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_no_recording_of_people_is_taken_for_noise(is_speech):
     folder = Path(__file__).parents[3] / "shared" / "data" / "speech"

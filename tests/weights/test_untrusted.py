@@ -74,6 +74,7 @@ def test_a_flipped_bit_of_any_shipped_model_is_refused(package, name):
             Director.shipped(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["compact", "fast"])
 @pytest.mark.parametrize("name", ["denoiser", *MODELS])
 def test_a_video_is_never_made_with_a_damaged_model(package, preset, name):
@@ -167,6 +168,7 @@ def test_whatever_a_builder_raises_is_the_files_fault(tmp_path, error):
         load_model(path, "stack", Sizes, make)
 
 
+@pytest.mark.slow
 def test_models_of_odd_sizes_come_back(tmp_path):
     regressor = Regressor(RegressorConfig(width=8, dilations=(1, 2))).eval()
     save_file(

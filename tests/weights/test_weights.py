@@ -85,6 +85,7 @@ def test_a_truncated_file(saved, kept):
         weights.load_file(model(), saved)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_flipped_bit_is_noticed_by_the_hash_and_never_crashes_without_it(saved, data):

@@ -180,6 +180,7 @@ def test_a_config_with_an_unknown_conditioner_is_refused():
         _ = DenoiserConfig().smell
 
 
+@pytest.mark.slow
 def test_one_file_and_one_row_reach_networks_files_clips_guidance_and_training(tmp_path):
     """In a process of its own, where the registry has one more row before it is read."""
     program = Path(toy_conditioner.__file__)
