@@ -93,7 +93,7 @@ RECIPES: dict[str, Recipe] = {
         "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:denoiser", writes_folder=True, extra="full",
     ),
     "au-adapter": Recipe(
-        "Paper A's Action Unit conditioner on a trained base: the denoiser recipe with its auhead preset.",
+        "Paper A's Action Unit conditioner on a trained base, or on published weights of Hallo or MEMO.",
         "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:au_adapter", writes_folder=True,
         preset={"preset": "auhead"}, extra="full",
     ),

@@ -9,7 +9,7 @@ ones. That is what is computed here.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,8 @@ class HalloConditions:
     """Factors on pose, face and lips."""
     adapter: Tensor | None = None
     """What an adapter reads of these frames; see `published.adapter`."""
+    sees_portrait: bool = True
+    """Whether the conditional row attends to the portrait; training an adapter leaves it out at random."""
 
 
 class Hallo(nn.Module):
@@ -134,7 +136,44 @@ class Hallo(nn.Module):
             past = as_map(features[place].unflatten(0, (rows, -1))[:, 1:], hidden)
             return unet.module_at("motion_modules", place)(hidden, frames, past)
 
-        return unet(sample, time, context, portrait=seen, after=after, enter=enter)
+        portrait = seen if given.sees_portrait else None
+        return unet(sample, time, context, portrait=portrait, after=after, enter=enter)
+
+    def encoded(self, given: HalloConditions, conditional: Sequence[bool]) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns context [B, tokens, D], audio [B, F, K, D] and located face [B, 1, C, h, w].
+
+        Args:
+            given: What they are made of.
+            conditional: For each of B rows, whether it has its conditions or the nulls of guidance.
+        """
+        audio, located = self.audioproj(given.audio)[None], self.face_locator(given.face_box)[:, None]
+        null = torch.zeros_like(given.embedding)
+        return (
+            torch.cat([self.imageproj(given.embedding if has else null) for has in conditional]),
+            torch.cat([audio if has else torch.zeros_like(audio) for has in conditional]),
+            torch.cat([located if has else torch.zeros_like(located) for has in conditional]),
+        )
+
+    def predict_row(
+        self, sample: Tensor, time: float, *, reference: Tensor, given: HalloConditions, conditional: bool
+    ) -> Tensor:
+        """Returns v of noisy latents [1, F, 4, h, w]; gradients reach the adapter, and nothing before the UNet.
+
+        Args:
+            sample: Noisy latents.
+            time: 0 to 999.
+            reference: Latents of portrait and motion frames, [1 + P, 4, h, w].
+            given: Everything else.
+            conditional: False: the row is the unconditional one of guidance.
+        """
+        with torch.no_grad():
+            context, audio, located = self.encoded(given, (conditional,))
+            features = self.portrait(reference, context)
+        if not conditional:
+            given = replace(given, adapter=None, sees_portrait=False)
+        return self.predict(
+            sample, time, context=context, features=features, audio=audio, located=located, given=given
+        )
 
     @torch.no_grad()
     def window(
@@ -155,13 +194,7 @@ class Hallo(nn.Module):
             settings: Steps and guidance.
             on_step: Called after each step with (done, total). Raise to cancel.
         """
-        context = self.imageproj(given.embedding)
-        audio, located = self.audioproj(given.audio)[None], self.face_locator(given.face_box)[:, None]
-        if settings.rows == 2:
-            null = self.imageproj(torch.zeros_like(given.embedding))
-            context = torch.cat([null, context])
-            audio = torch.cat([torch.zeros_like(audio), audio])
-            located = torch.cat([torch.zeros_like(located), located])
+        context, audio, located = self.encoded(given, settings.conditional)
         features = self.portrait(reference, context)
         sampler, sample = TrailingDDIM(settings.steps), noise
         for index, time in enumerate(sampler.times):

@@ -5,8 +5,8 @@ pixels a side, 20 steps of rectified flow, guidance 3.5, windows of 16 frames af
 second.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,8 @@ class MemoConditions:
     """One of `EMOTION_CLASSES`, by number."""
     adapter: Tensor | None = None
     """What an adapter reads of these frames; see `published.adapter`."""
+    sees_portrait: bool = True
+    """Whether the conditional row attends to the portrait; training an adapter leaves it out at random."""
 
 
 class Memo(nn.Module):
@@ -96,7 +98,7 @@ class Memo(nn.Module):
         audio: Tensor,
         emotions: Tensor,
         memory: Memory,
-        adapter: Tensor | None = None,
+        given: MemoConditions | None = None,
     ) -> Tensor:
         """Returns the velocity of noisy latents [B, F, 4, h, w]; of two rows the first is unconditional.
 
@@ -108,11 +110,11 @@ class Memo(nn.Module):
             audio: Tokens of each row and frame, [B, F, K, D].
             emotions: Class of each row, [B].
             memory: Read, and updated.
-            adapter: What an adapter reads.
+            given: What an adapter reads, and whether the portrait is seen; None: no adapter, and it is.
         """
         rows, frames = sample.shape[:2]
         unet, heard = self.diffusion_net, audio.flatten(0, 1)
-        added = added_by(self.adapter, adapter, rows, frames)
+        added = added_by(self.adapter, None if given is None else given.adapter, rows, frames)
         seen = {
             place: seen_by(found, rows, frames, self.tiling)
             for place, found in features.items()
@@ -130,7 +132,54 @@ class Memo(nn.Module):
             past = as_map(before, hidden) if before.ndim == 4 else before
             return unet.module_at("motion_modules", place).remember(hidden, frames, past, place, memory)
 
-        return unet(sample, time, context, portrait=seen, after=after)
+        portrait = seen if given is None or given.sees_portrait else None
+        return unet(sample, time, context, portrait=portrait, after=after)
+
+    def encoded(self, given: MemoConditions, conditional: Sequence[bool]) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns context [B, tokens, D], audio [B, F, K, D] and emotions [B].
+
+        Args:
+            given: What they are made of.
+            conditional: For each of B rows, whether it has its conditions or the nulls of guidance.
+        """
+        audio, null = self.audio_proj(given.audio)[None], torch.zeros_like(given.embedding)
+        return (
+            torch.cat([self.image_proj(given.embedding if has else null) for has in conditional]),
+            torch.cat([audio if has else torch.zeros_like(audio) for has in conditional]),
+            torch.tensor(
+                [given.emotion if has else NULL_EMOTION for has in conditional], device=audio.device
+            ),
+        )
+
+    def predict_row(
+        self, sample: Tensor, time: float, *, reference: Tensor, given: MemoConditions, conditional: bool
+    ) -> Tensor:
+        """Returns the velocity of noisy latents [1, F, 4, h, w] in the first window of a video.
+
+        Gradients reach the adapter, and nothing before the UNet.
+
+        Args:
+            sample: Noisy latents.
+            time: 0 to 1000.
+            reference: Latents of portrait and past frames, [1 + P, 4, h, w].
+            given: Everything else.
+            conditional: False: the row is the unconditional one of guidance.
+        """
+        with torch.no_grad():
+            context, audio, emotions = self.encoded(given, (conditional,))
+            features = self.portrait(reference, context)
+        if not conditional:
+            given = replace(given, adapter=None, sees_portrait=False)
+        return self.predict(
+            sample,
+            time,
+            context=context,
+            features=features,
+            audio=audio,
+            emotions=emotions,
+            memory=Memory(),
+            given=given,
+        )
 
     @torch.no_grad()
     def window(
@@ -153,12 +202,7 @@ class Memo(nn.Module):
             settings: Steps and guidance.
             on_step: Called after each step with (done, total). Raise to cancel.
         """
-        context, audio = self.image_proj(given.embedding), self.audio_proj(given.audio)[None]
-        emotions = torch.tensor([given.emotion], device=noise.device)
-        if settings.rows == 2:
-            context = torch.cat([self.image_proj(torch.zeros_like(given.embedding)), context])
-            audio = torch.cat([torch.zeros_like(audio), audio])
-            emotions = torch.cat([torch.full_like(emotions, NULL_EMOTION), emotions])
+        context, audio, emotions = self.encoded(given, settings.conditional)
         features = self.portrait(reference, context)
         sampler, sample = ShiftlessFlow(settings.steps), noise
         for index, time in enumerate(sampler.times):
@@ -171,7 +215,7 @@ class Memo(nn.Module):
                 audio=audio,
                 emotions=emotions,
                 memory=memory,
-                adapter=given.adapter,
+                given=given,
             )
             sample = sampler.step(sample, guided(prediction, settings.guidance), index)
             if on_step is not None:

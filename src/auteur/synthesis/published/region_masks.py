@@ -4,6 +4,7 @@ Boxes around face and lips are drawn at the picture's size, made small, blurred 
 as OpenCV does it, in fixed point, without OpenCV; then made smaller still as Pillow does it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,12 +53,46 @@ def region_masks(
     blurred_face = _stretched(blurred(_small(face), _FACE_KERNEL))
     pose = ((1.0 - blurred_face / 255.0) * 255).astype(np.uint8)
     only_face = (blurred_face.astype(np.int64) - blurred_lips).clip(0).astype(np.uint8)
-    masks: list[Tensor] = []
+    return _by_level((pose, only_face, blurred_lips), face > 0, levels)
+
+
+def masks_of_regions(regions: Tensor, width_px: int, height_px: int, levels: int = 4) -> RegionMasks:
+    """Returns the masks of regions that are drawn already, as training clips hold them.
+
+    The box of the face, which is blurred in the regions, is the one around all pixels that are less than half
+    pose.
+
+    Args:
+        regions: Pose, face and lips at each pixel in [0, 1], [3, h, w], at the picture's size or an eighth.
+        width_px: Of the picture.
+        height_px: Of the picture.
+        levels: Of the UNet.
+
+    Raises:
+        FaceError: No pixel is less than half pose.
+    """
+    parts = (255 * regions.float().cpu().clamp(0, 1)).round().byte().numpy()
+    rows, columns = np.nonzero(parts[0] < 128)
+    if not len(rows):
+        raise FaceError("the regions hold no face; draw them where a face is")
+    face = np.zeros((height_px, width_px), bool)
+    down, across = height_px / parts.shape[1], width_px / parts.shape[2]
+    face[
+        round(rows.min() * down) : round((rows.max() + 1) * down),
+        round(columns.min() * across) : round((columns.max() + 1) * across),
+    ] = True
+    return _by_level(parts, face, levels)
+
+
+def _by_level(parts: Iterable[Bytes], face: NDArray[np.bool_], levels: int) -> RegionMasks:
+    """Pose, face and lips at every level, beside the box of the face."""
+    height_px, width_px = face.shape
+    pictures, masks = list(parts), list[Tensor]()
     for level in range(levels):
         width, height = (max(1, size >> (3 + level)) for size in (width_px, height_px))
-        parts = [resized(part, width, height) for part in (pose, only_face, blurred_lips)]
-        masks.append(from_numpy(np.stack(parts).reshape(3, -1) / np.float32(255)))
-    box = from_numpy((face > 0).astype(np.float32))
+        small = [resized(part, width, height) for part in pictures]
+        masks.append(from_numpy(np.stack(small).reshape(3, -1) / np.float32(255)))
+    box = from_numpy(face.astype(np.float32))
     return RegionMasks(box.expand(1, 3, -1, -1).contiguous(), tuple(masks))
 
 

@@ -93,7 +93,12 @@ class LoopSettings:
     @property
     def rows(self) -> int:
         """Of a batch: the unconditional and the conditional one, or the conditional one."""
-        return 2 if self.guidance > 1 else 1
+        return len(self.conditional)
+
+    @property
+    def conditional(self) -> tuple[bool, ...]:
+        """For each row of a batch, whether it has its conditions."""
+        return (False, True) if self.guidance > 1 else (True,)
 
 
 def guided(prediction: Tensor, scale: float) -> Tensor:
