@@ -1,7 +1,7 @@
 """What a face performs: the one type that routes make, motion follows and renderers are conditioned on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -24,6 +24,13 @@ ARTICULATION_UNITS = (*OPENING_UNITS, 16, 18, 22, 23, 24, 29, 30)
 
 ARTICULATION_CONTROLS = frozenset(
     name for number in ARTICULATION_UNITS if number in ACTION_UNITS for name in ACTION_UNITS[number].controls
+)
+
+MOUTH_UNITS = (*ARTICULATION_UNITS, 6, 7, 9, 10, 11, 12, 13, 14, 15, 17, 20, 27, 34)
+"""Units that move the mouth, or that faces raise together with it."""
+
+MOUTH_CONTROLS = frozenset(
+    name for number in MOUTH_UNITS if number in ACTION_UNITS for name in ACTION_UNITS[number].controls
 )
 
 
@@ -115,6 +122,28 @@ class Performance:
             return None
         values = np.fmax.reduce([track.values for track in tracks])
         return tracks[0].replace(values=np.nan_to_num(values))
+
+    def with_spoken_lips(self) -> "Performance":
+        """Returns the performance with a mouth that the speech moves; its expression is added by the basis.
+
+        Units that form speech sounds are left to the speech. The others of the mouth would, as conditions,
+        calm it: faces that were filmed with such values are mostly silent.
+        """
+        if self.acted is None:
+            return self
+        values = np.array(self.acted.values)
+        is_mouth = np.array([name in MOUTH_CONTROLS for name in self.acted.channels])
+        is_sound = np.array([name in ARTICULATION_CONTROLS for name in self.acted.channels])
+        expressed = np.where(is_mouth & ~is_sound, np.nan_to_num(values), 0)
+        if self.added is not None:
+            expressed = np.fmax(self.added.values, expressed)
+        values[:, is_mouth] = np.nan
+        return replace(
+            self,
+            acted=self.acted.replace(values=values),
+            added=self.acted.replace(values=expressed),
+            summary=self.action_units,
+        )
 
     def origin(self, control: str) -> Origin:
         """Returns where a control's values come from."""

@@ -27,7 +27,7 @@ from auteur.motion.habits import FaceHabits
 from auteur.motion.head_flow import HeadFlow, load_head_flow
 from auteur.motion.mouth import fused_gap, lip_gap, with_lip_gap
 from auteur.motion.own_expression import OwnExpression, closing
-from auteur.motion.performance import ARTICULATION_CONTROLS, Performance
+from auteur.motion.performance import Performance
 from auteur.motion.portrait import apply_to, with_eyes_held
 from auteur.motion.style import style_of_liveliness
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
@@ -165,7 +165,9 @@ class SpeechMotion:
         if len(cues.silence) != frames:
             raise UsageError(f"the cues have {len(cues.silence)} frames; the motion has {frames}")
         speaks = speech is not None and performance.lips != "track"
-        units = _conditioning(performance, speaks)
+        if speaks and performance.lips == "speech":
+            performance = performance.with_spoken_lips()
+        units = _conditioning(performance)
         if units is None and not speaks:
             units = torch.full((frames, self.face.config.flow.action_units), torch.nan)
 
@@ -340,13 +342,11 @@ def brow_share() -> Floats:
     return share
 
 
-def _conditioning(performance: Performance, speaks: bool) -> Tensor | None:
-    """Units that condition the flow, [T, A], without those that form sounds where speech owns the lips."""
+def _conditioning(performance: Performance) -> Tensor | None:
+    """Units that condition the flow, [T, A]; NaN where not specified."""
     if performance.acted is None:
         return None
     units = np.stack([performance.acted.channel(name) for name in CONDITIONING_CONTROLS], axis=1)
-    if speaks and performance.lips == "speech":
-        units[:, [name in ARTICULATION_CONTROLS for name in CONDITIONING_CONTROLS]] = np.nan
     return torch.from_numpy(units)
 
 
