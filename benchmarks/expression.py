@@ -31,7 +31,7 @@ from auteur.data.splits import is_held_out
 from auteur.evaluate.control import rank_correlation
 from auteur.evaluate.face_features import FaceFeatureNet, aligned_crop, appearance_similarity
 from auteur.expression.curve import DIALLED, EmotionCurve
-from auteur.expression.generator.dial import DirectedExpression, EmotionDial, loudness_of
+from auteur.expression.generator.dial import EmotionConditionedExpression, EmotionDial, loudness_of
 from auteur.expression.generator.storage import load_generator
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.auteur_backend import AuteurBackend
@@ -120,7 +120,9 @@ class Stage:
         cut = frame[top : top + round(2 * half), left : left + round(2 * half)]
         return np.asarray(cv2.resize(cut, (CLOSE_UP_PX, CLOSE_UP_PX), interpolation=cv2.INTER_AREA))
 
-    def landmarks(self, directed: DirectedExpression, frames: tuple[int, ...] | None = None) -> Floats:
+    def landmarks(
+        self, directed: EmotionConditionedExpression, frames: tuple[int, ...] | None = None
+    ) -> Floats:
         """Returns what the motion stage makes of an expression: [frames, 478, 3] px."""
         motion = self._mover.generate(
             self._analysis.features,
@@ -139,7 +141,7 @@ class Stage:
         ]
         return np.concatenate([track.values for track in made])
 
-    def frames(self, directed: DirectedExpression) -> NDArray[np.uint8]:
+    def frames(self, directed: EmotionConditionedExpression) -> NDArray[np.uint8]:
         """Returns the final pictures at `FRAMES`, [4, H, W, 3]."""
         rendered = self._warper.render(torch.from_numpy(self.landmarks(directed, FRAMES)))
         return rendered.permute(0, 2, 3, 1).contiguous().numpy()
@@ -151,7 +153,9 @@ class Stage:
         return np.stack([r.landmarks for r in readings]), np.stack([r.blendshapes for r in readings])
 
 
-def dialled(dial: EmotionDial, emotion: str, strength: float, frames: int, speech) -> DirectedExpression:
+def dialled(
+    dial: EmotionDial, emotion: str, strength: float, frames: int, speech
+) -> EmotionConditionedExpression:
     """Returns one emotion at one strength, seed 0."""
     return dial.direct(EmotionCurve.constant(emotion, strength), frames, speech=speech)
 

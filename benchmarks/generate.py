@@ -42,7 +42,7 @@ from auteur.face.tracker import FaceTracker
 from auteur.facs import EMOTIONS
 from auteur.motion.mouth import lip_gap
 from auteur.painting import warp_renderer
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.talking_head import Settings, TalkingHead, TalkingVideo
 
 DURING_SPEECH = (1, 2, 4, 5, 6, 7, 12)
@@ -118,7 +118,7 @@ def sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
     shown: list[list[Floats]] = []
     for path in run.portraits:
         kept: list[Floats] = []
-        frames = head.perform(path, silence, Performance(track=track), STILL).frames()
+        frames = head.perform(path, silence, PerformanceRequest(track=track), STILL).frames()
         result[path.stem] = unit_responses(
             shown_intensities(_kept_full(frames, kept), AuteurBackend(), name=path.name)
         )
@@ -151,10 +151,12 @@ def speech_sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, o
     settings = dataclasses.replace(STILL, fps=Fraction(5))
     result: dict[str, dict[int, Response]] = {}
     for path in run.portraits:
-        neutral = neutral_of(*read(list(head.perform(path, silence, Performance(), settings).frames())))
+        neutral = neutral_of(
+            *read(list(head.perform(path, silence, PerformanceRequest(), settings).frames()))
+        )
 
         def seen(asked: dict[str, float], path: Path = path, neutral: Neutral = neutral) -> Floats:
-            video = head.perform(path, run.speech, Performance(action_units=asked), settings)
+            video = head.perform(path, run.speech, PerformanceRequest(action_units=asked), settings)
             return measured(*read(list(video.frames())), neutral).mean(axis=0)
 
         rest = seen({})
@@ -173,7 +175,9 @@ def same_frames(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, ob
     for size in (usual, 5, 1):
         warp_renderer.FRAMES_AT_ONCE = size
         digest = hashlib.sha256()
-        for frame in head.perform(portrait, run.speech, Performance("happy"), Settings(seed=3)).frames():
+        for frame in head.perform(
+            portrait, run.speech, PerformanceRequest("happy"), Settings(seed=3)
+        ).frames():
             digest.update(frame.tobytes())
         hashes.add(digest.hexdigest())
     warp_renderer.FRAMES_AT_ONCE = usual
@@ -183,12 +187,12 @@ def same_frames(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, ob
 def emotion(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
     """Correlation of the inner-lip gap with and without each emotion at full intensity."""
 
-    def gap(asked: Performance) -> Floats:
+    def gap(asked: PerformanceRequest) -> Floats:
         video: TalkingVideo = head.perform(run.portraits[0], run.speech, asked, STILL)
         return lip_gap(video.landmarks().values)
 
-    plain = gap(Performance())
-    return {name: float(np.corrcoef(plain, gap(Performance(name)))[0, 1]) for name in EMOTIONS}
+    plain = gap(PerformanceRequest())
+    return {name: float(np.corrcoef(plain, gap(PerformanceRequest(name)))[0, 1]) for name in EMOTIONS}
 
 
 def speed(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:

@@ -21,7 +21,7 @@ from auteur import TalkingHead
 from auteur.evaluate.control import UNITS, rank_correlation
 from auteur.evaluate.sweeps import levels_of, shown_intensities, unit_staircase
 from auteur.face.auteur_backend import AuteurBackend
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from generate import STILL, write_sound
 
 GUIDANCE = (1.0, 2.0, 3.5, 5.0)
@@ -48,7 +48,7 @@ def main(recipe: Recipe) -> None:
         for i, path in enumerate(recipe.portraits):
             for j, guidance in enumerate(GUIDANCE):
                 video = head.perform(
-                    path, silence, Performance(track=track), replace(STILL, au_guidance=guidance)
+                    path, silence, PerformanceRequest(track=track), replace(STILL, au_guidance=guidance)
                 )
                 shown = shown_intensities(video.frames(), AuteurBackend(), name=path.name)
                 changes[i, j] = [levels_of(shown, u)[level, u] - shown[0, u] for u in range(len(UNITS))]

@@ -26,7 +26,7 @@ from auteur.face.tracker import find_face
 from auteur.media import read_image, read_speech, write_audio, write_image
 from auteur.motion.mouth import lip_gap
 from auteur.pipelines.inputs import fitted
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.settings import Settings
 from auteur.pipelines.talking_head import TalkingVideo
 from auteur.provenance import Mark
@@ -35,10 +35,10 @@ from auteur.signals import Waveform
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 STILL = Settings(fps=Fraction(12), head=0.0, blinks=False, gaze=False)
 SHOWS = {
-    "rest": Performance(),
-    "blink": Performance(action_units={"AU45": 1.0}),
-    "smile": Performance(action_units={"AU12": 1.0}),
-    "surprised": Performance("surprised"),
+    "rest": PerformanceRequest(),
+    "blink": PerformanceRequest(action_units={"AU45": 1.0}),
+    "smile": PerformanceRequest(action_units={"AU12": 1.0}),
+    "surprised": PerformanceRequest("surprised"),
 }
 """What is shown in silence."""
 CELL_PX, GAP_PX, LINE_PX = 240, 4, 14
@@ -79,7 +79,7 @@ def states(
 ) -> tuple[dict[str, tuple[Frames, Frames]], tuple[str, ...]]:
     """Returns frames and landmarks [478, 3] by what is shown, and what the user is told."""
     speaking = replace(STILL, head=float(habits), blinks=habits, gaze=habits)
-    video = head.perform(portrait, heard.speech, Performance(), speaking)
+    video = head.perform(portrait, heard.speech, PerformanceRequest(), speaking)
     gaps = lip_gap(video.landmarks().values)
     order = np.argsort(gaps)
     picked = {"closed vowel": int(order[len(order) // 5]), "open vowel": int(order[-1])}

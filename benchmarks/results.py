@@ -224,10 +224,12 @@ def reenactment_lines(part: Part) -> list[str]:
         "## Self-reenactment",
         "",
         f"{found['clips']} clips of {found['people']} held-out people, {found['seconds']:.0f} s. The first "
-        "frame is the portrait; speech drives it, with or without the Action Units that our tracker "
-        "measures in the real video. Told these, a system knows what the real face did: the two are not "
-        "rivals. Neither is told how the head moved, so a portrait held still wins most distances between "
-        f"pictures; warp only is told everything. Measured in a {found['protocol']['size_px']} px "
+        "frame is the portrait. *True AUs*: every Action Unit that our tracker measures in the real video "
+        "drives the face, the mouth too, with a still head; *and head*: its head pose as well; *lips by "
+        "speech*: the speech moves the lips; *speech only*: `auteur generate` without options, whose head "
+        "is idle. Told what the real face did, a system is no rival of one that only hears. Where the head "
+        "is not told, a portrait held still wins most distances between pictures; warp only is told "
+        f"everything. Measured in a {found['protocol']['size_px']} px "
         f"{found['protocol']['crop']}, at {found['protocol']['fps']} frames/s. Brackets: 95 % bootstrap "
         "intervals over people.",
         "",
@@ -249,7 +251,7 @@ def reenactment_lines(part: Part) -> list[str]:
     lines += [
         "",
         f"Scoring these {part['rows']} rows took {part['cpu_scoring'] / part['seconds']:.1f} CPU seconds "
-        f"per second of video; generating both systems took {part['cpu_generating'] / part['seconds']:.1f}.",
+        f"per second of video; generating the systems took {part['cpu_generating'] / part['seconds']:.1f}.",
     ]
     return lines + [f"* not scored: {line}" for line in found["failures"]]
 

@@ -32,7 +32,7 @@ from auteur.media import probe, read_speech, write_audio
 from auteur.painting.warp_renderer import FRAMES_AT_ONCE
 from auteur.pipelines.batch import Batch
 from auteur.pipelines.batch_results import Results
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.provenance import Mark
 from auteur.signals import Waveform
@@ -153,7 +153,7 @@ def generation_cost(portrait: Path, speech: Path, preset: str) -> tuple[Cost, fl
     torch.set_num_threads(1)
     loading = cpu_sec(lambda: TalkingHead.from_pretrained(preset))
     head = TalkingHead.from_pretrained(preset)
-    asked, settings = Performance(emotion="happy", intensity=0.6), Settings(seed=1)
+    asked, settings = PerformanceRequest(emotion="happy", intensity=0.6), Settings(seed=1)
     video = head.perform(portrait, speech, asked, settings)  # also warms up
     seconds = float(Fraction(video.frame_count) / settings.fps)
     with tempfile.TemporaryDirectory() as folder:

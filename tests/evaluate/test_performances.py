@@ -9,7 +9,13 @@ import pytest
 from auteur.errors import InputError, UsageError
 from auteur.evaluate import protocols
 from auteur.evaluate.face_features import FaceFeatureNet
-from auteur.evaluate.performances import SPEECH_ONLY, TRUE_UNITS, run_protocol
+from auteur.evaluate.performances import (
+    SPEECH_ONLY,
+    SPOKEN_LIPS,
+    TRUE_UNITS,
+    UNITS_AND_HEAD,
+    run_protocol,
+)
 from auteur.evaluate.report import write_report
 from auteur.evaluate.scoring import REAL, STILL, WARP, ClipScorer
 from auteur.evaluate.streams import Networks
@@ -34,17 +40,17 @@ def scorer_of(protocol, backend) -> ClipScorer:
     return ClipScorer(dataclasses.replace(protocol, size_px=128), backend, Networks(FaceFeatureNet()))
 
 
-def test_self_reenactment_makes_and_scores_both_systems(real_videos, backend, tmp_path):
+def test_self_reenactment_makes_and_scores_every_system(real_videos, backend, tmp_path):
     protocol = protocols.load("self-reenactment")
     done = run_protocol(
         protocol, [real_videos / "ada.mp4"], tmp_path, scorer=lambda: scorer_of(protocol, backend)
     )
-    assert done.systems == (REAL, STILL, WARP, TRUE_UNITS, SPEECH_ONLY)
+    assert done.systems == (REAL, STILL, WARP, TRUE_UNITS, UNITS_AND_HEAD, SPOKEN_LIPS, SPEECH_ONLY)
     assert not done.failures
-    for system in (TRUE_UNITS, SPEECH_ONLY):
+    for system in (TRUE_UNITS, UNITS_AND_HEAD, SPOKEN_LIPS, SPEECH_ONLY):
         assert done.summary[system]["face_rate"].mean == 1
         assert done.summary[system]["m_lmd"].mean > 0
-    assert "motion" in done.settings["system"]
+    assert "face_flow" in done.settings["system"]
     page = write_report(done, tmp_path)[0].read_text(encoding="utf-8")
     assert TRUE_UNITS in page and (tmp_path / "videos" / "ada.true_units.mp4").exists()
 

@@ -115,8 +115,31 @@ def test_prototypes_scale_linearly_and_stay_in_range(table, name):
     ],
 )
 def test_paper_table_moves_exactly_its_units(emotion, units):
-    values = prototype(emotion, convention="openface18")
+    values = prototype(emotion, convention="openface18", table="chang2025")
     assert {int(name[2:4]) for name, value in values.items() if value} == units
+
+
+@pytest.mark.parametrize(
+    ("emotion", "units"),
+    [
+        ("happy", {6, 12}),
+        ("sad", {1, 4, 15, 17}),
+        ("angry", {4, 5, 7, 23, 24}),
+        ("fear", {1, 2, 4, 5, 7, 20, 25}),
+        ("disgusted", {4, 7, 9, 10, 17}),
+        ("surprised", {1, 2, 5, 26}),
+        ("contempt", {12, 14}),
+        ("neutral", set()),
+    ],
+)
+def test_emotions_are_shown_by_the_units_of_emfacs(emotion, units):
+    values = prototype(emotion, convention="facs")
+    assert {int(name[2:].rstrip("LRTB")) for name, value in values.items() if value} == units
+
+
+def test_sad_brows_rise_at_their_inner_ends():
+    values = prototype("sad", convention="facs")
+    assert values["AU1L"] > 2 * values["AU4L"]
 
 
 def test_contempt_is_one_sided_in_emfacs():

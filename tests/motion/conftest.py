@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from motion_samples import TINY, shaken
+from motion_samples import TINY, TINY_FACE, TINY_HEAD, shaken
 
 from auteur.face.pose import canonical_face
 from auteur.motion.au_basis import AUBasis
+from auteur.motion.face_flow import FaceFlow
 from auteur.motion.generator import MotionGenerator
 from auteur.motion.habits import FaceHabits
+from auteur.motion.head_flow import HeadFlow
 from auteur.motion.speech_motion import SpeechMotion
 from auteur.weights import load_shipped
 
@@ -31,8 +33,24 @@ def habits() -> FaceHabits:
 
 
 @pytest.fixture
-def speech_motion(generator: MotionGenerator, basis: AUBasis, habits: FaceHabits) -> SpeechMotion:
-    return SpeechMotion(generator=generator, basis=basis, habits=habits)
+def face_flow() -> FaceFlow:
+    model = shaken(FaceFlow(TINY_FACE))
+    model.basis.copy_(torch.randn(model.basis.shape, generator=torch.Generator().manual_seed(1)))
+    return model
+
+
+@pytest.fixture
+def head_flow() -> HeadFlow:
+    model = shaken(HeadFlow(TINY_HEAD))
+    model.scale.copy_(torch.tensor([0.05, 0.05, 0.05, 5.0, 3.0, 1.0]))
+    return model
+
+
+@pytest.fixture
+def speech_motion(
+    face_flow: FaceFlow, head_flow: HeadFlow, basis: AUBasis, habits: FaceHabits
+) -> SpeechMotion:
+    return SpeechMotion(face=face_flow, head=head_flow, basis=basis, habits=habits)
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ from auteur.facs import CONTROLS, MEDIAPIPE_BLENDSHAPES, au_track
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.mouth import LIP_PAIRS, lip_gap
 from auteur.motion.own_expression import OwnExpression, closing, own_expression
+from auteur.motion.performance import Performance
 from auteur.motion.portrait import apply_to, with_eyes_held
-from auteur.motion.speech_motion import Habits, SpeechMotion
+from auteur.motion.speech_motion import MotionOptions, SpeechMotion
 
 SMILE = np.array([0.6 if name.startswith(("AU12", "AU6")) else 0.0 for name in CONTROLS])
 
@@ -64,11 +65,11 @@ def test_who_takes_over_decides_what_gives_way():
 def test_a_smile_asked_for_replaces_a_smile(speech_motion: SpeechMotion, portrait, basis):
     face = smiling(portrait, basis)
     own = OwnExpression(intensities=SMILE, jaw_share=0.0)
-    still = Habits(blinks=False, gaze=False, head=0.0)
+    still = MotionOptions(temperature=0, blinks=False, gaze=False, head=0.0)
 
     def width(level: float, own: OwnExpression | None) -> float:
         made = speech_motion.generate(
-            torch.zeros(30, 5), asked=asked(30, AU12=level), temperature=0, habits=still
+            torch.zeros(30, 5), Performance(frames=30, added=asked(30, AU12=level)), options=still
         )
         track = speech_motion.landmarks_on(made, face, image_size_px=(640, 640), own=own)
         return float(np.ptp(track.values[-1][[61, 291], 0]))
@@ -113,7 +114,9 @@ def test_closed_eyes_go_with_the_head_and_nothing_else(speech_motion: SpeechMoti
     face = lidded(portrait, 1, 0)
     own = OwnExpression(intensities=np.zeros(len(CONTROLS)), jaw_share=0.0, eyes_shown=np.array([0.0, 1.0]))
     made = speech_motion.generate(
-        torch.zeros(40, 5), asked=asked(40, AU5=1.0, AU1=1.0), seed=3, habits=Habits(blinks=True, gaze=True)
+        torch.zeros(40, 5),
+        Performance(frames=40, added=asked(40, AU5=1.0, AU1=1.0)),
+        options=MotionOptions(seed=3),
     )
     track = speech_motion.landmarks_on(made, face, image_size_px=(640, 640), own=own)
     poseless, still = without_pose(track.values), without_pose(face)

@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 
 from auteur.errors import UsageError
 from auteur.face.action_units import CENTRAL_WEIGHTS, MEASURES, SIDED_WEIGHTS
-from auteur.face.pose import MIRROR, head_pose, without_pose
-from auteur.facs import CONTROLS, au_track
+from auteur.face.pose import MIRROR, canonical_face, head_pose, without_pose
+from auteur.facs import ACTION_UNITS, CONTROLS, UNSHOWN_UNITS, au_track, prototype
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
+from auteur.motion.cues import SpeechCues
+from auteur.motion.grid import MOTION_RATE
 from auteur.motion.habits import POSE_CONVENTION, FaceHabits
 from auteur.motion.mouth import LID_PAIRS, LIP_PAIRS, fused_gap, kept_apart, lip_gap, with_lip_gap
+from auteur.motion.performance import Performance
 from auteur.motion.portrait import apply_to
-from auteur.motion.speech_motion import Habits, SpeechCues, SpeechMotion
+from auteur.motion.speech_motion import MotionOptions, SpeechMotion
 from auteur.signals import PoseTrack
 
-STILL = Habits(blinks=False, gaze=False, head=0.0)
+STILL = MotionOptions(blinks=False, gaze=False, head=0.0)
 millimetres = st.floats(-5, 25)
 
 
@@ -82,6 +85,20 @@ def test_signs_that_anyone_can_check(basis: AUBasis):
     assert np.array_equal(at("AU43"), at("AU45"))
 
 
+def test_no_unit_is_faint_at_full_intensity(basis: AUBasis):
+    for number in BASIS_UNITS:
+        assert np.linalg.norm(basis.control_displacement(f"AU{number}"), axis=1).max() > 4, f"AU{number}"
+
+
+def test_puffed_cheeks_widen_the_face_and_come_forward(basis: AUBasis):
+    moved, face = basis.control_displacement("AU34"), canonical_face()
+    for right, left in ((58, 288), (207, 427)):
+        assert face[right, 0] < 0 < face[left, 0]
+        assert moved[right, 2] < -1 and moved[left, 2] < -1  # z is away from the viewer
+    assert moved[58, 0] < -2 and moved[288, 0] > 2
+    assert np.abs(moved[[105, 107, 159, 386]]).max() < 0.3
+
+
 def test_units_stay_in_their_region_and_on_their_side(basis: AUBasis):
     upper, lips = [105, 107, 66, 159, 145], [13, 14, 61, 291, 17]
     for unit in ("AU1", "AU2", "AU4", "AU5", "AU7", "AU45"):
@@ -95,10 +112,53 @@ def test_units_stay_in_their_region_and_on_their_side(basis: AUBasis):
     assert np.allclose(mirrored, right, atol=0.15)
 
 
+_DIRECTIONS = {
+    "happy": {"corner up": (61, 1, -1), "cheek up": (50, 1, -1)},
+    "sad": {"inner brow up": (107, 1, -1), "corner down": (61, 1, 1)},
+    "angry": {"inner brow down": (107, 1, 1), "inner brow inwards": (55, 0, 1), "lower lid up": (145, 1, -1)},
+    "fear": {
+        "inner brow up": (107, 1, -1),
+        "inner brow inwards": (55, 0, 1),
+        "upper lid up": (159, 1, -1),
+        "corner out": (61, 0, -1),
+    },
+    "disgusted": {
+        "wing of the nose up": (98, 1, -1),
+        "upper lip up": (0, 1, -1),
+        "inner brow down": (107, 1, 1),
+    },
+    "surprised": {
+        "inner brow up": (107, 1, -1),
+        "outer brow up": (70, 1, -1),
+        "upper lid up": (159, 1, -1),
+        "chin down": (152, 1, 1),
+    },
+    "contempt": {"corner out": (61, 0, -1)},
+}
+"""What EMFACS demands of the subject's right half: vertex, axis (x to the picture's right, y down), sign."""
+
+
+@pytest.mark.parametrize("emotion", _DIRECTIONS)
+def test_emotions_move_the_face_as_people_read_it(basis: AUBasis, emotion: str):
+    moved = basis.displacement(prototype(emotion, convention="facs"))
+    for what, (vertex, axis, sign) in _DIRECTIONS[emotion].items():
+        assert sign * moved[vertex, axis] > 0.8, what
+
+
+def test_emotions_that_are_confused_differ(basis: AUBasis):
+    at = {e: basis.displacement(prototype(e, convention="facs")) for e in _DIRECTIONS}
+    assert at["sad"][107, 1] < 2 * at["sad"][70, 1] < 0  # inner ends rise more than outer ones
+    assert at["fear"][55, 0] > 0 > at["surprised"][55, 0]  # drawn together, and not
+    assert np.abs(at["contempt"][291]).max() < 0.2 * np.abs(at["contempt"][61]).max()
+
+
 def test_basis_is_linear_in_intensity_and_ignores_what_it_cannot_move(basis: AUBasis):
     half, full = basis.displacement({"AU12": 0.5}), basis.displacement({"AU12": 1.0})
     assert np.allclose(2 * half, full, atol=1e-5)
     assert not basis.control_displacement("AU61").any()
+    moved_elsewhere = {43, 61, 62, 63, 64}
+    assert set(ACTION_UNITS) == {*BASIS_UNITS, *moved_elsewhere, *UNSHOWN_UNITS}
+    assert not UNSHOWN_UNITS & {*BASIS_UNITS, *moved_elsewhere}
     track = _asked(3, AU12=0.5)
     assert np.allclose(basis.track_displacement(track)[1], half, atol=1e-4)
 
@@ -118,22 +178,37 @@ def test_blinks_come_as_often_and_look_like_peoples(habits: FaceHabits):
     assert 0.04 <= down <= 0.14 < up + 0.05 and up > 1.3 * down
 
 
-def test_head_moves_like_the_statistics_say_and_less_in_silence(habits: FaceHabits):
-    head = habits.head_motion(6000, seed=1)
-    wanted = np.linalg.norm(habits.head_kernel.numpy(), axis=1)
-    assert np.allclose(head.values.std(0), wanted, rtol=0.35)
-    silent = habits.head_motion(6000, seed=1, activity=np.zeros(6000))
-    assert (silent.values.std(0) < 0.6 * head.values.std(0)).all()
-    assert np.abs(np.diff(head.values[:, :3], axis=0)).max() < 0.12  # rad per frame: no jumps
-    assert not habits.head_motion(50, seed=1, amount=0.0).values.any()
-
-
 def test_habits_do_not_depend_on_how_many_frames_are_asked_for(habits: FaceHabits):
-    short, long = habits.head_motion(100, seed=7), habits.head_motion(1000, seed=7)
-    assert np.allclose(short.values, long.values[:100], atol=1e-6)
     assert np.allclose(habits.blinks(100, seed=7), habits.blinks(1000, seed=7)[:100])
     assert np.allclose(habits.gaze_angles(100, seed=7), habits.gaze_angles(1000, seed=7)[:100])
     assert not np.allclose(habits.gaze_angles(500, seed=8), habits.gaze_angles(500, seed=7))
+
+
+def test_blinks_move_to_the_starts_of_pauses(habits: FaceHabits):
+    silence = np.zeros(5000)
+    starts = np.arange(40, 5000, 40)
+    for start in starts:
+        silence[start : start + 12] = 1
+    free, phrased = (habits.blinks(5000, seed=3, silence=curve)[:, 0] for curve in (None, silence))
+
+    def onsets(lids: np.ndarray) -> np.ndarray:
+        return np.flatnonzero(np.diff((lids > 0.02).astype(int)) == 1)
+
+    def near(lids: np.ndarray) -> float:
+        return float(np.mean([np.abs(starts - onset).min() <= 2 for onset in onsets(lids)]))
+
+    assert near(phrased) > 0.75 > 0.3 > near(free)
+    assert 0.6 < len(onsets(phrased)) / len(onsets(free)) <= 1
+
+
+def test_eyes_look_away_before_a_phrase_and_come_back(habits: FaceHabits):
+    silence = np.zeros(3000)
+    for start in range(50, 3000, 100):
+        silence[start : start + 25] = 1
+    without, turned = (habits.gaze_angles(3000, seed=5, silence=curve) for curve in (None, silence))
+    away = np.linalg.norm(turned - without, axis=1)
+    assert 0.2 < np.mean([away[start : start + 25].max() > 0.02 for start in range(50, 3000, 100)]) < 0.8
+    assert away[silence == 0][2:].mean() < 0.01
 
 
 def test_gaze_rests_and_jumps(habits: FaceHabits):
@@ -180,73 +255,159 @@ def test_displacement_turns_with_the_portraits_pose(portrait: np.ndarray):
 # --- everything together ---
 
 
+def _speech(frames: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(frames, 5, generator=torch.Generator().manual_seed(seed))
+
+
+def _performance(frames: int, **changes) -> Performance:
+    return Performance(frames=frames, **changes)
+
+
 def test_same_seed_same_motion_whatever_the_pieces(speech_motion: SpeechMotion, portrait: np.ndarray):
-    speech = torch.randn(150, 5, generator=torch.Generator().manual_seed(0))
-    cues = SpeechCues.of_loudness(np.full(150, 0.9))
-    first = speech_motion.generate(speech, cues=cues, seed=3, window_frames=1000)
-    second = speech_motion.generate(speech, cues=cues, seed=3, window_frames=40)
+    speech, idle = _speech(150), _performance(150)
+    cues, options = SpeechCues.of_loudness(np.full(150, 0.9)), MotionOptions(seed=3)
+    first = speech_motion.generate(speech, idle, cues=cues, options=options, window_frames=1000)
+    second = speech_motion.generate(speech, idle, cues=cues, options=options, window_frames=40)
     whole = speech_motion.landmarks_on(first, portrait, image_size_px=(640, 640))
     piece = speech_motion.landmarks_on(second, portrait, image_size_px=(640, 640), first=100, stop=130)
     assert np.allclose(piece.values, whole.values[100:130], atol=1e-2)
     assert piece.start_sec == 4 and whole.frames == 150
+    other = speech_motion.generate(speech, idle, cues=cues, options=MotionOptions(seed=4))
+    assert not np.allclose(other.coefficients, first.coefficients, atol=1e-3)
+    assert not np.allclose(other.head.values, first.head.values, atol=1e-3)
 
 
-def test_silence_closes_the_mouth_and_closure_too(speech_motion: SpeechMotion):
-    speech = torch.randn(80, 5)
-    loudness = np.r_[np.ones(40), np.zeros(40)]  # lips may take a quarter of a second to meet
-    cues = SpeechCues.of_loudness(loudness)
-    speech_motion.generator.spoken_gap.copy_(torch.tensor([-20.0, 1.5]))  # wide open: a gap to close
-    gap = lip_gap(speech_motion.displacement_mm(speech_motion.generate(speech, cues=cues, habits=STILL)))
-    assert np.abs(gap[49:]).max() < 0.02 * np.abs(gap[:38]).max()
-    closing = SpeechCues(silence=np.zeros(80), closure=np.ones(80))
-    made = speech_motion.generate(speech, cues=closing, asked=_asked(80, AU26=1.0))
+def test_long_silence_closes_the_mouth_and_closure_too(speech_motion: SpeechMotion):
+    speech, idle = _speech(100), _performance(100)
+    cues = SpeechCues.of_loudness(np.r_[np.ones(40), np.zeros(60)])  # lips may take half a second to meet
+    gap = lip_gap(
+        speech_motion.displacement_mm(speech_motion.generate(speech, idle, cues=cues, options=STILL))
+    )
+    assert np.abs(gap[56:]).max() < 0.02 * np.abs(gap[:38]).max()
+    closing = SpeechCues(silence=np.zeros(100), closure=np.ones(100), pause=np.zeros(100))
+    opened = _performance(100, added=_asked(100, AU26=1.0))
+    made = speech_motion.generate(speech, opened, cues=closing)
     assert lip_gap(speech_motion.displacement_mm(made)).max() < 0.1
 
 
-def test_asked_units_add_and_are_linear(speech_motion: SpeechMotion, basis: AUBasis):
-    speech = torch.randn(30, 5)
-    plain = speech_motion.displacement_mm(speech_motion.generate(speech, habits=STILL))
+def test_a_short_pause_leaves_the_lips_to_the_model(speech_motion: SpeechMotion):
+    speech, idle = _speech(100), _performance(100)
+    loudness = np.ones(100)
+    loudness[40:50] = 0
+    paused, free = (
+        lip_gap(
+            speech_motion.displacement_mm(
+                speech_motion.generate(speech, idle, cues=SpeechCues.of_loudness(curve), options=STILL)
+            )
+        )
+        for curve in (loudness, np.ones(100))
+    )
+    assert np.allclose(paused, free, atol=0.05)
+
+
+def test_added_units_are_linear(speech_motion: SpeechMotion, basis: AUBasis):
+    speech = _speech(30)
+    plain = speech_motion.displacement_mm(speech_motion.generate(speech, _performance(30), options=STILL))
     for level in (0.25, 0.5, 1.0):
-        made = speech_motion.generate(speech, asked=_asked(30, AU2=level), habits=STILL)
-        added = speech_motion.displacement_mm(made) - plain
+        asked = _performance(30, added=_asked(30, AU2=level))
+        added = speech_motion.displacement_mm(speech_motion.generate(speech, asked, options=STILL)) - plain
         assert np.allclose(added[5], level * basis.control_displacement("AU2"), atol=0.05)
 
 
-def test_a_track_takes_the_place_of_chance(speech_motion: SpeechMotion):
-    speech = torch.randn(200, 5)
-    blinking = speech_motion.generate(speech, seed=1)
+def test_a_performance_replaces_what_is_drawn(speech_motion: SpeechMotion):
+    speech, options = _speech(200), MotionOptions(seed=1)
+    blinking = speech_motion.generate(speech, _performance(200), options=options)
     assert blinking.lids.any() and blinking.gaze_rad.any() and blinking.head.values.any()
-    shut = speech_motion.generate(speech, seed=1, asked=_asked(200, AU43=1.0))
+    shut = speech_motion.generate(speech, _performance(200, added=_asked(200, AU43=1.0)), options=options)
     assert (shut.lids == 1).all()
-    still = speech_motion.generate(speech, seed=1, habits=STILL)
+    still = speech_motion.generate(speech, _performance(200), options=STILL)
     assert not (still.lids.any() or still.gaze_rad.any() or still.head.values.any())
-    given_head = PoseTrack(values=np.full((100, 6), 0.1), rate=Fraction(10), convention=POSE_CONVENTION)
-    turned = speech_motion.generate(speech, habits=Habits(head_track=given_head))
-    assert np.allclose(turned.head.values, 0.1) and turned.head.frames == 200
+    head = PoseTrack(values=np.full((200, 6), 0.1), rate=MOTION_RATE, convention=POSE_CONVENTION)
+    turned = speech_motion.generate(speech, _performance(200, head=head))
+    assert np.allclose(turned.head.values, 0.1, atol=0.01)
+    half = speech_motion.generate(speech, _performance(200, head=head), options=MotionOptions(head=0.5))
+    assert np.allclose(half.head.values, 0.05, atol=0.005)
+    gaze = np.full((200, 2), 0.2)
+    looking = speech_motion.generate(speech, _performance(200, gaze_rad=gaze))
+    assert np.array_equal(looking.gaze_rad, gaze)
 
 
-def test_a_performance_alone_sets_the_length_and_other_rates_are_resampled(speech_motion: SpeechMotion):
-    track = au_track(np.zeros((60, len(CONTROLS))), convention="facs", rate=Fraction(30))
-    assert speech_motion.generate(None, performance=track).frames == 50
+def test_heads_stay_within_what_the_warp_has_pixels_for(speech_motion: SpeechMotion):
+    head = PoseTrack(values=np.full((50, 6), 3.0), rate=MOTION_RATE, convention=POSE_CONVENTION)
+    turned = speech_motion.generate(None, _performance(50, head=head, acted=_acted(50)))
+    assert np.degrees(turned.head.values[:, :3]).max(axis=0) == pytest.approx([20, 25, 15], rel=0.01)
+
+
+def _acted(frames: int, **controls: float):
+    """A recorded track that measures the given controls and nothing else."""
+    track = _asked(frames, **controls)
+    given = np.isin(track.channels, [c for c in CONTROLS for n in controls if c in (n, f"{n}L", f"{n}R")])
+    return track.replace(values=np.where(given, track.values, np.nan))
+
+
+def test_a_track_conditions_the_generator_and_owns_the_lips_only_where_it_is_their_source(
+    speech_motion: SpeechMotion,
+):
+    frames = 60
+
+    def coefficients(speech, lips, **controls):
+        performance = _performance(frames, acted=_acted(frames, **controls), lips=lips)
+        return speech_motion.generate(speech, performance, options=STILL).coefficients
+
+    one, other = _speech(frames, 0), _speech(frames, 1)
+    # The track is the source: the speech has no part in the lips, and the jaw's value matters.
+    assert np.array_equal(coefficients(one, "track", AU26=0.5), coefficients(other, "track", AU26=0.5))
+    assert not np.allclose(
+        coefficients(one, "track", AU26=0.5), coefficients(one, "track", AU26=0.9), atol=1e-3
+    )
+    # Speech is the source: the jaw's value does not matter, the brows' does.
+    assert np.array_equal(
+        coefficients(one, "speech", AU26=0.5, AU4=0.1), coefficients(one, "speech", AU26=0.9, AU4=0.1)
+    )
+    assert not np.allclose(
+        coefficients(one, "speech", AU4=0.1), coefficients(one, "speech", AU4=0.9), atol=1e-3
+    )
+    # Both: both matter.
+    assert not np.allclose(
+        coefficients(one, "both", AU26=0.5), coefficients(other, "both", AU26=0.5), atol=1e-3
+    )
+    assert not np.allclose(
+        coefficients(one, "both", AU26=0.5), coefficients(one, "both", AU26=0.9), atol=1e-3
+    )
+
+
+def test_what_a_track_does_not_measure_is_not_zero(speech_motion: SpeechMotion):
+    zero = _performance(40, acted=_acted(40, AU4=0.3, AU12=0.0), lips="track")
+    unknown = _performance(40, acted=_acted(40, AU4=0.3), lips="track")
+    made = [speech_motion.generate(None, one, options=STILL).coefficients for one in (zero, unknown)]
+    assert not np.allclose(made[0], made[1], atol=1e-3)
+
+
+def test_an_idle_performance_without_speech_is_motion_all_the_same(speech_motion: SpeechMotion):
+    assert np.isfinite(speech_motion.generate(None, _performance(30)).coefficients).all()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("speech", "arguments", "message"),
     [
-        ({"speech": None}, "nothing to move by"),
-        ({"speech": torch.zeros(9, 7)}, r"shape \(9, 7\); this model needs \[T, 5\]"),
-        (
-            {"speech": torch.zeros(9, 5), "temperature": -0.1},
-            "temperature is -0.1; it must be between 0 and 2",
-        ),
-        ({"speech": torch.zeros(9, 5), "cues": SpeechCues.of_loudness(np.ones(4))}, "cues have 4 frames"),
-        ({"speech": torch.zeros(9, 5), "asked": "five"}, "range is 0 to 1"),
+        (torch.zeros(9, 7), {}, r"shape \(9, 7\); the performance needs \[9, 5\]"),
+        (torch.zeros(8, 5), {}, r"shape \(8, 5\); the performance needs \[9, 5\]"),
+        (torch.zeros(9, 5), {"cues": SpeechCues.of_loudness(np.ones(4))}, "cues have 4 frames"),
     ],
 )
-def test_bad_input_is_refused_in_one_line(speech_motion: SpeechMotion, arguments: dict, message: str):
-    if arguments.get("asked") == "five":
-        arguments = arguments | {
-            "asked": _asked(9, AU12=1.0).replace(values=np.full((9, len(CONTROLS)), 5.0))
-        }
+def test_bad_input_is_refused_in_one_line(speech_motion: SpeechMotion, speech, arguments: dict, message: str):
     with pytest.raises(UsageError, match=message):
-        speech_motion.generate(arguments.pop("speech"), **arguments)
+        speech_motion.generate(speech, _performance(9), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": -0.1}, "temperature is -0.1; it must be between 0 and 2"),
+        ({"liveliness": 2.5}, "liveliness is 2.5; it must be between 0 and 2"),
+        ({"head": 4.0}, "head is 4.0; it must be between 0 and 3"),
+    ],
+)
+def test_options_outside_their_range_are_refused(options: dict, message: str):
+    with pytest.raises(UsageError, match=message):
+        MotionOptions(**options)

@@ -6,6 +6,7 @@ temporary files.
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,11 +20,13 @@ from skimage import data
 from auteur import provenance
 from auteur.cli import main
 from auteur.errors import FaceError
+from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceReading
 from auteur.face.pose import canonical_face, rotation_of
 from auteur.facs import CONTROLS
 from auteur.media import read_image, write_audio, write_image
 from auteur.motion.mouth import lip_gap
+from auteur.motion.portrait import LID_PAIRS
 from auteur.painting.tone_matching import tone_of
 from auteur.pipelines.portrait_notes import read_portrait
 from auteur.pipelines.talking_head import Settings, TalkingHead
@@ -272,3 +275,27 @@ def test_an_extreme_pose_is_said(photo, pose, told):
 def test_a_profile_is_refused(photo):
     with pytest.raises(FaceError, match="turned away by 65°"):
         read_portrait(Posed(yaw=65.0), photo)
+
+
+class WideEyed(AuteurBackend):
+    """The shipped tracker, on faces whose lids are further apart, like those of a drawn face."""
+
+    def find(self, image: np.ndarray) -> list[FaceReading]:
+        return [self.widened(face) for face in super().find(image)]
+
+    def follow(self, image: np.ndarray, face: FaceReading) -> FaceReading | None:
+        found = super().follow(image, face)
+        return None if found is None else self.widened(found)
+
+    def widened(self, face: FaceReading) -> FaceReading:
+        points = np.array(face.landmarks)
+        for eye in LID_PAIRS:
+            for upper, lower in eye:
+                points[upper, :2] -= 0.3 * (points[lower, :2] - points[upper, :2])
+        return replace(face, landmarks=points)
+
+
+def test_eyes_larger_than_peoples_are_noted_and_peoples_are_not(backend):
+    face = np.ascontiguousarray(data.astronaut()[:280, 90:370])
+    assert not any("eyes" in note for note in read_portrait(backend, face)[1])
+    assert any("the eyes are larger than people's" in note for note in read_portrait(WideEyed(), face)[1])

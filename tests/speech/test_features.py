@@ -90,7 +90,7 @@ def test_the_network_waits_no_longer_than_it_says(tiny):
     gap = (tiny(frames).embedding - tiny(past).embedding).abs().amax(-1)[0]
     last_touched = int((gap > 1e-6).nonzero()[-1])
     assert last_touched <= (39 + 2) // 2 + config.past_frames
-    lips = (tiny(frames).lips - tiny(changed).lips).abs()[0]
+    lips = (tiny(frames).lips - tiny(changed).lips).abs().amax(-1)[0]
     assert int((lips > 1e-6).nonzero()[0]) >= first_touched - config.lips_frames
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from auteur.expression.generator.speech_cues import loudness_of
-from auteur.motion.log_mel import BANDS, LogMelFeatures
 from auteur.signals import Waveform
 from auteur.speech.features import at_frame_rate, frames_at
+from auteur.speech.log_mel import BANDS, LogMelFeatures
 from auteur.speech.mel import (
     MelConfig,
     frame_power_of,

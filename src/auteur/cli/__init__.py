@@ -168,6 +168,7 @@ auteur move talk.wav --portrait me.jpg -o landmarks.json
 auteur direct talk.wav -o talk.csv     the emotion in a voice as Action Units
 auteur express --emotion happy --seconds 4 -o happy.csv
                                        an emotion as Action Units over time
+auteur convert DOWNLOADED -o hallo     published weights as a folder for --preset
 auteur track me.mp4 -o me.csv          what a face does, frame by frame
 auteur convert me.csv me.livelink.csv  that table for Unreal, Blender, OpenFace …
 auteur units brow                      names of what can move, to use with --au

@@ -1,7 +1,6 @@
 """`auteur convert IN OUT`: a file of one program becomes that of another."""
 
 import json as json_text
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import tyro
 from auteur.cli.arguments import Flag, Rate, check_readable, choice, options
 from auteur.cli.console import counted, note
 from auteur.cli.performance_arguments import CONVENTIONS
-from auteur.errors import InputError, UsageError
+from auteur.errors import UsageError
 from auteur.signals.timebase import parse_rate
 
 KINDS = ("openface", "fex", "livelink", "arkit", "auteur")
@@ -50,7 +49,8 @@ class ConvertArguments:
 def convert(arguments: ConvertArguments) -> int:
     """Turns a table of facial motion into that of another program, and names what is lost.
 
-    Action Units, blend shapes, head pose and gaze are carried where both kinds have them.
+    Action Units, blend shapes, head pose and gaze are carried where both kinds have them. A folder with the
+    published weights of AniPortrait, Hallo or MEMO becomes one for `auteur generate --preset`.
 
     Examples:
         auteur convert take.csv face.arkit.json
@@ -59,14 +59,26 @@ def convert(arguments: ConvertArguments) -> int:
             what `auteur track` measured, for Unreal's Live Link Face importer
         auteur convert openface.csv performance.csv --convention facs
             an OpenFace table as curves to edit and feed to `auteur generate --track`
+        auteur convert downloaded_hallo -o hallo
+            published weights as a preset: auteur generate me.jpg talk.wav --preset hallo
     """
     if (arguments.target is None) == (arguments.out is None):
         raise UsageError("name one file to write: auteur convert IN OUT, or -o OUT")
     out = arguments.target or arguments.out or Path()
-    kind_of_input = "folder" if arguments.source.is_dir() else "table"
-    if kind_of_input not in _CONVERTERS:
-        raise InputError(f"{str(arguments.source)!r} is a folder; name a table, .csv or .json")
-    return _CONVERTERS[kind_of_input](arguments, out)
+    if arguments.source.is_dir():
+        return convert_folder(arguments, out)
+    return convert_table(arguments, out)
+
+
+def convert_folder(arguments: ConvertArguments, out: Path) -> int:
+    """Converts the published weights in a folder and prints what was written and under which terms."""
+    names = ("to", "rate", "convention", "track_rate", "track_face", "overwrite")
+    if useless := [name for name in names if getattr(arguments, name)]:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
+        raise UsageError(f"{options}: no effect on a folder of weights; leave it out")
+    from auteur.cli.convert_weights import convert_weights
+
+    return convert_weights(arguments.source, out, json=arguments.json)
 
 
 def convert_table(arguments: ConvertArguments, out: Path) -> int:
@@ -120,7 +132,3 @@ def kind_of_output(out: Path, to: str | None) -> str:
     if suffix not in allowed:
         raise UsageError(f"{kind} is written as {' or '.join(allowed)}, and {str(out)!r} ends in {suffix!r}")
     return kind
-
-
-_CONVERTERS: dict[str, Callable[[ConvertArguments, Path], int]] = {"table": convert_table}
-"""What converts each kind of input."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # importing it takes torch
     from auteur.pipelines.settings import Settings
     from auteur.pipelines.talking_head import TalkingVideo
 
-_ASKED, _DONE = "asked.json", "done.json"
+_REQUESTED, _RENDERED, _HEAD = "requested_aus.json", "rendered_aus.json", "rendered_head.json"
 _LANDMARKS, _LONG_LANDMARKS = "landmarks.json", "landmarks.csv"
 
 
@@ -32,6 +32,8 @@ def generate(arguments: GenerateArguments) -> int:
             emotions that come and go
         auteur generate me.jpg talk.wav -o out.mp4 --track performance.csv --save-tracks tracks/
             curves from a file (`auteur track`, `auteur express` or `auteur convert` writes one)
+        auteur generate me.jpg --drive actor.mp4 -o out.mp4
+            an actor's face, head, eyes and voice
         auteur generate --batch jobs.jsonl -o videos/
             a video for every line of a file
     """
@@ -39,7 +41,7 @@ def generate(arguments: GenerateArguments) -> int:
         return generate_batch(arguments)
     started_sec = time.monotonic()
     portrait, speech = check_alone(arguments)
-    check_readable(portrait, speech, arguments.performance.track)
+    check_readable(portrait, speech, *arguments.performance.files())
     # NumPy comes with it: not before the files are known to be there.
     from auteur.signals.timebase import parse_rate
 
@@ -47,7 +49,7 @@ def generate(arguments: GenerateArguments) -> int:
     check_outputs(arguments)
     asked = arguments.performance.performance()
 
-    with working(f"reading {portrait.name} and {speech.name}"):
+    with working(f"reading {portrait.name} and {(speech or asked.source or portrait).name}"):
         settings = settings_of(arguments, fps)
         # It takes torch: not before the arguments are known to be good.
         from auteur.pipelines.talking_head import TalkingHead
@@ -65,7 +67,7 @@ def generate(arguments: GenerateArguments) -> int:
         "frames": video.frame_count,
         "fps": str(settings.fps),
         "seconds": round(time.monotonic() - started_sec, 3),
-        "seed": arguments.motion.seed,
+        "seed": video.seed,
         "notes": list(video.notes),
         "route": settings.route,
         "preset": arguments.rendering.preset,
@@ -106,11 +108,11 @@ def check_outputs(arguments: GenerateArguments) -> None:
     if arguments.extras.save_tracks is not None:
         if arguments.extras.save_tracks.is_file():
             raise UsageError(f"--save-tracks {str(arguments.extras.save_tracks)!r} is a file; name a folder")
-        names = (_LANDMARKS, _LONG_LANDMARKS, _ASKED, _DONE)
+        names = (_LANDMARKS, _LONG_LANDMARKS, _REQUESTED, _RENDERED, _HEAD)
         check_folder(arguments.extras.save_tracks, overwrite=arguments.overwrite, names=names)
-        if arguments.performance.track in {arguments.extras.save_tracks / name for name in names}:
-            track = str(arguments.performance.track)
-            raise UsageError(f"--save-tracks would replace the track {track!r}; name another folder")
+        for path in arguments.performance.files():
+            if path in {arguments.extras.save_tracks / name for name in names}:
+                raise UsageError(f"--save-tracks would replace the track {str(path)!r}; name another folder")
 
 
 def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
@@ -124,6 +126,7 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
     motion, rendering = arguments.motion, arguments.rendering
     return Settings(
         seed=motion.seed,
+        liveliness=motion.liveliness,
         fps=fps,
         seconds=rendering.seconds,
         crop=rendering.crop,
@@ -156,7 +159,8 @@ def save_extras(arguments: GenerateArguments, video: "TalkingVideo") -> list[Pat
     folder = arguments.extras.save_tracks
     if folder is not None:
         make_folder(folder)
-        for name, track in ((_DONE, video.performed()), (_ASKED, video.au_track)):
+        rendered = ((_RENDERED, video.performed()), (_REQUESTED, video.au_track), (_HEAD, video.head_track))
+        for name, track in rendered:
             if track is not None:
                 track.save(folder / name, overwrite=arguments.overwrite)
                 written.append(folder / name)

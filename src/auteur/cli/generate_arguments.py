@@ -58,7 +58,8 @@ class ExtraOptions:
     sheet: Path | None = None
     """12 frames and their mouths on one picture."""
     save_tracks: Path | None = None
-    """Folder for asked.json and done.json (Action Units; both fit --track) and the landmarks."""
+    """Folder for requested_aus.json and rendered_aus.json (both fit --track), rendered_head.json (fits
+    --head-track) and the landmarks."""
 
 
 @options

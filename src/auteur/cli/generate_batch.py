@@ -11,21 +11,24 @@ from auteur.cli.console import counted, note, progress
 from auteur.cli.generate_arguments import GenerateArguments
 from auteur.errors import PartialError, UsageError
 
+_FILES = ("head_track", "gaze_track")
 _RUN = ("preset", "device")
 """Options of rendering that hold for the whole run; all others hold for lines that do not have them."""
 
 _MOST_SHOWN = 20
 
 
-def check_alone(arguments: GenerateArguments) -> tuple[Path, Path]:
-    """Returns the portrait and the speech of a single video.
+def check_alone(arguments: GenerateArguments) -> tuple[Path, Path | None]:
+    """Returns the portrait and the speech of a single video; None where a track or an actor stands for it.
 
     Raises:
         UsageError: One is missing, or an option of a batch is there.
     """
     for name in given(arguments.batch):
         raise UsageError(f"{_option(name)} has no effect without --batch; leave it out")
-    if arguments.portrait is None or arguments.speech is None:
+    performance = arguments.performance
+    is_performed = performance.track is not None or performance.drive is not None
+    if arguments.portrait is None or (arguments.speech is None and not is_performed):
         missing = "PORTRAIT and SPEECH" if arguments.portrait is None else "SPEECH"
         raise UsageError(f"{missing} missing: auteur generate PORTRAIT SPEECH, or --batch JOBS.jsonl")
     return arguments.portrait, arguments.speech
@@ -110,8 +113,8 @@ def _defaults(arguments: GenerateArguments) -> dict[str, Any]:
             continue
         if name in ("au", "au_scale"):
             defaults[name] = parse_pairs(value, _option(name))
-        elif isinstance(value, Path):
-            defaults[name] = str(value.resolve())
+        elif isinstance(value, Path) or (name in _FILES and value not in ("track", "none")):
+            defaults[name] = str(Path(value).resolve())
         else:
             defaults[name] = list(value) if isinstance(value, tuple) else value
 

@@ -15,7 +15,7 @@ from auteur.errors import UsageError
 from auteur.signals.timebase import parse_rate
 
 if TYPE_CHECKING:
-    from auteur.pipelines.request import Performance
+    from auteur.pipelines.request import PerformanceRequest
 
 
 @options
@@ -54,38 +54,59 @@ def move(arguments: MoveArguments) -> int:
             mouth shapes A to H and X for 2-D animation, as Rhubarb Lip Sync writes them
     """
     started_sec = time.monotonic()
-    check_readable(arguments.speech, arguments.portrait, arguments.performance.track)
+    check_readable(arguments.speech, arguments.portrait, *arguments.performance.files())
     fps, asked = parse_rate(arguments.fps, "--fps"), arguments.performance.performance()
     if arguments.out is None and arguments.cues is None:
         raise UsageError("nothing to write: give -o LANDMARKS with --portrait, or --cues CUES")
     if (arguments.out is None) != (arguments.portrait is None):
         raise UsageError("-o and --portrait go together: landmarks are points on a portrait")
+    check_outputs(arguments, fps)
     result: dict[str, Any] = {"seed": arguments.motion.seed, "notes": []}
     said: list[str] = []
-    if arguments.cues is not None:
-        said.append(write_cues(arguments, arguments.cues, asked, fps, result))
     if arguments.out is not None and arguments.portrait is not None:
         said.append(write_landmarks(arguments, arguments.portrait, arguments.out, asked, fps, result))
+    if arguments.cues is not None:  # after the landmarks, whose seed the portrait has a part in
+        said.append(write_cues(arguments, arguments.cues, asked, fps, result))
     result["seconds"] = round(time.monotonic() - started_sec, 3)
     print(json_text.dumps(result) if arguments.json else "\n".join(said))
     return 0
 
 
+def check_outputs(arguments: MoveArguments, fps: Fraction) -> None:
+    """Checks early that all files can be written.
+
+    Raises:
+        UsageError: A name has the wrong ending, or cues cannot have such a rate.
+        InputError: A file cannot be written.
+    """
+    if arguments.cues is not None:
+        from auteur.pipelines.mouth_cues import check_cues
+        from auteur.signals.timebase import exact_rate
+
+        check_cues(arguments.cues, overwrite=arguments.overwrite)
+        exact_rate(fps)
+    if arguments.out is not None:
+        from auteur.pipelines.moving import check_landmarks
+
+        check_landmarks(arguments.out, overwrite=arguments.overwrite)
+
+
 def write_cues(
-    arguments: MoveArguments, path: Path, asked: "Performance", fps: Fraction, result: dict[str, Any]
+    arguments: MoveArguments, path: Path, asked: "PerformanceRequest", fps: Fraction, result: dict[str, Any]
 ) -> str:
     """Writes the mouth cues and adds them to the result; returns the line about them."""
     with working(f"reading {arguments.speech.name}"):
         from auteur.files import write_text
         from auteur.formats import cues_text
-        from auteur.pipelines.mouth_cues import check_cues, mouth_cues
-        from auteur.signals.timebase import exact_rate
+        from auteur.pipelines.inputs import seed_of
+        from auteur.pipelines.mouth_cues import mouth_cues
+        from auteur.provenance import hash_file
 
-        check_cues(path, overwrite=arguments.overwrite)
-        rate = exact_rate(fps)
         one_thread()
-        cues, heard = mouth_cues(arguments.speech, asked, seed=arguments.motion.seed)
-    text = cues_text(cues, path.suffix.lower(), sound=arguments.speech.name, rate=rate)
+        if result["seed"] is None:
+            result["seed"] = seed_of(hash_file(arguments.speech))
+        cues, heard = mouth_cues(arguments.speech, asked, seed=result["seed"])
+    text = cues_text(cues, path.suffix.lower(), sound=arguments.speech.name, rate=fps)
     write_text(path, text, overwrite=arguments.overwrite)
     if arguments.out is None:  # else the same is said of the landmarks
         for line in heard.lines():
@@ -99,20 +120,20 @@ def write_landmarks(
     arguments: MoveArguments,
     portrait: Path,
     out: Path,
-    asked: "Performance",
+    asked: "PerformanceRequest",
     fps: Fraction,
     result: dict[str, Any],
 ) -> str:
     """Writes the landmarks and adds them to the result; returns the line about them."""
     with working(f"reading {portrait.name} and {arguments.speech.name}"):
         # It takes torch: not before the arguments are known to be well formed.
-        from auteur.pipelines.moving import check_landmarks, save_landmarks
+        from auteur.pipelines.moving import save_landmarks
         from auteur.pipelines.talking_head import Settings, TalkingHead
 
-        check_landmarks(out, overwrite=arguments.overwrite)
         motion = arguments.motion
         settings = Settings(
             seed=motion.seed,
+            liveliness=motion.liveliness,
             fps=fps,
             head=motion.head,
             blinks=motion.blinks,
@@ -129,6 +150,7 @@ def write_landmarks(
     result |= {
         "output": str(out),
         "frames": video.frame_count,
+        "seed": video.seed,
         "fps": str(settings.fps),
         "notes": list(video.notes),
     }

@@ -9,7 +9,7 @@ from auteur.cli.arguments import Pairs, Rate, choice, options, parse_pairs
 from auteur.errors import UsageError
 
 if TYPE_CHECKING:
-    from auteur.pipelines.request import Performance
+    from auteur.pipelines.request import PerformanceRequest
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "contempt")
 """`auteur.facs.EMOTIONS`, written out: importing that takes half of the time until a bad input is named."""
@@ -43,6 +43,15 @@ class PerformanceOptions:
     """Which face of a track of several."""
     track_start: float | None = None
     """Second of the speech at which the track's first row happens."""
+    drive: Path | None = None
+    """A video of an actor, who is tracked: face, head, gaze and blinks drive the portrait; the sound, too,
+    unless SPEECH is given."""
+    lips: Annotated[str | None, choice("speech", "track", "both")] = None
+    """What moves the lips; the track or actor unless given, where it measures how far the mouth opens."""
+    head_track: Annotated[str, tyro.conf.arg(metavar="FILE|track|none")] = "track"
+    """Where head motion comes from: the track's own, if it has any; another table; or none of them."""
+    gaze_track: Annotated[str, tyro.conf.arg(metavar="FILE|track|none")] = "track"
+    """Where gaze comes from, as --head-track."""
     au_scale: Pairs = ()
     """Factors on single controls in all of the above, such as AU12=1.5; 0 to 4."""
     mute: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
@@ -51,7 +60,12 @@ class PerformanceOptions:
     """What turns speech into Action Units. landmark: the options above; auhead: the emotion in the speech;
     emodiffhead: an emotion as a trajectory; auto: landmark with any option above, else auhead."""
 
-    def performance(self) -> "Performance":
+    def files(self) -> tuple[Path, ...]:
+        """Returns the files that the options name."""
+        named = (self.track, self.drive, _source(self.head_track), _source(self.gaze_track))
+        return tuple(one for one in named if isinstance(one, Path))
+
+    def performance(self) -> "PerformanceRequest":
         """Returns the options as one object.
 
         Raises:
@@ -61,17 +75,27 @@ class PerformanceOptions:
         scales = parse_pairs(self.au_scale, "--au-scale") | dict.fromkeys(self.mute, 0.0)
         from auteur.expression.curve import parse_curve
         from auteur.formats import TrackReading
-        from auteur.pipelines.request import Performance
+        from auteur.pipelines.request import PerformanceRequest
         from auteur.signals.timebase import parse_rate
 
         rate = None if self.track_rate is None else parse_rate(self.track_rate, "--track-rate")
         reading = TrackReading(rate=rate, face=self.track_face, start_sec=self.track_start)
-        if self.track is None and reading.said():
+        if not self.files() and reading.said():
             option = next(iter(reading.said())).replace("_sec", "").replace("_", "-")
             raise UsageError(f"--{option} says how a track is read, and there is none; name it with --track")
         curve = None if self.emotion_curve is None else parse_curve(self.emotion_curve)
-        return Performance(
-            self.emotion, self.intensity, controls, self.track, scales, curve, track_reading=reading
+        return PerformanceRequest(
+            self.emotion,
+            self.intensity,
+            controls,
+            self.track,
+            scales,
+            curve,
+            track_reading=reading,
+            drive=self.drive,
+            lips=self.lips,  # pyright: ignore[reportArgumentType]  # judged there
+            head_track=_source(self.head_track),  # pyright: ignore[reportArgumentType]
+            gaze_track=_source(self.gaze_track),  # pyright: ignore[reportArgumentType]
         )
 
 
@@ -79,11 +103,17 @@ class PerformanceOptions:
 class MotionOptions:
     """What the face does by itself."""
 
-    seed: int = 0
-    """The same seed gives the same motion."""
+    seed: int | None = None
+    """The same seed gives the same motion; unless given, it follows from what portrait and speech hold."""
+    liveliness: float = 1.0
+    """How lively face and head move: 0 calm, 1 like most people, 2 like the liveliest."""
     head: float = 1.0
-    """Factor on head motion; 0 keeps the head still."""
+    """Factor on head motion, drawn or tracked; 0 keeps the head still."""
     blinks: bool = True
     """Blink."""
     gaze: bool = True
     """Let the eyes wander a little."""
+
+
+def _source(text: str) -> "Path | str":
+    return text if text in ("track", "none") else Path(text)

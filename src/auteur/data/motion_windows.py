@@ -23,6 +23,7 @@ LIPS_ALONE = 0.4
 """Chance that speech is only its last two features: expected lips, which are foretold nearly as well for
 strangers, and loudness."""
 _SMALLEST_DEVIATION_MM = 0.5
+_ROWS_PER_CLIP = 400
 
 _MOUTH = (*topology.OUTER_LIPS, *topology.INNER_LIPS)
 _MIRROR_SIGN = np.array([-1.0, 1.0, 1.0])
@@ -46,6 +47,22 @@ class MotionClip:
     loudness: Floats | None
     hearings: Floats | None = None
     """The same speech from other throats in other rooms, [H, T, S]."""
+    neutral_mm: Floats | None = None
+    """The person's neutral face, [478, 3]."""
+    blink: Floats | None = None
+    """How far the lids are closed, [T], 0 to 1."""
+    is_generated: bool = False
+    """Whether a talking-head system made the video."""
+
+    def known_neutral_mm(self) -> Floats:
+        """Returns the person's neutral face.
+
+        Raises:
+            InputError: The track does not hold it.
+        """
+        if self.neutral_mm is None:
+            raise InputError(f"the track of {self.name} holds no neutral face; make the tracks again")
+        return self.neutral_mm
 
 
 def read_clips(folder: Path) -> list[MotionClip]:
@@ -70,6 +87,9 @@ def read_clips(folder: Path) -> list[MotionClip]:
                 speech=arrays["speech"].astype(np.float32) if has_speech else None,
                 loudness=arrays["loudness"] if has_speech else None,
                 hearings=arrays["hearings"] if has_speech and "hearings" in arrays else None,
+                neutral_mm=arrays.get("neutral"),
+                blink=arrays.get("blink"),
+                is_generated=bool(arrays["is_generated"]) if "is_generated" in arrays else False,
             )
         )
     if not any(clip.part == "train" for clip in clips):
@@ -107,18 +127,20 @@ class DisplacementSpace:
     """[K, 478, 3] mm; coefficients of training motion have mean square 1."""
     inverse: Floats
     """[478 * 3, K]: weighted least squares."""
+    deviation_mm: Floats
+    """[K]: how much each coefficient moves the weighted mesh, largest first."""
 
     def coefficients(self, displacement: Floats) -> Floats:
         """Returns coefficients [T, K] of displacement [T, 478, 3]."""
         return displacement.reshape(len(displacement), -1) @ self.inverse
 
 
-def fit_space(clips: list[MotionClip], count: int) -> DisplacementSpace:
-    """Returns the basis that explains the clips and their mirror images best, lips counted most.
+def fit_space(displacements: list[Floats], count: int) -> DisplacementSpace:
+    """Returns the basis that explains displacements, each [T, 478, 3], and their mirror images best.
 
-    No mean is taken out: coefficients 0 are the neutral face.
+    Lips count most. No mean is taken out: coefficients 0 are the neutral face. Long clips are thinned out.
     """
-    rows = np.concatenate([clip.displacement_mm[::3] for clip in clips])
+    rows = np.concatenate([d[:: max(3, len(d) // _ROWS_PER_CLIP)] for d in displacements])
     rows = np.concatenate([rows, mirrored(rows)]).reshape(len(rows) * 2, -1)
     weights = np.ones(topology.MEDIAPIPE_COUNT, dtype=np.float32)
     weights[list(topology.C162)] = 2.0
@@ -130,7 +152,9 @@ def fit_space(clips: list[MotionClip], count: int) -> DisplacementSpace:
     deviation = np.sqrt(values[order])
     basis = (vectors[:, order] / weights[:, None] * deviation).T
     inverse = vectors[:, order] * weights[:, None] / deviation
-    return DisplacementSpace(basis.reshape(count, -1, 3).astype(np.float32), inverse.astype(np.float32))
+    return DisplacementSpace(
+        basis.reshape(count, -1, 3).astype(np.float32), inverse.astype(np.float32), deviation
+    )
 
 
 def coordinate_scale(clips: list[MotionClip]) -> Floats:

@@ -7,7 +7,7 @@ r"""What the models of `auteur.expression` learn from: sound on one side, Action
 Two kinds. *Measured*: clips with speech whose Action Units the tracker measured (`TRACKS` is what `python -m
 auteur.data.motion_tracks` wrote; it knows which sound belongs to its picture, and how far they are apart).
 *Built*: recordings without pictures, whose targets are put together from measured statistics of their
-labelled emotion (`auteur.data.emotion_units`) and from what the motion generator's mouth does to their
+labelled emotion (`auteur.data.emotion_units`) and from the mouth that the flow of the face draws of their
 speech.
 """
 
@@ -36,7 +36,9 @@ from auteur.expression.hearing import CHANNELS, hear
 from auteur.facs import au_track, convert
 from auteur.files import atomic_path
 from auteur.media import read_speech
-from auteur.motion.speech_motion import Habits, SpeechCues, SpeechMotion
+from auteur.motion import performance as motion_performance
+from auteur.motion.cues import SpeechCues
+from auteur.motion.speech_motion import MotionOptions, SpeechMotion
 from auteur.signals import Waveform
 from auteur.speech.features import CompactSpeechFeatures
 
@@ -44,7 +46,6 @@ Floats = NDArray[np.floating]
 
 STRENGTHS = {"normal": 0.6, "strong": 1.0, "": 0.8}
 """How much of MEAD's level 3 an intensity label stands for; our judgement."""
-_STILL = Habits(blinks=False, gaze=False, head=0.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,15 +109,16 @@ class PerformancesRecipe:
 
 
 class SpokenUnits:
-    """What the motion generator's mouth does, read as Action Units.
+    """The mouth that the flow of the face draws of speech, read as Action Units.
 
-    The reading is a ridge regression from the generator's displacement to measured units, on people who are
-    not held out.
+    The reading is a ridge regression from displacement, in the flow's basis, to measured units, on people who
+    are not held out.
     """
 
     def __init__(self, tracks: Path) -> None:
         self._speech, self._mover = CompactSpeechFeatures.shipped(), SpeechMotion.shipped()
-        basis = self._mover.generator.basis.numpy()
+        self._lips = CompactSpeechFeatures.shipped("lip_encoder")
+        basis = self._mover.face.basis.numpy()
         flat = basis.reshape(len(basis), -1).astype(np.float64)
         self._inverse = np.linalg.pinv(flat)
         inputs, outputs = [], []
@@ -136,8 +138,12 @@ class SpokenUnits:
     def of(self, waveform: Waveform, *, seed: int = 0) -> tuple[Floats, Floats]:
         """Returns units [T, 24] (only those that speech moves) and loudness [T] of a recording."""
         analysis = self._speech.analyse(waveform, RATE)
+        features = self._lips.analyse(waveform, RATE).with_bands
         motion = self._mover.generate(
-            analysis.features, cues=SpeechCues.of_analysis(analysis), seed=seed, habits=_STILL
+            features,
+            motion_performance.Performance(frames=len(features)),
+            cues=SpeechCues.of_analysis(analysis),
+            options=MotionOptions(seed=seed, blinks=False, gaze=False, head=0.0),
         )
         moved = self._mover.displacement_mm(motion)
         read = (moved.reshape(len(moved), -1) @ self._inverse @ self._weights).clip(0, 1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auteur.evaluate.control import UNITS, unit_intensities
 from auteur.evaluate.views import Observation
-from auteur.facs import ACTION_UNITS, EMOTION_ALIASES, EMOTIONS, PROTOTYPES, resolve
+from auteur.facs import ACTION_UNITS, EMOTION_ALIASES, EMOTIONS, PROTOTYPES, SHOWN_TABLE, resolve
 
 Floats = NDArray[np.floating]
 
@@ -32,12 +32,12 @@ class EmotionClassifier(Protocol):
 class PrototypeClassifier:
     """Names the emotion whose published Action Units are nearest to those that the tracker measures.
 
-    It reads our tracker and compares with the tables that `auteur generate --emotion` uses, so for our own
+    It reads our tracker and compares with the table that `auteur generate --emotion` uses, so for our own
     videos it answers "do the asked units arrive?" and not "do people see the emotion?". Units of a talking
     mouth (AU25, AU26) do not count.
     """
 
-    name = "auteur prototypes (chang2025)"
+    name = f"auteur prototypes ({SHOWN_TABLE})"
 
     def __init__(self) -> None:
         self._units = [i for i, unit in enumerate(UNITS) if unit not in (25, 26, 45)]
@@ -68,7 +68,7 @@ def intensities_of(seen: Observation) -> Floats:
 def prototype_intensities(emotion: str) -> Floats:
     """Returns what an emotion's prototype asks of every one of `UNITS`, [17] in [0, 1]."""
     values = np.zeros(len(UNITS))
-    for code, apex in PROTOTYPES["chang2025"][emotion].items():
+    for code, apex in PROTOTYPES[SHOWN_TABLE][emotion].items():
         channels = set(resolve(code).channels)
         for i, unit in enumerate(UNITS):
             controls = ACTION_UNITS[unit].controls

@@ -15,7 +15,7 @@ from auteur.evaluate.evaluation import Table
 from auteur.evaluate.views import observe
 from auteur.face.pose import without_pose
 from auteur.media import VideoReader, read_speech, write_audio
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.talking_head import Settings
 from auteur.signals import Waveform
 
@@ -114,5 +114,5 @@ def _speak(run: "Run", portrait: Path, sound: Waveform, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         speech = Path(folder) / "speech.wav"
         write_audio(speech, sound, mark=provenance.Mark())
-        video = run.head.perform(portrait, speech, Performance(), Settings())
+        video = run.head.perform(portrait, speech, PerformanceRequest(), Settings())
         video.save(path, overwrite=run.overwrite, on_frame=run.step)

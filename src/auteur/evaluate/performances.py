@@ -14,6 +14,7 @@ from auteur import provenance
 from auteur.data.corpora.listing import VIDEO_SUFFIXES
 from auteur.errors import FaceError, InputError, MediaError, UsageError
 from auteur.evaluate.control import UNITS
+from auteur.evaluate.emotion import PrototypeClassifier
 from auteur.evaluate.evaluation import Evaluation, Table, evaluate_clips
 from auteur.evaluate.pairing import Clip, person_of, sound_of
 from auteur.evaluate.protocols import Protocol
@@ -31,12 +32,14 @@ from auteur.evaluate.sweeps import (
 from auteur.evaluate.views import Observation, observe
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend
+from auteur.face.pose import head_pose
 from auteur.facs import ACTION_UNITS
 from auteur.files import make_folder
 from auteur.media import VideoReader, read_speech, write_audio, write_image
-from auteur.pipelines.request import Performance
+from auteur.motion.habits import POSE_CONVENTION
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.talking_head import MODELS, Settings, TalkingHead
-from auteur.signals import AUTrack, Waveform
+from auteur.signals import AUTrack, PoseTrack, Waveform, without_holes
 from auteur.weights import version
 
 Picture = NDArray[np.uint8]
@@ -44,9 +47,8 @@ Floats = NDArray[np.floating]
 Step = Callable[[], None] | None
 
 STILL = Settings(head=0.0, blinks=False, gaze=False)
-TRUE_UNITS, SPEECH_ONLY = "auteur, true AUs + speech", "auteur, speech only"
-LEFT_TO_SPEECH = (25, 26)
-"""Units that speech moves itself; asking for them too would open the mouth twice."""
+TRUE_UNITS, SPEECH_ONLY = "auteur, true AUs", "auteur, speech only"
+UNITS_AND_HEAD, SPOKEN_LIPS = "auteur, true AUs and head", "auteur, true AUs, lips by speech"
 
 _PORTRAIT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _STAIRCASE = f"a staircase of levels, {FRAMES_PER_LEVEL} frames each, tracked and smoothed as a whole"
@@ -125,9 +127,7 @@ def run_protocol(
         is_of_units = protocol.kind == "au_sweep"
         shown, missing = swept(run, portraits, unit_staircase() if is_of_units else emotion_staircase())
         tables = (au_table(shown) if is_of_units else emotion_table(shown),)
-    return Evaluation(
-        protocol, "auteur prototypes (chang2025)", (), tables=tables, settings=told, failures=missing
-    )
+    return Evaluation(protocol, PrototypeClassifier.name, (), tables=tables, settings=told, failures=missing)
 
 
 def gathered(inputs: Sequence[Path], suffixes: tuple[str, ...], what: str) -> list[Path]:
@@ -159,7 +159,9 @@ class Driver:
     portrait: Picture
     speech: Waveform
     units: AUTrack
-    """Its Action Units, convention "facs", without those that speech moves."""
+    """All its Action Units, those of the mouth included, convention "facs"."""
+    head: PoseTrack
+    """Its head pose relative to the first frame, convention "relative_canonical_mm"."""
 
 
 def driver_of(video: Path, run: Run) -> Driver:
@@ -188,23 +190,27 @@ def driver_of(video: Path, run: Run) -> Driver:
     if first is None:
         raise MediaError(f"{str(video)!r} holds no frame; give a video that is not empty")
     seconds = Fraction(len(seen.landmarks)) / rate
-    return Driver(first, speech.slice(0, min(speech.duration_sec, seconds)), driving_units(seen))
+    return Driver(first, speech.slice(0, min(speech.duration_sec, seconds)), *_driving(seen))
 
 
-def driving_units(seen: Observation) -> AUTrack:
-    """Returns the Action Units of a video for driving: gaps bridged, without `LEFT_TO_SPEECH`."""
+def _driving(seen: Observation) -> tuple[AUTrack, PoseTrack]:
+    """Returns all Action Units of a video, and its head pose relative to the first frame; gaps bridged."""
     track = seen.action_units(seen.neutral())
-    values = np.array(track.values)
-    frames, there = np.arange(len(values)), np.flatnonzero(seen.seen)
-    values = np.stack([np.interp(frames, there, column[there]) for column in values.T], axis=1)
-    for unit in LEFT_TO_SPEECH:
-        for control in ACTION_UNITS[unit].controls:
-            values[:, track.channels.index(control)] = 0
-    return track.replace(values=values)
+    pose = head_pose(seen.landmarks[seen.seen])
+    moved = np.full((len(seen.landmarks), 6), np.nan, dtype=np.float32)
+    moved[seen.seen, :3] = pose.angles_rad - pose.angles_rad[0]
+    moved[seen.seen, 3:] = (pose.shift - pose.shift[0]) / pose.scale[:, None]
+    moved[:, 5] = 0  # depth is relative
+    head = PoseTrack(values=moved, rate=seen.rate, convention=POSE_CONVENTION)
+    return without_holes(track), without_holes(head)
 
 
 def self_reenactment(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], list[str]]:
-    """Makes each real video again from its first frame, with and without its Action Units.
+    """Makes each real video again from its first frame, from its Action Units or its speech.
+
+    The rows withhold nothing that they do not name: all Action Units, the mouth's too, with a still head;
+    those and the head; all but the lips, which the speech moves; the speech alone, as `auteur generate`
+    does without options.
 
     Returns:
         The clips, and a sentence about each video that could not be used.
@@ -215,8 +221,8 @@ def self_reenactment(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], 
         try:
             driver = driver_of(video, run)
             made = {
-                TRUE_UNITS: _perform(run, driver, driver, f"{video.stem}.true_units"),
-                SPEECH_ONLY: _perform(run, driver, None, f"{video.stem}.speech_only"),
+                name: _perform(run, driver, driver, wanted, f"{video.stem}.{suffix}", settings)
+                for name, (suffix, wanted, settings) in _requests_of(driver).items()
             }
         except (MediaError, FaceError) as error:
             failures.append(f"{video.stem}: {error}")
@@ -246,7 +252,9 @@ def cross_identity(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], li
             failures.append(f"{video.stem}: there is nobody else to be driven by; give videos of two people")
             continue
         name = f"{video.stem}.driven_by.{others[0].stem}"
-        made = _perform(run, drivers[video], drivers[others[0]], name)
+        driver = drivers[others[0]]
+        wanted = PerformanceRequest(track=driver.units)
+        made = _perform(run, drivers[video], driver, wanted, name, Settings())
         clips.append(
             Clip(name=name, person=people[video], reference=others[0], videos={TRUE_UNITS: made},
                  portrait=drivers[video].portrait)
@@ -254,20 +262,34 @@ def cross_identity(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], li
     return clips, failures
 
 
-def _perform(run: Run, who: Driver, told: Driver | None, name: str) -> Path:
-    """Generates one video: `told`'s speech and units on the portrait, or only the portrait's own speech."""
+def _requests_of(driver: Driver) -> dict[str, tuple[str, PerformanceRequest, Settings]]:
+    """Returns suffix of the file, request and settings by the name of the row."""
+    units, still_head = driver.units, Settings(head=0.0)
+    with_head = PerformanceRequest(track=units, head_track=driver.head)
+    spoken = PerformanceRequest(track=units, lips="speech")
+    return {
+        TRUE_UNITS: ("true_units", PerformanceRequest(track=units), still_head),
+        UNITS_AND_HEAD: ("units_and_head", with_head, Settings()),
+        SPOKEN_LIPS: ("spoken_lips", spoken, still_head),
+        SPEECH_ONLY: ("speech_only", PerformanceRequest(), Settings()),
+    }
+
+
+def _perform(
+    run: Run, who: Driver, heard: Driver, wanted: PerformanceRequest, name: str, settings: Settings
+) -> Path:
+    """Generates one video: `who`'s portrait, `heard`'s speech."""
     path = run.videos / f"{name}.mp4"
     with tempfile.TemporaryDirectory() as folder:
         portrait, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
         write_image(portrait, who.portrait, mark=provenance.Mark())
-        write_audio(speech, (told or who).speech, mark=provenance.Mark())
-        asked = Performance(track=told.units) if told is not None else Performance()
-        video = run.head.perform(portrait, speech, asked, Settings())
+        write_audio(speech, heard.speech, mark=provenance.Mark())
+        video = run.head.perform(portrait, speech, wanted, settings)
         video.save(path, overwrite=run.overwrite, on_frame=run.step)
     return path
 
 
-def still_frames(run: Run, portrait: Path, asked: Performance, frames: int) -> Iterator[Picture]:
+def still_frames(run: Run, portrait: Path, asked: PerformanceRequest, frames: int) -> Iterator[Picture]:
     """Yields frames of a portrait that is silent and still but for what is asked of it."""
     with tempfile.TemporaryDirectory() as folder:
         silence = Path(folder) / "silence.wav"
@@ -287,7 +309,7 @@ def swept(run: Run, portraits: Sequence[Path], track: AUTrack) -> tuple[list[Flo
     shown: list[Floats] = []
     failures: list[str] = []
     for path in portraits:
-        frames = still_frames(run, path, Performance(track=track), track.frames)
+        frames = still_frames(run, path, PerformanceRequest(track=track), track.frames)
         try:
             shown.append(shown_intensities(frames, run.backend, name=path.name))
         except (FaceError, MediaError) as error:

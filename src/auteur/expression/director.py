@@ -24,7 +24,7 @@ from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, TRACK_RATE, UNITS
 from auteur.expression.audio_lm.prompts import find_heard_emotion
 from auteur.expression.authors import Author, CompactAuthor, RegressorAuthor, Take, Written
 from auteur.expression.hearing import hear
-from auteur.facs import ACTION_UNITS, EMOTIONS, au_track, convert, find_emotion
+from auteur.facs import EMOTIONS, au_track
 from auteur.signals import AUTrack, Sound
 from auteur.weights import path_of
 
@@ -33,7 +33,6 @@ SHORTEST_EMOTION_SEC = Fraction(1, 2)
 LEAST_VOICED_SHARE = 0.04
 """Share of periodic instants under which nobody speaks; the least in 1,608 recordings of speech is 0.055."""
 NEUTRAL = "neutral"
-_OPENING = tuple(name for unit in (25, 26) for name in ACTION_UNITS[unit].controls)
 _NOTES = {
     "silent": "the recording is silent: neutral, nothing moves",
     "voiceless": "no voice is heard in the recording: neutral, nothing moves",
@@ -196,35 +195,6 @@ class Director:
             notes=notes,
             pieces=_pieces(written, take.sound),
         )
-
-
-class DirectedExpression:
-    """The director as the first stage of a route: speech to Action Units."""
-
-    def __init__(self, director: Director) -> None:
-        self.director = director
-
-    def __call__(self, speech: Sound, *, emotion: str | None, intensity: float) -> AUTrack:
-        """Returns Action Units, convention "facs", at 25 frames a second, as long as the speech.
-
-        How far the mouth opens is left to the motion generator, which hears the speech itself: five frames a
-        second are too few for lips.
-
-        Args:
-            speech: 16 kHz mono.
-            emotion: Overrides what is heard.
-            intensity: Of the emotion, in [0, 1].
-        """
-        asked = None if emotion is None else find_emotion(emotion)
-        track = convert(self.director(speech, emotion=asked, intensity=intensity).track, "facs")
-        values = np.array(track.values)
-        values[:, [track.channels.index(name) for name in _OPENING]] = 0
-        return track.replace(values=values)
-
-
-def expression() -> DirectedExpression:
-    """Returns the shipped audio-language model as the first stage of a route."""
-    return DirectedExpression(Director.shipped())
 
 
 def _author_of(path: Path) -> Author:

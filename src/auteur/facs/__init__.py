@@ -1,6 +1,12 @@
 """One truth about Action Units: what they are, what they are called, how each convention writes them."""
 
-from auteur.facs.action_units import ACTION_UNITS, CONTROLS, UPPER_REGIONS, ActionUnit
+from auteur.facs.action_units import (
+    ACTION_UNITS,
+    CONTROLS,
+    UNSHOWN_UNITS,
+    UPPER_REGIONS,
+    ActionUnit,
+)
 from auteur.facs.controls import Control, resolve
 from auteur.facs.conventions import (
     CONVENTIONS,
@@ -26,6 +32,7 @@ from auteur.facs.prototypes import (
     EMOTIONS,
     PROTOTYPE_SOURCES,
     PROTOTYPES,
+    SHOWN_TABLE,
     find_emotion,
     prototype,
 )
@@ -39,7 +46,9 @@ __all__ = [
     "MEDIAPIPE_BLENDSHAPES",
     "PROTOTYPES",
     "PROTOTYPE_SOURCES",
+    "SHOWN_TABLE",
     "SUBSTITUTES",
+    "UNSHOWN_UNITS",
     "UPPER_REGIONS",
     "ActionUnit",
     "Channel",

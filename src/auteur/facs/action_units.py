@@ -230,3 +230,8 @@ ACTION_UNITS: dict[int, ActionUnit] = {unit.number: unit for unit in _ALL}
 
 CONTROLS: tuple[str, ...] = tuple(control for unit in _ALL for control in unit.controls)
 """Every unit and side that can be set on its own, such as "AU12L": the channels of convention "facs"."""
+
+UNSHOWN_UNITS: frozenset[int] = frozenset({8, 11, 19, 29, 30})
+"""Units that tracks may hold and no generated face shows: nothing moves lips towards each other over an open
+jaw (AU8), the fold beside the nose alone (AU11), the tongue (AU19) or the jaw forward (AU29) and sideways
+(AU30)."""

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from auteur.facs.action_units import ACTION_UNITS, Side
+from auteur.facs.action_units import ACTION_UNITS, UNSHOWN_UNITS, Side
 from auteur.facs.controls import Control, names_of
 
 _PARTS: dict[Side, str] = {"": "", "L": "left", "R": "right", "T": "upper lip", "B": "lower lip"}
@@ -59,10 +59,14 @@ def _listed(control: Control) -> ListedControl:
         name=first,
         other_names=tuple(others),
         region=unit.region,
-        moves=f"{unit.name}: {unit.description}" + (f" ({part})" if part else ""),
+        moves=f"{unit.name}: {unit.description}"
+        + (f" ({part})" if part else "")
+        + (_UNSHOWN if unit.number in UNSHOWN_UNITS else ""),
         muscle=unit.muscle,
     )
 
+
+_UNSHOWN = "; in tracks only, generated faces do not show it"
 
 _ONLY_SIDES = (30,)
 """Units that move to one side or the other and mean nothing as a whole."""

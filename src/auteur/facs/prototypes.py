@@ -1,7 +1,8 @@
 """Emotion to Action Units: the textbook combinations, with where they come from.
 
 Sources name the units only (EMFACS also some levels), so the apex levels below are ours: the intensity each
-unit reaches when the emotion is at 1.
+unit reaches when the emotion is at 1. Those of "emfacs" were set on generated portraits, by rules on an
+independent tracker's readings (`benchmarks/emotion_rules.py`) and by eye.
 """
 
 import difflib
@@ -12,6 +13,10 @@ from auteur.facs.controls import resolve
 from auteur.facs.conversion import encode_controls
 
 PrototypeTable = Literal["chang2025", "emfacs"]
+
+SHOWN_TABLE: PrototypeTable = "emfacs"
+"""The table that an emotion is shown by: seven emotions that differ from each other. Paper C's has the same
+units for several of them."""
 
 EMOTIONS: tuple[str, ...] = ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "contempt")
 """The eight emotion labels, MEAD's."""
@@ -55,13 +60,13 @@ PROTOTYPES: dict[PrototypeTable, dict[str, dict[str, float]]] = {
     },
     "emfacs": {
         "neutral": {},
-        "happy": {"AU6": 0.7, "AU12": 0.8},
-        "sad": {"AU1": 0.8, "AU4": 0.6, "AU15": 0.8},
-        "angry": {"AU4": 0.9, "AU5": 0.6, "AU7": 0.7, "AU23": 0.7},
-        "fear": {"AU1": 0.8, "AU2": 0.7, "AU4": 0.6, "AU5": 0.8, "AU7": 0.4, "AU20": 0.6, "AU26": 0.4},
-        "disgusted": {"AU9": 0.8, "AU15": 0.5, "AU16": 0.5},
-        "surprised": {"AU1": 0.8, "AU2": 0.8, "AU5": 0.4, "AU26": 0.5},
-        "contempt": {"AU12R": 0.4, "AU14R": 0.7},
+        "happy": {"AU6": 0.8, "AU12": 0.95},
+        "sad": {"AU1": 1.0, "AU4": 0.2, "AU15": 0.8, "AU17": 0.4},
+        "angry": {"AU4": 1.0, "AU5": 0.2, "AU7": 0.9, "AU23": 0.5, "AU24": 0.4},
+        "fear": {"AU1": 1.0, "AU2": 0.3, "AU4": 0.75, "AU5": 0.9, "AU7": 0.3, "AU20": 0.8, "AU25": 0.3},
+        "disgusted": {"AU4": 0.4, "AU7": 0.4, "AU9": 0.9, "AU10": 0.35, "AU17": 0.3},
+        "surprised": {"AU1": 0.9, "AU2": 0.9, "AU5": 0.7, "AU26": 0.65},
+        "contempt": {"AU12R": 0.5, "AU14R": 1.0},
     },
 }
 """Intensity in [0, 1] of each control at the height of each emotion."""
@@ -87,7 +92,7 @@ def prototype(
     intensity: float = 1.0,
     *,
     convention: str = "openface18",
-    table: PrototypeTable = "chang2025",
+    table: PrototypeTable = SHOWN_TABLE,
 ) -> dict[str, float]:
     """Value of every channel of `convention` for an emotion; 0 where it plays no part.
 
@@ -98,7 +103,7 @@ def prototype(
         emotion: One of `EMOTIONS` or an alias.
         intensity: From 0 (neutral) to 1 (apex).
         convention: Convention of the result.
-        table: "chang2025" (paper C) or "emfacs".
+        table: "emfacs", which `--emotion` shows, or "chang2025" (paper C).
 
     Raises:
         UsageError: The emotion, convention or table is unknown, or the intensity is outside [0, 1].

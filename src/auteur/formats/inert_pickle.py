@@ -1,9 +1,10 @@
 """Arrays out of a pickle, and nothing else: the file is read as data by our own interpreter.
 
-FLAME's model files and the outputs of older trackers are pickles, which are programs: loading one runs
-whatever its author wrote. Here the opcodes are walked (`pickletools.genops` of the standard library, which
-only parses), containers and numbers are built, and the few names that arrays need are recognised by name and
-built by us. Nothing is imported and nothing is called; any other name ends the reading.
+FLAME's model files, the outputs of older trackers and torch's checkpoints are pickles, which are programs:
+loading one runs whatever its author wrote. Here the opcodes are walked (`pickletools.genops` of the standard
+library, which only parses), containers and numbers are built, and the few names that arrays need are
+recognised by name and built by us. Nothing is imported and nothing is called; any other name ends the
+reading.
 """
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
@@ -29,10 +30,7 @@ MOST_ENTRIES = 4_000_000
 MOST_DEPTH = 50
 _MARK = object()
 
-_ARRAY_MAKERS = {
-    "numpy.core.multiarray _reconstruct",
-    "numpy._core.multiarray _reconstruct",
-}
+_ARRAY_MAKERS = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
 _BUFFER_MAKERS = {"numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer"}
 _SCALAR_MAKERS = {"numpy.core.multiarray scalar", "numpy._core.multiarray scalar"}
 _DTYPE = "numpy dtype"
@@ -50,14 +48,18 @@ _KNOWN_CLASSES = {
     "__builtin__ object",
     "builtins object",
 }
-_ALLOWED = {
-    *_ARRAY_MAKERS,
-    *_BUFFER_MAKERS,
-    *_SCALAR_MAKERS,
-    *_OBJECT_MAKERS,
-    *_KNOWN_CLASSES,
-    *(_DTYPE, _DICT, _ENCODE),
-}
+_ALLOWED = frozenset(
+    {
+        *_ARRAY_MAKERS,
+        *_BUFFER_MAKERS,
+        *_SCALAR_MAKERS,
+        *_OBJECT_MAKERS,
+        *_KNOWN_CLASSES,
+        *(_DTYPE, _DICT, _ENCODE),
+    }
+)
+PERSISTENT = "persistent"
+"""Kind of the `Inert` that stands for an object outside the pickle; its one argument is the object's id."""
 
 
 @dataclass
@@ -78,6 +80,7 @@ class Inert:
 
 @dataclass
 class _Machine:
+    allowed: frozenset[str]
     stack: list[Any] = field(default_factory=list[Any])
     memo: dict[int, Any] = field(default_factory=dict[int, Any])
 
@@ -104,24 +107,43 @@ def read_inert_pickle(path: Path | str) -> Any:
     content = read_bytes(source, max_bytes=LARGEST_BYTES)
     if len(content) > LARGEST_BYTES:
         raise InputError(f"{str(source)!r} has over {LARGEST_BYTES} bytes; more are not read")
-    machine = _Machine()
+    value = interpreted(content, names=_ALLOWED, source=repr(str(source)))
+    try:
+        return _Finisher().finish(value)
+    except InputError as error:
+        raise type(error)(f"{str(source)!r}: {error}; nothing was executed") from error
+    except Exception as error:  # of an array that is none
+        raise FormatError(f"{str(source)!r} is no pickle of arrays: {str(error)[:200]}") from error
+
+
+def interpreted(content: bytes, *, names: frozenset[str], source: str) -> Any:
+    """Returns what a pickle describes, with an `Inert` for everything that would have been an object.
+
+    Args:
+        content: The pickle.
+        names: What it may mention, as "module name".
+        source: Begins the messages.
+
+    Raises:
+        InputError: It mentions another name; nothing of it was executed.
+        FormatError: It is no complete pickle, or uses an opcode that data does not need.
+    """
+    machine = _Machine(names)
     try:
         for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
             if number > MOST_OPCODES:
-                raise FormatError(f"{str(source)!r} has over {MOST_OPCODES} pickle opcodes; give an .npz")
+                raise FormatError(f"it has over {MOST_OPCODES} pickle opcodes; give an .npz")
             if opcode.name == "STOP":
-                return _Finisher().finish(machine.stack[-1])
+                return machine.stack[-1]
             step = _STEPS.get(opcode.name)
             if step is None:
-                raise FormatError(
-                    f"{str(source)!r} uses the pickle opcode {opcode.name}, which data does not need"
-                )
+                raise FormatError(f"it uses the pickle opcode {opcode.name}, which data does not need")
             step(machine, argument)
     except InputError as error:
-        raise type(error)(f"{str(source)!r}: {error}; nothing was executed") from error
+        raise type(error)(f"{source}: {error}; nothing was executed") from error
     except Exception as error:  # of pickletools, or of a step that found something else
-        raise FormatError(f"{str(source)!r} is no pickle of arrays: {str(error)[:200]}") from error
-    raise FormatError(f"{str(source)!r} ends before its pickle does")
+        raise FormatError(f"{source} is no pickle of arrays: {str(error)[:200]}") from error
+    raise FormatError(f"{source} ends before its pickle does")
 
 
 class _Finisher:
@@ -178,9 +200,9 @@ class _Finisher:
         return array
 
 
-def _named(text: str) -> Name:
+def _named(machine: _Machine, text: str) -> Name:
     module, _, name = text.partition(" ")
-    if text not in _ALLOWED:
+    if text not in machine.allowed:
         raise InputError(
             f"the pickle asks for {module}.{name}, which arrays do not need; parameters are arrays only"
         )
@@ -220,6 +242,8 @@ def _new_object(machine: _Machine, _: Any) -> None:
 def _built(machine: _Machine, _: Any) -> None:
     state = machine.stack.pop()
     target = machine.stack[-1]
+    if isinstance(target, dict):  # attributes of an OrderedDict; torch keeps versions of modules there
+        return
     if not isinstance(target, Inert):
         raise FormatError("a pickle sets the state of something that is no object")
     target.state = state
@@ -326,7 +350,7 @@ def _recall(machine: _Machine, argument: Any) -> None:
 
 def _stack_global(machine: _Machine, _: Any) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
-    machine.stack.append(_named(f"{_text(module)} {_text(name)}"))
+    machine.stack.append(_named(machine, f"{_text(module)} {_text(name)}"))
 
 
 def _nothing(_: _Machine, __: Any) -> None:
@@ -360,10 +384,11 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "SETITEMS": _set_items,
     "APPEND": _append,
     "APPENDS": _appends,
-    "GLOBAL": lambda machine, argument: machine.stack.append(_named(str(argument))),
+    "GLOBAL": lambda machine, argument: machine.stack.append(_named(machine, str(argument))),
     "STACK_GLOBAL": _stack_global,
     "REDUCE": _reduced,
     "NEWOBJ": _new_object,
     "BUILD": _built,
+    "BINPERSID": lambda machine, _: machine.stack.append(Inert(PERSISTENT, (machine.stack.pop(),))),
     "POP": lambda machine, _: machine.stack.pop(),
 }

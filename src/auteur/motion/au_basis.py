@@ -20,8 +20,8 @@ from auteur.signals.topology import LEFT_IRIS, MEDIAPIPE_COUNT, RIGHT_IRIS
 
 Floats = NDArray[np.floating]
 
-BASIS_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45, 28, 16, 18, 22, 24)
-"""OpenFace's 18 in their order, then four that blendshapes tell apart. AU43 acts like AU45."""
+BASIS_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45, 28, 16, 18, 22, 24, 34)
+"""OpenFace's 18 in their order, then five that blendshapes tell apart. AU43 acts like AU45."""
 
 _SIDE_BLEND_MM = 4.0
 """How gently one side of the face fades into the other."""
@@ -54,7 +54,7 @@ class AUBasis(nn.Module):
     def control_displacement(self, control: str) -> Floats:
         """Returns the displacement [478, 3] in mm of a control such as "AU12" or "AU12L" at intensity 1.
 
-        Units without a basis (gaze, jaw sideways, cheeks, tongue) do not move the mesh: zeros.
+        Units without a basis (gaze, and `auteur.facs.UNSHOWN_UNITS`) do not move the mesh: zeros.
         """
         found = resolve(control)
         number = 45 if found.number == 43 else found.number

@@ -132,8 +132,7 @@ class MotionGenerator(nn.Module):
         return DilatedConvolutions(
             hidden=config.hidden,
             kernel=config.kernel,
-            layers=layers,
-            dilation_rate=config.dilation_rate,
+            dilations=[config.dilation_rate**layer for layer in range(layers)],
             condition=2 * config.code,
             dropout=config.dropout,
         )

@@ -3,6 +3,8 @@
 Axes: B batch, C channels, T frames. Every convolution pads with zeros, so that length is kept.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -19,13 +21,12 @@ class DilatedConvolutions(nn.Module):
         *,
         hidden: int,
         kernel: int,
-        layers: int,
-        dilation_rate: int,
+        dilations: Sequence[int],
         condition: int,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        dilations = [dilation_rate**layer for layer in range(layers)]
+        layers = len(dilations)
         self.reach_frames = sum(dilations) * (kernel // 2)
         self.condition = nn.Conv1d(condition, 2 * hidden * layers, 1)
         self.over_time = nn.ModuleList(
@@ -58,7 +59,7 @@ class ResidualCoupling(nn.Module):
         super().__init__()
         self.before = nn.Conv1d(channels // 2, hidden, 1)
         self.convolutions = DilatedConvolutions(
-            hidden=hidden, kernel=kernel, layers=layers, dilation_rate=1, condition=condition
+            hidden=hidden, kernel=kernel, dilations=[1] * layers, condition=condition
         )
         self.after = nn.Conv1d(hidden, channels // 2, 1)
         nn.init.zeros_(self.after.weight)  # starts as the identity

@@ -57,6 +57,19 @@ RENDERERS: dict[str, RendererRow] = {
 }
 """By the name of the preset."""
 
+PUBLISHED = {
+    name: RendererRow(
+        f"{title} with its published weights: name the folder that auteur convert wrote instead",
+        load="auteur.painting.published_renderer:load",
+        takes_device=True,
+    )
+    for name, title in (("aniportrait", "AniPortrait"), ("hallo", "Hallo"), ("memo", "MEMO"))
+}
+RENDERERS |= PUBLISHED
+
+PUBLISHED_FILE = "published.json"
+"""Is in every folder that `auteur convert` wrote of published weights, and names the model."""
+
 OF_FILE = RendererRow(
     "a denoiser's file, or a folder of the papers' size",
     load="auteur.painting.inpaint_renderer:load",
@@ -82,6 +95,11 @@ def denoiser_path(preset: Path | str, device: str | None) -> Path | None:
         return path
     if device not in (None, "cpu") and not row.takes_device:
         raise UsageError(f"device {device!r} has no effect: the preset {preset} runs on the CPU")
+    if preset in PUBLISHED:
+        raise UsageError(
+            f"the weights of {preset} are not shipped: download them, run "
+            "auteur convert DOWNLOADED -o FOLDER, and name FOLDER as preset"
+        )
     if preset == "full":
         from auteur.painting.loading import say_what_full_needs
 
@@ -102,4 +120,7 @@ def load_renderer(preset: Path | str, *, speech: "SpeechFeatures", device: str |
         WeightsError: The weights are missing, damaged or do not fit.
     """
     path = denoiser_path(preset, device)
-    return RENDERERS.get(str(preset), OF_FILE).loader()(path, speech, device)
+    row = RENDERERS.get(str(preset), OF_FILE)
+    if path is not None and (path / PUBLISHED_FILE).is_file():
+        row = next(iter(PUBLISHED.values()))  # the file says which of them it is
+    return row.loader()(path, speech, device)

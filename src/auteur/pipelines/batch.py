@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -221,10 +221,11 @@ class _Digests:
 
     def __call__(self, job: Job) -> str:
         asked = job.asked
-        inputs = [job.portrait, job.speech, *([asked.track] if isinstance(asked.track, Path) else [])]
+        files = {"portrait": job.portrait, "speech": job.speech, **asked.files()}
+        stated = {field.name: getattr(asked, field.name) for field in fields(asked)}
         identity = {
-            "inputs": [self._hash(path) for path in inputs],
-            "asked": {**vars(asked), "track": None},
+            "inputs": {role: self._hash(path) for role, path in files.items() if path is not None},
+            "asked": {name: value for name, value in stated.items() if name not in asked.files()},
             "settings": vars(job.settings),
             "face": job.face,
             "models": {name: weights.version(name) for name in _models(job)},

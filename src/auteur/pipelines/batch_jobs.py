@@ -16,7 +16,7 @@ from auteur.formats import TrackReading
 from auteur.media.frame_output import ENDINGS
 from auteur.painting.warp_renderer import WarpRenderer
 from auteur.pipelines.batch_results import RESULTS
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.settings import Settings
 from auteur.signals.timebase import parse_rate
 
@@ -34,10 +34,10 @@ class Job:
     line: int
     """Of the jobs file, from 1."""
     portrait: Path
-    speech: Path
+    speech: Path | None
     output: PurePosixPath
     """Below the folder of the run."""
-    asked: Performance
+    asked: PerformanceRequest
     settings: Settings
     face: int
     """Which face of the portrait: 0 the largest."""
@@ -112,17 +112,21 @@ def _job(number: int, text: str, folder: Path, defaults: Mapping[str, Any], *, p
     given = {**defaults, **_parse(text)}
     values = check_keys(given)
     for key in ("portrait", "speech"):
-        if key not in values:
+        if key not in values and not (key == "speech" and values.keys() & {"track", "drive"}):
             raise UsageError(f"the key {key!r} is missing; name a file")
-    paths = {key: folder / values.pop(key) for key in ("portrait", "speech", "track") if key in values}
+    sources = {key: _source(folder, values.pop(key)) for key in ("head_track", "gaze_track") if key in values}
+    paths = {key: folder / values.pop(key) for key in _FILES if key in values}
     for key, path in paths.items():
         if not path.is_file():
             raise InputError(f"the {key} {str(path)!r} does not exist")
     scales = values.pop("au_scale", {}) | dict.fromkeys(values.pop("mute", []), 0.0)
-    asked = Performance(
+    asked = PerformanceRequest(
         action_units=values.pop("au", {}),
         track=paths.get("track"),
+        drive=paths.get("drive"),
+        lips=values.pop("lips", None),
         scales=scales,
+        **sources,
         track_reading=TrackReading(
             rate=values.pop("track_rate", None),
             face=values.pop("track_face", None),
@@ -135,7 +139,11 @@ def _job(number: int, text: str, folder: Path, defaults: Mapping[str, Any], *, p
     settings = Settings(**values)
     if not paints:
         WarpRenderer().resolve(settings.render_options)
-    return Job(number, paths["portrait"], paths["speech"], output, asked, settings, face)
+    return Job(number, paths["portrait"], paths.get("speech"), output, asked, settings, face)
+
+
+def _source(folder: Path, text: str) -> Any:
+    return text if text in ("track", "none") else folder / check_name(text)
 
 
 def _parse(text: str) -> Values:
@@ -259,7 +267,7 @@ def _plain_fields(kind: type) -> dict[str, Callable[[str, Any], Any]]:
     return {one.name: _BY_TYPE[hints[one.name]] for one in fields(kind) if hints[one.name] in _BY_TYPE}
 
 
-_PERFORMANCE = _plain_fields(Performance)
+_PERFORMANCE = _plain_fields(PerformanceRequest)
 
 _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "portrait": _file,
@@ -268,6 +276,10 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     **_PERFORMANCE,
     "au": _intensities,
     "track": _file,
+    "drive": _file,
+    "lips": _text,
+    "head_track": _text,
+    "gaze_track": _text,
     "track_rate": _rate,
     "track_face": _whole,
     "track_start": _number,
@@ -276,5 +288,7 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "face": _whole,
     **_plain_fields(Settings),
 }
+
+_FILES = ("portrait", "speech", "track", "drive")
 
 _OF_THE_RUN = ("preset", "device", "overwrite", "engine", "workers")

@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,13 +23,16 @@ from auteur.media import (
     is_pillow_image,
     open_speech,
     picture_from,
+    probe,
     sound_from,
     sound_of_bytes,
 )
+from auteur.motion.performance import LipSource
 from auteur.pipelines.portrait_notes import read_portrait
 from auteur.pipelines.portrait_picture import fitted, open_portrait
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.settings import Settings
-from auteur.signals import Sound, Waveform
+from auteur.signals import AUTrack, PoseTrack, Sound, Waveform
 
 Frames = NDArray[np.uint8]
 
@@ -44,6 +47,7 @@ class Options(TypedDict, total=False):
     blinks: bool
     gaze: bool
     temperature: float
+    liveliness: float
     steps: int
     au_guidance: float
     audio_guidance: float
@@ -59,6 +63,17 @@ class Options(TypedDict, total=False):
     """Factor from 0 to 4 by control, on the whole performance."""
     mute: Iterable[str]
     """Controls that stay at rest."""
+    drive: Path | str
+    """A video of an actor, who is tracked, in place of a track."""
+    lips: LipSource
+    """What moves the lips: speech, track or both."""
+    head_track: PoseTrack | Path | str
+    """Head pose, a file of it, "track" or "none"."""
+    gaze_track: Path | str
+    """A file with gaze, "track" or "none"."""
+
+
+_OF_THE_PERFORMANCE = ("face", "scales", "mute", "drive", "lips", "head_track", "gaze_track")
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +170,24 @@ def speech_of(value: object) -> Speech:
     return Speech(wave.resample(SPEECH_RATE_HZ), wave, notes, digest)
 
 
+def speech_without(request: PerformanceRequest) -> Speech:
+    """Returns what stands for a speech that is not given: the actor's sound, or silence as long as the track.
+
+    Raises:
+        UsageError: There is neither track nor actor.
+        MediaError: The video cannot be read.
+    """
+    recorded = request.recorded
+    if recorded is None:
+        raise UsageError("there is no speech; give a recording, a track or a video of an actor")
+    if request.drive is not None and probe(request.drive).audio_channels:
+        return speech_of(request.drive)
+    track = recorded.action_units
+    seconds = track.start_sec + track.duration_sec
+    samples = np.zeros(max(1, round(seconds * SPEECH_RATE_HZ)), dtype=np.float32)
+    return speech_of(Waveform(samples=samples, rate_hz=SPEECH_RATE_HZ))
+
+
 def check_keywords(options: Options) -> None:
     """Refuses keywords that do not exist.
 
@@ -176,9 +209,7 @@ def settings_of(settings: Settings | None, options: Options) -> Settings:
     Raises:
         UsageError: A value is outside its range.
     """
-    own: dict[str, Any] = {
-        name: value for name, value in options.items() if name not in ("face", "scales", "mute")
-    }
+    own: dict[str, Any] = {name: value for name, value in options.items() if name not in _OF_THE_PERFORMANCE}
     if "fps" in own:
         own["fps"] = _rate(own["fps"])
     if "size" in own:
@@ -191,6 +222,39 @@ def scales_of(options: Options) -> dict[str, float]:
     mute = options.get("mute", ())
     names = [mute] if isinstance(mute, str) else mute
     return {**options.get("scales", {}), **dict.fromkeys(names, 0.0)}
+
+
+def request_of(
+    emotion: str | EmotionCurve | None,
+    intensity: float,
+    units: Mapping[str, float],
+    track: AUTrack | Path | str | None,
+    options: Options,
+) -> PerformanceRequest:
+    """Returns the performance that arguments and keywords of `TalkingHead` request.
+
+    Raises:
+        UsageError: A value is outside its range or unknown.
+    """
+    label, curve = told_apart(emotion)
+    drive = options.get("drive")
+    return PerformanceRequest(
+        label,
+        intensity,
+        units,
+        Path(track) if isinstance(track, str) else track,
+        scales_of(options),
+        curve,
+        drive=None if drive is None else Path(drive),
+        lips=options.get("lips"),
+        head_track=_source(options.get("head_track", "track")),
+        gaze_track=_source(options.get("gaze_track", "track")),
+    )
+
+
+def _source(value: Any) -> Any:
+    """A path of a text that names a file."""
+    return Path(value) if isinstance(value, str) and value not in ("track", "none") else value
 
 
 def told_apart(emotion: str | EmotionCurve | None) -> tuple[str | None, EmotionCurve | None]:
@@ -218,3 +282,8 @@ def _rate(value: object) -> Fraction:
 
 def _kind(value: object) -> str:
     return "None" if value is None else f"an object of type {type(value).__name__}"
+
+
+def seed_of(*hashes: str) -> int:
+    """Returns the seed that follows from contents, by their SHA-256 in hexadecimal digits: 31 bits."""
+    return int(hashlib.sha256("".join(hashes).encode()).hexdigest()[:8], 16) & 0x7FFFFFFF

@@ -12,12 +12,15 @@ from auteur.face.pose import canonical_face
 from auteur.files import check_writable
 from auteur.formats.rhubarb import CUE_SUFFIXES, MouthCue
 from auteur.media import SpeechNotes, open_speech
+from auteur.motion.cues import SpeechCues
+from auteur.motion.grid import MOTION_RATE
 from auteur.motion.mouth import lip_gap
 from auteur.motion.mouth_shapes import MouthMotion, cues_of_shapes, mouth_shapes
-from auteur.motion.speech_motion import MOTION_RATE, SpeechCues, SpeechMotion
-from auteur.pipelines.request import Performance
+from auteur.motion.speech_motion import MotionOptions, SpeechMotion
+from auteur.pipelines.motion_stage import SpeechEncoders, performance_of
+from auteur.pipelines.request import PerformanceRequest
+from auteur.pipelines.settings import Settings
 from auteur.signals.topology import LIP_CORNERS
-from auteur.speech.features import CompactSpeechFeatures
 from auteur.speech.phones import ARTICULATIONS, phone_index
 
 _BLOCK_FRAMES = 256
@@ -39,7 +42,7 @@ def check_cues(path: Path, *, overwrite: bool = False) -> None:
 
 def mouth_cues(
     speech: Path,
-    asked: Performance,
+    asked: PerformanceRequest,
     *,
     seed: int = 0,
     on_frame: Callable[[int], None] | None = None,
@@ -59,11 +62,15 @@ def mouth_cues(
         MediaError: The recording cannot be read.
     """
     voice, heard = open_speech(speech)
-    analysis = CompactSpeechFeatures.shipped().analyse(voice, MOTION_RATE)
-    mover, frames = SpeechMotion.shipped(), len(analysis.features)
-    speech_cues = SpeechCues.of_analysis(analysis)
-    performance = asked.on_grid(frames, MOTION_RATE)
-    motion = mover.generate(analysis.features, cues=speech_cues, asked=performance, seed=seed)
+    encoders, mover = SpeechEncoders.shipped(), SpeechMotion.shipped()
+    analysis = encoders.phones.analyse(voice, MOTION_RATE)
+    frames, speech_cues = len(analysis.features), SpeechCues.of_analysis(analysis)
+    motion = mover.generate(
+        encoders.lips.analyse(voice, MOTION_RATE).with_bands,
+        performance_of(asked, None, frames, Settings()),
+        cues=speech_cues,
+        options=MotionOptions(seed=seed),
+    )
     gaps, widths = np.empty(frames), np.empty(frames)
     right, left = LIP_CORNERS
     at_rest = canonical_face()[left, 0] - canonical_face()[right, 0]

@@ -10,7 +10,7 @@ from auteur.face.pose import head_pose
 from auteur.facs import convert
 from auteur.files import atomic_path, check_writable
 from auteur.formats import PRESENCE_COLUMNS, OpenFaceRow, OpenFaceWriter, pose_to_openface
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.talking_head import Settings, TalkingHead, TalkingVideo
 from auteur.pipelines.tracking import PRESENT_FROM
 from auteur.signals import AUTrack, LandmarkTrack
@@ -52,7 +52,7 @@ def move(
         MediaError: A file cannot be read.
         FaceError: The portrait holds no usable face.
     """
-    asked = Performance(emotion=emotion, intensity=intensity, action_units=au or {}, track=track)
+    asked = PerformanceRequest(emotion=emotion, intensity=intensity, action_units=au or {}, track=track)
     head = TalkingHead.from_pretrained("warp")
     return head.perform(Path(portrait), Path(speech), asked, settings or Settings(), face=face).landmarks()
 

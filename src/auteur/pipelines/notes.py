@@ -5,17 +5,25 @@ from fractions import Fraction
 import numpy as np
 
 from auteur.expression.curve import EXTRAPOLATES
+from auteur.facs import ACTION_UNITS, UNSHOWN_UNITS
 from auteur.formats import RecordedPerformance
 from auteur.media import SpeechNotes
-from auteur.motion.speech_motion import MOTION_RATE, Motion
-from auteur.pipelines.request import Performance
-from auteur.signals import BRIDGED_SEC, AUTrack, unmeasured_frames
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.performance import as_specified
+from auteur.motion.speech_motion import Motion
+from auteur.pipelines.request import PerformanceRequest
+from auteur.signals import BRIDGED_SEC, AUTrack, measured, unmeasured_frames
 
 _NOTHING_SAID = 0.99
 _MOST_NAMED = 5
+_ONE_FRAME_SEC = 1 / MOTION_RATE
+_HELD = 0.1
+"""Intensity from which a control that is not shown is worth a line."""
 
 
-def notes_of(heard: SpeechNotes, asked: Performance, speech_sec: Fraction, motion: Motion) -> tuple[str, ...]:
+def notes_of(
+    heard: SpeechNotes, asked: PerformanceRequest, speech_sec: Fraction, motion: Motion
+) -> tuple[str, ...]:
     """Returns sentences about how the speech and the performance were understood."""
     notes = list(heard.lines())
     if not heard.is_silent and motion.cues.silence.min() > _NOTHING_SAID:
@@ -35,15 +43,34 @@ def track_notes(recorded: RecordedPerformance, speech_sec: Fraction) -> list[str
         notes.append(
             f"the track starts at {float(track.start_sec):.2f} s of the speech; its first value holds before"
         )
-    if end_sec < speech_sec:
+    if end_sec > speech_sec + _ONE_FRAME_SEC:
+        notes.append(
+            f"the track goes on to {float(end_sec):.2f} s; the video ends with the speech at "
+            f"{float(speech_sec):.2f} s"
+        )
+    if end_sec < speech_sec - _ONE_FRAME_SEC:
         covered = end_sec - max(track.start_sec, Fraction(0))
         notes.append(
             f"the track covers {float(covered):.2f} s of {float(speech_sec):.2f} s of speech; its last value "
             "holds to the end"
         )
+    unshown = _unshown_controls(track)
+    if unshown:
+        notes.append(f"the track holds {', '.join(unshown)}, which generated faces do not show")
     if track.rate != MOTION_RATE:
         notes.append(f"the track has {float(track.rate):g} frames/s; it was resampled by time")
-    return [*notes, *_hole_notes(track), *_unused_notes(recorded)]
+    return [*notes, *_hole_notes(track)]
+
+
+def _unshown_controls(track: AUTrack) -> list[str]:
+    """Controls that a track moves and nothing in a generated face does."""
+    moved = as_specified(measured(track))
+    return [
+        name
+        for number in sorted(UNSHOWN_UNITS)
+        for name in ACTION_UNITS[number].controls
+        if np.nan_to_num(moved.channel(name)).max() >= _HELD
+    ]
 
 
 def _hole_notes(track: AUTrack) -> list[str]:
@@ -60,11 +87,3 @@ def _hole_notes(track: AUTrack) -> list[str]:
             f"{float(BRIDGED_SEC):g} s they are bridged, over longer the face eases to rest and back"
         )
     return notes
-
-
-def _unused_notes(recorded: RecordedPerformance) -> list[str]:
-    # Gaze against the head is in the Action Units of the tables that have it.
-    has_gaze = recorded.gaze is not None and recorded.gaze.convention == "camera"
-    held = [word for word, is_held in (("head pose", recorded.head), ("gaze", has_gaze)) if is_held]
-    verb = "are" if len(held) > 1 else "is"
-    return [f"the track's {' and '.join(held)} {verb} not used: the seed moves head and eyes"] if held else []

@@ -12,6 +12,7 @@ from auteur.face.pose import canonical_face, head_pose, without_pose
 from auteur.face.tracker import FaceTracker, Sighting
 from auteur.motion.mouth import LIP_PAIRS
 from auteur.motion.own_expression import own_expression
+from auteur.motion.portrait import LID_PAIRS
 from auteur.signals.topology import INNER_LIPS, OUTER_LIPS
 
 Floats = NDArray[np.floating]
@@ -24,6 +25,8 @@ TURNED_DEG, TILTED_DEG = 30.0, 25.0
 """Yaw and pitch from which part of the mouth or of an eye is guessed; beyond 60° of yaw heads are refused."""
 WIDE_OPEN_MM = 18.0
 """Lip gap from which closing the mouth visibly draws out the skin below."""
+BIG_EYES_MM = 12.5
+"""Gap between the lids from which the tracker finds them inside a drawn eye; people's are 7 to 12 mm."""
 SHUT = 0.5
 """What `own_expression` says of an eye from which down a user is told that it stays closed."""
 UNSTEADY, COVERED = 0.025, 0.045
@@ -145,6 +148,12 @@ def _expression_notes(reading: FaceReading) -> list[str]:
         notes.append(
             f"the mouth is wide open ({gap_mm:.0f} mm): closing it draws out the skin below; a picture with "
             "closed lips comes out better"
+        )
+    lids_mm = max(float(neutral[lower, 1] - neutral[upper, 1]) for eye in LID_PAIRS for upper, lower in eye)
+    if lids_mm > BIG_EYES_MM:
+        notes.append(
+            f"the eyes are larger than people's (lids {lids_mm:.0f} mm apart): a crescent may stay when they "
+            "close; --no-blinks keeps them open"
         )
     shut = [side for side, shown in zip(("right", "left"), eyes, strict=True) if shown < SHUT]
     if len(shut) == 2:

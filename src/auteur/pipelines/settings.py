@@ -8,10 +8,11 @@ from typing import Any
 from auteur import provenance, weights
 from auteur.errors import UsageError
 from auteur.media import QUALITIES
-from auteur.motion.speech_motion import MOTION_RATE
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.speech_motion import MotionOptions
 from auteur.pipelines.backdrop import check_background
 from auteur.pipelines.framing import Framing
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.routes import find_route
 
 LONGEST_SEC = 3600
@@ -21,16 +22,19 @@ LONGEST_SEC = 3600
 class Settings:
     """How to generate, whatever is performed."""
 
-    seed: int = 0
-    """Of motion, blinks, gaze and head: the same seed gives the same frames."""
+    seed: int | None = None
+    """Of motion, blinks, gaze and head: the same seed gives the same frames. None: it follows from what the
+    portrait and the speech hold, so that another video moves otherwise and the same one repeats."""
     fps: Fraction = MOTION_RATE
     """Frames per second of the video."""
     head: float = 1.0
     """Factor on head motion; 0 keeps the head still."""
     blinks: bool = True
     gaze: bool = True
-    temperature: float = 0.3
-    """How freely the mouth varies, in [0, 2]."""
+    temperature: float | None = None
+    """How freely the face varies, in [0, 2]; None: like people (`auteur.motion.face_flow`)."""
+    liveliness: float = 1.0
+    """How lively face and head move: 0 calm, 1 like most people, 2 like the liveliest."""
     route: str = "auto"
     """What makes Action Units of the speech (`auteur.pipelines.routes.ROUTES`)."""
     steps: int | None = None
@@ -82,10 +86,7 @@ class Settings:
         find_route(self.route)
         if not 1 <= self.fps <= 120:
             raise UsageError(f"fps is {str(self.fps)[:40]}; it must be between 1 and 120")
-        if not 0 <= self.temperature <= 2:
-            raise UsageError(f"temperature is {self.temperature}; it must be between 0 and 2")
-        if not 0 <= self.head <= 3:
-            raise UsageError(f"head is {self.head}; it must be between 0 and 3")
+        MotionOptions(temperature=self.temperature, liveliness=self.liveliness, head=self.head)
         if self.seconds is not None and not 0 < self.seconds <= LONGEST_SEC:
             raise UsageError(
                 f"seconds is {self.seconds:g}; it must be above 0 and at most {LONGEST_SEC}; "
@@ -108,7 +109,7 @@ class Settings:
 
 def mark_of(
     inputs: dict[str, str],
-    asked: Performance,
+    asked: PerformanceRequest,
     settings: Settings,
     *,
     models: dict[str, str],
@@ -124,8 +125,7 @@ def mark_of(
         rendering: Options of the renderer (`Renderer.resolve`).
     """
     inputs = dict(inputs)
-    if isinstance(asked.track, Path):
-        inputs["track"] = provenance.hash_file(asked.track)
+    inputs |= {role: provenance.hash_file(path) for role, path in asked.files().items()}
     if settings.background is not None and Path(settings.background).is_file():
         inputs["background"] = provenance.hash_file(settings.background)
     route = find_route(settings.route, asks_nothing=asked.asks_nothing)
@@ -145,6 +145,8 @@ def mark_of(
             "blinks": settings.blinks,
             "gaze": settings.gaze,
             "temperature": settings.temperature,
+            "liveliness": settings.liveliness,
+            **asked.sources(),
             **settings.output,
             **rendering,
         },

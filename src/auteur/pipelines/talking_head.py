@@ -3,7 +3,7 @@
 import math
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,9 @@ from auteur.expression.curve import EmotionCurve
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.media import write_image
+from auteur.motion.grid import MOTION_RATE
 from auteur.motion.own_expression import own_expression
-from auteur.motion.speech_motion import MOTION_RATE, Motion, SpeechMotion
+from auteur.motion.speech_motion import Motion, SpeechMotion
 from auteur.painting.registry import load_renderer
 from auteur.painting.renderer import Frames, Renderer, RenderInput
 from auteur.painting.warp_renderer import WarpRenderer
@@ -29,28 +30,28 @@ from auteur.pipelines.inputs import (
     Speech,
     check_keywords,
     find_portrait,
-    scales_of,
+    request_of,
+    seed_of,
     settings_of,
     speech_of,
-    told_apart,
+    speech_without,
 )
-from auteur.pipelines.motion_stage import requested_motion
+from auteur.pipelines.motion_stage import SpeechEncoders, requested_motion
 from auteur.pipelines.notes import notes_of
 from auteur.pipelines.performed import performed, with_eyes
 from auteur.pipelines.plotting import plot_performance
-from auteur.pipelines.request import Performance
+from auteur.pipelines.request import PerformanceRequest
 from auteur.pipelines.settings import Settings, mark_of
 from auteur.pipelines.staging import TRACKER_MODELS, background_models, staged, tracker_models
 from auteur.pipelines.talking_video import FrameSequence
-from auteur.signals import AUTrack, LandmarkTrack
-from auteur.speech.features import CompactSpeechFeatures
+from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
 
 MOTION_BLOCK = 16
 """Motion frames computed together."""
 
 _READ_AT_ONCE = 256
 
-MODELS = (*TRACKER_MODELS, "speech_encoder", "motion", "au_basis", "habits")
+MODELS = (*TRACKER_MODELS, "speech_encoder", "lip_encoder", "face_flow", "head_flow", "au_basis", "habits")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class TalkingVideo(FrameSequence):
     """A performance ready to be rendered; frames are made when they are asked for.
 
     Attributes:
-        au_track: What was asked for, convention "facs", or None.
+        au_track: What the face is to show (the requested performance), convention "facs", or None.
         frame_count: round(duration of the speech × fps), or of the seconds that the settings allow.
         notes: Sentences about how the inputs were understood.
     """
@@ -86,7 +87,7 @@ class TalkingVideo(FrameSequence):
         self._portrait, self._face, self._motion = portrait, face, motion
         self._mover, self._renderer = stages.mover, stages.renderer
         self.notes: tuple[str, ...] = ()
-        self.au_track: AUTrack | None = motion.asked if motion.shown is None else motion.shown
+        self.au_track: AUTrack | None = motion.performance.action_units
         self._own = own_expression(face.landmarks, face.blendshapes)
         self._voice = voice.sound
         seconds = voice.sound.duration_sec
@@ -140,6 +141,16 @@ class TalkingVideo(FrameSequence):
         at = np.stack([np.interp(places, np.arange(len(eyes)), column) for column in eyes.T], axis=1)
         return with_eyes(done, at[:, :2], at[:, 2:])
 
+    @property
+    def head_track(self) -> PoseTrack:
+        """Head motion relative to the portrait, one row per frame of the video."""
+        return self._motion.head.resample(self._settings.fps, start_sec=0, frames=self.frame_count)
+
+    @property
+    def seed(self) -> int:
+        """Of motion and painting: the one given, or the one that followed from the inputs."""
+        return self._settings.seed or 0
+
     def landmarks_in_view(self, first: int = 0, stop: int | None = None) -> LandmarkTrack:
         """Returns the landmarks of some frames where they are in the video: [frames, 478, 3] px."""
         return self._finishing.view.landmarks(self.landmarks(first, stop))
@@ -187,7 +198,7 @@ class TalkingVideo(FrameSequence):
             speech=self._voice,
             basis=self._mover.basis,
             action_units=action_units,
-            seed=self._settings.seed,
+            seed=self._settings.seed or 0,
             options=self._settings.render_options,
         )
 
@@ -228,7 +239,7 @@ class TalkingHead:
     def __init__(
         self,
         backend: FaceBackend,
-        speech: CompactSpeechFeatures,
+        speech: SpeechEncoders,
         mover: SpeechMotion,
         *,
         renderer: Renderer | None = None,
@@ -259,8 +270,8 @@ class TalkingHead:
             UsageError: There is no such preset or device, or something must be installed.
             WeightsError: The weights are missing, damaged or do not fit.
         """
-        speech = CompactSpeechFeatures.shipped()
-        renderer = load_renderer(preset, speech=speech, device=device)
+        speech = SpeechEncoders.shipped()
+        renderer = load_renderer(preset, speech=speech.phones, device=device)
         return cls(backend or AuteurBackend(), speech, SpeechMotion.shipped(), renderer=renderer)
 
     @property
@@ -272,7 +283,7 @@ class TalkingHead:
     def __call__(
         self,
         portrait: object,
-        speech: object,
+        speech: object = None,
         *,
         emotion: str | EmotionCurve | None = None,
         intensity: float = 1.0,
@@ -288,7 +299,8 @@ class TalkingHead:
                 a Pillow image, or an array or tensor of RGB, grey or RGBA, channels last or first: uint8,
                 uint16, or floats in [0, 1].
             speech: Path or bytes of a sound file or a video with sound, a `Waveform`, or (rate, samples):
-                floats with full scale [-1, 1] or whole numbers of 16 or 32 bits, [S], [S, C] or [C, S].
+                floats with full scale [-1, 1] or whole numbers of 16 or 32 bits, [S], [S, C] or [C, S]. None
+                with a track or an actor: the actor's sound, or silence as long as the performance.
             emotion: Label, such as "happy", or emotions over time: a curve, or a text with times such as
                 "0s neutral, 2s happy:0.8".
             intensity: Of an emotion given as a label, in [0, 1.2]; over 1 extrapolates.
@@ -298,7 +310,8 @@ class TalkingHead:
             **options: Single settings by name, such as `seed`, `fps`, `route`, `seconds`, `crop`, `size` or
                 `background` (`auteur.Settings`), which win over `settings`; `face`, which face of the
                 portrait, 0 the largest; `scales`, factors such as {"AU12": 1.5}; `mute`, controls that stay
-                at rest.
+                at rest; `drive`, a video of an actor; `lips`, `head_track` and `gaze_track`
+                (`auteur.pipelines.request.PerformanceRequest`).
 
         Raises:
             TypeError: There is no such keyword.
@@ -307,21 +320,27 @@ class TalkingHead:
             FaceError: The portrait holds no usable face.
         """
         check_keywords(options)
-        label, curve = told_apart(emotion)
-        curves = Path(track) if isinstance(track, str) else track
-        asked = Performance(label, intensity, au or {}, curves, scales_of(options), curve)
+        asked = request_of(emotion, intensity, au or {}, track, options)
         made = settings_of(settings, options)
         return self.perform(portrait, speech, asked, made, face=options.get("face", 0))
 
     def perform(
-        self, portrait: object, speech: object, asked: Performance, settings: Settings, *, face: int = 0
+        self,
+        portrait: object,
+        speech: object,
+        asked: PerformanceRequest,
+        settings: Settings,
+        *,
+        face: int = 0,
     ) -> TalkingVideo:
         """As calling it, with the performance and the settings as objects."""
         rendering = self._renderer.resolve(settings.render_options)
         shown, reading, seen = find_portrait(self._backend, portrait, face=face)
         picture, reading, finishing = staged(shown.picture, reading, settings)
-        voice = speech_of(speech)
+        voice = speech_of(speech) if speech is not None else speech_without(asked)
         asked.check_covers(voice.sound.duration_sec)
+        if settings.seed is None:
+            settings = replace(settings, seed=seed_of(shown.sha256, voice.sha256))
         motion = requested_motion(self._speech, self._mover, voice.sound, asked, settings)
         malloc.trim_heap()
         inputs = {"portrait": shown.sha256, "speech": voice.sha256}

@@ -14,6 +14,7 @@ from torch import Tensor
 from auteur import weights
 from auteur.errors import UsageError
 from auteur.signals import Sound
+from auteur.speech.log_mel import LogMelFeatures
 from auteur.speech.mel import (
     Level,
     MelConfig,
@@ -61,6 +62,13 @@ class SpeechAnalysis:
     """Probability of each of `ARTICULATIONS` (independent of each other), [T, articulations]."""
     loudness: Tensor
     """0 (50 dB or more below the loud parts of this recording) to about 1, [T]."""
+    bands: Tensor
+    """Levelled log-mel bands and loudness, [T, 81] (`auteur.speech.log_mel`)."""
+
+    @property
+    def with_bands(self) -> Tensor:
+        """Features and bands together, [T, dim + 81]: the space "lips91+logmel81" with the lip encoder."""
+        return torch.cat([self.features, self.bands], dim=-1)
 
 
 def frames_at(waveform: Sound, rate: Fraction) -> int:
@@ -150,18 +158,18 @@ class CompactSpeechFeatures:
         return cls(weights.load_model(path, _KIND, CompactSpeechConfig, CompactSpeechEncoder))
 
     @classmethod
-    def shipped(cls) -> "CompactSpeechFeatures":
-        """Returns the encoder that comes with the package.
+    def shipped(cls, name: str = "speech_encoder") -> "CompactSpeechFeatures":
+        """Returns an encoder that comes with the package: "speech_encoder" or "lip_encoder".
 
         Raises:
             WeightsError: The installation is damaged.
         """
-        return cls(weights.load_shipped(CompactSpeechEncoder(), "speech_encoder"))
+        return cls.from_file(weights.path_of(name))
 
     @property
     def dim(self) -> int:
         """Numbers per frame: embedding, articulations, lips, loudness."""
-        return self._config.embedding + len(ARTICULATIONS) + 2
+        return self._config.embedding + len(ARTICULATIONS) + self._config.lip_outputs + 1
 
     @property
     def mel(self) -> MelConfig:
@@ -204,6 +212,7 @@ class CompactSpeechFeatures:
             phones=of_phones.result,
             articulation=features[:, embedding : embedding + len(ARTICULATIONS)],
             loudness=features[:, -1],
+            bands=LogMelFeatures(step=self._chunk_frames).encode(sound, rate, level=level),
         )
 
     @torch.no_grad()

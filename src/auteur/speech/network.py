@@ -24,6 +24,8 @@ class CompactSpeechConfig:
     lips_width: int = 64
     lips_dilations: tuple[int, ...] = (2, 4, 8, 2)
     """The reader of lips behind it: width, and dilation of each block, which sees as far both ways."""
+    lip_outputs: int = 1
+    """What it predicts of the lips: the gap, or more (`auteur.data.speech.lips.LIP_TARGETS`)."""
 
     @property
     def future_frames(self) -> int:
@@ -57,7 +59,8 @@ class SpeechOutputs(NamedTuple):
     articulation: Tensor
     """Logits of `ARTICULATIONS`, independent of each other, [B, T, articulations]."""
     lips: Tensor
-    """Expected gap of the inner lips in standard deviations of a talking person's, [B, T]."""
+    """Predicted gap of the inner lips, then what else is predicted of the mouth, in standard deviations of a
+    talking person's, [B, T, lip_outputs]."""
 
 
 class CausalBlock(nn.Module):
@@ -78,7 +81,7 @@ class CausalBlock(nn.Module):
 
 
 class LipReader(nn.Module):
-    """What filmed lips do at such speech: features [B, T, C] at 50 Hz → gap [B, T]."""
+    """What filmed lips do at such speech: features [B, T, C] at 50 Hz → [B, T, lip_outputs]."""
 
     def __init__(self, features: int, config: CompactSpeechConfig, *, dropout: float = 0.3) -> None:
         super().__init__()
@@ -93,7 +96,7 @@ class LipReader(nn.Module):
             )
             for dilation in config.lips_dilations
         )
-        self.out = nn.Conv1d(width, 1, 1)
+        self.out = nn.Conv1d(width, config.lip_outputs, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Noise of a random strength is added in training: clips with lips are few."""
@@ -103,7 +106,7 @@ class LipReader(nn.Module):
         hidden = self.into(features.transpose(1, 2))
         for block in self.blocks:
             hidden = hidden + block(hidden)
-        return self.out(hidden)[:, 0]
+        return self.out(hidden).transpose(1, 2)
 
 
 class CompactSpeechEncoder(nn.Module):
@@ -155,8 +158,8 @@ class CompactSpeechEncoder(nn.Module):
         """Returns (features, phone probabilities) of levelled frames [B, F, bands].
 
         Features are the embedding, then the articulation probabilities, then the lips, [B, T, embedding +
-        articulations + 1].
+        articulations + lip_outputs].
         """
         outputs = self(frames)
-        features = torch.cat([outputs.embedding, outputs.articulation.sigmoid(), outputs.lips[..., None]], -1)
+        features = torch.cat([outputs.embedding, outputs.articulation.sigmoid(), outputs.lips], -1)
         return features, outputs.phones.softmax(-1)

@@ -5,7 +5,8 @@ r"""Recipe: the displacement that goes with each Action Unit, from measured moti
 
 People in clips seldom reach the height of a unit, and many units move together: what a ridge makes of that is
 mild, and for rare units wrong. ICT-FaceKit's shapes are full expressions by artists; `PARTS` says how much of
-either a unit is made of. Without the face model every unit is fitted, with movement set by hand.
+either a unit is made of. Without the face model every unit is what people in the clips do, with movement set
+by hand.
 """
 
 import json
@@ -54,17 +55,16 @@ REGIONS: dict[int, tuple[tuple[int, ...], float]] = {
     **dict.fromkeys((12, 14, 15, 20), (_CORNERS, 11.0)),
     **dict.fromkeys((16, 17, 18, 22, 23, 24, 25, 28), ((*_LIPS, *_CHIN), 9.0)),
     26: (_LOWER_FACE, 12.0),
+    34: (_CHEEKS, 11.0),
 }
 """Vertices that a unit moves, and the distance in millimetres over which its effect fades around them."""
 
 _PENALTY = 60.0
 """In frames at full intensity: a unit seen less than this is pulled to zero noticeably."""
-_APEX_GAIN = {1: 1.5, 2: 1.6, 4: 1.3, 6: 1.6, 12: 1.2, 14: 1.2}
-"""People in clips hardly reach the height of these units, and the ridge shrinks them; set by eye."""
 _LARGEST_MM = 7.0
-"""Of any vertex but the jaw's at full intensity; beyond it are artefacts of rare units."""
+"""Of any vertex but the jaw's in the fitted movement; beyond it are artefacts of rare units."""
 
-
+_LEAST_MM = 1e-6
 _MIDLINE_MM = 4.0
 _UPPER_FACE = (1, 2, 4, 5, 6, 7, 45)
 _OFF_MM = 8.0
@@ -72,6 +72,7 @@ _OFF_MM = 8.0
 _CORNER_ABOVE, _CORNER_BELOW = (185, 40, 191, 80), (146, 91, 95, 88)
 
 EXPERT_MM: dict[int, tuple[tuple[tuple[int, ...], tuple[float, float, float], float], ...]] = {
+    4: (((55, 107), (0.8, 2.4, 0.0), 7.0),),  # inner ends sink most
     6: (
         ((145, 144, 153, 163), (0.4, -1.6, -0.6), 3.5),  # lower lid
         ((33, 130, 226), (0.5, -0.5, -0.6), 5.0),  # outer corner of the eye
@@ -98,6 +99,7 @@ EXPERT_MM: dict[int, tuple[tuple[tuple[int, ...], tuple[float, float, float], fl
         ((0, 37, 39), (0.0, -1.5, -0.5), 6.0),
         ((13, 82, 81, 80, 0, 37, 39), (0.0, -3.0, -0.6), 3.5),  # lips stay shut
     ),
+    34: (((132, 58, 172, 215, 138, 213, 192), (-4.0, 0.0, 0.0), 13.0),),  # outline of the cheek
 }
 """Expert movement of units that people in the clips hardly show, added to the fitted one: vertices of the
 right side, their movement in millimetres (x to the picture's right, y down, z away), and how far it fades."""
@@ -105,30 +107,44 @@ right side, their movement in millimetres (x to the picture's right, y down, z a
 
 @dataclass(frozen=True)
 class Parts:
-    """What a unit's movement is made of: shares of the fitted movement, the one set by hand, ICT's shapes."""
+    """What a unit is made of: factors on the fitted movement, the one set by hand, and ICT's shapes."""
 
-    fitted: float = 1.0
-    by_hand: float = 1.0
+    fitted: float = 0.0
+    """Over 1 where people in the clips do not reach the height of the unit."""
+    by_hand: float = 0.0
     ict: Mapping[str, float] = field(default_factory=dict[str, float])
     gap_mm: float | None = None
     """Lip gap that the whole opens, where it is not left as it comes out: speech opens the mouth."""
 
 
 PARTS: dict[int, Parts] = {
-    4: Parts(0.9, 0.0, {"browDown": 0.4}),
-    5: Parts(1.0, 0.0, {"eyeWide": 0.35}),
-    6: Parts(0.5, 0.5, {"cheekSquint": 0.35, "cheekRaiser": 0.35}),
-    7: Parts(0.6, 0.0, {"eyeSquint": 0.9}),
-    9: Parts(0.4, 0.4, {"noseSneer": 0.4}, gap_mm=1.0),
-    10: Parts(0.4, 0.0, {"mouthUpperUp": 0.6}, gap_mm=2.5),
-    12: Parts(0.4, 0.0, {"mouthSmile": 0.6}, gap_mm=0.0),
-    14: Parts(1.0, 1.0, {"mouthStretch": 0.5}),
-    15: Parts(0.3, 0.0, {"mouthFrown": 1.0}),
-    17: Parts(0.8, 1.0, {"mouthShrugLower": 0.15}),
-    20: Parts(0.2, 0.0, {"mouthStretch": 0.8}),
-    23: Parts(1.0, 0.0, {"mouthPress": 0.6}),
+    1: Parts(2.0),
+    2: Parts(1.8),
+    4: Parts(1.0, 1.0, {"browDown": 0.45}),
+    5: Parts(1.0, ict={"eyeWide": 0.35}),
+    6: Parts(0.8, 0.5, {"cheekSquint": 0.35, "cheekRaiser": 0.35}),
+    7: Parts(0.6, ict={"eyeSquint": 1.5}),
+    9: Parts(0.4, 0.8, {"noseSneer": 0.7}, gap_mm=1.0),
+    10: Parts(0.12, ict={"mouthUpperUp": 0.7, "noseSneer": 0.35}),
+    12: Parts(0.5, ict={"mouthSmile": 0.75}, gap_mm=0.0),
+    14: Parts(0.4, 1.0, {"mouthDimple": 0.7}),
+    15: Parts(0.3, ict={"mouthFrown": 1.0}),
+    16: Parts(0.5, ict={"mouthLowerDown": 0.6}),
+    17: Parts(0.6, 0.75, {"mouthShrugLower": 0.3}),
+    18: Parts(0.8, ict={"mouthPucker": 0.45}),
+    20: Parts(0.1, ict={"mouthStretch": 0.9, "mouthDimple": 0.7}),
+    22: Parts(ict={"mouthFunnel": 1.0}),
+    23: Parts(1.0, ict={"mouthPress": 0.6}),
+    24: Parts(0.8, ict={"mouthPress": 1.6, "mouthRollUpper": 0.15, "mouthRollLower": 0.15}),
+    25: Parts(1.0),
+    26: Parts(1.3),
+    28: Parts(ict={"mouthRollUpper": 1.0, "mouthRollLower": 1.0}),
+    34: Parts(by_hand=1.0, ict={"cheekPuff": 0.8}),
+    45: Parts(1.0),
 }
-"""Units that are not fitted and set by hand in full, at intensity 1; heights were set by eye on portraits."""
+"""Every unit at intensity 1, the strongest that a person can show (FACS E). Heights were set so that
+MediaPipe's blendshapes see what they can see of warped portraits (`benchmarks/amplitudes.py`), the others by
+eye."""
 
 
 @dataclass(frozen=True)
@@ -207,8 +223,7 @@ def fit(clips: list[MotionClip]) -> Floats:
     basis = slopes.reshape(len(BASIS_UNITS), -1, 3) * weights[..., None]
     largest = np.linalg.norm(basis, axis=2).max(axis=1)
     limit = np.where(np.array(BASIS_UNITS) == 26, np.inf, _LARGEST_MM)
-    gain = np.array([_APEX_GAIN.get(number, 1.0) for number in BASIS_UNITS])
-    return basis * (gain * np.minimum(1, limit / largest))[:, None, None]
+    return basis * np.minimum(1, limit / np.maximum(largest, _LEAST_MM))[:, None, None]
 
 
 def fit_opening(clips: list[MotionClip]) -> Floats:
@@ -229,7 +244,7 @@ def blended(fitted: Floats, by_hand: Floats, opening: Floats, found: Corresponde
         opening: Movement per millimetre of lip gap, [478, 3].
         found: Carries ICT's shapes to the mesh.
     """
-    basis = fitted + by_hand
+    basis = np.zeros_like(fitted)
     for number, parts in PARTS.items():
         place = BASIS_UNITS.index(number)
         shape = found.movement(parts.ict) * kept_off(number)[:, None]

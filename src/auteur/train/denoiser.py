@@ -29,6 +29,7 @@ from auteur.train.clip_batches import ClipBatches
 from auteur.train.denoiser_loss import learner_loss, training_loss
 from auteur.train.denoiser_recipe import DenoiserRecipe, later
 from auteur.train.phases import Learner, Phase, Validation
+from auteur.train.published_adapter import train_adapter
 from auteur.train.trainer import Trainer, TrainerSettings
 from auteur.train.validation_images import ValidationImages
 
@@ -39,13 +40,16 @@ def train(recipe: DenoiserRecipe) -> Path:
     """Trains all phases of the preset, resuming from the last checkpoint if there is one.
 
     Returns:
-        The file with the averaged denoiser (only what learned, if the base is frozen throughout).
+        The file with the averaged denoiser (only what learned, if the base is frozen throughout), or with the
+        adapter of published weights.
 
     Raises:
         UsageError: The recipe does not fit the preset, or accelerate is missing.
         InputError: Clips or checkpoints cannot be used.
         DivergedError: The loss became NaN or infinite.
     """
+    if recipe.published is not None:
+        return train_adapter(recipe)
     denoiser, batch_of = build(recipe)
     validation = None
     if recipe.evaluate_every_steps and recipe.clips is not None:

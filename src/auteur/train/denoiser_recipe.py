@@ -23,6 +23,8 @@ class DenoiserRecipe:
     """Stable Diffusion 1.5 folder to start from; the compact preset starts from nothing."""
     motion_adapter: Path | None = None
     """AnimateDiff motion adapter to start from."""
+    published: Path | None = None
+    """Folder of Hallo or MEMO that `auteur convert` wrote: the au-adapter is trained on it, frozen."""
     start: tuple[Path, ...] = ()
     """Files with a denoiser or parts of one to start from, such as a base to adapt."""
     steps: tuple[int, ...] = (30_000, 30_000)

@@ -1,4 +1,4 @@
-"""Recipe: statistics of head motion, blinks and gaze of people who talk.
+"""Recipe: statistics of blinks and gaze of people who talk.
 
 auteur train habits --tracks TRACKS --out RUN
 """
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from auteur.data.motion_tracks import RATE
 from auteur.errors import InputError
-from auteur.motion.habits import HEAD_REACH_FRAMES, FaceHabits
+from auteur.motion.habits import FaceHabits
 from auteur.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
@@ -70,27 +70,6 @@ def read_talkers(folder: Path) -> list[Talker]:
     return talkers
 
 
-def head_statistics(talkers: list[Talker]) -> tuple[Floats, Floats]:
-    """Returns the filter [6, 151] and the mixing matrix [6, 6] of head motion."""
-    reach = HEAD_REACH_FRAMES
-    covariance, correlation, deviations = np.zeros((6, reach + 1)), np.zeros((6, 6)), []
-    for talker in talkers:
-        moved = talker.pose - talker.pose.mean(0)
-        deviation = moved.std(0) + 1e-9
-        deviations.append(deviation)
-        normal = moved / deviation
-        for lag in range(reach + 1):
-            covariance[:, lag] += (normal[lag:] * normal[: len(normal) - lag]).sum(0) / len(normal)
-        correlation += normal.T @ normal / len(normal)
-    covariance *= np.cos(np.linspace(0, np.pi / 2, reach + 1)) / len(talkers)
-    two_sided = np.concatenate([covariance, covariance[:, :0:-1]], axis=1)
-    amplitude = np.sqrt(np.maximum(np.fft.rfft(two_sided).real, 0))
-    kernel = np.fft.fftshift(np.fft.irfft(amplitude, n=two_sided.shape[1]), axes=1)
-    kernel /= np.sqrt((kernel**2).sum(1, keepdims=True))
-    mixing = np.linalg.cholesky(correlation / len(talkers) + 1e-6 * np.eye(6))
-    return kernel * np.median(deviations, axis=0)[:, None], mixing
-
-
 def blink_statistics(talkers: list[Talker]) -> Floats:
     """Returns interval (mean and deviation of its log) and the times of closing, staying closed, opening."""
     intervals: list[float] = []
@@ -142,12 +121,6 @@ def train(recipe: HabitsRecipe) -> None:
     """Fits the statistics on training people and writes them."""
     talkers = read_talkers(recipe.tracks)
     model = FaceHabits()
-    kernel, mixing = head_statistics(talkers)
-    for name, values in {
-        "head_kernel": kernel,
-        "head_mixing": mixing,
-        "blink": blink_statistics(talkers),
-        "gaze": gaze_statistics(talkers),
-    }.items():
+    for name, values in {"blink": blink_statistics(talkers), "gaze": gaze_statistics(talkers)}.items():
         getattr(model, name).copy_(torch.from_numpy(values.astype(np.float32)))
     save_half(model, recipe.out)

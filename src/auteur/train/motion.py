@@ -207,7 +207,7 @@ def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraini
             f"the tracks have {speech.shape[1]} numbers per frame of speech and config.speech_features is "
             f"{recipe.config.speech_features}; set it, or make the tracks with the encoder that it belongs to"
         )
-    space = fit_space(training, recipe.config.coefficients)
+    space = fit_space([clip.displacement_mm for clip in training], recipe.config.coefficients)
     model = MotionTraining(recipe.config)
     model.generator.basis.copy_(torch.from_numpy(space.basis))
     for owner in (model.generator, model.expert):

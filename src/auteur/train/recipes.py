@@ -64,6 +64,18 @@ RECIPES: dict[str, Recipe] = {
         "Trains the speech encoder on the lips of real video beside its phones.",
         "speech_lips", "SpeechLipsRecipe", f"as speech-encoder; {_TRACKS}", "speech:speech_lips",
     ),
+    "lip-encoder": Recipe(
+        "Trains the speech encoder on to predict gap, width and shape of the lips, for the flow of the face.",
+        "lip_encoder", "LipEncoderRecipe", _TRACKS, "tracks:lip_encoder",
+    ),
+    "face-flow": Recipe(
+        "The shipped motion of the face: speech, Action Units and style to a face with people's spread.",
+        "face_flow", "FaceFlowRecipe", _TRACKS, "tracks:face_flow",
+    ),
+    "head-flow": Recipe(
+        "How heads move while people talk.",
+        "head_flow", "HeadFlowRecipe", _TRACKS, "tracks:head_flow",
+    ),
     "motion": Recipe(
         "Paper C's variational motion generator: speech and Action Units to facial motion.",
         "motion", "MotionRecipe", _TRACKS, "tracks:motion",
@@ -73,7 +85,7 @@ RECIPES: dict[str, Recipe] = {
         "au_basis", "AUBasisRecipe", _TRACKS, "tracks:au_basis",
     ),
     "habits": Recipe(
-        "Statistics of head motion, blinks and gaze while people talk.",
+        "Statistics of blinks and gaze while people talk.",
         "habits", "HabitsRecipe", _TRACKS, "tracks:habits",
     ),
     "denoiser": Recipe(
@@ -81,7 +93,7 @@ RECIPES: dict[str, Recipe] = {
         "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:denoiser", writes_folder=True, extra="full",
     ),
     "au-adapter": Recipe(
-        "Paper A's Action Unit conditioner on a trained base: the denoiser recipe with its auhead preset.",
+        "Paper A's Action Unit conditioner on a trained base, or on published weights of Hallo or MEMO.",
         "denoiser", "DenoiserRecipe", _CLIPS, "diffusion:au_adapter", writes_folder=True,
         preset={"preset": "auhead"}, extra="full",
     ),

@@ -89,7 +89,7 @@ class LipCorrelation:
 def _expected(network: nn.Module, frames: Tensor) -> Tensor:
     """Lip gap [B, T] at 25 fps that an encoder expects at frames [B, 4 T, bands]."""
     outputs: SpeechOutputs = network(frames)
-    return outputs.lips[:, ::2]
+    return outputs.lips[:, ::2, 0]
 
 
 def _frames(clip: LipClip) -> Tensor:
@@ -135,7 +135,7 @@ def build(
         with torch.autocast(batch["lip_frames"].device.type, torch.bfloat16):
             expected = _expected(network, batch["lip_frames"])
         spoken = phone_loss(network, batch)
-        return lip_loss(expected.float(), batch["gaps"]) + recipe.phones_weight * spoken
+        return lip_loss(expected.float(), batch["targets"][..., 0]) + recipe.phones_weight * spoken
 
     encoder = load_file(CompactSpeechEncoder(), recipe.start)
     # Batch norms stay as they are: half of the crops are not what speech is like on average.

@@ -46,7 +46,7 @@ INDIVIDUALITY = 0.15
 
 
 @dataclass(frozen=True, eq=False)
-class DirectedExpression:
+class EmotionConditionedExpression:
     """What the dial asks for, in the two forms that the stages after it play.
 
     Attributes:
@@ -124,7 +124,7 @@ class EmotionDial:
 
     def direct(
         self, curve: EmotionCurve, frames: int, *, seed: int = 0, speech: Sound | None = None
-    ) -> DirectedExpression:
+    ) -> EmotionConditionedExpression:
         """Returns the expression that follows a curve.
 
         Args:
@@ -147,7 +147,7 @@ class EmotionDial:
             edit += (amount * direction).astype(np.float32)
             units += amount * self.space.action_unit_values(direction)
         timing = {"rate": DIAL_RATE, "convention": self.space.name}
-        return DirectedExpression(
+        return EmotionConditionedExpression(
             vectors=ExpressionTrack(values=vectors, **timing),
             edit=ExpressionTrack(values=edit, **timing),
             units=au_track(np.clip(units, 0, 1), convention="facs", rate=DIAL_RATE),

@@ -54,7 +54,7 @@ class ReferenceConditioner(Conditioner):
         attending = [place for place in places if place.attends]
         self.last = attending[-1].name
         self._places = {place.name: place for place in attending}
-        self.network: Any = _trimmed(network, self.last)
+        self.network: Any = trimmed(network, self.last)
         self.nulls = nn.ParameterDict({place.name: null(place.channels) for place in attending})
         gates = {place.name: nn.Parameter(torch.zeros(place.channels)) for place in attending}
         self.gates = nn.ParameterDict(gates if config.gated else {})
@@ -180,7 +180,7 @@ def _by_head(tokens: Tensor, heads: int) -> Tensor:
     return rearrange(tokens, "b n (h d) -> b h n d", h=heads)
 
 
-def _trimmed(network: Any, last: str) -> nn.Module:
+def trimmed(network: Any, last: str) -> nn.Module:
     """Returns the UNet up to the input of its last self-attention; what comes after would learn nothing."""
     kind, block, layer = last.split("_")
     if kind == "up":

@@ -16,6 +16,7 @@ MODELS = {
     "motion_adapter": ("diffusers", "MotionAdapter"),
     "vae": ("diffusers", "AutoencoderKL"),
     "image_encoder": ("transformers", "CLIPVisionModelWithProjection"),
+    "speech_encoder": ("transformers", "Wav2Vec2Model"),
 }
 """Library and class by kind; a name in a folder never chooses a class."""
 

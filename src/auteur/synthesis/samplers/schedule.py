@@ -34,7 +34,7 @@ def scaled_linear_betas(first: float = 0.00085, last: float = 0.012, count: int 
 def rescale_zero_terminal_snr(betas: Tensor) -> Tensor:
     """Returns betas whose last level holds no signal (Lin et al. 2024, arXiv 2305.08891, algorithm 1)."""
     root = (1 - betas).cumprod(0).sqrt()  # √ᾱ_t
-    root = (root - root[-1]) * root[0] / (root[0] - root[-1])
+    root = (root - root[-1]) * (root[0] / (root[0] - root[-1]))  # diffusers rounds in this order
     cumulative = root**2
     alphas = torch.cat([cumulative[:1], cumulative[1:] / cumulative[:-1]])
     return 1 - alphas

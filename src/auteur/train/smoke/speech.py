@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from auteur.data.speech.corpus import Utterance, save_corpus
-from auteur.media import write_audio
-from auteur.provenance import Mark
 from auteur.speech.features import config_to_metadata
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder
 from auteur.train.model_recipe import Schedule, save_half
 from auteur.train.smoke.talking import talk
-from auteur.train.smoke.tracks import write_tracks
+from auteur.train.smoke.tracks import write_sound, write_tracks
 from auteur.train.smoke.trial import Trial
 from auteur.train.speech_encoder import SpeechEncoderRecipe
 from auteur.train.speech_lips import SpeechLipsRecipe
@@ -47,15 +45,7 @@ def speech_encoder(folder: Path) -> Trial:
 def speech_lips(folder: Path) -> Trial:
     """The reader of lips behind an encoder that knows nothing yet."""
     tracks, talks = write_tracks(folder)
-    labels, clips = folder / "labels", folder / "clips"
-    labels.mkdir()
-    clips.mkdir()
-    rows = ["file,wav,fps"]
-    for name, said in talks.items():
-        np.savez(labels / f"{name}.npz", allow_pickle=False, index=np.arange(len(said.gap_mm)))
-        write_audio(clips / f"{name}.wav", said.waveform, mark=Mark(settings={"made for": "a smoke run"}))
-        rows.append(f"clips/{name}.mp4,clips/{name}.wav,25")
-    (clips / "manifest.csv").write_text("\n".join(rows), encoding="utf-8")
+    clips = write_sound(folder, talks)
     start, config = folder / "phones.safetensors", CompactSpeechConfig()
     save_half(CompactSpeechEncoder(config), start, config_to_metadata(config))
     schedule = Schedule(
@@ -63,7 +53,7 @@ def speech_lips(folder: Path) -> Trial:
         log_every_steps=1,
     )  # fmt: skip
     recipe = SpeechLipsRecipe(
-        data=write_corpora(folder), tracks=tracks, labels=labels, clips=clips / "manifest.csv", start=start,
+        data=write_corpora(folder), tracks=tracks, labels=folder / "labels", clips=clips, start=start,
         out=folder / "speech_lips.safetensors", pairs=1, crops=3, schedule=schedule,
     )  # fmt: skip
     return Trial(recipe)

@@ -1,0 +1,225 @@
+r"""Measures whether the seven emotions can be told in generated videos, by rules on MediaPipe's blendshapes.
+
+    python benchmarks/emotion_rules.py --portraits face1.jpg face2.jpg --speech talk.wav \
+        --teacher face_landmarker.task --out emotion_rules.json --sheets SHEETS
+
+For every portrait and emotion, `auteur generate --emotion E` is run with everything at its default but the
+preset (the warp, which paints nothing) and the length, and read frame by frame by MediaPipe's landmarker,
+which shares nothing with the product. A rule compares with the same portrait's neutral video of the same
+speech. An emotion is kept where all of its rules hold. The rules of `rules_kept` were written down before the
+prototypes were tuned; each is a movement that EMFACS demands, in the direction that the blendshapes have.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from auteur import TalkingHead
+from auteur.face.backend import FaceReading
+from auteur.face.mediapipe_backend import MediaPipeBackend
+from auteur.face.pose import without_pose
+from auteur.facs import EMOTIONS, MEDIAPIPE_BLENDSHAPES
+
+Floats = NDArray[np.floating[Any]]
+Picture = NDArray[np.uint8]
+
+SHOWN_EMOTIONS = tuple(emotion for emotion in EMOTIONS if emotion != "neutral")
+SEEN = 0.04
+"""Change of a blendshape that counts as a movement; idle motion is the same in both videos."""
+STILL = 0.04
+"""Change up to which a blendshape counts as not moved."""
+MOVED_MM = 0.5
+"""Change of a distance of lips or brows that counts, in millimetres of the canonical head."""
+SLIGHT_MM = 0.3
+"""The same of lids, cheeks and wings of the nose, which move less."""
+RATE = Fraction(25, 3)
+SHOWN_PX = (240, 300)
+
+MEASURES_MM: dict[str, Callable[[Floats], Floats]] = {
+    "corners": lambda f: f[:, [13, 14], 1].mean(1) - f[:, [61, 291], 1].mean(1),
+    "tilt": lambda f: f[:, 291, 1] - f[:, 61, 1],
+    "lean": lambda f: -f[:, 61, 0] - f[:, 291, 0],
+    "width": lambda f: np.linalg.norm(f[:, 61, :2] - f[:, 291, :2], axis=1),
+    "eyes": lambda f: (f[:, [145, 374], 1] - f[:, [159, 386], 1]).mean(1),
+    "between brows": lambda f: np.linalg.norm(f[:, 55, :2] - f[:, 285, :2], axis=1),
+    "upper lip": lambda f: f[:, [33, 263], 1].mean(1) - f[:, [0, 37, 267], 1].mean(1),
+    "nose": lambda f: f[:, [33, 263], 1].mean(1) - f[:, [98, 327, 64, 294], 1].mean(1),
+    "cheeks": lambda f: f[:, [33, 263], 1].mean(1) - f[:, [50, 280, 205, 425], 1].mean(1),
+    "lips": lambda f: f[:, 13, 1] - f[:, 0, 1] + f[:, 17, 1] - f[:, 14, 1],
+}
+"""Distances [T] in pose-free faces [T, 478, 3] mm: heights are positive up; "tilt" and "lean" are how much
+higher and further out the subject's right corner of the mouth is; "lips" is their thickness."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the landmarker reads of a video."""
+
+    blendshapes: Floats
+    """[52], means over frames."""
+    mm: Mapping[str, float]
+    """`MEASURES_MM`, means over frames."""
+    jaw: float
+    """90th percentile of jawOpen."""
+
+
+def reading_of(found: Sequence[FaceReading]) -> Reading:
+    """Returns the means over frames."""
+    shapes = np.stack([one.blendshapes for one in found])
+    faces = without_pose(np.stack([one.landmarks for one in found]))
+    jaw = shapes[:, MEDIAPIPE_BLENDSHAPES.index("jawOpen")]
+    means = {name: float(measure(faces).mean()) for name, measure in MEASURES_MM.items()}
+    return Reading(shapes.mean(axis=0), means, float(np.quantile(jaw, 0.9)))
+
+
+def rules_kept(emotion: str, shown: Reading, neutral: Reading) -> dict[str, bool]:
+    """Returns which rules of an emotion a video keeps against the neutral one."""
+
+    def up(beginning: str) -> float:
+        change = shown.blendshapes - neutral.blendshapes
+        chosen = [name.startswith(beginning) for name in MEDIAPIPE_BLENDSHAPES]
+        return float(change[chosen].mean())
+
+    mm = {name: shown.mm[name] - neutral.mm[name] for name in MEASURES_MM}
+    jaw = shown.jaw - neutral.jaw
+    wide = mm["eyes"] > SLIGHT_MM or up("eyeWide") > SEEN
+    inner, outer, smile = up("browInnerUp"), up("browOuterUp"), up("mouthSmile")
+    found: dict[str, dict[str, bool]] = {
+        "happy": {
+            "corners up": smile > SEEN and mm["corners"] > MOVED_MM,
+            "cheeks up": mm["cheeks"] > SLIGHT_MM or up("cheekSquint") > SEEN,
+        },
+        "sad": {
+            "inner brows up": inner > SEEN,
+            "outer brows less": inner > outer,
+            "corners down": mm["corners"] < -MOVED_MM and smile < SEEN,
+        },
+        "angry": {
+            "brows down": up("browDown") > SEEN,
+            "inner brows not up": inner < STILL,
+            "brows together": mm["between brows"] < -SLIGHT_MM,
+            "lids tight": up("eyeSquint") > SEEN or mm["eyes"] < -SLIGHT_MM,
+            "lips tight": up("mouthPress") > SEEN or mm["lips"] < -MOVED_MM,
+        },
+        "fear": {
+            "brows up": inner > SEEN,
+            "brows together": mm["between brows"] < -SLIGHT_MM,
+            "eyes wide": wide,
+            "lips stretched": mm["width"] > MOVED_MM or up("mouthStretch") > SEEN,
+        },
+        "disgusted": {
+            "nose wrinkled": mm["nose"] > SLIGHT_MM or up("noseSneer") > SEEN,
+            "upper lip up": mm["upper lip"] > MOVED_MM or up("mouthUpperUp") > SEEN,
+            "brows not up": inner < STILL,
+            "no smile": smile < SEEN,
+        },
+        "surprised": {
+            "inner brows up": inner > SEEN,
+            "outer brows up": outer > SEEN,
+            "eyes wide": wide,
+            "jaw drops": jaw > SEEN,
+        },
+        "contempt": {
+            "one corner": mm["tilt"] > MOVED_MM or mm["lean"] > MOVED_MM,
+            "brows at rest": abs(inner) < STILL and up("browDown") < STILL,
+            "no smile": smile < 0.5,
+        },
+    }
+    return found[emotion]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Where things are."""
+
+    portraits: tuple[Path, ...]
+    speech: Path
+    teacher: Path
+    """MediaPipe's `face_landmarker.task`."""
+    out: Path
+    sheets: Path | None = None
+    """Folder for one contact sheet per strength: a row per portrait, neutral and the seven emotions."""
+    strengths: tuple[float, ...] = (1.0, 0.5)
+    seconds: float = 2.5
+
+
+def frames_of(
+    head: TalkingHead, run: Benchmark, portrait: Path, emotion: str, strength: float
+) -> list[Picture]:
+    """Returns every third frame of a video."""
+    video = head(portrait, run.speech, emotion=emotion, intensity=strength, fps=RATE, seconds=run.seconds)
+    return list(video)
+
+
+def tile(frame: Picture, face: FaceReading, title: str) -> Picture:
+    """Returns the face, cut out and named."""
+    left, top = np.maximum(face.landmarks[:, :2].min(axis=0) - (30, 60), 0).astype(int)
+    right, bottom = (face.landmarks[:, :2].max(axis=0) + 30).astype(int)
+    cut = Image.fromarray(frame[top:bottom, left:right]).resize(SHOWN_PX)
+    ImageDraw.Draw(cut).text((6, 6), title, fill=(255, 255, 0))
+    return np.array(cut)
+
+
+def measure(run: Benchmark) -> dict[str, Any]:
+    """Returns by strength, portrait and emotion which rules are kept, and the shares."""
+    head, teacher = TalkingHead.from_pretrained("warp"), MediaPipeBackend(run.teacher, max_faces=1)
+    kept: dict[str, dict[str, dict[str, dict[str, bool]]]] = {str(s): {} for s in run.strengths}
+    rows: dict[float, list[Picture]] = {s: [] for s in run.strengths}
+
+    def read(portrait: Path, emotion: str, strength: float) -> tuple[Reading, Picture]:
+        frames = frames_of(head, run, portrait, emotion, strength)
+        found = [(frame, faces[0]) for frame in frames if (faces := teacher.find(frame))]
+        title = f"{emotion} {strength:g}"
+        return reading_of([face for _, face in found]), tile(*found[len(found) // 2], title)
+
+    for portrait in run.portraits:
+        neutral, first = read(portrait, "neutral", 1.0)
+        for strength in run.strengths:
+            tiles, rows_of = [first], kept[str(strength)].setdefault(portrait.stem, {})
+            for emotion in SHOWN_EMOTIONS:
+                shown, picture = read(portrait, emotion, strength)
+                rows_of[emotion] = rules_kept(emotion, shown, neutral)
+                tiles.append(picture)
+            rows[strength].append(np.concatenate(tiles, axis=1))
+    if run.sheets is not None:
+        run.sheets.mkdir(parents=True, exist_ok=True)
+        for strength, pictures in rows.items():
+            Image.fromarray(np.concatenate(pictures)).save(run.sheets / f"emotions_{strength:g}.png")
+    return {"kept": kept, "shares": {strength: shares(found) for strength, found in kept.items()}}
+
+
+def shares(kept: Mapping[str, Mapping[str, Mapping[str, bool]]]) -> dict[str, Any]:
+    """Returns the share of portraits that keep every rule of an emotion, the mean share, and broken rules."""
+    whole = {e: float(np.mean([all(found[e].values()) for found in kept.values()])) for e in SHOWN_EMOTIONS}
+    broken = Counter(
+        f"{emotion}: {rule}"
+        for found in kept.values()
+        for emotion, rules in found.items()
+        for rule, holds in rules.items()
+        if not holds
+    )
+    return {"mean": float(np.mean(list(whole.values()))), **whole, "broken": dict(broken.most_common())}
+
+
+def main() -> None:
+    run = tyro.cli(Benchmark)
+    torch.set_num_threads(1)
+    results = measure(run)
+    run.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    for strength, found in results["shares"].items():
+        print(strength, {name: round(value, 2) for name, value in found.items() if name != "broken"})
+        print("   broken:", found["broken"])
+
+
+if __name__ == "__main__":
+    main()

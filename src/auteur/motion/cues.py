@@ -1,0 +1,82 @@
+"""What rules about the lips need from the speech: certain silence and certain closures, frame by frame."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.speech.features import SpeechAnalysis
+from auteur.speech.phones import ARTICULATIONS
+from auteur.speech.voice import holds_speech
+
+Floats = NDArray[np.floating[Any]]
+
+_SILENT_LOUDNESS = 0.35
+_LOUDNESS_SLOPE = 0.06
+_SURE_SILENCE = (0.85, 0.95)
+_SURE_CLOSURE = (0.45, 0.65)
+"""Probabilities of the encoder from which a cue begins to count, and from which it counts fully."""
+_SILENCE_MARGIN_FRAMES = 12
+"""Half a second: people's lips are as open in short pauses as in speech, so only long silences close them."""
+_SILENCE_RAMP = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpeechCues:
+    """Certain silence and certain closures of speech, one number per frame at 25 fps."""
+
+    silence: Floats
+    """How certain it is that nothing is said for a while, [T] 0 to 1."""
+    closure: Floats
+    """How certain it is that the lips meet (p, b, m), [T] 0 to 1."""
+    pause: Floats
+    """How certain it is that nothing is said at that moment, [T] 0 to 1."""
+
+    @classmethod
+    def of_analysis(cls, analysis: SpeechAnalysis) -> "SpeechCues":
+        """Returns the cues of the compact speech encoder; where nothing sounds, loudness overrules it.
+
+        Music and noise (`auteur.speech.voice`) count as silence throughout.
+        """
+        if not holds_speech(analysis):
+            nothing = np.ones(len(analysis.features))
+            return cls(silence=nothing, closure=0 * nothing, pause=nothing)
+        silence, closed = (
+            analysis.articulation[:, ARTICULATIONS.index(name)].numpy() for name in ("silence", "lips_closed")
+        )
+        pause = np.maximum(_between(silence, _SURE_SILENCE), _quiet(analysis.loudness.numpy()))
+        return cls(silence=_long(pause), closure=_a_frame_early(_between(closed, _SURE_CLOSURE)), pause=pause)
+
+    @classmethod
+    def of_loudness(cls, loudness: Floats) -> "SpeechCues":
+        """Returns the cues that loudness alone gives ([T], 0 at 50 dB under the loud parts): no closures."""
+        pause = _quiet(loudness)
+        return cls(silence=_long(pause), closure=np.zeros(len(loudness)), pause=pause)
+
+    @classmethod
+    def none(cls, frames: int) -> "SpeechCues":
+        """Returns cues that enforce nothing."""
+        return cls(silence=np.zeros(frames), closure=np.zeros(frames), pause=np.zeros(frames))
+
+
+def _quiet(loudness: Floats) -> Floats:
+    return 1 / (1 + np.exp((loudness - _SILENT_LOUDNESS) / _LOUDNESS_SLOPE))
+
+
+def _between(values: Floats, bounds: tuple[float, float]) -> Floats:
+    return np.clip((values - bounds[0]) / (bounds[1] - bounds[0]), 0, 1)
+
+
+def _a_frame_early(closure: Floats) -> Floats:
+    """Lips close a frame before the closure sounds."""
+    return np.maximum(closure, np.append(closure[1:], closure[-1]))
+
+
+def _long(silence: Floats) -> Floats:
+    """Only the inside of long silences: lips stay apart in short pauses and part before speech."""
+    margin = _SILENCE_MARGIN_FRAMES
+    padded = np.pad(silence, margin, constant_values=1.0)
+    least = np.lib.stride_tricks.sliding_window_view(padded, 2 * margin + 1).min(axis=1)
+    half = len(_SILENCE_RAMP) // 2
+    return np.convolve(np.pad(least, half, mode="edge"), _SILENCE_RAMP, mode="valid")

@@ -1,0 +1,115 @@
+"""How a head moves while its owner talks: a conditional flow over pose, driven by the speech.
+
+Head motion is drawn at half the motion rate: it is slow, and a sequence of ten seconds then fits into what
+the network sees.
+"""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from auteur.motion.conditional_flow import ConditionalFlow, FlowConfig, FlowSampling
+from auteur.motion.habits import POSE_CONVENTION
+from auteur.signals import PoseTrack
+from auteur.weights import load_model, metadata_of
+
+KIND = "head_flow"
+
+Floats = NDArray[np.floating[Any]]
+
+HEAD_RATE = Fraction(25, 2)
+"""Frames per second that head motion is drawn at."""
+
+HEAD_STYLE = ("deviation", "speed")
+"""Statistics of a clip's head motion: logarithms of its standard deviation in degrees and of degrees per
+second."""
+
+HEAD_SAMPLING = FlowSampling(steps=10, temperature=1.0, speech_guidance=1.5)
+
+_SMALLEST_DEG = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadFlowConfig:
+    """Sizes, and the name of the speech features."""
+
+    flow: FlowConfig = field(
+        default_factory=lambda: FlowConfig(
+            channels=6,
+            style=len(HEAD_STYLE),
+            code=48,
+            hidden=96,
+            dilations=(1, 2, 4, 8, 16, 1, 2, 4, 8, 16),
+            noise_deviation_frames=2.0,
+        )
+    )
+    speech_space: str = "lips91+logmel81"
+
+
+class HeadFlow(nn.Module):
+    """Speech in, pose relative to the portrait out."""
+
+    scale: Tensor
+    """[6]: typical deviation of pitch, yaw, roll in radians and of x, y, z in millimetres."""
+
+    def __init__(self, config: HeadFlowConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.flow = ConditionalFlow(config.flow)
+        self.register_buffer("scale", torch.ones(config.flow.channels))
+
+    def motion(
+        self, speech: Tensor, *, rate: Fraction, seed: int, liveliness: float = 1.0, amount: float = 1.0
+    ) -> PoseTrack:
+        """Returns head motion at the rate of the features, convention "relative_canonical_mm".
+
+        Args:
+            speech: Features [T, S].
+            rate: Frames per second of the features.
+            seed: The same seed gives the same motion.
+            liveliness: 0 calm, 1 like most people, 2 like the liveliest.
+            amount: Factor on the whole.
+        """
+        frames = len(speech)
+        pairs = torch.nn.functional.pad(speech, (0, 0, 0, frames % 2)).unflatten(0, (-1, 2))
+        pairs[-1] = speech[-1] if frames % 2 else pairs[-1]
+        drawn = self.flow.sample(
+            pairs.mean(dim=1),
+            style=torch.full((len(HEAD_STYLE),), liveliness - 1.0),
+            seed=seed,
+            purpose="head",
+            sampling=HEAD_SAMPLING,
+        )
+        values = amount * (drawn * self.scale).numpy()
+        places = np.arange(frames + 2) / 2 - 0.5  # one frame more at both ends, for the smoothing
+        even = np.stack([np.interp(places, np.arange(len(values)), column) for column in values.T], axis=1)
+        # Straight lines between slow frames have corners.
+        smooth = (even[:-2] + 2 * even[1:-1] + even[2:]) / 4
+        return PoseTrack(values=smooth.astype(np.float32), rate=rate, convention=POSE_CONVENTION)
+
+
+def head_style(pose: Floats, rate: Fraction) -> Floats:
+    """Returns the logarithms of `HEAD_STYLE` [2] of poses [T, 6]."""
+    degrees = np.degrees(np.asarray(pose)[:, :3])
+    speed = np.abs(np.diff(degrees, axis=0)).mean() * float(rate)
+    return np.log(np.array([degrees.std(axis=0).mean(), speed]) + _SMALLEST_DEG)
+
+
+def load_head_flow(path: Path | str) -> HeadFlow:
+    """Returns the flow saved in a file, in evaluation mode.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or holds another kind of model.
+    """
+    return load_model(path, KIND, HeadFlowConfig, HeadFlow)
+
+
+def head_flow_metadata(config: HeadFlowConfig) -> dict[str, str]:
+    """Returns the safetensors metadata that keeps a flow's sizes beside its weights."""
+    return metadata_of(KIND, config)

@@ -1,0 +1,182 @@
+"""What AniPortrait, Hallo and MEMO read, made of a performed video."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from auteur.errors import UsageError
+from auteur.face.crops import CropFrame
+from auteur.facs import PROTOTYPES, prototype
+from auteur.media.resize import resized
+from auteur.painting.au_drawing import action_units_to_landmarks, draw_landmarks, drawing_frame
+from auteur.painting.compositing import CropRegion
+from auteur.painting.renderer import RenderInput
+from auteur.signals import AUTrack, Sound
+from auteur.synthesis.conditioners.au import AUConfig
+from auteur.synthesis.published.control_picture import control_pictures
+from auteur.synthesis.published.wav2vec import RATE_HZ, all_layers, normalised, windows_of
+
+_ROOM = 2.0
+"""Side of the square around a face, in those of a drawing: the head with hair and shoulders."""
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+_CLIP_SIDE = 224
+
+CLASS_OF = {
+    "neutral": 4,
+    "happy": 3,
+    "sad": 6,
+    "angry": 0,
+    "fear": 2,
+    "disgusted": 1,
+    "surprised": 7,
+    "contempt": 5,
+}
+"""emotion2vec's class of each of our emotions (`memo.EMOTION_CLASSES`); it has "other" for contempt."""
+_WEAKEST = 0.15
+"""Share of an emotion's apex below which a window counts as neutral."""
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadSquare:
+    """The square of a portrait that is generated, and the portrait within."""
+
+    region: CropRegion
+    picture: Bytes
+    """uint8 [S, S, 3]."""
+
+    @property
+    def size_px(self) -> int:
+        """S."""
+        return self.region.size_px
+
+    @property
+    def scaled(self) -> Tensor:
+        """The portrait in [-1, 1], [3, S, S]."""
+        return 2 * torch.from_numpy(self.picture).permute(2, 0, 1).float() / 255 - 1
+
+    def clip_pixels(self, side: int = _CLIP_SIDE) -> Tensor:
+        """Returns what CLIP's image encoder reads, [1, 3, side, side]; resized as Pillow does it."""
+        small = torch.from_numpy(resized(self.picture, side, side, "bicubic")).permute(2, 0, 1).float() / 255
+        mean, deviation = (small.new_tensor(one)[:, None, None] for one in (_CLIP_MEAN, _CLIP_DEVIATION))
+        return ((small - mean) / deviation)[None]
+
+    def pasted(self, portrait: Tensor, made: Tensor) -> Bytes:
+        """Returns the portrait uint8 [3, H, W] with a generated square [3, S, S] in [-1, 1], as [H, W, 3].
+
+        The square's border is soft.
+        """
+        frame, box = portrait.clone(), (slice(None), *self.region.box)
+        laid = self.region.over(frame[box].float(), 255 * (made.float() / 2 + 0.5).clamp(0, 1))
+        frame[box] = laid.clamp(0, 255).round().byte()
+        return frame.permute(1, 2, 0).contiguous().numpy()
+
+
+def head_square(given: RenderInput, size_px: int) -> HeadSquare:
+    """Returns the head of a portrait with room for its motion, as far as the picture reaches."""
+    height, width = given.portrait.shape[1:]
+    tight = drawing_frame(np.asarray(given.portrait_landmarks))
+    side = min(_ROOM * tight.side_px, width, height)
+    side = max(side, tight.side_px)
+    x, y = (
+        float(np.clip(middle, side / 2 - 0.5, size - 0.5 - side / 2)) if side <= size else (size - 1) / 2
+        for middle, size in zip(tight.center_px, (width, height), strict=True)
+    )
+    region = CropRegion(CropFrame((x, y), side), size_px, width, height)
+    cut = (255 * region.cut(given.portrait)).round().clamp(0, 255).byte()
+    return HeadSquare(region, cut.permute(1, 2, 0).contiguous().numpy())
+
+
+def control_pictures_of(given: RenderInput, square: HeadSquare) -> Callable[[Sequence[int]], Tensor]:
+    """Returns a function from numbers of frames to control pictures, uint8 [n, S, S, 3]."""
+
+    def drawings(numbers: Sequence[int]) -> Tensor:
+        parts: list[NDArray[np.floating]] = []
+        start = 0
+        for end in range(1, len(numbers) + 1):  # runs of frames: a window may wrap around the video's end
+            if end == len(numbers) or numbers[end] != numbers[end - 1] + 1:
+                parts.append(np.asarray(given.landmarks(numbers[start], numbers[end - 1] + 1).values))
+                start = end
+        points = np.stack(
+            [square.region.own_points(torch.from_numpy(frame)).numpy() for frame in np.concatenate(parts)]
+        )
+        # 0 is the centre of a pixel here, its edge there.
+        shares = (points + 0.5) / square.size_px
+        return control_pictures(shares, width_px=square.size_px, height_px=square.size_px)
+
+    return drawings
+
+
+def speech_windows(model: Any, speech: Sound, frames: int, rate: float, dtype: torch.dtype) -> Tensor:
+    """Returns speech features around each frame, [frames, 5, layers, D].
+
+    Args:
+        model: A Wav2Vec2Model.
+        speech: From the first frame on; silence follows where it is shorter than the frames.
+        frames: Of the video, up to whole windows.
+        rate: Frames per second.
+        dtype: Of the model.
+    """
+    sound = speech.resample(RATE_HZ)
+    samples = torch.from_numpy(np.asarray(sound.samples, dtype=np.float32).reshape(-1).copy())
+    wanted = max(round(frames / rate * RATE_HZ), len(samples))
+    padded = torch.nn.functional.pad(normalised(samples), (0, wanted - len(samples)))
+    device = next(model.parameters()).device
+    return windows_of(all_layers(model, padded.to(device, dtype), frames))
+
+
+def emotion_class(track: AUTrack | None, first: int, stop: int) -> int:
+    """Returns emotion2vec's class of what a performance shows in some frames; neutral where it shows nothing.
+
+    Args:
+        track: Convention "facs", or None.
+        first: First frame.
+        stop: Frame after the last.
+    """
+    if track is None:
+        return CLASS_OF["neutral"]
+    shown = np.nan_to_num(np.asarray(track.values))[first : max(stop, first + 1)].mean(0)
+    length = float(np.linalg.norm(shown))
+    best, likeness = "neutral", 0.0
+    for emotion, code in _prototypes(track.channels):
+        size = float(np.linalg.norm(code))
+        along = float(shown @ code) / size
+        if along / size >= _WEAKEST and along / length > likeness:
+            best, likeness = emotion, along / length
+    return CLASS_OF[best]
+
+
+def _prototypes(channels: Sequence[str]) -> Iterator[tuple[str, NDArray[np.floating]]]:
+    """Emotions but neutral and their units, by every table of them, in the order of the channels."""
+    for table in PROTOTYPES:
+        for emotion in CLASS_OF:
+            units = prototype(emotion, convention="facs", table=table)
+            code = np.array([units[channel] for channel in channels])
+            if code.any():
+                yield emotion, code
+
+
+def adapter_input(
+    given: RenderInput, square: HeadSquare, config: AUConfig, first: int, frames: int
+) -> Tensor | None:
+    """Returns what an Action Unit adapter reads of some frames, with its margin; None without a performance.
+
+    Raises:
+        UsageError: The adapter reads sequences of numbers, which no published folder is trained with.
+    """
+    if given.action_units is None:
+        return None
+    if config.form == "sequence":
+        raise UsageError("the adapter reads numbers; adapters of published bases read drawings (lines, mesh)")
+    around = np.arange(first - config.margin, first + frames + config.margin)
+    rows = around.clip(0, given.action_units.frames - 1)
+    track = given.action_units.replace(values=given.action_units.values[rows])
+    moved = action_units_to_landmarks(track, np.asarray(given.portrait_landmarks), given.basis)
+    return draw_landmarks(moved, square.region.frame, form=config.form, size_px=square.size_px)

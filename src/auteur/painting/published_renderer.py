@@ -1,0 +1,225 @@
+"""Presets aniportrait, hallo and memo: a converted folder of published weights as a renderer."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auteur.errors import UsageError
+from auteur.painting.published_inputs import (
+    HeadSquare,
+    adapter_input,
+    control_pictures_of,
+    emotion_class,
+    head_square,
+    speech_windows,
+)
+from auteur.painting.renderer import Frames, RenderInput
+from auteur.speech.features import SpeechFeatures
+from auteur.synthesis.noise import frame_noise
+from auteur.synthesis.published.aniportrait import AniPortrait
+from auteur.synthesis.published.folder import PublishedModel, open_published
+from auteur.synthesis.published.hallo import Hallo, HalloConditions
+from auteur.synthesis.published.memo import PAST_FRAMES, Memo, MemoConditions
+from auteur.synthesis.published.region_masks import region_masks
+from auteur.synthesis.published.schedule import LoopSettings
+from auteur.synthesis.samplers.schedule import check_steps
+
+WINDOW = 16
+STEPS = {"aniportrait": 25, "hallo": 40, "memo": 20}
+GUIDANCE = 3.5
+
+LONGEST = 960
+"""Frames that AniPortrait denoises together; longer videos are made in pieces that overlap."""
+OVERLAP = 4
+"""Frames over which one piece goes over into the next."""
+_DECODED_AT_ONCE = 16
+
+
+class PublishedRenderer:
+    """A `Renderer` around the networks of AniPortrait, Hallo or MEMO.
+
+    AniPortrait draws the landmarks and so obeys the performance, head and gaze included. Hallo and MEMO are
+    driven by speech; a performance reaches them through a trained Action Unit adapter in the folder, and MEMO
+    through its emotion.
+
+    Args:
+        model: The networks and what stands around them.
+        window: Frames of a window of Hallo and MEMO.
+    """
+
+    is_sequential = True
+
+    def __init__(self, model: PublishedModel, *, window: int = WINDOW) -> None:
+        self.model, self.size_px, self.window = model, model.size_px, window
+
+    @property
+    def models(self) -> dict[str, str]:
+        """The folder's version under the model's name."""
+        return {self.model.kind: self.model.version}
+
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns steps and guidance as they are run with.
+
+        Raises:
+            UsageError: An option has no effect, or is out of range.
+        """
+        if "window" in options:
+            raise UsageError(
+                f"window: no effect, {self.model.kind} has windows of {WINDOW} frames; leave it out"
+            )
+        known = {"steps", "audio_guidance", "au_guidance"}
+        if unknown := options.keys() - known:
+            raise UsageError(f"{', '.join(sorted(unknown))}: no effect with {self.model.kind}; leave it out")
+        settings = LoopSettings(
+            steps=check_steps(options.get("steps", STEPS[self.model.kind])),
+            guidance=options.get("audio_guidance", GUIDANCE),
+        )
+        found = {"steps": settings.steps, "audio_guidance": settings.guidance}
+        return found | {key: options[key] for key in ("au_guidance",) if key in options}
+
+    def frames(self, given: RenderInput, *, only: Collection[int] | None = None) -> Iterator[Frames]:
+        """Yields the frames, uint8 [H, W, 3]: the portrait with the generated square in it.
+
+        Raises:
+            UsageError: Memory does not suffice; the message says what to lower.
+        """
+        square = head_square(given, self.size_px)
+        made = (
+            self._aniportrait(given, square)
+            if self.model.kind == "aniportrait"
+            else self._by_window(given, square)
+        )
+        try:
+            for number, picture in enumerate(made):
+                if number == given.frame_count:
+                    return
+                if only is None or number in only:
+                    yield square.pasted(given.portrait, picture.cpu())
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"the GPU's memory does not suffice for {self.model.kind} at {self.size_px} px; close other "
+                "programs or use a larger one"
+            ) from error
+
+    def _settings(self, given: RenderInput) -> LoopSettings:
+        found = self.resolve(given.options)
+        return LoopSettings(steps=found["steps"], guidance=found["audio_guidance"])
+
+    def _noise(self, seed: int, first: int, stop: int) -> Tensor:
+        side = self.size_px // self.model.latents.downscale
+        return frame_noise(seed, first, stop, (4, side, side))[None].to(self.model.device, self.model.dtype)
+
+    def _encoded(self, square: HeadSquare) -> Tensor:
+        return self.model.latents.encode(square.scaled[None, None])[0]
+
+    def _aniportrait(self, given: RenderInput, square: HeadSquare) -> Iterator[Tensor]:
+        """Pictures [3, S, S] in [-1, 1]; of pieces that overlap, the one goes over into the other."""
+        networks, drawings = self.model.networks, control_pictures_of(given, square)
+        assert isinstance(networks, AniPortrait)  # noqa: S101 - the kind says so
+        pixels = square.clip_pixels(int(self.model.image_encoder.config.image_size))
+        with torch.no_grad():
+            embedded = self.model.image_encoder(pixels.to(self.model.device, self.model.dtype)).image_embeds
+        portrait = self._encoded(square)
+        kept: list[Tensor] = []
+        for first in range(0, max(1, given.frame_count - OVERLAP), LONGEST - OVERLAP):
+            stop = min(first + LONGEST, given.frame_count)
+            latents = networks.generate(
+                self._noise(given.seed, first, stop),
+                portrait=portrait,
+                identity=embedded[:, None],
+                drawings=lambda numbers, first=first: drawings([first + number for number in numbers]),
+                settings=self._settings(given),
+            )
+            parts = latents.split(_DECODED_AT_ONCE, dim=1)
+            pictures = (picture for part in parts for picture in self.model.latents.decode(part)[0])
+            last = stop == given.frame_count
+            for number, picture in enumerate(pictures, start=first):
+                if kept:
+                    before = kept.pop(0)
+                    picture = torch.lerp(before, picture, (OVERLAP - len(kept)) / (OVERLAP + 1))
+                if last or number < stop - OVERLAP:
+                    yield picture
+                else:
+                    kept.append(picture)
+
+    def _by_window(self, given: RenderInput, square: HeadSquare) -> Iterator[Tensor]:
+        """Pictures [3, S, S] in [-1, 1] of Hallo or MEMO."""
+        model, size = self.model, self.window
+        count = -(-given.frame_count // size)
+        audio = speech_windows(
+            model.speech_encoder, given.speech, count * size, float(given.rate), model.dtype
+        )
+        common: dict[str, Any] = {
+            "noise": lambda number: self._noise(given.seed, number * size, (number + 1) * size),
+            "portrait": square.scaled.to(model.device, model.dtype),
+            "latents": model.latents,
+            "settings": self._settings(given),
+        }
+        if isinstance(model.networks, Hallo):
+            conditions = self._of_hallo(model.networks, given, square, audio)
+            windows = model.networks.generate(count, given=conditions, **common)
+        else:
+            assert isinstance(model.networks, Memo)  # noqa: S101 - the kind says so
+            conditions = self._of_memo(model.networks, given, square, audio)
+            past = min(PAST_FRAMES, size)
+            windows = model.networks.generate(count, given=conditions, past=past, **common)
+        for window in windows:
+            yield from window
+
+    def _of_hallo(
+        self, networks: Hallo, given: RenderInput, square: HeadSquare, audio: Tensor
+    ) -> Callable[[int], HalloConditions]:
+        """(number of a window) → its conditions."""
+        points = square.region.own_points(torch.as_tensor(np.asarray(given.portrait_landmarks))).numpy()
+        masks = region_masks(points, self.size_px, self.size_px)
+        box = masks.face_box.to(self.model.device, self.model.dtype)
+        return lambda number: HalloConditions(
+            embedding=self._no_face(networks.imageproj.embedding),
+            audio=audio[number * self.window : (number + 1) * self.window],
+            face_box=box,
+            masks=masks.masks,
+            adapter=self._adapter(given, square, number * self.window),
+        )
+
+    def _of_memo(
+        self, networks: Memo, given: RenderInput, square: HeadSquare, audio: Tensor
+    ) -> Callable[[int], MemoConditions]:
+        """(number of a window) → its conditions."""
+        size = self.window
+        return lambda number: MemoConditions(
+            embedding=self._no_face(networks.image_proj.embedding),
+            audio=audio[number * size : (number + 1) * size],
+            emotion=emotion_class(given.action_units, number * size, (number + 1) * size),
+            adapter=self._adapter(given, square, number * size),
+        )
+
+    def _no_face(self, numbers: int) -> Tensor:
+        """Zeros, which the originals take where their face network finds no face.
+
+        That network is InsightFace's, for non-commercial research only; identity comes from the ReferenceNet.
+        """
+        return torch.zeros(1, numbers, device=self.model.device, dtype=self.model.dtype)
+
+    def _adapter(self, given: RenderInput, square: HeadSquare, first: int) -> Tensor | None:
+        adapter = getattr(self.model.networks, "adapter", None)
+        if adapter is None:
+            return None
+        told = adapter_input(given, square, adapter.config, first, self.window)
+        return None if told is None else told.to(self.model.device, self.model.dtype)
+
+
+def load(path: Path | None, speech: SpeechFeatures, device: str | None) -> PublishedRenderer:
+    """Returns the renderer of a folder that `auteur convert` wrote.
+
+    Raises:
+        UsageError: There is no such device, too little memory, or a library is missing.
+        WeightsError: The weights are missing, damaged or do not fit.
+    """
+    assert path is not None  # noqa: S101 - the row is chosen by the folder
+    if device not in (None, "cpu", "cuda"):
+        raise UsageError(f"device is {device!r}; choose cpu or cuda")
+    return PublishedRenderer(open_published(path, device=None if device is None else torch.device(device)))
