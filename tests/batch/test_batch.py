@@ -195,6 +195,15 @@ def test_nothing_is_made_of_a_file_with_a_bad_line(inputs: Path, tmp_path: Path,
         ({"mute": ["AU99"]}, "AU99"),
         ({"seed": 1.5}, "must be a whole number"),
         ({"seed": True}, "must be a whole number"),
+        ({"lips": "mouth"}, "choose speech, track or both"),
+        ({"lips": "track"}, "need a track"),
+        ({"lips": 1}, "must be text"),
+        ({"drive": "absent.mp4"}, "absent.mp4"),
+        ({"drive": 1}, "must be text"),
+        ({"head_track": 1}, "must be text"),
+        ({"gaze_track": []}, "must be text"),
+        ({"liveliness": 2.5}, "between 0 and 2"),
+        ({"liveliness": "much"}, "must be a number"),
         ({"blinks": 0}, "must be true or false"),
         ({"fps": 0}, "between 1 and 120"),
         ({"fps": "fast"}, "30000/1001"),
@@ -248,7 +257,24 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = ("emotion", "intensity", "au", "au_scale", "mute", "seed", "fps", "head", "output", "face", "steps")
+KEYS = (
+    "lips",
+    "liveliness",
+    "drive",
+    "head_track",
+    "gaze_track",
+    "emotion",
+    "intensity",
+    "au",
+    "au_scale",
+    "mute",
+    "seed",
+    "fps",
+    "head",
+    "output",
+    "face",
+    "steps",
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
