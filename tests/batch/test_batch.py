@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from auteur.cli import main
 from auteur.errors import InputError
 from auteur.media import write_audio, write_image
+from auteur.pipelines.batch import _Digests
 from auteur.pipelines.batch_jobs import _KEYS, BadLine, Job, read_jobs
 from auteur.pipelines.batch_results import RESULTS, Results
 from auteur.provenance import Mark, Verdict, verify
-from auteur.signals import Waveform
+from auteur.signals import AUTrack, PoseTrack, Waveform
 
 pytestmark = pytest.mark.slow
 
@@ -239,6 +240,27 @@ def test_lines_that_are_no_objects(tmp_path: Path, text: str, words: str) -> Non
     path.write_text(f"\n{text}\n", encoding="utf-8")
     (bad,) = read_jobs(path, defaults={}, paints=False)
     assert isinstance(bad, BadLine) and bad.line == 2 and words in bad.reason
+
+
+def test_lines_name_sources_of_lips_head_and_gaze(inputs: Path) -> None:
+    """What a named file holds is part of what a video depends on; where it lies is not."""
+    units, head = inputs / "units.csv", inputs / "head.json"
+    smile = np.full((5, 1), 0.5)
+    AUTrack(values=smile, rate=Fraction(25), channels=("AU12L",), convention="facs").save(units)
+    digests = []
+    for turn in (0.0, 0.1):
+        pose = np.full((5, 6), turn)
+        PoseTrack(values=pose, rate=Fraction(25), convention="relative_canonical_mm").save(
+            head, overwrite=True
+        )
+        job = {"speech": None, "track": units.name, "lips": "both", "head_track": head.name}
+        job |= {"gaze_track": "none", "liveliness": 1.5}
+        (made,) = read_jobs(write_jobs(inputs / "sources.jsonl", [job]), defaults={}, paints=False)
+        assert isinstance(made, Job), made
+        assert (made.asked.track, made.asked.head_track) == (units, head)
+        assert (made.asked.lips, made.asked.gaze_track, made.settings.liveliness) == ("both", "none", 1.5)
+        digests.append(_Digests("warp")(made))
+    assert digests[0] != digests[1]
 
 
 def test_lines_override_what_holds_for_all(inputs: Path) -> None:
