@@ -38,7 +38,7 @@ UNKNOWN_EMOTION = EMOTION_CLASSES.index("unknown")
 """Of clips that name none."""
 
 _PROCESSES = {"hallo": DiffusionConfig(process="ddim"), "memo": DiffusionConfig(process="flow")}
-"""What each was trained on. Hallo's training has Stable Diffusion's betas; only its sampling has linear ones."""
+"""What each was trained on. Hallo trains with Stable Diffusion's betas; only its sampling has linear ones."""
 _PAST_FRAMES = {"hallo": hallo.PAST_FRAMES, "memo": memo.PAST_FRAMES}
 _WITHOUT_EFFECT = ("unet", "motion_adapter", "augment", "recompute", "evaluate_every_steps")
 
@@ -184,8 +184,8 @@ class AdaptedBase:
             if len(found) != len(shape) or any(b not in (None, a) for a, b in zip(found, shape, strict=True)):
                 sizes = ", ".join("any" if one is None else str(one) for one in shape)
                 raise InputError(
-                    f"{name} of a clip has shape {list(found)} in a window of {frames} frames; {self.kind} at "
-                    f"{size_px} px needs [{sizes}]; write the clips anew, or change size_px in published.json"
+                    f"{name} of a clip has shape {list(found)} in a window of {frames} frames; {self.kind} "
+                    f"at {size_px} px needs [{sizes}]; write the clips anew, or change size_px in published.json"
                 )
 
     def predict(self, sample: Tensor, time: float, conditions: Conditions, row: int) -> Tensor:
@@ -218,7 +218,7 @@ class AdaptedBase:
         return self.networks.predict_row(sample.to(like), time, given=told, **common)
 
     def _reference(self, conditions: Conditions, row: int) -> Tensor:
-        """Latents of portrait and past [1 + P, 4, h, w]; at a clip's start the portrait stands for the past."""
+        """Latents of portrait and past [1 + P, 4, h, w]; at a clip's start the portrait is the past."""
         portrait = conditions.reference[row][None]
         if _has(conditions, "past", row):
             return torch.cat([portrait, conditions.past[row]])
@@ -251,7 +251,7 @@ def _checked(recipe: DenoiserRecipe) -> tuple[Path, Path]:
     kind = read_description(folder)["model"]
     if kind not in _PROCESSES:
         raise UsageError(
-            f"{str(folder)!r} holds {kind}, whose drawings obey Action Units without an adapter; choose a folder "
-            f"of {' or '.join(_PROCESSES)}"
+            f"{str(folder)!r} holds {kind}, whose drawings obey Action Units without an adapter; choose a "
+            f"folder of {' or '.join(_PROCESSES)}"
         )
     return folder, recipe.clips
