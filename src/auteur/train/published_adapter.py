@@ -185,7 +185,8 @@ class AdaptedBase:
                 sizes = ", ".join("any" if one is None else str(one) for one in shape)
                 raise InputError(
                     f"{name} of a clip has shape {list(found)} in a window of {frames} frames; {self.kind} "
-                    f"at {size_px} px needs [{sizes}]; write the clips anew, or change size_px in published.json"
+                    f"at {size_px} px needs [{sizes}]; write the clips anew, or change size_px in "
+                    "published.json"
                 )
 
     def predict(self, sample: Tensor, time: float, conditions: Conditions, row: int) -> Tensor:
