@@ -27,7 +27,7 @@ from auteur.motion.habits import FaceHabits
 from auteur.motion.head_flow import HeadFlow, load_head_flow
 from auteur.motion.mouth import fused_gap, lip_gap, with_lip_gap
 from auteur.motion.own_expression import OwnExpression, closing
-from auteur.motion.performance import Performance
+from auteur.motion.performance import LipSource, Performance
 from auteur.motion.portrait import apply_to, with_eyes_held
 from auteur.motion.style import style_of_liveliness
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
@@ -171,22 +171,9 @@ class SpeechMotion:
         if units is None and not speaks:
             units = torch.full((frames, self.face.config.flow.action_units), torch.nan)
 
-        def drawn(sampling: FlowSampling, purpose: str) -> Floats:
-            if options.temperature is not None:
-                sampling = replace(sampling, temperature=options.temperature)
-            return self.face.flow.sample(
-                speech if speaks else None,
-                units,
-                style=style_of_liveliness(options.liveliness),
-                seed=options.seed,
-                purpose=purpose,
-                sampling=sampling,
-                window_frames=window_frames,
-            ).numpy()
-
-        is_free = speaks and performance.lips == "speech"
-        coefficients = drawn(SPEECH_SAMPLING if is_free else PERFORMANCE_SAMPLING, "motion")
-        brows = drawn(BROW_SAMPLING, "brows") if is_free and units is None else None
+        coefficients, brows = self._coefficients(
+            speech if speaks else None, units, performance.lips, options, window_frames
+        )
         head = self._head(speech, performance, options)
         lids, gaze = self._eyes(performance, cues, options, head)
         return Motion(
@@ -199,6 +186,33 @@ class SpeechMotion:
             gaze_rad=gaze,
             head=head,
         )
+
+    def _coefficients(
+        self,
+        speech: Tensor | None,
+        units: Tensor | None,
+        lips: LipSource,
+        options: MotionOptions,
+        window_frames: int,
+    ) -> tuple[Floats, Floats | None]:
+        """Draws the face's coefficients [T, K], and the brows' own if speech alone moves them."""
+
+        def drawn(sampling: FlowSampling, purpose: str) -> Floats:
+            if options.temperature is not None:
+                sampling = replace(sampling, temperature=options.temperature)
+            return self.face.flow.sample(
+                speech,
+                units,
+                style=style_of_liveliness(options.liveliness),
+                seed=options.seed,
+                purpose=purpose,
+                sampling=sampling,
+                window_frames=window_frames,
+            ).numpy()
+
+        is_free = speech is not None and lips == "speech"
+        coefficients = drawn(SPEECH_SAMPLING if is_free else PERFORMANCE_SAMPLING, "motion")
+        return coefficients, drawn(BROW_SAMPLING, "brows") if is_free and units is None else None
 
     def displacement_mm(self, motion: Motion, first: int = 0, stop: int | None = None) -> Floats:
         """Returns the displacement from neutral [frames, 478, 3] in canonical mm, of some frames."""
