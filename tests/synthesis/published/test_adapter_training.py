@@ -172,7 +172,9 @@ def run(request, folders, clips, tmp_path_factory) -> tuple[str, Path]:
     torch.set_num_threads(1)
     before = files_of(folders[request.param])
     out = tmp_path_factory.mktemp(request.param)
-    result = train_adapter(recipe_of(out, folders[request.param], clips, steps=(STEPS,), learning_rate=1e-2), SIZES)
+    result = train_adapter(
+        recipe_of(out, folders[request.param], clips, steps=(STEPS,), learning_rate=1e-2), SIZES
+    )
     assert result == out / ADAPTER_FILE
     assert files_of(folders[request.param]) == before
     return request.param, out
