@@ -19,7 +19,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 from auteur import weights
 from auteur.errors import InputError, UsageError, WeightsError
 from auteur.train.batches import Batches
-from auteur.train.checkpoints import FORMAT, DivergedError, TrainState, checkpoints, save_checkpoint
+from auteur.train.checkpoints import (
+    FORMAT,
+    Checkpoint,
+    DivergedError,
+    TrainState,
+    checkpoints,
+    save_checkpoint,
+)
 from auteur.train.learner import averaged_model
 from auteur.train.model_recipe import Schedule, Training, train_model
 from auteur.train.phases import Learner, Phase, WarmUpCosine
@@ -487,3 +494,12 @@ def test_an_infinite_gradient_stops_the_run(tmp_path):
     with pytest.raises(DivergedError, match=r"norm of the gradient is (nan|inf) at step 1, batch train:0:0"):
         run(out, model=tiny, loss=steep)
     assert not checkpoints(out.with_suffix(".run"))
+
+
+def test_a_setting_that_is_newer_than_a_run_matters_once_it_has_a_value(tmp_path):
+    old = Checkpoint(tmp_path / "a.run" / "checkpoint-00000001", TrainState(), {"steps": 3})
+    old.check({"steps": 3, "newer": None})
+    with pytest.raises(InputError, match="newer was not set and is 5"):
+        old.check({"steps": 3, "newer": 5})
+    with pytest.raises(InputError, match="steps was 3 and is not set"):
+        old.check({})

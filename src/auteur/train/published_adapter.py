@@ -22,7 +22,7 @@ from auteur.synthesis.denoiser.presets import preset
 from auteur.synthesis.losses import LOSSES
 from auteur.synthesis.published import hallo, memo
 from auteur.synthesis.published.adapter import ADAPTER_FILE, Adapter, load_adapter, new_adapter, save_adapter
-from auteur.synthesis.published.checkpoints import LAYOUTS
+from auteur.synthesis.published.checkpoints import LAYOUTS, Kind
 from auteur.synthesis.published.folder import PublishedModel, open_published, read_description
 from auteur.synthesis.published.hallo import Hallo, HalloConditions
 from auteur.synthesis.published.memo import EMOTION_CLASSES, Memo, MemoConditions
@@ -127,7 +127,8 @@ class AdaptedBase:
     """
 
     def __init__(self, model: PublishedModel) -> None:
-        self.model, self.kind = model, model.kind
+        self.model = model
+        self.kind: Kind = model.kind
         networks = model.networks
         assert isinstance(networks, Hallo | Memo)  # noqa: S101 - the folder was checked
         self.networks = networks
