@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from auteur.cli import main
 from auteur.errors import InputError
 from auteur.media import write_audio, write_image
+from auteur.pipelines.batch import _Digests
 from auteur.pipelines.batch_jobs import _KEYS, BadLine, Job, read_jobs
 from auteur.pipelines.batch_results import RESULTS, Results
 from auteur.provenance import Mark, Verdict, verify
-from auteur.signals import Waveform
+from auteur.signals import AUTrack, PoseTrack, Waveform
 
 pytestmark = pytest.mark.slow
 
@@ -195,6 +196,15 @@ def test_nothing_is_made_of_a_file_with_a_bad_line(inputs: Path, tmp_path: Path,
         ({"mute": ["AU99"]}, "AU99"),
         ({"seed": 1.5}, "must be a whole number"),
         ({"seed": True}, "must be a whole number"),
+        ({"lips": "mouth"}, "choose speech, track or both"),
+        ({"lips": "track"}, "need a track"),
+        ({"lips": 1}, "must be text"),
+        ({"drive": "absent.mp4"}, "absent.mp4"),
+        ({"drive": 1}, "must be text"),
+        ({"head_track": 1}, "must be text"),
+        ({"gaze_track": []}, "must be text"),
+        ({"liveliness": 2.5}, "between 0 and 2"),
+        ({"liveliness": "much"}, "must be a number"),
         ({"blinks": 0}, "must be true or false"),
         ({"fps": 0}, "between 1 and 120"),
         ({"fps": "fast"}, "30000/1001"),
@@ -232,6 +242,27 @@ def test_lines_that_are_no_objects(tmp_path: Path, text: str, words: str) -> Non
     assert isinstance(bad, BadLine) and bad.line == 2 and words in bad.reason
 
 
+def test_lines_name_sources_of_lips_head_and_gaze(inputs: Path) -> None:
+    """What a named file holds is part of what a video depends on; where it lies is not."""
+    units, head = inputs / "units.csv", inputs / "head.json"
+    smile = np.full((5, 1), 0.5)
+    AUTrack(values=smile, rate=Fraction(25), channels=("AU12L",), convention="facs").save(units)
+    digests = []
+    for turn in (0.0, 0.1):
+        pose = np.full((5, 6), turn)
+        PoseTrack(values=pose, rate=Fraction(25), convention="relative_canonical_mm").save(
+            head, overwrite=True
+        )
+        job = {"speech": None, "track": units.name, "lips": "both", "head_track": head.name}
+        job |= {"gaze_track": "none", "liveliness": 1.5}
+        (made,) = read_jobs(write_jobs(inputs / "sources.jsonl", [job]), defaults={}, paints=False)
+        assert isinstance(made, Job), made
+        assert (made.asked.track, made.asked.head_track) == (units, head)
+        assert (made.asked.lips, made.asked.gaze_track, made.settings.liveliness) == ("both", "none", 1.5)
+        digests.append(_Digests("warp")(made))
+    assert digests[0] != digests[1]
+
+
 def test_lines_override_what_holds_for_all(inputs: Path) -> None:
     path = write_jobs(inputs / "two.jsonl", [{}, {"emotion": "sad", "fps": None, "au": {"AU4": 0.1}}])
     defaults = {"emotion": "happy", "fps": "30", "au": {"AU1": 0.5}, "seed": 3}
@@ -248,7 +279,24 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = ("emotion", "intensity", "au", "au_scale", "mute", "seed", "fps", "head", "output", "face", "steps")
+KEYS = (
+    "lips",
+    "liveliness",
+    "drive",
+    "head_track",
+    "gaze_track",
+    "emotion",
+    "intensity",
+    "au",
+    "au_scale",
+    "mute",
+    "seed",
+    "fps",
+    "head",
+    "output",
+    "face",
+    "steps",
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -22,7 +22,7 @@ from auteur.cli.arguments import parse_pairs
 from auteur.errors import UsageError
 from auteur.formats import read_au_track
 from auteur.media import write_audio, write_image
-from auteur.signals import AUTrack, LandmarkTrack, Waveform
+from auteur.signals import AUTrack, LandmarkTrack, PoseTrack, Waveform
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +45,8 @@ def folder(tmp_path, monkeypatch) -> Path:
         sparse.truncate(44 + size)
     Path("half.wav").write_bytes(Path("talk.wav").read_bytes()[:8000])
     Path("empty.wav").write_bytes(b"")
+    smile = np.full((12, 1), 0.5)
+    AUTrack(values=smile, rate=Fraction(25), channels=("AU12L",), convention="facs").save("units.csv")
     Path("text.wav").write_text("#EXTM3U\nhttp://127.0.0.1/a.ts\n")
     return tmp_path
 
@@ -52,7 +54,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 def test_it_writes_a_video_and_says_so_in_json(folder, capsys):
     assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", "--emotion", "sad", "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert result["output"] == "out.mp4" and result["frames"] == 12 and result["seed"] == 0
+    assert result["output"] == "out.mp4" and result["frames"] == 12 and result["seed"] > 0
     assert Path("out.mp4").stat().st_size > 1000
 
 
@@ -116,6 +118,24 @@ def test_other_kinds_are_written_and_verified(folder, capsys, name):
         (["me.png", "talk.wav", "--face", "3"], 3, "--face"),
         (["me.png", "talk.wav", "-o", "nowhere/out.mp4"], 3, "nowhere"),
         (["me.png", "talk.wav", "--save-tracks", "empty.wav"], 2, "--save-tracks"),
+        (["me.png"], 2, "SPEECH missing"),
+        (["me.png", "talk.wav", "--lips", "mouth"], 2, "choose speech, track or both"),
+        (["me.png", "talk.wav", "--lips", "track"], 2, "need a track"),
+        (["me.png", "talk.wav", "--drive", "absent.mp4"], 3, "absent.mp4"),
+        (["me.png", "talk.wav", "--drive", "talk.wav"], 3, "talk.wav"),
+        (["me.png", "--drive", "bricks.png"], 3, "no face"),
+        (["me.png", "talk.wav", "--drive", "me.png", "--track", "units.csv"], 2, "not both"),
+        (["me.png", "talk.wav", "--head-track", "absent.csv"], 3, "absent.csv"),
+        (["me.png", "talk.wav", "--head-track", "units.csv"], 3, "no head pose"),
+        (["me.png", "talk.wav", "--head-track", "talk.wav"], 3, "talk.wav"),
+        (["me.png", "talk.wav", "--gaze-track", "absent.csv"], 3, "absent.csv"),
+        (["me.png", "talk.wav", "--gaze-track", "units.csv"], 3, "no gaze"),
+        (["me.png", "talk.wav", "--liveliness", "2.5"], 2, "between 0 and 2"),
+        (["me.png", "talk.wav", "--liveliness", "nan"], 2, "between 0 and 2"),
+        (["me.png", "talk.wav", "--head", "4"], 2, "between 0 and 3"),
+        (["me.png", "talk.wav", "--seed", "half"], 2, "--seed"),
+        (["me.png", "talk.wav", "--track-start", "1"], 2, "--track-start"),
+        (["me.png", "talk.wav", "--track", "units.csv", "--track-start", "9"], 2, "--track-start"),
     ],
 )
 def test_bad_input_ends_with_one_line_and_nothing_written(folder, capsys, arguments, code, message):
@@ -133,7 +153,7 @@ def test_an_emotion_curve_is_performed_and_written_down(folder, capsys, route):
     asked = ["--emotion-curve", curve, "--route", route, "--save-tracks", "tracks"]
     assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *asked]) == 0
     assert "extrapolate" in capsys.readouterr().err
-    track = read_au_track("tracks/asked.json")
+    track = read_au_track("tracks/requested_aus.json")
     assert track.channel("AU1L")[-1] > 0.2 and not track.channel("AU1L")[0]
     assert "surprised:1.1" in Path("out.mp4.json").read_text()
 
@@ -154,22 +174,39 @@ def test_everything_else_that_can_be_written(folder, capsys):
     assert written == [
         "plot.png",
         "sheet.png",
-        "tracks/done.json",
-        "tracks/asked.json",
+        "tracks/rendered_aus.json",
+        "tracks/requested_aus.json",
+        "tracks/rendered_head.json",
         "tracks/landmarks.json",
     ]
     for name in ("plot.png", "sheet.png", "out.mp4"):
         assert main(["verify", name]) == 0
-    track = read_au_track("tracks/asked.json")
+    track = read_au_track("tracks/requested_aus.json")
     assert track.channel("AU12L")[0] == pytest.approx(0.4) and not track.channel("AU4L").any()
     assert LandmarkTrack.load("tracks/landmarks.json").frames == 12
 
 
-@pytest.mark.parametrize("name", ["done.json", "asked.json"])
+@pytest.mark.parametrize("name", ["rendered_aus.json", "requested_aus.json"])
 def test_saved_tracks_can_be_fed_back(folder, name):
     assert main(["generate", "me.png", "talk.wav", "--emotion", "sad", "--save-tracks", "tracks"]) == 0
     again = ["generate", "me.png", "talk.wav", "-o", "again.mp4", "--track", f"tracks/{name}"]
     assert main(again) == 0
+
+
+def test_a_rendered_head_can_be_fed_back_and_is_not_replaced(folder, capsys):
+    assert main(["generate", "me.png", "talk.wav", "--preset", "warp", "--save-tracks", "tracks"]) == 0
+    again = ["generate", "me.png", "talk.wav", "-o", "again.mp4", "--preset", "warp"]
+    again += ["--head-track", "tracks/rendered_head.json"]
+    assert main([*again, "--save-tracks", "tracks", "--overwrite"]) == 2
+    assert "--save-tracks would replace the track" in capsys.readouterr().err
+    assert main([*again, "--save-tracks", "other", "--seed", "3"]) == 0
+    one, other = (PoseTrack.load(f"{name}/rendered_head.json") for name in ("tracks", "other"))
+    np.testing.assert_allclose(one.values[:, :3], other.values[:, :3], atol=0.02)
+
+
+def test_a_track_alone_makes_a_video(folder, capsys):
+    assert main(["generate", "me.png", "--track", "units.csv", "-o", "out.mp4", "--preset", "warp"]) == 0
+    assert main(["verify", "out.mp4"]) == 0
 
 
 def test_odd_speech_is_used_and_said(folder, capsys):

@@ -10,7 +10,7 @@ from auteur.expression.audio_lm import storage
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.audio_lm.writer import CompactWriter
 from auteur.expression.authors import CompactAuthor, RegressorAuthor
-from auteur.expression.director import DirectedExpression, Director
+from auteur.expression.director import Director
 from auteur.expression.hearing import BANDS, hear
 from auteur.expression.regressor import config_to_metadata, load_regressor
 
@@ -137,12 +137,6 @@ def test_chunks_leave_no_jump_where_they_meet(director):
     values = director(voice(20)).track.values
     steps = np.abs(np.diff(values, axis=0)).max(axis=1)
     assert steps.max() <= 0.21  # a fifth of the largest change in 0.2 s
-
-
-def test_it_is_the_first_stage_of_a_route(director):
-    track = DirectedExpression(director)(voice(1), emotion=None, intensity=1.0)
-    assert track.convention == "facs" and not track.channel("AU26").any()
-    assert DirectedExpression(director)(voice(1), emotion="happy", intensity=0.5).frames == 25
 
 
 def test_models_of_a_path(tmp_path):

@@ -31,7 +31,7 @@ from auteur.media import (
 from auteur.motion.mouth import lip_gap
 from auteur.painting import warp_renderer
 from auteur.pipelines.portrait_picture import fitted
-from auteur.pipelines.routes import ROUTES, Expression, Route, following
+from auteur.pipelines.routes import ROUTES, Expressed, Route, expressed_units
 from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.signals import AUTrack, Waveform
 
@@ -266,11 +266,10 @@ def test_a_portrait_that_smiles_gives_way_to_what_is_asked(head, folder):
 
 
 def test_a_route_makes_the_action_units_of_the_speech(folder, monkeypatch):
-    monkeypatch.setitem(ROUTES, "loud", Route("smiles when it is loud", f"{__name__}:LoudSmile"))
+    monkeypatch.setitem(ROUTES, "loud", Route("smiles when it is loud", f"{__name__}:loud_smile"))
     head = TalkingHead.from_pretrained()
     settings = Settings(route="loud")
     video = head(folder / "me.png", folder / "talk.wav", emotion="happy", settings=settings)
-    assert isinstance(ROUTES["loud"].load(), Expression)
     assert video.au_track.channel("AU12L").max() > 0.9 and not video.au_track.channel("AU6L").any()
     with pytest.raises(UsageError, match="auto, landmark"):
         Settings(route="nowhere")
@@ -278,29 +277,68 @@ def test_a_route_makes_the_action_units_of_the_speech(folder, monkeypatch):
 
 def test_a_curve_edits_what_any_route_writes():
     sound = Waveform(samples=np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32), rate_hz=16000)
-    track = following(Mood(), sound, parse_curve("0s neutral, 1s happy:0.5+sad:0.25, 1.9s neutral"))
+    track = expressed_units(mood, sound, parse_curve("0s neutral, 1s happy:0.5+sad:0.25, 1.9s neutral"))
     np.testing.assert_allclose(track.channel("AU12L")[[0, 10, 19]], [0.1, 0.5, 0.1], atol=1e-6)
     np.testing.assert_allclose(track.channel("AU15L")[[0, 10, 19]], [0, 0.2, 0], atol=1e-6)
-    most = following(Mood(), sound, parse_curve("0s happy:1.2"))
+    most = expressed_units(mood, sound, parse_curve("0s happy:1.2"))
     np.testing.assert_allclose(most.channel("AU12L"), 1)
 
 
-class Mood:
-    """A first stage that smiles a little, happily or not at all."""
-
-    def __call__(self, speech: Waveform, *, emotion: str | None, intensity: float) -> AUTrack:
-        shown = {"neutral": (0.1, 0.0), "happy": (0.9, 0.0), "sad": (0.1, 0.8)}[str(emotion)]
-        values = np.tile(np.array(shown) * intensity, (20, 1))
-        return AUTrack(values=values, rate=Fraction(10), channels=("AU12L", "AU15L"), convention="facs")
+def mood(speech: Waveform, emotion: str | None, intensity: float) -> AUTrack:
+    """A model that smiles a little, happily or not at all."""
+    shown = {"neutral": (0.1, 0.0), "happy": (0.9, 0.0), "sad": (0.1, 0.8)}[str(emotion)]
+    values = np.tile(np.array(shown) * intensity, (20, 1))
+    return AUTrack(values=values, rate=Fraction(10), channels=("AU12L", "AU15L"), convention="facs")
 
 
-class LoudSmile:
-    """A first stage: the louder, the more of a smile."""
+def loud_smile():
+    """Returns a route: the louder, the more of a smile."""
 
-    def __call__(self, speech: Waveform, *, emotion: str | None, intensity: float) -> AUTrack:
+    def express(speech, emotions) -> Expressed:
         level = np.abs(speech.samples[: len(speech.samples) // 1600 * 1600]).reshape(-1, 1600).mean(1)
-        values = np.repeat((intensity * level / level.max())[:, None], 2, axis=1)
-        return AUTrack(values=values, rate=Fraction(10), channels=("AU12L", "AU12R"), convention="facs")
+        values = np.repeat((emotions.strongest * level / level.max())[:, None], 2, axis=1)
+        track = AUTrack(values=values, rate=Fraction(10), channels=("AU12L", "AU12R"), convention="facs")
+        return Expressed(action_units=track)
+
+    return express
+
+
+def test_seeds_follow_from_what_the_inputs_hold(head, folder, tmp_path):
+    first = head(folder / "me.png", folder / "talk.wav")
+    (tmp_path / "copy.png").write_bytes((folder / "me.png").read_bytes())
+    again = head(tmp_path / "copy.png", folder / "talk.wav")
+    assert first.seed == again.seed
+    np.testing.assert_array_equal(first.landmarks().values, again.landmarks().values)
+    write_image(tmp_path / "other.png", np.ascontiguousarray(data.astronaut()[2:259, 96:353]), mark=MARK)
+    other = head(tmp_path / "other.png", folder / "talk.wav")
+    assert other.seed != first.seed
+    assert head(folder / "me.png", folder / "quiet.wav").seed not in (first.seed, other.seed)
+    assert not np.allclose(first.head_track.values, other.head_track.values, atol=1e-3)
+    chosen = [head(folder / "me.png", folder / "talk.wav", seed=5) for _ in range(2)]
+    assert [video.seed for video in chosen] == [5, 5]
+    np.testing.assert_array_equal(chosen[0].landmarks().values, chosen[1].landmarks().values)
+
+
+def test_a_track_needs_no_speech(head, folder):
+    jaw = np.repeat([0.0, 0.8], 10)[:, None].astype(np.float32)
+    track = AUTrack(values=jaw, rate=Fraction(25), channels=("AU26",), convention="facs")
+    video = head(folder / "me.png", track=track, settings=STILL)
+    gap = lip_gap(video.landmarks().values)
+    assert video.frame_count == 20 and gap[12:].min() > gap[:8].max() + 1
+    with pytest.raises(UsageError, match="there is no speech; give a recording, a track or a video"):
+        head(folder / "me.png")
+
+
+def test_an_actor_drives_the_portrait_through_gaps(head, folder, film):
+    actor = film(24, empty=tuple(range(10, 14)))
+    video = head(folder / "me.png", drive=actor)
+    assert video.frame_count == round(Fraction(24 * 1001, 30000) * 25)
+    assert any("4 of 24 frames of the track are not measured" in note for note in video.notes)
+    assert video.mark.inputs.keys() == {"portrait", "speech", "drive"}
+    assert np.isfinite(video.landmarks().values).all()
+    calm = head(folder / "me.png", drive=actor, head_track="none")
+    assert not np.allclose(video.head_track.values, calm.head_track.values, atol=1e-4)
+    assert head(folder / "me.png", folder / "talk.wav", drive=actor).frame_count == 26
 
 
 def test_a_profile_is_refused(head, folder):

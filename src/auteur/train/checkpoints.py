@@ -97,7 +97,8 @@ class Checkpoint:
         changed = [
             f"{name} was {self.settings.get(name, absent)} and is {settings.get(name, absent)}"
             for name in names
-            if self.settings.get(name, absent) != settings.get(name, absent)
+            # A setting that is newer than the run and has no value changes nothing.
+            if self.settings.get(name) != settings.get(name)
         ]
         if changed:
             raise InputError(

@@ -38,7 +38,7 @@ UNKNOWN_EMOTION = EMOTION_CLASSES.index("unknown")
 """Of clips that name none."""
 
 _PROCESSES = {"hallo": DiffusionConfig(process="ddim"), "memo": DiffusionConfig(process="flow")}
-"""What each was trained on. Hallo trains with Stable Diffusion's betas; only its sampling has linear ones."""
+"""What each was trained on: Hallo's training has Stable Diffusion's betas, its sampling alone linear ones."""
 _PAST_FRAMES = {"hallo": hallo.PAST_FRAMES, "memo": memo.PAST_FRAMES}
 _WITHOUT_EFFECT = ("unet", "motion_adapter", "augment", "recompute", "evaluate_every_steps")
 
@@ -219,7 +219,7 @@ class AdaptedBase:
         return self.networks.predict_row(sample.to(like), time, given=told, **common)
 
     def _reference(self, conditions: Conditions, row: int) -> Tensor:
-        """Latents of portrait and past [1 + P, 4, h, w]; at a clip's start the portrait is the past."""
+        """Latents of portrait and past [1 + P, 4, h, w]; at a clip's start the past is the portrait."""
         portrait = conditions.reference[row][None]
         if _has(conditions, "past", row):
             return torch.cat([portrait, conditions.past[row]])

@@ -157,7 +157,7 @@ class Hallo(nn.Module):
     def predict_row(
         self, sample: Tensor, time: float, *, reference: Tensor, given: HalloConditions, conditional: bool
     ) -> Tensor:
-        """Returns v of noisy latents [1, F, 4, h, w]; gradients reach the adapter, nothing before the UNet.
+        """Returns v of noisy latents [1, F, 4, h, w]; gradients reach nothing before the UNet.
 
         Args:
             sample: Noisy latents.

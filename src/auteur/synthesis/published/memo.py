@@ -156,7 +156,7 @@ class Memo(nn.Module):
     ) -> Tensor:
         """Returns the velocity of noisy latents [1, F, 4, h, w] in the first window of a video.
 
-        Gradients reach the adapter, and nothing before the UNet.
+        Gradients reach nothing before the UNet.
 
         Args:
             sample: Noisy latents.
