@@ -155,15 +155,8 @@ class SpeechMotion:
             UsageError: The features have another width than the models', or lengths differ.
         """
         options, frames = options or MotionOptions(), performance.frames
-        wanted = self.face.speech_features
-        if speech is not None and speech.shape != (frames, wanted):
-            raise UsageError(
-                f"speech features have shape {tuple(speech.shape)}; the performance needs "
-                f"[{frames}, {wanted}]"
-            )
         cues = SpeechCues.none(frames) if cues is None else cues
-        if len(cues.silence) != frames:
-            raise UsageError(f"the cues have {len(cues.silence)} frames; the motion has {frames}")
+        self._check(speech, cues, frames)
         speaks = speech is not None and performance.lips != "track"
         if speaks and performance.lips == "speech":
             performance = performance.with_spoken_lips()
@@ -213,6 +206,17 @@ class SpeechMotion:
         is_free = speech is not None and lips == "speech"
         coefficients = drawn(SPEECH_SAMPLING if is_free else PERFORMANCE_SAMPLING, "motion")
         return coefficients, drawn(BROW_SAMPLING, "brows") if is_free and units is None else None
+
+    def _check(self, speech: Tensor | None, cues: SpeechCues, frames: int) -> None:
+        """Raises `UsageError` where features have another width than the models', or lengths differ."""
+        wanted = self.face.speech_features
+        if speech is not None and speech.shape != (frames, wanted):
+            raise UsageError(
+                f"speech features have shape {tuple(speech.shape)}; the performance needs "
+                f"[{frames}, {wanted}]"
+            )
+        if len(cues.silence) != frames:
+            raise UsageError(f"the cues have {len(cues.silence)} frames; the motion has {frames}")
 
     def displacement_mm(self, motion: Motion, first: int = 0, stop: int | None = None) -> Floats:
         """Returns the displacement from neutral [frames, 478, 3] in canonical mm, of some frames."""
