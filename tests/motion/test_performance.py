@@ -100,3 +100,16 @@ def test_another_convention_is_refused():
     track = openface().resample(25, frames=5)
     with pytest.raises(UsageError, match="added is in the convention 'openface17'; convert it to 'facs'"):
         Performance(frames=5, added=track)
+
+
+def test_a_mouth_that_speech_moves_is_conditioned_on_nothing_and_keeps_its_smile():
+    acted = facs(5, AU1=0.3, AU12=0.6, AU26=0.9)
+    spoken = Performance(frames=5, acted=acted, added=facs(5, AU12=0.2, AU15=0.1)).with_spoken_lips()
+    assert spoken.acted is not None and spoken.added is not None and spoken.action_units is not None
+    assert np.allclose(spoken.acted.channel("AU1L"), 0.3)
+    assert np.isnan(spoken.acted.channel("AU12L")).all() and np.isnan(spoken.acted.channel("AU26")).all()
+    assert np.allclose(spoken.added.channel("AU12L"), 0.6) and np.allclose(spoken.added.channel("AU15R"), 0.1)
+    assert not spoken.added.channel("AU26").any() and not spoken.added.channel("AU1L").any()
+    assert np.allclose(spoken.action_units.channel("AU26"), 0.9)  # what was requested is kept for files
+    idle = Performance(frames=5)
+    assert idle.with_spoken_lips() is idle
