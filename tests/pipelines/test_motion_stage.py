@@ -171,3 +171,23 @@ def test_recorded_blinks_take_the_place_of_drawn_ones(mover: SpeechMotion):
     lids[20:23] = 0.9
     made = performance(PerformanceRequest(track=track(AU45L=lids, AU45R=lids)))
     np.testing.assert_allclose(mover.generate(None, made).lids, np.stack([lids, lids], axis=1), atol=1e-6)
+
+
+def test_faces_whose_units_were_heard_in_the_speech_blink_too(mover: SpeechMotion):
+    heard = track(AU12L=0.3, AU45L=0.0, AU45R=0.0)
+    blinking = MotionOptions(seed=3, gaze=False, head=0.0)
+    whole = performance_of(PerformanceRequest(), Expressed(action_units=heard), 500, Settings())
+    assert mover.generate(None, whole, options=blinking).lids.max() > 0.9
+    recorded = performance(PerformanceRequest(track=heard))
+    assert not mover.generate(None, recorded, options=blinking).lids.any()
+
+
+def test_silence_brings_a_spoken_mouth_to_rest_whatever_the_brows_do(
+    mover: SpeechMotion, features: torch.Tensor
+):
+    brows = performance(PerformanceRequest(track=track(AU1L=0.5, AU1R=0.5)))
+    ones, zeros = np.ones(FRAMES, np.float32), np.zeros(FRAMES, np.float32)
+    silent = SpeechCues(silence=ones, closure=zeros, pause=ones)
+    motion = mover.generate(features, brows, cues=silent, options=STILL)
+    moved = np.abs(mover.displacement_mm(motion)).max(axis=(0, 2))
+    assert moved[[13, 14, 61, 291]].max() < 1e-3 < 0.3 < moved[[107, 336]].min()

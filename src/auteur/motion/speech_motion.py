@@ -92,7 +92,7 @@ class Motion:
     """The same for brows and forehead where they are drawn apart, [T, K]."""
     cues: SpeechCues
     is_speech_driven: bool
-    """Whether speech alone drives the face, so that long silence brings it to rest."""
+    """Whether speech owns the lips, so that long silence brings what it moves to rest."""
     lids: Floats
     """[T, 2]: right, left, 0 open to 1 closed."""
     gaze_rad: Floats
@@ -174,7 +174,7 @@ class SpeechMotion:
             coefficients=coefficients,
             brow_coefficients=brows,
             cues=cues if speaks else SpeechCues.none(frames),
-            is_speech_driven=speaks and performance.acted is None,
+            is_speech_driven=speaks and performance.lips == "speech",
             lids=lids,
             gaze_rad=gaze,
             head=head,
@@ -225,7 +225,8 @@ class SpeechMotion:
         closure, talking = motion.cues.closure[part], 1 - motion.cues.silence[part]
         gap = lip_gap(moved) * talking
         if motion.is_speech_driven:
-            moved = moved * talking[:, None, None]
+            acted = 0.0 if motion.performance.acted is None else brow_share()[:, None]
+            moved = moved * (acted + (1 - acted) * talking[:, None, None])
         moved = with_lip_gap(moved, gap, self._opening)
         added = np.zeros_like(moved)
         performance = motion.performance

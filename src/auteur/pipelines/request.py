@@ -205,9 +205,14 @@ class PerformanceRequest:
         return track.replace(values=values)
 
     def expressed_units(self, track: AUTrack, frames: int) -> AUTrack:
-        """Returns what a route made of speech and emotion on the motion grid, as `recorded_units`."""
+        """Returns what a route made of speech and emotion on the motion grid, as `recorded_units`.
+
+        Blinks are not specified: routes describe expressions, most of them a few times a second.
+        """
         whole = as_specified(measured(track)).resample(MOTION_RATE, start_sec=0, frames=frames)
-        return self._without_single(whole)
+        values = np.array(whole.values)
+        values[:, [CONTROLS.index("AU45L"), CONTROLS.index("AU45R")]] = np.nan
+        return self._without_single(whole.replace(values=values))
 
     def added_units(self, frames: int, *, with_emotion: bool) -> AUTrack | None:
         """Returns single controls and fixed prototypes of emotions, "facs", T frames; None for nothing.
