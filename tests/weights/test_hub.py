@@ -211,13 +211,13 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
 
 
 def test_pushed_and_fetched(server, api):
-    address = push_to_hub("motion", "me/my-motion", private=True, api=api)
+    address = push_to_hub("face_flow", "me/my-motion", private=True, api=api)
     assert address == f"{server.address}/me/my-motion/commit/{COMMIT}"
     assert server.private["me/my-motion"]
     assert server.files["me/my-motion"].keys() == {WEIGHTS, CONFIG, CARD}
     server.files["me/my-motion"]["evil.pkl"] = server.files["me/my-motion"]["modeling.py"] = b"boom"
-    model = from_pretrained("motion", "me/my-motion", api=api)
-    ours = weights.load_file(type(model)(model.config), weights.path_of("motion"))
+    model = from_pretrained("face_flow", "me/my-motion", api=api)
+    ours = weights.load_file(type(model)(model.config), weights.path_of("face_flow"))
     assert all(
         torch.equal(a, b)
         for a, b in zip(model.state_dict().values(), ours.state_dict().values(), strict=True)

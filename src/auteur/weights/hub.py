@@ -47,6 +47,8 @@ LOADERS: dict[str, str] = {
     "denoiser": "auteur.synthesis.denoiser.storage:load_denoiser",
     "expression_generator": "auteur.expression.generator.storage:load_generator",
     "motion": "auteur.motion.storage:load_generator",
+    "face_flow": "auteur.motion.face_flow:load_face_flow",
+    "head_flow": "auteur.motion.head_flow:load_head_flow",
     "regressor": "auteur.expression.regressor:load_regressor",
     "speech_encoder": "auteur.speech.features:CompactSpeechFeatures.from_file",
 }
