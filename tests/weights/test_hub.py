@@ -124,7 +124,7 @@ def test_licences(tmp_path, line, front):
 
 def test_the_front_matter_is_what_the_hub_reads(tmp_path):
     cards = pytest.importorskip("huggingface_hub", reason="huggingface_hub comes with the extra full")
-    place = save_pretrained("motion", tmp_path)
+    place = save_pretrained("face_flow", tmp_path)
     facts = cards.ModelCard.load(place / CARD).data
     assert facts.library_name == "auteur-face"
     assert facts.license == "other"
@@ -132,9 +132,9 @@ def test_the_front_matter_is_what_the_hub_reads(tmp_path):
 
 
 def test_the_config_says_what_it_is(tmp_path):
-    config = json.loads((save_pretrained("motion", tmp_path) / CONFIG).read_text(encoding="utf-8"))
-    assert config["model"] == "motion"
-    assert config["sha256"] == weights.shipped()["motion"]
+    config = json.loads((save_pretrained("face_flow", tmp_path) / CONFIG).read_text(encoding="utf-8"))
+    assert config["model"] == "face_flow"
+    assert config["sha256"] == weights.shipped()["face_flow"]
     assert config["config"]["motion_generator"]["coefficients"] == 48
 
 
