@@ -135,7 +135,7 @@ def test_the_config_says_what_it_is(tmp_path):
     config = json.loads((save_pretrained("face_flow", tmp_path) / CONFIG).read_text(encoding="utf-8"))
     assert config["model"] == "face_flow"
     assert config["sha256"] == weights.shipped()["face_flow"]
-    assert config["config"]["motion_generator"]["coefficients"] == 48
+    assert config["config"]["face_flow"]["flow"]["channels"] == 40
 
 
 def trained(tmp_path) -> tuple:
