@@ -133,7 +133,6 @@ def test_other_kinds_are_written_and_verified(folder, capsys, name):
         (["me.png", "talk.wav", "--liveliness", "2.5"], 2, "between 0 and 2"),
         (["me.png", "talk.wav", "--liveliness", "nan"], 2, "between 0 and 2"),
         (["me.png", "talk.wav", "--head", "4"], 2, "between 0 and 3"),
-        (["me.png", "talk.wav", "--seed", "half"], 2, "--seed"),
         (["me.png", "talk.wav", "--track-start", "1"], 2, "--track-start"),
         (["me.png", "talk.wav", "--track", "units.csv", "--track-start", "9"], 2, "--track-start"),
     ],

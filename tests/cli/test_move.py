@@ -61,7 +61,7 @@ def test_a_track_moves_the_face_when_it_says(folder):
         (["-o", "out.csv", "--emotion", "hapy"], 2, "happy"),
         (["-o", "out.csv", "--au", "AU1=2"], 2, "between 0 and 1"),
         (["-o", "out.csv", "--fps", "0"], 2, "between 1 and 120"),
-        (["-o", "talk.wav"], 2, "also the input"),
+        (["-o", "talk.wav"], 2, "is also the input"),
     ],
 )
 def test_bad_input_ends_with_one_line_and_nothing_written(folder, capsys, arguments, code, message):

@@ -124,7 +124,7 @@ def test_licences(tmp_path, line, front):
 
 def test_the_front_matter_is_what_the_hub_reads(tmp_path):
     cards = pytest.importorskip("huggingface_hub", reason="huggingface_hub comes with the extra full")
-    place = save_pretrained("motion", tmp_path)
+    place = save_pretrained("face_flow", tmp_path)
     facts = cards.ModelCard.load(place / CARD).data
     assert facts.library_name == "auteur-face"
     assert facts.license == "other"
@@ -132,10 +132,10 @@ def test_the_front_matter_is_what_the_hub_reads(tmp_path):
 
 
 def test_the_config_says_what_it_is(tmp_path):
-    config = json.loads((save_pretrained("motion", tmp_path) / CONFIG).read_text(encoding="utf-8"))
-    assert config["model"] == "motion"
-    assert config["sha256"] == weights.shipped()["motion"]
-    assert config["config"]["motion_generator"]["coefficients"] == 48
+    config = json.loads((save_pretrained("face_flow", tmp_path) / CONFIG).read_text(encoding="utf-8"))
+    assert config["model"] == "face_flow"
+    assert config["sha256"] == weights.shipped()["face_flow"]
+    assert config["config"]["face_flow"]["flow"]["channels"] == 40
 
 
 def trained(tmp_path) -> tuple:
@@ -211,13 +211,13 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
 
 
 def test_pushed_and_fetched(server, api):
-    address = push_to_hub("motion", "me/my-motion", private=True, api=api)
+    address = push_to_hub("face_flow", "me/my-motion", private=True, api=api)
     assert address == f"{server.address}/me/my-motion/commit/{COMMIT}"
     assert server.private["me/my-motion"]
     assert server.files["me/my-motion"].keys() == {WEIGHTS, CONFIG, CARD}
     server.files["me/my-motion"]["evil.pkl"] = server.files["me/my-motion"]["modeling.py"] = b"boom"
-    model = from_pretrained("motion", "me/my-motion", api=api)
-    ours = weights.load_file(type(model)(model.config), weights.path_of("motion"))
+    model = from_pretrained("face_flow", "me/my-motion", api=api)
+    ours = weights.load_file(type(model)(model.config), weights.path_of("face_flow"))
     assert all(
         torch.equal(a, b)
         for a, b in zip(model.state_dict().values(), ours.state_dict().values(), strict=True)

@@ -46,7 +46,10 @@ LOADERS: dict[str, str] = {
     "audio_lm": "auteur.expression.audio_lm.storage:load_audio_lm",
     "denoiser": "auteur.synthesis.denoiser.storage:load_denoiser",
     "expression_generator": "auteur.expression.generator.storage:load_generator",
+    "lip_encoder": "auteur.speech.features:CompactSpeechFeatures.from_file",
     "motion": "auteur.motion.storage:load_generator",
+    "face_flow": "auteur.motion.face_flow:load_face_flow",
+    "head_flow": "auteur.motion.head_flow:load_head_flow",
     "regressor": "auteur.expression.regressor:load_regressor",
     "speech_encoder": "auteur.speech.features:CompactSpeechFeatures.from_file",
 }
