@@ -15,7 +15,7 @@ judge, and by the landmarker's own features (`auteur.evaluate.face_features`), w
 
 import csv
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -42,10 +42,11 @@ from auteur.facs import EMOTIONS
 from auteur.media import examine_speech, read_image, write_image
 from auteur.motion.mouth import lip_gap
 from auteur.motion.own_expression import own_expression
-from auteur.motion.speech_motion import MOTION_RATE, AddedShape, Habits, SpeechCues, SpeechMotion
+from auteur.motion.performance import ExpressionShapes, Performance
+from auteur.motion.speech_motion import MOTION_RATE, MotionOptions, SpeechCues, SpeechMotion
 from auteur.pipelines.inputs import fitted
+from auteur.pipelines.motion_stage import SpeechEncoders
 from auteur.provenance import Mark
-from auteur.speech.features import CompactSpeechFeatures, SpeechAnalysis
 from auteur.synthesis.warp import PortraitWarper
 from auteur.weights import load_file
 from judges.emotion_classifier import FaceEmotionClassifier, rest_features
@@ -59,7 +60,7 @@ FRAMES = (15, 30, 45, 60)
 SHOWN_PX = 320
 CLOSE_UP_PX = 192
 WINDOW = 48
-STILL = Habits(blinks=False, gaze=False, head=0.0)
+STILL = MotionOptions(blinks=False, gaze=False, head=0.0)
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,14 @@ class Stage:
         self,
         path: Path,
         mover: SpeechMotion,
-        analysis: SpeechAnalysis,
+        cues: SpeechCues,
+        features: torch.Tensor,
         teacher: MediaPipeBackend,
         shapes: Floats,
     ) -> None:
         self._shapes = shapes
-        self.name, self._mover, self._analysis, self._teacher = path.stem, mover, analysis, teacher
+        self.name, self._mover, self._teacher = path.stem, mover, teacher
+        self._cues, self._features = cues, features
         picture = fitted(read_image(path))
         reading = find_face(AuteurBackend(), picture, face=0, name=path.name)
         centre = reading.landmarks[:, :2].mean(axis=0)
@@ -124,13 +127,13 @@ class Stage:
         self, directed: EmotionConditionedExpression, frames: tuple[int, ...] | None = None
     ) -> Floats:
         """Returns what the motion stage makes of an expression: [frames, 478, 3] px."""
-        motion = self._mover.generate(
-            self._analysis.features,
-            cues=SpeechCues.of_analysis(self._analysis),
-            habits=STILL,
+        frames_of_speech = len(self._features)
+        performance = Performance(
+            frames=frames_of_speech,
+            expression=ExpressionShapes(weights=directed.edit.values, shapes=self._shapes, space="compact50"),
+            override=np.ones(frames_of_speech),
         )
-        shape = AddedShape(weights=directed.edit.values, shapes=self._shapes)
-        motion = replace(motion, takeover=np.ones(motion.frames), shape=shape)
+        motion = self._mover.generate(self._features, performance, cues=self._cues, options=STILL)
         height, width = self.picture.shape[:2]
         parts = [(0, None)] if frames is None else [(frame, frame + 1) for frame in frames]
         made = [
@@ -223,13 +226,15 @@ def final_video(run: Benchmark, dial: EmotionDial) -> dict:
     judges = Judges(run)
     speech, _ = examine_speech(run.speech)
     speech = speech.slice(0, 4) if speech.duration_sec > 4 else speech
-    analysis = CompactSpeechFeatures.shipped().analyse(speech, MOTION_RATE)
-    frames = len(analysis.features)
+    encoders = SpeechEncoders.shipped()
+    cues = SpeechCues.of_analysis(encoders.phones.analyse(speech, MOTION_RATE))
+    features = encoders.lips.analyse(speech, MOTION_RATE).with_bands
+    frames = len(features)
     mover, teacher = SpeechMotion.shipped(), MediaPipeBackend(run.teacher, max_faces=1)
     portraits, sheet = {}, []
     shapes = dial.space.decode(np.eye(dial.space.coefficients, dtype=np.float32))
     for path in run.portraits:
-        stage = Stage(path, mover, analysis, teacher, shapes)
+        stage = Stage(path, mover, cues, features, teacher, shapes)
         emotions, row = shown_on(stage, dial, judges, frames, speech)
         portraits[stage.name] = emotions
         sheet.append(np.concatenate([stage.close_up(picture) for picture in row], axis=1))
