@@ -176,7 +176,9 @@ def talking(gap_mm: np.ndarray, **changes) -> Clip:
 def heard(gap: np.ndarray) -> SpeechAnalysis:
     features = torch.zeros(len(gap), 80)
     features[:, -2] = torch.from_numpy(gap)
-    return SpeechAnalysis(features=features, phones=features, articulation=features, loudness=features[:, -1])
+    return SpeechAnalysis(
+        features=features, phones=features, articulation=features, loudness=features[:, -1], bands=features
+    )
 
 
 @pytest.mark.parametrize("offset", [-9, -3, 0, 4, 12])
