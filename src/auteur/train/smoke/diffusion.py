@@ -99,7 +99,9 @@ def _teacher_and_clips(folder: Path) -> tuple[Path, Path]:
     for number, person in enumerate(people(lambda name: not is_held_out(name), 3)):
         batch = made.batch(1, 12, step_generator(0, str(number)))
         given = {
-            name: value for name, value in vars(batch.conditions).items() if isinstance(value, torch.Tensor)
+            name: value
+            for name in batch.conditions.names
+            if isinstance(value := getattr(batch.conditions, name), torch.Tensor)
         }
         tensors = {name: value[0] for name, value in given.items() if name != "past"}
         tensors |= {"clean": batch.clean[0], "region": torch.ones_like(batch.clean[0, :, :1])}

@@ -188,7 +188,7 @@ def head_flow(folder: Path) -> Trial:
     tracks, _ = write_tracks(folder, seconds=8.0, features=FLOW_FEATURES)
     sizes = replace(HeadFlowConfig().flow, code=8, hidden=16, dilations=(1, 2, 4), dropout=0.0)
     schedule = Schedule(
-        steps=40, learning_rate=4e-3, weight_decay=0.02, average_decay=0.9, evaluate_every_steps=20,
+        steps=200, learning_rate=4e-3, weight_decay=0.02, average_decay=0.9, evaluate_every_steps=100,
         log_every_steps=1,
     )  # fmt: skip
     out = folder / "head_flow.safetensors"
