@@ -45,7 +45,7 @@ def head() -> TalkingHead:
 @pytest.fixture(scope="module")
 def renderers(head):
     bundle = DenoiserBundle(
-        denoiser=loud(tiny_config()), size_px=SIZE_PX, speech=head._speech, version="tiny"
+        denoiser=loud(tiny_config()), size_px=SIZE_PX, speech=head._speech.phones, version="tiny"
     )
     return {"warp": WarpRenderer(), "inpaint": InpaintRenderer(bundle), "dots": DotRenderer()}
 
@@ -91,15 +91,15 @@ def test_what_it_says_about_itself_can_be_written_down(renderer):
 
 def test_every_row_loads(head):
     shipped = RENDERERS.keys() - PUBLISHED - {"full"}
-    assert {type(load_renderer(name, speech=head._speech)) for name in shipped} == {
+    assert {type(load_renderer(name, speech=head._speech.phones)) for name in shipped} == {
         WarpRenderer,
         InpaintRenderer,
     }
     assert all(row.summary for row in RENDERERS.values())
     with pytest.raises(UsageError, match="no preset 'dots'; choose one of compact, fast, warp, full"):
-        load_renderer("dots", speech=head._speech)
+        load_renderer("dots", speech=head._speech.phones)
     with pytest.raises(UsageError, match="device 'cuda' has no effect"):
-        load_renderer("fast", speech=head._speech, device="cuda")
+        load_renderer("fast", speech=head._speech.phones, device="cuda")
 
 
 def test_one_file_and_one_row_reach_the_command(inputs, tmp_path, monkeypatch):

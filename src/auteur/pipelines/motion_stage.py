@@ -6,7 +6,7 @@ from auteur import malloc
 from auteur.motion.cues import SpeechCues
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.guidance import guided_track
-from auteur.motion.performance import Origin, Performance
+from auteur.motion.performance import Origin, Performance, as_specified
 from auteur.motion.speech_motion import Motion, MotionOptions, SpeechMotion
 from auteur.pipelines.driven import driven_gaze, driven_head
 from auteur.pipelines.request import PerformanceRequest
@@ -77,7 +77,7 @@ def performance_of(
     recorded = request.recorded_units(frames)
     shapes = None if expressed is None else expressed.shapes
     written = None if expressed is None else request.expressed_units(expressed.action_units, frames)
-    if written is not None and shapes is not None and (recorded is not None or _touches(request, written)):
+    if expressed is not None and (recorded is not None or _touches(request, expressed.action_units)):
         shapes = None  # what changes single units cannot change shapes
     acted = _first_specified(recorded, None if shapes is not None else written)
     added = request.added_units(frames, with_emotion=expressed is None)
@@ -108,7 +108,8 @@ def performance_of(
 
 def _touches(request: PerformanceRequest, written: AUTrack) -> bool:
     """Whether single units or scales change a unit that a route moves."""
-    moved = {name for name in written.channels if np.nan_to_num(written.channel(name)).any()}
+    units = as_specified(written)
+    moved = {name for name in units.channels if np.nan_to_num(units.channel(name)).any()}
     return bool(request.scales or moved & request.single_units().keys())
 
 
