@@ -92,7 +92,7 @@ def plain() -> TalkingHead:
 
 
 def painting_head(plain: TalkingHead, denoiser: VideoDenoiser) -> TalkingHead:
-    bundle = DenoiserBundle(denoiser=denoiser, size_px=SIZE_PX, speech=plain._speech)
+    bundle = DenoiserBundle(denoiser=denoiser, size_px=SIZE_PX, speech=plain._speech.phones)
     return TalkingHead(plain._backend, plain._speech, plain._mover, renderer=InpaintRenderer(bundle))
 
 
@@ -406,7 +406,7 @@ def test_full_without_a_folder_says_what_to_name_and_what_it_would_need(monkeypa
 def test_a_file_of_latents_needs_its_folder(plain, tmp_path):
     save_denoiser(build_denoiser(tiny_config("landmark"), seed=0), tmp_path / "latents.safetensors")
     with pytest.raises(WeightsError, match="4 channels of latents"):
-        load_bundle(tmp_path / "latents.safetensors", speech=plain._speech)
+        load_bundle(tmp_path / "latents.safetensors", speech=plain._speech.phones)
 
 
 def test_the_shipped_denoiser_paints_open_mouths_in_one_step_and_leaves_the_rest(folder, plain):
@@ -439,7 +439,7 @@ def test_fast_paints_every_second_frame_and_goes_over_in_between(folder, plain):
 
 def test_a_bundle_paints_as_its_file_does(plain, tmp_path):
     save_denoiser(build_denoiser(tiny_config(), seed=1), tmp_path / "tiny.safetensors")
-    bundle = load_bundle(tmp_path / "tiny.safetensors", speech=plain._speech, size_px=SIZE_PX)
+    bundle = load_bundle(tmp_path / "tiny.safetensors", speech=plain._speech.phones, size_px=SIZE_PX)
     sample = torch.randn(1, 3, 3, SIZE_PX, SIZE_PX, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         ours, plainly = (

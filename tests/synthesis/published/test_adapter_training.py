@@ -208,7 +208,7 @@ def told(tmp_path_factory):
 
     def performed(**au: float):
         made = head(place / "me.png", place / "talk.wav", settings=Settings(seed=1), au=au)
-        return head._speech, replace(made._render_input, options={"steps": 1})
+        return head._speech.phones, replace(made._render_input, options={"steps": 1})
 
     return performed
 

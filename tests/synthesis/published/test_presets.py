@@ -75,7 +75,7 @@ def test_a_video_from_a_portrait_and_speech(kind, folders, inputs, tmp_path: Pat
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_frames_are_the_portrait_around_a_generated_square(kind, folders, inputs, head) -> None:
-    renderer = load(folders[kind], head._speech, "cpu")
+    renderer = load(folders[kind], head._speech.phones, "cpu")
     told = given(head, inputs)
     frames = np.stack(list(renderer.frames(told)))
     assert frames.shape == (FRAMES, 257, 257, 3)
@@ -89,7 +89,7 @@ def test_frames_are_the_portrait_around_a_generated_square(kind, folders, inputs
 
 
 def test_aniportrait_obeys_the_performance(folders, inputs, head) -> None:
-    renderer = load(folders["aniportrait"], head._speech, "cpu")
+    renderer = load(folders["aniportrait"], head._speech.phones, "cpu")
     calm, smiling = (list(renderer.frames(given(head, inputs, au=au))) for au in ({}, {"AU12": 1.0}))
     assert not np.array_equal(calm[10], smiling[10])
 
@@ -98,7 +98,7 @@ def test_long_videos_of_aniportrait_are_made_in_pieces_that_overlap(
     folders, inputs, head, monkeypatch
 ) -> None:
     monkeypatch.setattr(published_renderer, "LONGEST", 12)
-    renderer = load(folders["aniportrait"], head._speech, "cpu")
+    renderer = load(folders["aniportrait"], head._speech.phones, "cpu")
     assert len(list(renderer.frames(given(head, inputs)))) == FRAMES
 
 
@@ -106,7 +106,7 @@ def test_long_videos_of_aniportrait_are_made_in_pieces_that_overlap(
 def test_an_untrained_adapter_changes_no_bit_and_a_trained_one_does(
     kind, folders, inputs, head, tmp_path
 ) -> None:
-    renderer = load(folders[kind], head._speech, "cpu")
+    renderer = load(folders[kind], head._speech.phones, "cpu")
     told = given(head, inputs, au={"AU12": 1.0})
     plain = np.stack(list(renderer.frames(told)))
     networks = renderer.model.networks
@@ -123,7 +123,7 @@ def test_an_untrained_adapter_changes_no_bit_and_a_trained_one_does(
     assert not np.array_equal(changed, other)
     save_adapter(adapter, folders[kind] / ADAPTER_FILE)
     try:
-        loaded = load(folders[kind], head._speech, "cpu")
+        loaded = load(folders[kind], head._speech.phones, "cpu")
         assert np.array_equal(np.stack(list(loaded.frames(told))), changed)
     finally:
         (folders[kind] / ADAPTER_FILE).unlink()
@@ -148,7 +148,7 @@ def test_our_emotions_are_memos(emotion, wanted, inputs, head) -> None:
 
 
 def test_what_has_no_effect_or_is_not_there_is_named(folders, head, capsys) -> None:
-    renderer = load(folders["hallo"], head._speech, "cpu")
+    renderer = load(folders["hallo"], head._speech.phones, "cpu")
     assert renderer.resolve({}) == {"steps": 40, "audio_guidance": 3.5}
     assert renderer.resolve({"steps": 3, "audio_guidance": 1.0})["steps"] == 3
     for options, match in (({"window": 8}, "window: no effect"), ({"steps": 0}, "steps is 0")):
