@@ -181,7 +181,7 @@ def test_everything_else_that_can_be_written(folder, capsys):
     for name in ("plot.png", "sheet.png", "out.mp4"):
         assert main(["verify", name]) == 0
     track = read_au_track("tracks/requested_aus.json")
-    assert track.channel("AU12L")[0] == pytest.approx(0.4) and not track.channel("AU4L").any()
+    assert track.channel("AU12L")[0] == pytest.approx(0.475) and not track.channel("AU4L").any()
     assert LandmarkTrack.load("tracks/landmarks.json").frames == 12
 
 
