@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from av.error import FFmpegError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from media_samples import encode, gradient, tone, write_clip
@@ -24,7 +25,8 @@ from auteur.media import (
     write_audio,
     write_image,
 )
-from auteur.media.container import open_container
+from auteur.media.channels import to_stereo
+from auteur.media.container import _SeekableInput, open_container
 from auteur.media.source import Source
 from auteur.provenance import Mark
 
@@ -225,6 +227,37 @@ def originals(tmp_path_factory) -> dict[str, bytes]:
         Image.fromarray(gradient(32, 24)).save(folder / f"a.{suffix}")
     (folder / "a.csv").write_bytes(b"frame, timestamp, AU01_r\n1, 0.0, 0.5\n" * 20)
     return {path.suffix: path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"}
+
+
+@pytest.mark.parametrize("place", range(40, 72))
+def test_sizes_that_send_a_demuxer_before_the_start_are_damage(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "damaged.caf"
+    soundfile.write(path, tone(0.3).samples, 16_000)
+    for value in (1, 0x80, 0xFF):
+        content = bytearray(path.read_bytes())
+        content[place] = value
+        (tmp_path / "again.caf").write_bytes(content)
+        for reader in READERS:
+            try:
+                reader(tmp_path / "again.caf")
+            except MediaError as error:
+                assert "again.caf" in str(error)
+
+
+def test_a_sound_without_channels_is_damage() -> None:
+    with pytest.raises(MediaError, match="'a.wav' states a sound of 0 channels; it is damaged"):
+        to_stereo("mono", 0, "'a.wav'")
+
+
+@pytest.mark.parametrize("place", [(-1, 0), (-5, 2), (1 << 70, 0)])
+def test_a_place_outside_an_input_is_an_error_of_the_decoder(tmp_path: Path, place: tuple[int, int]) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    with (tmp_path / "a").open("rb") as file:
+        for source in (file, io.BytesIO(b"abc")):
+            if place == (-5, 2) and source is not file:
+                continue  # bytes take it for their start
+            with pytest.raises(FFmpegError, match="a place outside the file"):
+                _SeekableInput(source).seek(*place)
 
 
 @pytest.mark.slow

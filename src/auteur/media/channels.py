@@ -32,6 +32,8 @@ def to_stereo(layout: str, channels: int, name: str) -> Weights:
     Raises:
         MediaError: What the channels are is not known.
     """
+    if channels < 1:
+        raise MediaError(f"{name} states a sound of {channels} channels; it is damaged")
     if channels <= 2:
         return np.eye(channels, dtype=np.float32)
     for known in (layout, _USUAL_LAYOUTS.get(channels, layout)):

@@ -1,16 +1,17 @@
 """FFmpeg with its doors shut: no addresses, no playlists, no scripts, a short list of formats and codecs."""
 
+import errno
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from fractions import Fraction
 from numbers import Rational
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -57,7 +58,7 @@ def open_container(source: Source, budget: Budget) -> Generator[InputContainer]:
     source.file.seek(0)
     with (
         decoder_errors(source.name),
-        av.open(source.file, "r", options=_OPTIONS, **_TEXT) as container,
+        av.open(_SeekableInput(source.file), "r", options=_OPTIONS, **_TEXT) as container,
     ):
         budget.check_streams(source.name, len(container.streams))
         for stream in (*container.streams.video, *container.streams.audio):
@@ -65,6 +66,29 @@ def open_container(source: Source, budget: Budget) -> Generator[InputContainer]:
         if container.duration is not None:
             budget.check_duration(source.name, Fraction(container.duration, av.time_base))
         yield container
+
+
+class _SeekableInput:
+    """What FFmpeg reads: a file in which a place that does not exist is FFmpeg's error, not the system's.
+
+    Damaged sizes send demuxers to before the start of a file (`OSError` of files, `ValueError` of bytes) or
+    beyond 64 bits (`OverflowError`).
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Returns the new place.
+
+        Raises:
+            ArgumentError: There is no such place.
+        """
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError) as error:
+            raise ArgumentError(errno.EINVAL, "a place outside the file") from error
 
 
 @contextmanager
