@@ -245,7 +245,7 @@ def test_sizes_that_send_a_demuxer_before_the_start_are_damage(tmp_path: Path, p
 
 
 def test_a_sound_without_channels_is_damage() -> None:
-    with pytest.raises(MediaError, match="'a.wav' states a sound of 0 channels; it is damaged"):
+    with pytest.raises(MediaError, match="a sound of 0 channels; it is damaged"):
         to_stereo("mono", 0, "'a.wav'")
 
 
