@@ -222,6 +222,5 @@ def test_every_keyword_of_the_settings_is_one_of_the_call() -> None:
 
     from auteur.pipelines.inputs import Options
 
-    assert {field.name for field in fields(Settings)} | {"face", "scales", "mute"} == set(
-        Options.__annotations__
-    )
+    performance = {"face", "scales", "mute", "drive", "lips", "head_track", "gaze_track"}
+    assert {field.name for field in fields(Settings)} | performance == set(Options.__annotations__)

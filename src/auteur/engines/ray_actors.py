@@ -77,6 +77,7 @@ class RayEngine:
 def _keep_to_ourselves() -> None:
     """Closes a Ray of our own to everybody else; Ray reads these variables once, when it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers otherwise
+    os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")  # it replaces the built-in print otherwise
     if "RAY_AUTH_MODE" not in os.environ:  # its ports listen on every network; nobody else has the token
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 

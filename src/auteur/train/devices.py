@@ -36,10 +36,15 @@ class Devices:
     def __init__(self, precision: Precision, tracker: Tracker, folder: Path, name: str) -> None:
         try:
             from accelerate import Accelerator, DistributedDataParallelKwargs
+            from accelerate.state import AcceleratorState
         except ImportError as error:
             raise UsageError("training needs accelerate; run: pip install 'auteur-face[train]'") from error
         # Batches without speech or without labels leave parts of a network without gradient.
         distributed = DistributedDataParallelKwargs(find_unused_parameters=True)
+        # A process that trains twice, the second time at another precision, starts accelerate's state anew;
+        # the group of processes stays. accelerate has no public name for that.
+        if AcceleratorState._shared_state and AcceleratorState().mixed_precision != precision:
+            AcceleratorState._reset_state()
         try:
             self._accelerator: Any = Accelerator(
                 mixed_precision=precision,

@@ -6,6 +6,7 @@ as OpenCV does it, in fixed point, without OpenCV; then made smaller still as Pi
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import erf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +60,7 @@ def region_masks(
 def masks_of_regions(regions: Tensor, width_px: int, height_px: int, levels: int = 4) -> RegionMasks:
     """Returns the masks of regions that are drawn already, as training clips hold them.
 
-    The box of the face, which is blurred in the regions, is the one around all pixels that are less than half
-    pose.
+    The box of the face, which is blurred in the regions, is the one whose blurred edges are where theirs are.
 
     Args:
         regions: Pose, face and lips at each pixel in [0, 1], [3, h, w], at the picture's size or an eighth.
@@ -72,16 +72,40 @@ def masks_of_regions(regions: Tensor, width_px: int, height_px: int, levels: int
         FaceError: No pixel is less than half pose.
     """
     parts = (255 * regions.float().cpu().clamp(0, 1)).round().byte().numpy()
-    rows, columns = np.nonzero(parts[0] < 128)
-    if not len(rows):
+    inside = 255.0 - parts[0]
+    if inside.max() < 128:
         raise FaceError("the regions hold no face; draw them where a face is")
     face = np.zeros((height_px, width_px), bool)
-    down, across = height_px / parts.shape[1], width_px / parts.shape[2]
-    face[
-        round(rows.min() * down) : round((rows.max() + 1) * down),
-        round(columns.min() * across) : round((columns.max() + 1) * across),
-    ] = True
+    top, bottom = _edges_before_blurring(inside.max(1), height_px)
+    left, right = _edges_before_blurring(inside.max(0), width_px)
+    face[top:bottom, left:right] = True
     return _by_level(parts, face, levels)
+
+
+def _edges_before_blurring(profile: NDArray[np.floating], size_px: int) -> tuple[int, int]:
+    """First pixel of a box and the first after it, from the box's blurred profile in [0, 255].
+
+    Of a box of width w, blurred by a Gaussian of deviation s and 255 in its middle, the edge
+    is at the level (Phi(w / s) - 1/2) / (2 Phi(w / 2 s) - 1), which is half only for wide boxes. The width at
+    half the level gives the level, and that the width.
+    """
+    cell_px = size_px / len(profile)
+    deviation_px = _deviation(_FACE_KERNEL) * size_px / _SIDE
+    level = 0.5
+    for _ in range(8):
+        above = np.flatnonzero(profile >= 255 * level)
+        first, last = int(above[0]), int(above[-1])
+        # Pixel centres are at whole numbers and a half, and the level is passed between two of them.
+        low = first + 0.5 - (_share_above(profile, first, first - 1, level) if first > 0 else 0.5)
+        high = last + 0.5 + (_share_above(profile, last, last + 1, level) if last + 1 < len(profile) else 0.5)
+        widths = (high - low) * cell_px / (deviation_px * sqrt(2))
+        level = min(0.95, 0.5 * erf(widths) / erf(widths / 2))
+    return round(low * cell_px), round(high * cell_px)
+
+
+def _share_above(profile: NDArray[np.floating], inner: int, outer: int, level: float) -> float:
+    """Part of the way from a value above a level to its neighbour below at which the level is passed."""
+    return float((profile[inner] - 255 * level) / (profile[inner] - profile[outer]))
 
 
 def _by_level(parts: Iterable[Bytes], face: NDArray[np.bool_], levels: int) -> RegionMasks:
@@ -150,11 +174,15 @@ def blurred(picture: Bytes, kernel: int) -> Bytes:
     return ((np.asarray(twice) + (1 << 15)) >> 16).clip(0, 255).astype(np.uint8)
 
 
+def _deviation(kernel: int) -> float:
+    """Of the Gaussian that OpenCV takes for a kernel, in its pixels."""
+    return 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
+
+
 def _gaussian(kernel: int) -> list[int]:
     """Weights of 256 in sum; what rounding takes from one is given to the next."""
-    deviation = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
     places = np.arange(kernel) - kernel // 2
-    exact = np.exp(-(places**2) / (2 * deviation**2))
+    exact = np.exp(-(places**2) / (2 * _deviation(kernel) ** 2))
     exact = exact / exact.sum() * 256
     found, left_over = [], 0.0
     for value in exact[: kernel // 2]:
