@@ -3,8 +3,8 @@
 python benchmarks/au_drawing.py --ict ict_facekit.npz --indices ict_vertex_indices.json [--json OUT]
 
 A unit's ICT movement is the sum of the shapes that `facs` maps it to, carried to our mesh by
-`auteur.data.ict_units`. Cosines compare the two displacement fields, millimetres, pose free. Units whose
-basis takes part of ICT's movement (`auteur.train.au_basis`) agree with it by construction.
+`auteur.lab.data.ict_units`. Cosines compare the two displacement fields, millimetres, pose free. Units whose
+basis takes part of ICT's movement (`auteur.lab.train.au_basis`) agree with it by construction.
 """
 
 import argparse
@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from auteur.data.ict_faces import FaceModel, load_ict
-from auteur.data.ict_units import Correspondence
 from auteur.facs import CONTROLS, CONVENTIONS, au_track, convert
+from auteur.lab.data.ict_faces import FaceModel, load_ict
+from auteur.lab.data.ict_units import Correspondence
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
 from auteur.synthesis.drawing import draw_lines, draw_mesh
 from auteur.synthesis.warp.mesh import generic_face

@@ -20,9 +20,6 @@ import numpy as np
 import torch
 import tyro
 
-from auteur.data.answers import THRESHOLD, rows_of, text_frames
-from auteur.data.emotion_units import load_units
-from auteur.data.performances import Performance, load_performances
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.audio_lm.prompts import Order, read_answer
@@ -31,8 +28,11 @@ from auteur.expression.audio_lm.writer import CompactWriter, whole_answer
 from auteur.expression.authors import CompactAuthor
 from auteur.expression.director import Director
 from auteur.expression.regressor import load_regressor
+from auteur.lab.data.answers import THRESHOLD, rows_of, text_frames
+from auteur.lab.data.emotion_units import load_units
+from auteur.lab.data.performances import Performance, load_performances
+from auteur.lab.train.listener import CORPUS_EMOTIONS
 from auteur.signals import Waveform
-from auteur.train.listener import CORPUS_EMOTIONS
 from judges.au_scores import au_scores, emotion_accuracy
 
 LONGEST_FRAMES = 40

@@ -6,11 +6,12 @@ weights/expression_generator.md.
         --speech talk.flac --teacher face_landmarker.task --classifier emotion_classifier.safetensors \
         --identity face_identity.safetensors --out expression.json
 
-TRACKS is what `python -m auteur.data.motion_tracks` wrote, LABELS what `python -m auteur.data.face_teacher`
-wrote. Final frames are read by MediaPipe, not by the tracker that ships, and named by a classifier that
-learned from photographs of people whom the generator never saw (`judges/emotion_classifier.py`).
-Whether the portrait still looks like itself is judged by `judges/face_identity.py`, a modest
-judge, and by the landmarker's own features (`auteur.evaluate.face_features`), which judge appearance.
+TRACKS is what `python -m auteur.lab.data.motion_tracks` wrote, LABELS what `python -m
+auteur.lab.data.face_teacher` wrote. Final frames are read by MediaPipe, not by the tracker that ships, and
+named by a classifier that learned from photographs of people whom the generator never saw
+(`judges/emotion_classifier.py`). Whether the portrait still looks like itself is judged by
+`judges/face_identity.py`, a modest judge, and by the landmarker's own features
+(`auteur.evaluate.face_features`), which judge appearance.
 """
 
 import csv
@@ -24,10 +25,6 @@ import torch
 import tyro
 from numpy.typing import NDArray
 
-from auteur.data.emotion_units import clip_arrays
-from auteur.data.expression_tracks import ExpressionClip, encoded, read_motions
-from auteur.data.motion_tracks import rest_frames
-from auteur.data.splits import is_held_out
 from auteur.evaluate.control import rank_correlation
 from auteur.evaluate.face_features import FaceFeatureNet, aligned_crop, appearance_similarity
 from auteur.expression.curve import DIALLED, EmotionCurve
@@ -39,15 +36,19 @@ from auteur.face.mediapipe_backend import MediaPipeBackend
 from auteur.face.pose import without_pose
 from auteur.face.tracker import find_face
 from auteur.facs import EMOTIONS
+from auteur.lab.data.emotion_units import clip_arrays
+from auteur.lab.data.expression_tracks import ExpressionClip, encoded, read_motions
+from auteur.lab.data.motion_tracks import rest_frames
+from auteur.lab.data.splits import is_held_out
 from auteur.media import examine_speech, read_image, write_image
 from auteur.motion.mouth import lip_gap
 from auteur.motion.own_expression import own_expression
 from auteur.motion.performance import ExpressionShapes, Performance
 from auteur.motion.speech_motion import MOTION_RATE, MotionOptions, SpeechCues, SpeechMotion
-from auteur.pipelines.inputs import fitted
-from auteur.pipelines.motion_stage import SpeechEncoders
 from auteur.provenance import Mark
 from auteur.synthesis.warp import PortraitWarper
+from auteur.talking_head.inputs import fitted
+from auteur.talking_head.motion_stage import SpeechEncoders
 from auteur.weights import load_file
 from judges.emotion_classifier import FaceEmotionClassifier, rest_features
 from judges.face_identity import FaceIdentity, aligned_face

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from auteur.batch.jobs import read_jobs
 from auteur.errors import FormatError
 from auteur.evaluate import protocols
 from auteur.expression.audio_lm import storage as audio_lm
@@ -28,7 +29,6 @@ from auteur.formats.flame import read_flame_model, read_flame_parameters
 from auteur.media import VideoReader, VideoWriter, probe, read_audio, read_image, write_audio, write_image
 from auteur.motion import storage as motion
 from auteur.motion.generator import MotionConfig, MotionGenerator
-from auteur.pipelines.batch_jobs import read_jobs
 from auteur.provenance import Mark, verify
 from auteur.signals import AUTrack, LandmarkTrack, Waveform, load_track
 from auteur.speech.features import CompactSpeechConfig, CompactSpeechEncoder, CompactSpeechFeatures

@@ -42,8 +42,8 @@ from auteur.face.tracker import FaceTracker
 from auteur.facs import EMOTIONS
 from auteur.motion.mouth import lip_gap
 from auteur.painting import warp_renderer
-from auteur.pipelines.request import PerformanceRequest
-from auteur.pipelines.talking_head import Settings, TalkingHead, TalkingVideo
+from auteur.talking_head.request import PerformanceRequest
+from auteur.talking_head.talking_head import Settings, TalkingHead, TalkingVideo
 
 DURING_SPEECH = (1, 2, 4, 5, 6, 7, 12)
 LEAST_RANK_CORRELATION = 0.95

@@ -21,7 +21,7 @@ from auteur import TalkingHead
 from auteur.evaluate.control import UNITS, rank_correlation
 from auteur.evaluate.sweeps import levels_of, shown_intensities, unit_staircase
 from auteur.face.auteur_backend import AuteurBackend
-from auteur.pipelines.request import PerformanceRequest
+from auteur.talking_head.request import PerformanceRequest
 from generate import STILL, write_sound
 
 GUIDANCE = (1.0, 2.0, 3.5, 5.0)

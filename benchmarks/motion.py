@@ -2,7 +2,7 @@
 
     python benchmarks/motion.py --tracks TRACKS --clips clips/manifest.csv --out motion.json
 
-TRACKS is what `python -m auteur.data.motion_tracks --speech-weights …/lip_encoder.safetensors` wrote.
+TRACKS is what `python -m auteur.lab.data.motion_tracks --speech-weights …/lip_encoder.safetensors` wrote.
 Pose-free landmarks of the teacher are the truth; displacement goes through `SpeechMotion` with its lip
 rules, as in a video. People who chose the checkpoint count beside those of the test, as "held out"; their
 sound is taken as it is and at its best lag.
@@ -17,11 +17,11 @@ import numpy as np
 import torch
 import tyro
 
-from auteur.data.flow_windows import BlinkMovement
-from auteur.data.motion_windows import MotionClip, read_clips
-from auteur.data.speech.recognise import Recogniser
 from auteur.evaluate.mouth_motion import FaceMotion, MouthScores, correlation, mouth_scores
 from auteur.facs import au_track
+from auteur.lab.data.flow_windows import BlinkMovement
+from auteur.lab.data.motion_windows import MotionClip, read_clips
+from auteur.lab.data.speech.recognise import Recogniser
 from auteur.media import read_speech
 from auteur.motion.cues import SpeechCues
 from auteur.motion.grid import MOTION_RATE

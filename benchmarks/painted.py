@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from auteur.data.face_pack import RATE, Piece, read_piece
 from auteur.evaluate.behaviour import FlickerMeter
 from auteur.evaluate.face_features import (
     FaceFeatureNet,
@@ -34,6 +33,7 @@ from auteur.evaluate.face_features import (
 from auteur.evaluate.picture_quality import sharpness, ssim
 from auteur.face import crops
 from auteur.facs import au_track, convert
+from auteur.lab.data.face_pack import RATE, Piece, read_piece
 from auteur.media import write_image
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.speech_motion import SpeechMotion

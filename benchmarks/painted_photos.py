@@ -2,8 +2,8 @@ r"""What the compact denoiser makes of mouths in photographs of people it never 
 
     python benchmarks/painted_photos.py --views PHOTO_VIEWS --denoiser FILE [--clips 256] [--sheet FILE.png]
 
-`PHOTO_VIEWS` comes from `auteur.data.photo_views`: lips brought together by the warp and opened again; the
-photograph is what should have come of it. Printed for warp and paint: decibels of what shows between the
+`PHOTO_VIEWS` comes from `auteur.lab.data.photo_views`: lips brought together by the warp and opened again;
+the photograph is what should have come of it. Printed for warp and paint: decibels of what shows between the
 lips, and the auteur perceptual distance of the square around the mouth; means over clips drawn with a fixed
 seed.
 """
@@ -18,16 +18,16 @@ import tyro
 from torch import Tensor
 from torch.nn import functional
 
-from auteur.data.denoiser_clips import ClipFolder
-from auteur.data.face_views import REGION_FLOOR
 from auteur.evaluate.face_features import FaceFeatureNet, perceptual_distance
 from auteur.face.landmarker import CROP_SIZE_PX
+from auteur.lab.data.denoiser_clips import ClipFolder
+from auteur.lab.data.face_views import REGION_FLOOR
+from auteur.lab.train.validation_images import paint
 from auteur.media import write_image
 from auteur.provenance import Mark
 from auteur.synthesis.denoiser.storage import load_denoiser
 from auteur.synthesis.losses import draw_noise
 from auteur.synthesis.noise import step_generator
-from auteur.train.validation_images import paint
 
 ROWS = 16
 

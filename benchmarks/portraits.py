@@ -25,12 +25,12 @@ from auteur.face.pose import canonical_face, head_pose
 from auteur.face.tracker import find_face
 from auteur.media import read_image, read_speech, write_audio, write_image
 from auteur.motion.mouth import lip_gap
-from auteur.pipelines.inputs import fitted
-from auteur.pipelines.request import PerformanceRequest
-from auteur.pipelines.settings import Settings
-from auteur.pipelines.talking_head import TalkingVideo
 from auteur.provenance import Mark
 from auteur.signals import Waveform
+from auteur.talking_head.inputs import fitted
+from auteur.talking_head.request import PerformanceRequest
+from auteur.talking_head.settings import Settings
+from auteur.talking_head.talking_head import TalkingVideo
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 STILL = Settings(fps=Fraction(12), head=0.0, blinks=False, gaze=False)

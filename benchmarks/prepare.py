@@ -20,9 +20,9 @@ from typing import Any, Literal
 
 import tyro
 
-from auteur.data.prepare import PrepareOptions, Progress, ShardReader, prepare
-from auteur.data.prepare.options import RATE
 from auteur.engines import make_engine
+from auteur.lab.prepare import PrepareOptions, Progress, ShardReader, prepare
+from auteur.lab.prepare.options import RATE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.lookalike import build_lookalike

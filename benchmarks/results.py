@@ -21,7 +21,6 @@ import torch
 import tyro
 
 from auteur import provenance, weights
-from auteur.data.splits import is_held_out
 from auteur.evaluate import protocols
 from auteur.evaluate.control import UNITS
 from auteur.evaluate.evaluation import Evaluation, evaluate_clips
@@ -36,8 +35,9 @@ from auteur.evaluate.views import cropped_frames, face_crop, square_inside
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.crops import cropped
 from auteur.face.tracker import find_face
+from auteur.lab.data.splits import is_held_out
 from auteur.media import VideoWriter, probe, read_image, read_speech, write_image
-from auteur.pipelines.talking_head import MODELS, TalkingHead
+from auteur.talking_head.talking_head import MODELS, TalkingHead
 from judges.anchors import anchors
 
 PORTRAITS = ("generated_woman_0035.jpg", "generated_man_0017.jpg", "generated_woman_0253.jpg")
@@ -192,7 +192,7 @@ def page(parts: dict[str, Part]) -> str:
         "# Results",
         "",
         "Written by `python benchmarks/results.py`; do not edit. Videos are of people held out from all "
-        "training (`auteur.data.splits`), portraits of nobody (generated). The measures are explained in "
+        "training (`auteur.lab.data.splits`), portraits of nobody (generated). The measures are explained in "
         "[evaluation.md](evaluation.md).",
         "",
         *model_lines(parts),

@@ -26,16 +26,16 @@ import numpy as np
 import torch
 import tyro
 
-from auteur.data.prepare import PrepareOptions, prepare
+from auteur.batch.results import Results
+from auteur.batch.run import Batch
 from auteur.engines import make_engine
+from auteur.lab.prepare import PrepareOptions, prepare
 from auteur.media import probe, read_speech, write_audio
 from auteur.painting.warp_renderer import FRAMES_AT_ONCE
-from auteur.pipelines.batch import Batch
-from auteur.pipelines.batch_results import Results
-from auteur.pipelines.request import PerformanceRequest
-from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.provenance import Mark
 from auteur.signals import Waveform
+from auteur.talking_head.request import PerformanceRequest
+from auteur.talking_head.talking_head import Settings, TalkingHead
 
 DAY_SEC = 86_400
 

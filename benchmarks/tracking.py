@@ -3,8 +3,8 @@
     python benchmarks/tracking.py --data DATA --labels LABELS --out tracking.json
 
 DATA holds clips/manifest.csv, portraits/ and images (unpacked into LABELS' scenes); LABELS is what
-`python -m auteur.data.face_teacher` wrote. Everything runs as a user would run it: the whole tracker, from
-pixels, with its own detector and smoothing; the reference is the teacher's reading of the same frame.
+`python -m auteur.lab.data.face_teacher` wrote. Everything runs as a user would run it: the whole tracker,
+from pixels, with its own detector and smoothing; the reference is the teacher's reading of the same frame.
 """
 
 import csv
@@ -24,9 +24,6 @@ import torch
 import tyro
 from skimage import data as pictures_without_faces
 
-from auteur.data.face_scenes import LabelledScene, read_scenes
-from auteur.data.splits import is_held_out
-from auteur.evaluate.tracking import KEY_CHANNELS, channel_correlations, landmark_error
 from auteur.face import crops
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import Picture
@@ -34,6 +31,9 @@ from auteur.face.crops import CropFrame
 from auteur.face.smoothing import smooth_readings
 from auteur.face.tracker import FaceTracker
 from auteur.facs import MEDIAPIPE_BLENDSHAPES
+from auteur.lab.data.face_scenes import LabelledScene, read_scenes
+from auteur.lab.data.splits import is_held_out
+from auteur.lab.train.tracking_errors import KEY_CHANNELS, channel_correlations, landmark_error
 from auteur.media import VideoReader, read_image
 from auteur.prefetch import prefetched
 

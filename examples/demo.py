@@ -17,9 +17,9 @@ from auteur import provenance
 from auteur.cli.console import one_thread
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.media import VideoReader, VideoWriter, read_speech, write_image
-from auteur.pipelines.plotting import plot_track
-from auteur.pipelines.talking_head import TalkingHead
-from auteur.pipelines.tracking import track_file
+from auteur.plots.track_plot import plot_track
+from auteur.talking_head.talking_head import TalkingHead
+from auteur.tracking.track_file import track_file
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "out"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from auteur import files
+from auteur.batch.jobs import read_jobs
 from auteur.errors import InputError
 from auteur.files import (
     atomic_path,
@@ -23,7 +24,6 @@ from auteur.files import (
 )
 from auteur.formats.flame import read_flame_parameters
 from auteur.media import VideoWriter, read_image, write_audio, write_image
-from auteur.pipelines.batch_jobs import read_jobs
 from auteur.provenance import Mark
 from auteur.signals import AUTrack, Waveform, load_track
 from auteur.weights import WeightsFile

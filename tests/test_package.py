@@ -35,21 +35,25 @@ LAYERS = (
     {"facs"},
     {"formats", "media", "face", "speech"},
     {"expression", "motion", "synthesis"},
-    {"painting"},
-    {"pipelines"},
+    {"painting", "plots", "tracking"},
+    {"talking_head"},
+    {"batch", "evaluate"},
+    {"lab.data"},
+    {"lab.corpora"},
+    {"lab.prepare"},
+    {"lab.train"},
     {"cli", "apps"},
 )
 """A module imports its own folder and whatever stands further up in this list."""
 
-BESIDE = ({"data"}, {"evaluate"}, {"train"})
-"""Stand beside the pipelines: they import the layers above `cli` and each other in this order; of the product
-only `cli` and `apps` may import them."""
+LABORATORY_VERBS = {"cli/prepare.py", "cli/train.py"}
+"""Of the product, only the two verbs that start the laboratory import it."""
 
 UPWARD = {("provenance/verify.py", "media")}
 """Reading marks needs the readers of media, which write marks; imported inside the function."""
 
 CODECS = {"av", "soundfile", "soxr", "PIL"}
-CODEC_USERS = {"media", "data", "train", "evaluate"}
+CODEC_USERS = {"media", "lab.data", "lab.corpora", "lab.prepare", "lab.train", "evaluate"}
 CODEC_EXCEPTIONS = {("signals/waveform.py", "soxr")}
 
 NETWORK = {"aiohttp", "ftplib", "http", "httpx", "requests", "smtplib", "socket", "ssl", "urllib", "urllib3"}
@@ -68,7 +72,8 @@ def name_of(module: Path) -> str:
 
 
 def layer_of(module: Path) -> str:
-    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    first, *rest = module.relative_to(PACKAGE).parts
+    return f"lab.{rest[0]}" if first == "lab" and len(rest) > 1 else first.removesuffix(".py")
 
 
 @cache
@@ -93,17 +98,15 @@ def imports(module: Path) -> Iterator[tuple[str, int]]:
 def imported_layers(module: Path) -> Iterator[tuple[str, int]]:
     for name, line in imports(module):
         if name.startswith("auteur."):
-            yield name.split(".")[1], line
+            folder, *rest = name.split(".")[1:]
+            yield f"lab.{rest[0]}" if folder == "lab" and rest else folder, line
 
 
 def may_import(layer: str, other: str) -> bool:
     if layer == other:
         return True
     rank = {name: i for i, names in enumerate(LAYERS) for name in names}
-    aside = {name: i for i, names in enumerate(BESIDE) for name in names}
-    if layer in aside:
-        return aside[other] < aside[layer] if other in aside else rank[other] < rank["cli"]
-    return rank[layer] == rank["cli"] if other in aside else rank[other] < rank[layer]
+    return rank[other] < rank[layer]
 
 
 def functions(module: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -157,8 +160,8 @@ def test_reading_media_needs_no_torch(tmp_path):
 
 
 def test_every_folder_has_its_place():
-    known = set().union(*LAYERS, *BESIDE)
-    assert {layer_of(module) for module in MODULES} - {"__init__"} <= known
+    known = set().union(*LAYERS)
+    assert {layer_of(module) for module in MODULES} - {"__init__", "lab"} <= known
 
 
 def test_arrows_point_one_way():
@@ -170,6 +173,17 @@ def test_arrows_point_one_way():
         if not may_import(layer_of(module), other) and (name_of(module), other) not in UPWARD
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_only_two_verbs_start_the_laboratory():
+    users = {
+        name_of(module)
+        for module in MODULES
+        if layer_of(module).split(".")[0] != "lab"
+        for other, _ in imported_layers(module)
+        if other.split(".")[0] == "lab"
+    }
+    assert users == LABORATORY_VERBS
 
 
 def test_the_package_itself_imports_nothing_at_the_top():
@@ -194,7 +208,7 @@ def test_opencv_is_for_training_and_measuring_only():
     users = {
         layer_of(module) for module in MODULES for name, _ in imports(module) if name.split(".")[0] == "cv2"
     }
-    assert users <= {"data", "train", "evaluate"}
+    assert users <= {"lab.data", "lab.prepare", "lab.train", "evaluate"}
 
 
 def test_nothing_reaches_for_the_network_or_unpickles():
@@ -209,7 +223,7 @@ def test_nothing_reaches_for_the_network_or_unpickles():
 
 def test_only_data_preparation_starts_programs():
     users = {layer_of(module) for module in MODULES for name, _ in imports(module) if name == "subprocess"}
-    assert users <= {"data"}
+    assert users <= {"lab.data", "lab.prepare"}
 
 
 def test_no_unsafe_call():

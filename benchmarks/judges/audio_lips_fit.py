@@ -15,7 +15,6 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from auteur.data.splits import is_held_out
 from auteur.errors import MediaError
 from auteur.evaluate.audio_lips import (
     FEATURES,
@@ -32,6 +31,7 @@ from auteur.evaluate.audio_lips import (
 from auteur.evaluate.views import observe
 from auteur.files import write_text
 from auteur.formats.table import table_text
+from auteur.lab.data.splits import is_held_out
 from auteur.media import VideoReader, read_speech
 from auteur.speech.features import CompactSpeechFeatures
 

@@ -5,11 +5,11 @@ r"""A classifier of emotions in photographs that shares nothing with the models 
 
 Linear discriminant analysis on the blendshapes that MediaPipe's teacher reads off single photographs. It
 learns from photographs of people whom the expression generator never sees
-(`auteur.data.expression_tracks.for_classifier`), reads pictures with another tracker than the one that ships,
-and is used by benchmarks only. Some emotions have eight photographs, so there is little to learn: both sides
-count as one, the covariance within emotions is nearly diagonal, and the mean of few faces is drawn to that of
-neutral ones. These choices were made on photographs of left-out training people and on clips of training
-people.
+(`auteur.lab.data.expression_tracks.for_classifier`), reads pictures with another tracker than the one that
+ships, and is used by benchmarks only. Some emotions have eight photographs, so there is little to learn: both
+sides count as one, the covariance within emotions is nearly diagonal, and the mean of few faces is drawn to
+that of neutral ones. These choices were made on photographs of left-out training people and on clips of
+training people.
 """
 
 import json
@@ -23,11 +23,11 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from auteur.data.expression_tracks import Photographs, for_classifier, read_photographs
-from auteur.data.splits import is_held_out
 from auteur.errors import InputError
 from auteur.facs import EMOTIONS, MEDIAPIPE_BLENDSHAPES
-from auteur.train.model_recipe import save_half
+from auteur.lab.data.expression_tracks import Photographs, for_classifier, read_photographs
+from auteur.lab.data.splits import is_held_out
+from auteur.lab.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
 

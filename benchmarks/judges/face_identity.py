@@ -24,10 +24,10 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from auteur.data.face_shards import person_of_photo
-from auteur.data.splits import is_held_out
 from auteur.errors import InputError, UsageError
-from auteur.train.model_recipe import save_half
+from auteur.lab.data.face_shards import person_of_photo
+from auteur.lab.data.splits import is_held_out
+from auteur.lab.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
 Picture = NDArray[np.uint8]
@@ -49,7 +49,7 @@ class FaceIdentityRecipe:
     """Where things are."""
 
     labels: Path
-    """Teacher labels with `photos_*.npz` and their crops (`auteur.data.face_teacher`)."""
+    """Teacher labels with `photos_*.npz` and their crops (`auteur.lab.data.face_teacher`)."""
     out: Path
 
 
@@ -131,7 +131,7 @@ def read_faces(labels: Path) -> tuple[Picture, NDArray[np.str_]]:
     """
     found = list(_labelled(labels))
     if not found:
-        raise InputError(f"there are no photographs in {str(labels)!r}; run auteur.data.face_teacher")
+        raise InputError(f"there are no photographs in {str(labels)!r}; run auteur.lab.data.face_teacher")
     return np.stack([face for face, _ in found]), np.array([person for _, person in found])
 
 

@@ -13,17 +13,17 @@ Example:
 TYPE_CHECKING = False  # type checkers read it as true; importing it would be an import at the top
 
 if TYPE_CHECKING:
-    from auteur.pipelines.moving import move
-    from auteur.pipelines.talking_head import Settings, TalkingHead
+    from auteur.talking_head.moving import move
+    from auteur.talking_head.talking_head import Settings, TalkingHead
 
 __version__ = "0.1.0"
 
 __all__ = ["Settings", "TalkingHead", "__version__", "move"]
 
 _HOMES = {
-    "Settings": "auteur.pipelines.talking_head",
-    "TalkingHead": "auteur.pipelines.talking_head",
-    "move": "auteur.pipelines.moving",
+    "Settings": "auteur.talking_head.talking_head",
+    "TalkingHead": "auteur.talking_head.talking_head",
+    "move": "auteur.talking_head.moving",
 }
 """Where each public name lives; imported when it is first used, since torch takes seconds (PEP 562)."""
 

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auteur.batch.jobs import _KEYS, BadLine, Job, read_jobs
+from auteur.batch.results import RESULTS, Results
+from auteur.batch.run import _Digests
 from auteur.cli import main
 from auteur.errors import InputError
 from auteur.media import write_audio, write_image
-from auteur.pipelines.batch import _Digests
-from auteur.pipelines.batch_jobs import _KEYS, BadLine, Job, read_jobs
-from auteur.pipelines.batch_results import RESULTS, Results
 from auteur.provenance import Mark, Verdict, verify
 from auteur.signals import AUTrack, PoseTrack, Waveform
 
@@ -339,7 +339,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     program = (
         "import resource, sys; from pathlib import Path, PurePosixPath\n"
         "from auteur.errors import InputError\n"
-        "from auteur.pipelines.batch_results import Results\n"
+        "from auteur.batch.results import Results\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150))\n"
         "with Results(Path(sys.argv[1])) as results:\n"
         "    for number in range(9): results.add('made', PurePosixPath(f'{number}.mp4'), 'ab')\n"
@@ -382,7 +382,7 @@ def test_bad_arguments(inputs, tmp_path, monkeypatch, capsys, arguments, code, m
 def test_a_killed_run_gives_its_folder_back(tmp_path):
     code = (
         "import os, pathlib, sys\n"
-        "from auteur.pipelines.batch_results import Results\n"
+        "from auteur.batch.results import Results\n"
         "results = Results(pathlib.Path(sys.argv[1]))\n"
         "results.__enter__()\n"
         "print('held', flush=True)\n"

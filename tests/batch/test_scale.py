@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def scale() -> ModuleType:
-    pytest.importorskip("auteur.data.prepare")
+    pytest.importorskip("auteur.lab.prepare")
     spec = importlib.util.spec_from_file_location("benchmark_of_scale", ROOT / "benchmarks" / "scale.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

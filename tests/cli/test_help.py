@@ -29,7 +29,7 @@ def test_names_in_help_are_those_that_work():
     from auteur.cli.evaluate import PROTOCOLS
     from auteur.evaluate.protocols import names
     from auteur.painting.registry import RENDERERS
-    from auteur.pipelines.routes import ROUTES as KNOWN_ROUTES
+    from auteur.talking_head.routes import ROUTES as KNOWN_ROUTES
 
     assert tuple(facs.EMOTIONS) == EMOTIONS
     assert set(CONVENTIONS) == facs.CONVENTIONS.keys()

@@ -224,7 +224,7 @@ def test_a_wrong_matplotlib_backend_does_not_matter(folder):
         import os
         from fractions import Fraction
         import numpy as np
-        from auteur.pipelines.plotting import draw_track
+        from auteur.plots.track_plot import draw_track
         from auteur.signals import AUTrack
         values, rate = np.zeros((3, 1)), Fraction(25)
         track = AUTrack(values=values, rate=rate, channels=("AU12_r",), convention="openface17")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from auteur.cli import main
-from auteur.train.recipes import RECIPES
+from auteur.lab.train.recipes import RECIPES
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ def test_a_trial_can_be_given_again_whatever_is_left_of_it(tmp_path, capsys):
 
 
 def test_a_run_from_the_command_line(tmp_path, capsys):
-    from auteur.train.smoke.tracks import write_tracks
+    from auteur.lab.train.smoke.tracks import write_tracks
 
     tracks, _ = write_tracks(tmp_path)
     out = tmp_path / "runs" / "basis"
@@ -78,8 +78,8 @@ def test_a_run_from_the_command_line(tmp_path, capsys):
 
 def test_settings_are_typed_and_nested(tmp_path, capsys):
     pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
-    from auteur.train.checkpoints import checkpoints
-    from auteur.train.smoke.tracks import SPEECH_FEATURES, write_tracks
+    from auteur.lab.train.checkpoints import checkpoints
+    from auteur.lab.train.smoke.tracks import SPEECH_FEATURES, write_tracks
 
     tracks, _ = write_tracks(tmp_path)
     out = tmp_path / "run"

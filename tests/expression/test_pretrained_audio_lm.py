@@ -161,7 +161,7 @@ def manifest_in(folder: Path) -> Path:
 def test_train_save_load_generate_parse(base, tmp_path):
     pytest.importorskip("peft", reason="the extra full")
     pytest.importorskip("accelerate", reason="the extra full")
-    from auteur.train.audio_lm_lora import LoRARecipe, train
+    from auteur.lab.train.audio_lm_lora import LoRARecipe, train
 
     recipe = LoRARecipe(
         base=base,
@@ -218,7 +218,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 def test_manifests_are_checked(tmp_path):
-    from auteur.train.audio_lm_lora import AnsweredClips
+    from auteur.lab.train.audio_lm_lora import AnsweredClips
 
     with pytest.raises(InputError, match="cannot read"):
         AnsweredClips(tmp_path / "none.csv", order=Order.UNITS)

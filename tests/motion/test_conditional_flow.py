@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion_samples import TINY_FLOW, shaken
 
+from auteur.lab.train.face_flow import ConditionDropout, flow_matching_loss
 from auteur.motion.conditional_flow import (
     ConditionalFlow,
     FlowConditions,
@@ -18,7 +19,6 @@ from auteur.motion.conditional_flow import (
     smooth_noise,
 )
 from auteur.motion.head_flow import HeadFlow, head_style
-from auteur.train.face_flow import ConditionDropout, flow_matching_loss
 
 STYLE = torch.zeros(TINY_FLOW.style)
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from motion_samples import TINY
 
-from auteur.data.motion_lags import SyncedClip, find_lags
-from auteur.data.motion_tracks import even_frames, part_of
-from auteur.data.motion_windows import (
+from auteur.facs import CONTROLS
+from auteur.lab.data.motion_lags import SyncedClip, find_lags
+from auteur.lab.data.motion_tracks import even_frames, part_of
+from auteur.lab.data.motion_windows import (
     MotionClip,
     MotionWindows,
     fit_space,
@@ -17,9 +18,8 @@ from auteur.data.motion_windows import (
     openface18,
     point_weights,
 )
-from auteur.facs import CONTROLS
+from auteur.lab.train.motion import MotionRecipe, correlation, motion_loss, motion_scores, prepare
 from auteur.signals.topology import C162
-from auteur.train.motion import MotionRecipe, correlation, motion_loss, motion_scores, prepare
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ def test_frames_are_read_by_time_up_to_a_long_hole():
 
 
 def test_parts_are_by_person_and_held_out_people_are_never_trained_on():
-    from auteur.data.splits import is_held_out
+    from auteur.lab.data.splits import is_held_out
 
     people = [f"person{n}" for n in range(400)]
     assert all((part_of(p) == "test") == is_held_out(p) for p in people)

@@ -20,8 +20,6 @@ from auteur.painting.inpaint_renderer import InpaintRenderer
 from auteur.painting.inpainter import Inpainter
 from auteur.painting.loading import DenoiserBundle, load_bundle
 from auteur.painting.warp_renderer import WarpRenderer
-from auteur.pipelines import talking_head
-from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.signals import AUTrack, Waveform
 from auteur.signals.topology import OUTER_LIPS
 from auteur.synthesis.conditions import Conditions
@@ -33,6 +31,8 @@ from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 from auteur.synthesis.full.loading import BaseFolders, load_base
 from auteur.synthesis.views import view_frames
 from auteur.synthesis.windows import WindowSettings
+from auteur.talking_head import talking_head
+from auteur.talking_head.talking_head import Settings, TalkingHead
 
 pytestmark = pytest.mark.slow
 

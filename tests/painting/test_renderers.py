@@ -18,8 +18,8 @@ from auteur.painting.inpaint_renderer import InpaintRenderer
 from auteur.painting.loading import DenoiserBundle
 from auteur.painting.registry import PUBLISHED, RENDERERS, RendererRow, load_renderer
 from auteur.painting.warp_renderer import WarpRenderer
-from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.signals import Waveform
+from auteur.talking_head.talking_head import Settings, TalkingHead
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from auteur.data.speech.augment import AugmentConfig, Disguise, SpeechCrops
-from auteur.data.speech.build import BuildConfig, build, recorded
-from auteur.data.speech.corpus import (
+from auteur.errors import InputError, UsageError
+from auteur.lab.data.speech.augment import AugmentConfig, Disguise, SpeechCrops
+from auteur.lab.data.speech.build import BuildConfig, build, recorded
+from auteur.lab.data.speech.corpus import (
     UNKNOWN,
     PhoneCorpus,
     PhoneSpan,
@@ -21,12 +22,11 @@ from auteur.data.speech.corpus import (
     load_corpus,
     save_corpus,
 )
-from auteur.data.speech.espeak import Espeak, Voice
-from auteur.data.speech.texts import LANGUAGES, sentence
-from auteur.errors import InputError, UsageError
+from auteur.lab.data.speech.espeak import Espeak, Voice
+from auteur.lab.data.speech.texts import LANGUAGES, sentence
+from auteur.lab.train.speech_encoder import SpeechEncoderRecipe, train
 from auteur.media import read_speech
 from auteur.speech.phones import PHONES, phone_index
-from auteur.train.speech_encoder import SpeechEncoderRecipe, train
 
 from .voices import babble, vowel
 
@@ -106,7 +106,7 @@ def test_a_disguise_keeps_the_time_and_changes_the_sound():
 
 def test_words_that_nobody_wrote_down_are_heard():
     pytest.importorskip("pocketsphinx")
-    from auteur.data.speech.recognise import Recogniser
+    from auteur.lab.data.speech.recognise import Recogniser
 
     speech = read_speech(Path(__file__).parents[2] / "examples" / "speech.flac")
     samples = np.asarray(np.clip(speech.samples, -1, 1) * 32_767, np.int16)

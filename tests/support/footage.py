@@ -15,9 +15,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.data.corpora.listing import VIDEO_SUFFIXES, files_below
 from auteur.errors import InputError, UsageError
-from auteur.media import VideoReader, VideoWriter, read_speech, write_audio, write_image
+from auteur.lab.corpora.listing import files_below
+from auteur.media import VIDEO_SUFFIXES, VideoReader, VideoWriter, read_speech, write_audio, write_image
 from auteur.provenance import Mark
 from auteur.signals import Waveform
 
@@ -75,7 +75,7 @@ def spoken(seconds: float) -> tuple[Footage, ...]:
         raise UsageError(
             f"there is no {str(SPEECH)!r}: work in a copy of the repository, or name clips of your own"
         )
-    from auteur.pipelines.talking_head import TalkingHead
+    from auteur.talking_head.talking_head import TalkingHead
 
     speech, head = read_speech(SPEECH), TalkingHead.from_pretrained("warp")
     longest = float(speech.duration_sec)

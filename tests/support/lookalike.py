@@ -14,10 +14,10 @@ from pathlib import Path
 
 import tyro
 
-from auteur.data.corpora import cremad, mead, ravdess
-from auteur.data.corpora.item import KINDS
-from auteur.data.splits import is_held_out
 from auteur.errors import InputError, UsageError
+from auteur.lab.corpora import cremad, mead, ravdess
+from auteur.lab.corpora.item import KINDS
+from auteur.lab.data.splits import is_held_out
 from support.footage import (
     EMOTIONS,
     FAULTS,

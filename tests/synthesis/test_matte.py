@@ -9,10 +9,10 @@ import torch
 
 from auteur import weights
 from auteur.errors import FormatError
+from auteur.lab.train.matte import converted
 from auteur.synthesis.matte import PortraitMatte
 from auteur.synthesis.matte.network import Convolution, blank_segmenter
 from auteur.synthesis.matte.refinement import guided_filter, person_colours
-from auteur.train.matte import converted
 
 MODEL = Path(__file__).parents[3] / "shared" / "data" / "face" / "selfie_segmentation.tflite"
 needs_model = pytest.mark.skipif(not MODEL.is_file(), reason="the optional data folder ../shared is absent")

@@ -71,7 +71,7 @@ def _go_through_everything(folder: str) -> None:
 
     import torch
 
-    from auteur.data.denoiser_clips import ClipFolder, write_clip
+    from auteur.lab.data.denoiser_clips import ClipFolder, write_clip
     from auteur.synthesis.conditions import Conditions
     from auteur.synthesis.denoiser.builder import build_denoiser
     from auteur.synthesis.denoiser.config import DenoiserConfig, UNetConfig

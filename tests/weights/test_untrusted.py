@@ -20,9 +20,9 @@ from auteur.expression.generator.network import GeneratorConfig
 from auteur.expression.regressor import Regressor, RegressorConfig, load_regressor
 from auteur.motion.generator import MotionConfig, MotionGenerator
 from auteur.motion.storage import load_generator
-from auteur.pipelines.talking_head import MODELS, TalkingHead
 from auteur.speech.features import CompactSpeechConfig
 from auteur.synthesis.denoiser.config import FileConfig, TemporalConfig
+from auteur.talking_head.talking_head import MODELS, TalkingHead
 from auteur.weights import WeightsFile, load_model, metadata_of
 from auteur.weights.config import config_of
 from auteur.weights.hub import _build

@@ -71,7 +71,7 @@ def direct(arguments: DirectArguments) -> int:
     from auteur.facs import convert, find_convention
     from auteur.files import check_writable
     from auteur.media import examine_speech
-    from auteur.pipelines.plotting import check_plot, plot_track
+    from auteur.plots.track_plot import check_plot, plot_track
 
     adjustment = Adjustment(scale=scale, offset=offset, mute=arguments.mute, smooth_sec=arguments.smooth)
     emotion = None if arguments.emotion is None else find_heard_emotion(arguments.emotion)

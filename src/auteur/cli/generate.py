@@ -13,8 +13,8 @@ from auteur.cli.generate_batch import check_alone, generate_batch
 from auteur.errors import UsageError
 
 if TYPE_CHECKING:  # importing it takes torch
-    from auteur.pipelines.settings import Settings
-    from auteur.pipelines.talking_head import TalkingVideo
+    from auteur.talking_head.settings import Settings
+    from auteur.talking_head.talking_head import TalkingVideo
 
 _REQUESTED, _RENDERED, _HEAD = "requested_aus.json", "rendered_aus.json", "rendered_head.json"
 _LANDMARKS, _LONG_LANDMARKS = "landmarks.json", "landmarks.csv"
@@ -52,7 +52,7 @@ def generate(arguments: GenerateArguments) -> int:
     with working(f"reading {portrait.name} and {(speech or asked.source or portrait).name}"):
         settings = settings_of(arguments, fps)
         # It takes torch: not before the arguments are known to be good.
-        from auteur.pipelines.talking_head import TalkingHead
+        from auteur.talking_head.talking_head import TalkingHead
 
         one_thread()
         head = TalkingHead.from_pretrained(arguments.rendering.preset, device=arguments.rendering.device)
@@ -98,7 +98,7 @@ def check_outputs(arguments: GenerateArguments) -> None:
         is_transparent=arguments.rendering.background == "none",
     )
     if arguments.extras.plot is not None:
-        from auteur.pipelines.plotting import check_plot
+        from auteur.plots.track_plot import check_plot
 
         check_plot(arguments.extras.plot, overwrite=arguments.overwrite)
     if arguments.extras.sheet is not None:
@@ -121,7 +121,7 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
     Raises:
         UsageError: A value is outside its range or unknown.
     """
-    from auteur.pipelines.settings import Settings
+    from auteur.talking_head.settings import Settings
 
     motion, rendering = arguments.motion, arguments.rendering
     return Settings(
@@ -147,7 +147,7 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
 def save_extras(arguments: GenerateArguments, video: "TalkingVideo") -> list[Path]:
     """Writes the plot, the sheet and the tracks that were asked for; returns their names."""
     from auteur.files import make_folder
-    from auteur.pipelines.moving import MOST_JSON_FRAMES, save_landmarks
+    from auteur.talking_head.moving import MOST_JSON_FRAMES, save_landmarks
 
     written: list[Path] = []
     if arguments.extras.plot is not None:

@@ -9,7 +9,7 @@ from auteur.cli.arguments import Flag, Rate, choice, options
 from auteur.cli.performance_arguments import MotionOptions, PerformanceOptions
 
 PRESETS = ("compact", "fast", "warp")
-"""Presets that need no files of the user's (`auteur.pipelines.settings.PRESETS`)."""
+"""Presets that need no files of the user's (`auteur.talking_head.settings.PRESETS`)."""
 QUALITIES = ("low", "medium", "high", "best")
 """Names of `auteur.media.QUALITIES`, which takes FFmpeg to import."""
 ENGINES = ("local", "ray")

@@ -46,8 +46,8 @@ def generate_batch(arguments: GenerateArguments) -> int:
     check_readable(run.batch)
     defaults = _defaults(arguments)
 
+    from auteur.batch.run import Batch, JobsError
     from auteur.engines import make_engine
-    from auteur.pipelines.batch import Batch, JobsError
 
     rendering = arguments.rendering
     gpus = 1 if (rendering.device or "").startswith("cuda") else 0
@@ -118,7 +118,7 @@ def _defaults(arguments: GenerateArguments) -> dict[str, Any]:
         else:
             defaults[name] = list(value) if isinstance(value, tuple) else value
 
-    from auteur.pipelines.batch_jobs import check_keys
+    from auteur.batch.jobs import check_keys
 
     check_keys(defaults)
     return defaults

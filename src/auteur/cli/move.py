@@ -15,7 +15,7 @@ from auteur.errors import UsageError
 from auteur.signals.timebase import parse_rate
 
 if TYPE_CHECKING:
-    from auteur.pipelines.request import PerformanceRequest
+    from auteur.talking_head.request import PerformanceRequest
 
 
 @options
@@ -80,13 +80,13 @@ def check_outputs(arguments: MoveArguments, fps: Fraction) -> None:
         InputError: A file cannot be written.
     """
     if arguments.cues is not None:
-        from auteur.pipelines.mouth_cues import check_cues
         from auteur.signals.timebase import exact_rate
+        from auteur.talking_head.mouth_cues import check_cues
 
         check_cues(arguments.cues, overwrite=arguments.overwrite)
         exact_rate(fps)
     if arguments.out is not None:
-        from auteur.pipelines.moving import check_landmarks
+        from auteur.talking_head.moving import check_landmarks
 
         check_landmarks(arguments.out, overwrite=arguments.overwrite)
 
@@ -98,9 +98,9 @@ def write_cues(
     with working(f"reading {arguments.speech.name}"):
         from auteur.files import write_text
         from auteur.formats import cues_text
-        from auteur.pipelines.inputs import seed_of
-        from auteur.pipelines.mouth_cues import mouth_cues
         from auteur.provenance import hash_file
+        from auteur.talking_head.inputs import seed_of
+        from auteur.talking_head.mouth_cues import mouth_cues
 
         one_thread()
         if result["seed"] is None:
@@ -127,8 +127,8 @@ def write_landmarks(
     """Writes the landmarks and adds them to the result; returns the line about them."""
     with working(f"reading {portrait.name} and {arguments.speech.name}"):
         # It takes torch: not before the arguments are known to be well formed.
-        from auteur.pipelines.moving import save_landmarks
-        from auteur.pipelines.talking_head import Settings, TalkingHead
+        from auteur.talking_head.moving import save_landmarks
+        from auteur.talking_head.talking_head import Settings, TalkingHead
 
         motion = arguments.motion
         settings = Settings(

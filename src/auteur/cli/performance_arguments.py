@@ -9,13 +9,13 @@ from auteur.cli.arguments import Pairs, Rate, choice, options, parse_pairs
 from auteur.errors import UsageError
 
 if TYPE_CHECKING:
-    from auteur.pipelines.request import PerformanceRequest
+    from auteur.talking_head.request import PerformanceRequest
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "contempt")
 """`auteur.facs.EMOTIONS`, written out: importing that takes half of the time until a bad input is named."""
 
 ROUTES = ("auto", "landmark", "auhead", "emodiffhead")
-"""Names of `auteur.pipelines.routes.ROUTES`, written out for the same reason."""
+"""Names of `auteur.talking_head.routes.ROUTES`, written out for the same reason."""
 
 CONVENTIONS = ("feafa24", "openface17", "openface18", "arkit52", "pyfeat20", "facs")
 """Names of `auteur.facs.CONVENTIONS`, written out for the same reason."""
@@ -75,8 +75,8 @@ class PerformanceOptions:
         scales = parse_pairs(self.au_scale, "--au-scale") | dict.fromkeys(self.mute, 0.0)
         from auteur.expression.curve import parse_curve
         from auteur.formats import TrackReading
-        from auteur.pipelines.request import PerformanceRequest
         from auteur.signals.timebase import parse_rate
+        from auteur.talking_head.request import PerformanceRequest
 
         rate = None if self.track_rate is None else parse_rate(self.track_rate, "--track-rate")
         reading = TrackReading(rate=rate, face=self.track_face, start_sec=self.track_start)

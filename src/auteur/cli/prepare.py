@@ -15,7 +15,7 @@ from auteur.cli.console import counted, note, span
 from auteur.errors import PartialError
 
 if TYPE_CHECKING:  # importing it takes torch
-    from auteur.data.prepare import PrepareOptions, Progress, Summary
+    from auteur.lab.prepare import PrepareOptions, Progress, Summary
 
 SAY_EVERY_SEC = 60.0
 """How often the state is said where there is no terminal to show it on."""
@@ -81,7 +81,7 @@ class PrepareArguments:
         Raises:
             UsageError: A value is outside its range.
         """
-        from auteur.data.prepare import PrepareOptions
+        from auteur.lab.prepare import PrepareOptions
 
         options = PrepareOptions(
             kind=self.kind,
@@ -118,8 +118,8 @@ def prepare(arguments: PrepareArguments) -> int:
         auteur prepare clips --kind folder -o shards --limit 10
             your own videos with a recordings.csv; the first ten only
     """
-    from auteur.data.prepare import prepare as prepare_corpus
     from auteur.engines import make_engine
+    from auteur.lab.prepare import prepare as prepare_corpus
 
     started_sec = time.monotonic()
     options = arguments.options()

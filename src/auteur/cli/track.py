@@ -15,7 +15,7 @@ from auteur.errors import UsageError
 if TYPE_CHECKING:  # importing it takes torch
     from auteur.face.backend import FaceBackend
     from auteur.face.tracker import Sighting
-    from auteur.pipelines.tracking import TrackSummary
+    from auteur.tracking.track_file import TrackSummary
 
 
 @options
@@ -73,7 +73,7 @@ def track(arguments: TrackArguments) -> int:
     footage, out, plot = arguments.footage, arguments.out, arguments.plot
 
     from auteur.media import probe
-    from auteur.pipelines.plotting import check_plot, plot_track
+    from auteur.plots.track_plot import check_plot, plot_track
 
     if plot is not None:
         check_plot(plot, overwrite=arguments.overwrite)
@@ -81,7 +81,7 @@ def track(arguments: TrackArguments) -> int:
 
     with working(f"reading {footage.name}"):
         # It takes torch: not before the input is known to be good.
-        from auteur.pipelines.tracking import TrackOptions, track_file
+        from auteur.tracking.track_file import TrackOptions, track_file
 
         one_thread()
         reader = _backend(arguments.model)

@@ -45,7 +45,7 @@ def train(arguments: TrainArguments) -> int:
         auteur train motion --smoke
             a trial in seconds
     """
-    from auteur.train import recipes
+    from auteur.lab.train import recipes
 
     if arguments.list:
         print(recipes.listing())
@@ -64,7 +64,7 @@ def run_recipe(arguments: Sequence[str]) -> int | None:
     name = arguments[0] if arguments else ""
     if not name or name.startswith("-") or "--smoke" in arguments:
         return None
-    from auteur.train import recipes
+    from auteur.lab.train import recipes
 
     kind: Any = Annotated[recipes.config_class(name), tyro.conf.arg(name="")]
 
@@ -90,7 +90,7 @@ def run_recipe(arguments: Sequence[str]) -> int | None:
 
 
 def _smoke(arguments: TrainArguments) -> int:
-    from auteur.train import recipes
+    from auteur.lab.train import recipes
 
     names = list(recipes.RECIPES) if arguments.recipe == "all" else [arguments.recipe]
     for one in names:

@@ -15,9 +15,9 @@ from auteur.evaluate.evaluation import Table
 from auteur.evaluate.views import observe
 from auteur.face.pose import without_pose
 from auteur.media import VideoReader, read_speech, write_audio
-from auteur.pipelines.request import PerformanceRequest
-from auteur.pipelines.talking_head import Settings
 from auteur.signals import Waveform
+from auteur.talking_head.request import PerformanceRequest
+from auteur.talking_head.talking_head import Settings
 
 if TYPE_CHECKING:
     from auteur.evaluate.performances import Run

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.data.corpora.listing import VIDEO_SUFFIXES
 from auteur.errors import InputError
 from auteur.evaluate.emotion import emotion_in_name
+from auteur.media import VIDEO_SUFFIXES
 from auteur.signals import AUTrack
 
 REQUEST_SUFFIXES = (".csv", ".json")

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur import provenance
-from auteur.data.corpora.listing import VIDEO_SUFFIXES
 from auteur.errors import FaceError, InputError, MediaError, UsageError
 from auteur.evaluate.control import UNITS
 from auteur.evaluate.emotion import PrototypeClassifier
@@ -35,11 +34,11 @@ from auteur.face.backend import FaceBackend
 from auteur.face.pose import head_pose
 from auteur.facs import ACTION_UNITS
 from auteur.files import make_folder
-from auteur.media import VideoReader, read_speech, write_audio, write_image
+from auteur.media import VIDEO_SUFFIXES, VideoReader, read_speech, write_audio, write_image
 from auteur.motion.habits import POSE_CONVENTION
-from auteur.pipelines.request import PerformanceRequest
-from auteur.pipelines.talking_head import MODELS, Settings, TalkingHead
 from auteur.signals import AUTrack, PoseTrack, Waveform, without_holes
+from auteur.talking_head.request import PerformanceRequest
+from auteur.talking_head.talking_head import MODELS, Settings, TalkingHead
 from auteur.weights import version
 
 Picture = NDArray[np.uint8]

@@ -65,7 +65,7 @@ def reconstruction_error_mm(space: ExpressionSpace, displacement_mm: Floats) -> 
 
 
 class CompactExpressionSpace(nn.Module):
-    """The space that ships: 50 numbers about the 478-point mesh (`auteur.train.expression_space`).
+    """The space that ships: 50 numbers about the 478-point mesh (`auteur.lab.train.expression_space`).
 
     Number 0 is how far the lips are parted, in its own standard deviations: the jaw apart from the rest, as
     FLAME keeps it, because speech owns it. The other 49 are a basis of what is left once the lips are brought

@@ -11,7 +11,7 @@ from auteur.media.budget import DEFAULT_BUDGET, Budget
 from auteur.media.frame_output import FrameWriter, check_frames_output, has_sound, open_frames
 from auteur.media.image import jpeg_bytes, read_image, resized, write_image
 from auteur.media.output import check_marked
-from auteur.media.probe import MediaInfo, probe
+from auteur.media.probe import VIDEO_SUFFIXES, MediaInfo, probe
 from auteur.media.soundtrack import Soundtrack
 from auteur.media.speech import (
     SPEECH_RATE_HZ,
@@ -30,6 +30,7 @@ __all__ = [
     "DEFAULT_BUDGET",
     "QUALITIES",
     "SPEECH_RATE_HZ",
+    "VIDEO_SUFFIXES",
     "Budget",
     "FrameWriter",
     "MediaInfo",

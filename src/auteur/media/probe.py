@@ -21,6 +21,9 @@ from auteur.media.container import audio_stream, fraction_of, open_container, st
 from auteur.media.image import exif_orientation, open_image
 from auteur.media.source import Source, open_source
 
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".flv")
+"""Names that are taken for videos in a folder; whether one can be read is seen when it is opened."""
+
 _SPACING_PACKETS = 240
 _REORDERED_PACKETS = 16
 _PIXEL_ASPECT_RANGE = (Fraction(1, 4), Fraction(4))

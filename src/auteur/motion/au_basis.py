@@ -1,7 +1,7 @@
 """What each Action Unit does to the mesh: a linear displacement basis, whole or one side at a time.
 
-Fitted by ridge regression of measured displacement on measured AUs (`auteur.train.au_basis`), then kept to
-the unit's own region, so that a unit asked for moves nothing else.
+Fitted by ridge regression of measured displacement on measured AUs (`auteur.lab.train.au_basis`), then kept
+to the unit's own region, so that a unit asked for moves nothing else.
 """
 
 from collections.abc import Mapping

@@ -25,7 +25,7 @@ class CompactSpeechConfig:
     lips_dilations: tuple[int, ...] = (2, 4, 8, 2)
     """The reader of lips behind it: width, and dilation of each block, which sees as far both ways."""
     lip_outputs: int = 1
-    """What it predicts of the lips: the gap, or more (`auteur.data.speech.lips.LIP_TARGETS`)."""
+    """What it predicts of the lips: the gap, or more (`auteur.lab.data.speech.lips.LIP_TARGETS`)."""
 
     @property
     def future_frames(self) -> int:

@@ -13,12 +13,16 @@ from tiny_published import write_checkpoint
 
 from auteur import provenance
 from auteur.cli import main
-from auteur.data.denoiser_clips import ClipFolder, write_clip
-from auteur.data.splits import is_held_out
 from auteur.errors import InputError, UsageError, WeightsError
+from auteur.lab.data.denoiser_clips import ClipFolder, write_clip
+from auteur.lab.data.splits import is_held_out
+from auteur.lab.train.clip_batches import DrawnClips
+from auteur.lab.train.denoiser import train
+from auteur.lab.train.denoiser_recipe import DenoiserRecipe
+from auteur.lab.train.published_adapter import AdaptedBase, adapter_loss, train_adapter
+from auteur.lab.train.run_folder import RunFolder
 from auteur.media import write_audio, write_image
 from auteur.painting.published_renderer import load
-from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.signals import Waveform
 from auteur.synthesis.conditioners.au import AUConfig
 from auteur.synthesis.published.adapter import ADAPTER_FILE
@@ -26,11 +30,7 @@ from auteur.synthesis.published.convert import convert_checkpoint
 from auteur.synthesis.published.folder import open_published
 from auteur.synthesis.published.memory import Memory
 from auteur.synthesis.published.region_masks import masks_of_regions, region_masks
-from auteur.train.clip_batches import DrawnClips
-from auteur.train.denoiser import train
-from auteur.train.denoiser_recipe import DenoiserRecipe
-from auteur.train.published_adapter import AdaptedBase, adapter_loss, train_adapter
-from auteur.train.run_folder import RunFolder
+from auteur.talking_head.talking_head import Settings, TalkingHead
 
 pytest.importorskip("accelerate", reason="an extra")
 pytestmark = pytest.mark.slow

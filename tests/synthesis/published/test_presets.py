@@ -17,12 +17,12 @@ from auteur.media import write_audio, write_image
 from auteur.painting import published_renderer
 from auteur.painting.published_inputs import emotion_class, head_square
 from auteur.painting.published_renderer import load
-from auteur.pipelines.talking_head import Settings, TalkingHead
 from auteur.signals import Waveform
 from auteur.synthesis.conditioners.au import AUConfig
 from auteur.synthesis.published.adapter import ADAPTER_FILE, new_adapter, save_adapter
 from auteur.synthesis.published.convert import convert_checkpoint
 from auteur.synthesis.published.memo import EMOTION_CLASSES
+from auteur.talking_head.talking_head import Settings, TalkingHead
 
 KINDS = ("aniportrait", "hallo", "memo")
 FRAMES = 19

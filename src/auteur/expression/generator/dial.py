@@ -208,7 +208,7 @@ class EmotionDial:
 
 
 def shipped_dial() -> EmotionDial:
-    """Returns the first stage of the route "emodiffhead" (`auteur.pipelines.routes`)."""
+    """Returns the first stage of the route "emodiffhead" (`auteur.talking_head.routes`)."""
     return EmotionDial.shipped()
 
 

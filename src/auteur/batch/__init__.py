@@ -1,0 +1,1 @@
+"""Many videos from a file of jobs."""

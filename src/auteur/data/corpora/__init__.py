@@ -1,5 +1,0 @@
-"""The corpora that the papers use, and plain folders, all read as one list of recordings."""
-
-from auteur.data.corpora.item import KINDS, Corpus, Problem, Recording, open_corpus
-
-__all__ = ["KINDS", "Corpus", "Problem", "Recording", "open_corpus"]

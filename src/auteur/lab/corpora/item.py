@@ -1,0 +1,144 @@
+"""What every corpus is read as: a list of recordings of one person each, and a list of what is wrong."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from auteur.errors import InputError, UsageError
+
+KINDS: dict[str, str] = {
+    "mead": "auteur.lab.corpora.mead",
+    "hdtf": "auteur.lab.corpora.hdtf",
+    "cremad": "auteur.lab.corpora.cremad",
+    "ravdess": "auteur.lab.corpora.ravdess",
+    "folder": "auteur.lab.corpora.folder",
+}
+"""The module that knows each kind; it holds a `LAYOUT` of `auteur.lab.corpora.listing`."""
+
+TOOLS: tuple[str, ...] = ("openface", "deca", "emoca", "smirk", "pyfeat")
+"""The tools whose existing output a recording can name in `measured`."""
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One person on one stretch of one video. Nothing is opened: these are names and what the corpus says."""
+
+    key: str
+    """Unique and stable: the same tree gives the same keys everywhere. Letters, digits, "_" and "-", so that
+    it can name a file; a corpus is in the order of its sorted keys."""
+    person: str
+    """Who it is, with the corpus in front, such as "mead:M003"."""
+    video: Path
+    """The file with the pictures."""
+    audio: Path | None = None
+    """The file with the sound; None: the sound is in `video`."""
+    emotion: str | None = None
+    """What was acted, one of `facs.EMOTIONS`; None where the corpus does not say."""
+    perceived: str | None = None
+    """What people who saw and heard it voted for, where the corpus has votes; None also at a tie."""
+    intensity: float | None = None
+    """Of the emotion, in [0, 1]; None where the corpus does not say."""
+    view: str | None = None
+    """Where the camera stood, in the corpus's word, such as "front"."""
+    text: str | None = None
+    """What is said."""
+    start_seconds: float = 0.0
+    """Where in `video` (and `audio`) the recording begins."""
+    stop_seconds: float | None = None
+    """Where it ends; None: at the end of the file."""
+    box: tuple[float, float, float, float] | None = None
+    """Left, top, right, bottom in pixels of `video`: where the annotation says that the face is."""
+    held_out: bool = False
+    """Whether the person tests and never trains; the same for every recording of a person."""
+    reference: str | None = None
+    """Key of a recording of the same person with another emotion, if such references were asked for and there
+    is one. A reference picture from it cannot tell a model the emotion that it is to show."""
+    measured: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    """Output that another tool left for this recording; the name of the tool is one of `TOOLS`."""
+
+    def __post_init__(self) -> None:
+        if not _KEY.fullmatch(self.key):
+            raise InputError(f"key {self.key!r} must be letters, digits, '_' and '-' only")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a corpus that is no usable recording, and why. It never stops the listing."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        """Returns the path and the reason on one line."""
+        return f"{self.path}: {self.reason}"
+
+
+class Corpus(Protocol):
+    """A corpus on disk."""
+
+    kind: str
+    """One of `KINDS`."""
+    problems: list[Problem]
+    """What was left out and why, in the order of the paths."""
+
+    def recordings(self) -> list[Recording]:
+        """Returns every usable recording in the order of the keys."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """Where a corpus lies."""
+
+    folder: Path
+    """The root of the published tree."""
+    annotations: Path | None = None
+    """The corpus's own annotation; None: looked for in `folder`."""
+    measured: Path | None = None
+    """Existing output of other tools, a folder for each of `TOOLS`; None: there is none."""
+
+
+def open_corpus(
+    kind: str,
+    folder: Path,
+    *,
+    annotations: Path | None = None,
+    measured: Path | None = None,
+    other_emotion_reference: bool = False,
+    seed: int = 0,
+) -> Corpus:
+    """Lists a corpus. Media files are looked for, not opened (but headers, where HDTF states a resolution).
+
+    Args:
+        kind: One of `KINDS`.
+        folder: The root of the published tree.
+        annotations: The corpus's own annotation (HDTF: the folder of its lists; CREMA-D: summaryTable.csv;
+            folder: a CSV with columns named like the fields of `Recording`). None: looked for in `folder`.
+        measured: Folder with one folder per tool of `TOOLS`; in it a recording's file has the name of its
+            key, or the path of its video below `folder`, with the tool's own suffix.
+        other_emotion_reference: Whether each recording names a reference of the same person with another
+            emotion.
+        seed: Chooses among the possible references.
+
+    Raises:
+        UsageError: There is no such kind; the nearest is suggested.
+        InputError: The folder or the annotation is missing or is not laid out as the kind is; the message
+            says what was expected and found, and which other kind it looks like.
+    """
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind.lower().replace("-", ""), KINDS, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(f"unknown kind of corpus {kind!r}; {hint}choose one of {', '.join(KINDS)}")
+    from auteur.lab.corpora.listing import list_tree
+
+    tree = Tree(
+        folder=Path(folder),
+        annotations=None if annotations is None else Path(annotations),
+        measured=None if measured is None else Path(measured),
+    )
+    return list_tree(kind, tree, other_emotion_reference=other_emotion_reference, seed=seed)

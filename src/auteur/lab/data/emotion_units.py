@@ -1,0 +1,336 @@
+r"""Action Units of emotional faces: statistics of labelled video and photographs, targets built from them.
+
+    python -m auteur.lab.data.emotion_units --labels LABELS --clips clips/manifest.csv --photos
+        images/manifest.csv \
+        --out emotion_units.npz
+
+`LABELS` is what `python -m auteur.lab.data.face_teacher` wrote. Only people who are not held out are
+measured. Speech corpora without pictures get their targets from here: what the emotion does to the face, as
+measured, with the dynamics measured; what speech does to the mouth comes from the motion generator
+(`auteur.lab.data.performances`).
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from auteur.errors import InputError
+from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
+from auteur.face.action_units import Neutral, action_units, average_neutral, calm_neutral, neutral_of
+from auteur.face.pose import head_pose, without_pose
+from auteur.facs import EMOTIONS, convert, prototype
+from auteur.files import atomic_path
+from auteur.lab.data.face_shards import person_of_photo
+from auteur.lab.data.motion_tracks import even_frames, rest_frames
+from auteur.lab.data.splits import is_held_out
+
+Floats = NDArray[np.floating]
+
+RATE = Fraction(25)
+SPOKEN = tuple(
+    UNITS.index(name)
+    for name in (
+        "jaw_open",
+        "lip_corner_stretch_left",
+        "lip_corner_stretch_right",
+        "upper_lip_suck",
+        "lower_lip_suck",
+        "upper_lip_raise",
+        "lower_lip_depress",
+        "chin_raise",
+        "lip_pucker",
+    )
+)
+"""Units that speech itself moves; an emotion adds to them."""
+LIDS = (UNITS.index("eye_close_left"), UNITS.index("eye_close_right"))
+LONGEST_BLINK_FRAMES = 15
+"""Eye closings up to 0.6 s are blinks; at 5 frames a second they cannot be drawn, and the face blinks by
+itself."""
+
+_PHOTO_LABELS = {
+    "anger": "angry",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprise": "surprised",
+    "disgust": "disgusted",
+    "fear": "fear",
+    "contempt": "contempt",
+    "neutral": "neutral",
+}
+_PHOTOS_PER_PERSON = 15
+_TEXTBOOK_PEOPLE = 1.0
+"""How many people the textbook (EMFACS) counts as: some emotions rest on a single face."""
+_LIKE = {"calm": "neutral", "bored": "neutral"}
+"""Emotions without labelled faces, and whose face they get."""
+_FEWEST_FRAMES = 25
+
+
+@dataclass(frozen=True, eq=False)
+class EmotionUnits:
+    """Statistics of FEAFA-24 per emotion; emotions in the order of `EMOTIONS`."""
+
+    mean: Floats
+    """Intensity of the whole performance at full strength, [emotions, 24]."""
+    people: Floats
+    """How many people (a dozen photographs count as one) each mean rests on, [emotions]."""
+    deviation: Floats
+    """Standard deviation over time within a performance, [24]."""
+    memory: Floats
+    """Correlation of that deviation with itself 40 ms later, [24]."""
+    between: Floats
+    """Standard deviation between people who show the same emotion, [24]."""
+
+    def profile(self, emotion: str) -> Floats:
+        """Returns the mean [24] of a heard emotion, both sides alike."""
+        return _both_sides(self.mean[EMOTIONS.index(_LIKE.get(emotion, emotion))])
+
+
+@dataclass(frozen=True)
+class EmotionUnitsRecipe:
+    """Where the labels are and where the statistics go."""
+
+    labels: Path
+    clips: Path
+    """CSV with the columns file, identity, emotion, fps."""
+    photos: Path
+    """CSV with the columns file, label."""
+    out: Path
+
+
+def measured_units(landmarks: Floats, blendshapes: Floats, neutral: Neutral) -> Floats:
+    """Returns FEAFA-24 intensities [T, 24] at `RATE`, without blinks."""
+    units = action_units(landmarks, blendshapes, rate=RATE, neutral=neutral)
+    values = np.array(convert(units, "feafa24").values, dtype=np.float64)
+    values[:, LIDS] = without_blinks(values[:, LIDS])
+    return values
+
+
+def without_blinks(closing: Floats) -> Floats:
+    """Returns eye closing [T, eyes] without what is shorter than 0.6 s (a morphological opening)."""
+    half = LONGEST_BLINK_FRAMES // 2
+
+    def windows(values: Floats) -> Floats:
+        padded = np.pad(values, ((half, half), (0, 0)), mode="edge")
+        return np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=0)
+
+    return windows(windows(closing).min(axis=-1)).max(axis=-1)
+
+
+def clip_arrays(path: Path, fps: float) -> tuple[Floats, Floats, int]:
+    """Returns landmarks, blendshapes at `RATE` and the first frame's place on that grid."""
+    stored = np.load(path)
+    index = stored["index"]
+    landmarks, blendshapes = (
+        even_frames(index, stored[key].astype(np.float64), fps) for key in ("landmarks", "blend")
+    )
+    return landmarks, blendshapes, round(index[0] / fps * float(RATE))
+
+
+def neutrals(rows: list[dict[str, str]], labels: Path) -> dict[str, Neutral]:
+    """Returns the neutral of each person that a clip labelled neutral shows, from its resting frames."""
+    found: dict[str, Neutral] = {}
+    for row in rows:
+        path = labels / f"{Path(row['file']).stem}.npz"
+        if row["emotion"] != "neutral" or row["identity"] in found or not path.exists():
+            continue
+        landmarks, blendshapes, _ = clip_arrays(path, float(row["fps"]))
+        if len(landmarks) >= _FEWEST_FRAMES:
+            rest = rest_frames(without_pose(landmarks, head_pose(landmarks)), blendshapes)
+            found[row["identity"]] = neutral_of(landmarks[rest], blendshapes[rest])
+    return found
+
+
+def clip_units(row: dict[str, str], labels: Path, known: Mapping[str, Neutral]) -> tuple[Floats, int] | None:
+    """Returns the units [T, 24] of a clip and its first frame; None where too few frames have labels."""
+    path = labels / f"{Path(row['file']).stem}.npz"
+    if not path.exists():
+        return None
+    landmarks, blendshapes, first = clip_arrays(path, float(row["fps"]))
+    if len(landmarks) < _FEWEST_FRAMES:
+        return None
+    neutral = known.get(row["identity"]) or calm_neutral(landmarks, blendshapes)
+    return measured_units(landmarks, blendshapes, neutral), first
+
+
+def measure(recipe: EmotionUnitsRecipe) -> EmotionUnits:
+    """Returns the statistics over everybody who is not held out."""
+    with recipe.clips.open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    known = neutrals(rows, recipe.labels)
+    by_emotion: dict[str, dict[str, list[Floats]]] = {emotion: {} for emotion in EMOTIONS}
+    for row in rows:
+        if row["emotion"] not in by_emotion or is_held_out(row["identity"]):
+            continue
+        found = clip_units(row, recipe.labels, known)
+        if found is not None:
+            by_emotion[row["emotion"]].setdefault(row["identity"], []).append(found[0])
+    means = {
+        emotion: [np.concatenate(tracks).mean(0) for tracks in people.values()]
+        for emotion, people in by_emotion.items()
+    }
+    tracks = [track for people in by_emotion.values() for found in people.values() for track in found]
+    photos = photo_means(recipe)
+    combined, people = zip(
+        *(_combined(emotion, means[emotion], photos.get(emotion)) for emotion in EMOTIONS), strict=True
+    )
+    spread = [np.std(found, axis=0) for found in means.values() if len(found) > 1]
+    return EmotionUnits(
+        mean=np.stack(combined),
+        people=np.array(people),
+        deviation=np.sqrt(np.mean([track.var(0) for track in tracks], axis=0)),
+        memory=np.mean([_memory(track) for track in tracks], axis=0).clip(0, 0.99),
+        between=np.sqrt(np.mean(np.square(spread), axis=0)),
+    )
+
+
+def photo_means(recipe: EmotionUnitsRecipe) -> dict[str, tuple[Floats, float]]:
+    """Returns mean units [24] and weight of each emotion on the labelled photographs."""
+    with recipe.photos.open(encoding="utf-8", newline="") as table:
+        label = {row["file"]: _PHOTO_LABELS.get(row["label"]) for row in csv.DictReader(table)}
+    found: dict[str, list[Floats]] = {}
+    for path in sorted(recipe.labels.glob("photos_*.npz")):
+        names = path.with_suffix(".txt").read_text(encoding="utf-8").split("\n")
+        stored = np.load(path)
+        kept = [
+            (row, label.get(names[i]))
+            for row, i in enumerate(stored["index"])
+            if label.get(names[i]) and not is_held_out(person_of_photo(names[i]))
+        ]
+        if not kept:
+            continue
+        chosen = [row for row, _ in kept]
+        units = action_units(
+            stored["landmarks"][chosen].astype(np.float64),
+            stored["blend"][chosen].astype(np.float64),
+            rate=RATE,
+            neutral=average_neutral(),
+        )
+        for values, (_, emotion) in zip(convert(units, "feafa24").values, kept, strict=True):
+            found.setdefault(str(emotion), []).append(values)
+    return {
+        emotion: (np.mean(values, axis=0), min(len(values) / _PHOTOS_PER_PERSON, 3.0))
+        for emotion, values in found.items()
+    }
+
+
+def _combined(
+    emotion: str, people: list[Floats], photos: tuple[Floats, float] | None
+) -> tuple[Floats, float]:
+    """Mean over people, photographs and the textbook, and how many people were measured."""
+    rows, weights = list(people), [1.0] * len(people)
+    if photos is not None:
+        rows.append(photos[0])
+        weights.append(photos[1])
+    count = float(np.sum(weights))
+    if emotion != "neutral":
+        rows.append(np.array(list(prototype(emotion, convention="feafa24", table="emfacs").values())))
+        weights.append(_TEXTBOOK_PEOPLE)
+    if not rows:
+        raise InputError(f"nobody shows {emotion!r} in the labels; label more clips")
+    return np.average(rows, axis=0, weights=weights), count
+
+
+def _memory(track: Floats) -> Floats:
+    centred = track - track.mean(0)
+    power = (centred[:-1] ** 2).mean(0)
+    return np.where(power > 1e-5, (centred[1:] * centred[:-1]).mean(0) / np.maximum(power, 1e-5), 0.9)
+
+
+def _both_sides(values: Floats) -> Floats:
+    """The mean of left and right on both."""
+    even = np.array(values)
+    for i, name in enumerate(UNITS):
+        if name.endswith("_left"):
+            other = UNITS.index(name.replace("_left", "_right"))
+            even[[i, other]] = (values[i] + values[other]) / 2
+    return even
+
+
+def save_units(path: Path, units: EmotionUnits) -> None:
+    """Writes the statistics, whole or not at all."""
+    with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
+        np.savez(file, **vars(units))
+
+
+def load_units(path: Path) -> EmotionUnits:
+    """Reads what `save_units` wrote.
+
+    Raises:
+        InputError: The file is missing or is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return EmotionUnits(**{key: file[key] for key in file.files})
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"cannot read {str(path)!r}: {error}; measure again") from error
+
+
+def targets(
+    units: EmotionUnits,
+    emotion: str,
+    spoken: Floats,
+    loudness: Floats,
+    *,
+    strength: float,
+    random: np.random.Generator,
+) -> Floats:
+    """Returns made-up but measured-like intensities [T, 24] at `RATE` for a recording.
+
+    The face is the emotion's mean times strength times an envelope, plus a person's deviation and a wandering
+    one (first-order autoregression) with the measured sizes; units that speech moves are the spoken ones plus
+    what the emotion adds to neutral.
+
+    Args:
+        units: The statistics.
+        emotion: One of `HEARD_EMOTIONS`.
+        spoken: What speech does, [T, 24].
+        loudness: [T] from 0 to about 1: the envelope follows it.
+        strength: In [0, 1]; 1 is MEAD's level 3.
+        random: What chance follows from.
+    """
+    if emotion not in HEARD_EMOTIONS:
+        raise InputError(f"{emotion!r} is none of {', '.join(HEARD_EMOTIONS)}")
+    profile, neutral = units.profile(emotion), units.profile("neutral")
+    frames = len(spoken)
+    envelope = emotion_envelope(loudness)[:, None]
+    person = _both_sides(random.normal(0, 1, len(UNITS)) * units.between) * 0.5
+    wander = np.zeros((frames, len(UNITS)))
+    state = random.normal(0, 1, len(UNITS))
+    for t in range(frames):
+        wander[t] = state * units.deviation * 0.5
+        state = units.memory * state + np.sqrt(1 - units.memory**2) * random.normal(0, 1, len(UNITS))
+    wander = np.stack([_both_sides(row) for row in wander])
+    is_shown = profile > 0.04  # what the emotion does not move does not wander
+    face = (neutral + (profile - neutral) * strength) * envelope
+    face = face + np.where(is_shown, (person + wander) * envelope * np.minimum(profile / 0.15, 1), 0)
+    added = np.maximum(profile - neutral, 0) * strength * envelope
+    result = face
+    columns = list(SPOKEN)
+    result[:, columns] = spoken[:, columns] + added[:, columns]
+    result[:, LIDS] = np.where(result[:, LIDS] > 0.2, result[:, LIDS], 0)
+    return result.clip(0, 1)
+
+
+def emotion_envelope(loudness: Floats) -> Floats:
+    """Returns how much of the emotion shows, [T] in 0.45 to 1: it rises before speech and fades after it.
+
+    Half a second of Gaussian smoothing on whether somebody speaks, so that the face leads the voice a little.
+    """
+    speaks = (np.asarray(loudness) > 0.35).astype(np.float64)
+    width = 10.0
+    offsets = np.arange(-30, 31)
+    kernel = np.exp(-0.5 * (offsets / width) ** 2)
+    padded = np.pad(speaks, 30, mode="edge")
+    smooth = np.asarray(np.convolve(padded, kernel / kernel.sum(), mode="valid"), dtype=np.float64)
+    return 0.45 + 0.55 * np.clip(smooth * 1.4, 0, 1)
+
+
+if __name__ == "__main__":
+    arguments = tyro.cli(EmotionUnitsRecipe)
+    save_units(arguments.out, measure(arguments))

@@ -1,0 +1,232 @@
+r"""What the compact denoiser learns from: a face as it was, and the same warped there from another moment.
+
+    python -m auteur.lab.data.face_views --pack PACK --out VIEWS
+
+Every piece of a pack (`auteur.lab.data.face_pack`) is cut into spans. For each, some other frame of the piece
+is taken as the portrait and warped to the span's landmarks; both are cut to the views that the denoiser
+paints. All of it is done once more in a mirror, with left and right Action Units exchanged. The files are
+clips of `auteur.lab.data.denoiser_clips`, pictures as bytes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import torch
+import tyro
+from numpy.random import Generator
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+
+from auteur.errors import InputError
+from auteur.expression.space import CompactExpressionSpace
+from auteur.face import crops
+from auteur.face.crops import CropFrame
+from auteur.face.pose import MIRROR, head_pose, without_pose
+from auteur.facs import au_track, mirror
+from auteur.lab.data.denoiser_clips import write_clip
+from auteur.lab.data.face_pack import RATE, Piece, read_piece
+from auteur.painting.au_drawing import draw_landmarks
+from auteur.painting.compositing import CropRegion, painted_areas
+from auteur.synthesis.areas import holes
+from auteur.synthesis.conditioners.audio import windows_around
+from auteur.synthesis.views import view_frames
+from auteur.synthesis.warp import PortraitWarper
+
+Floats = NDArray[np.floating]
+Clip = Mapping[str, Tensor]
+
+AUDIO_WINDOW = 5
+REGION_FLOOR = 0.05
+"""How much pixels count that are not painted in the end, beside those that are."""
+_MOST_TURNED_RAD = 0.6
+"""Between the portrait and the middle of a span; beyond, the warp has too little of the far side."""
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class FaceViewsRecipe:
+    """Where the pack is, and how it is cut."""
+
+    pack: Path
+    out: Path
+    size_px: int = 128
+    span_frames: int = 40
+    views: tuple[str, ...] = ("mouth",)
+    """Of `auteur.synthesis.views`."""
+    paints: str = "lips"
+    """As in the config of the denoiser: openings or lips."""
+    least_painted: float = 0.01
+    """Spans in which less of the square is painted, such as those of closed mouths, teach nothing."""
+    workers: int = 1
+    seed: int = 0
+
+
+def mirrored(piece: Piece) -> Piece:
+    """Returns the piece in a mirror."""
+    side = piece.pictures.shape[2]
+    landmarks = piece.landmarks[:, MIRROR].copy()
+    landmarks[..., 0] = side - 1 - landmarks[..., 0]
+    space = CompactExpressionSpace.shipped()
+    return replace(
+        piece,
+        name=f"{piece.name}_mirrored",
+        pictures=np.ascontiguousarray(piece.pictures[:, :, ::-1]),
+        landmarks=landmarks,
+        units=np.array(mirror(au_track(piece.units, convention="feafa24", rate=RATE)).values),
+        expression=space.of_unknown_people(without_pose(landmarks)).astype(np.float32),
+    )
+
+
+def clips_of(piece: Piece, recipe: FaceViewsRecipe, random: Generator) -> Iterator[tuple[str, Clip]]:
+    """Yields name and tensors of every span and view of a piece."""
+    length = len(piece.landmarks)
+    turned = head_pose(piece.landmarks).rotation
+    for first in range(0, length, recipe.span_frames):
+        stop = min(first + recipe.span_frames, length)
+        if stop - first < recipe.span_frames // 2 and first:
+            continue
+        portrait = _portrait_for(turned, (first + stop) // 2, random)
+        seen = views_of(
+            piece,
+            slice(first, stop),
+            portrait,
+            views=recipe.views,
+            size_px=recipe.size_px,
+            paints=recipe.paints,
+        )
+        try:
+            for view, clip in seen:
+                if clip["region"].float().mean() / 255 >= REGION_FLOOR + recipe.least_painted:
+                    yield f"{piece.name}_{first:04d}_{view}", clip
+        except InputError:  # a face so turned that it cannot be warped
+            continue
+
+
+def views_of(
+    piece: Piece, span: slice, portrait: int, *, views: Sequence[str], size_px: int, paints: str
+) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yields views and what a clip of them holds: frames of a piece, and one of its frames warped there.
+
+    Args:
+        piece: The face.
+        span: Its frames.
+        portrait: The frame that is warped.
+        views: Of `auteur.synthesis.views`.
+        size_px: Side of their squares.
+        paints: As in the config of the denoiser.
+
+    Raises:
+        InputError: The portrait cannot be warped.
+    """
+    warper = PortraitWarper(
+        torch.from_numpy(piece.pictures[portrait]).permute(2, 0, 1).contiguous(),
+        torch.from_numpy(piece.landmarks[portrait]),
+    )
+    warped, moved = warper.render_with_landmarks(torch.from_numpy(piece.landmarks[span]))
+    for view in views:
+        yield view, _Seen(piece, view, size_px, paints).clip(span, portrait, warped, moved)
+
+
+class _Seen:
+    """A piece through one view."""
+
+    def __init__(self, piece: Piece, view: str, size_px: int, paints: str) -> None:
+        self._piece, self._view, self._size, self._paints = piece, view, size_px, paints
+
+    def clip(self, span: slice, portrait: int, warped: Tensor, moved: Tensor) -> dict[str, Tensor]:
+        """Returns the tensors of a span: warped pictures [T, 3, H, W], the warp's landmarks [T, 478, 3]."""
+        piece, size = self._piece, self._size
+        frames = view_frames(moved.numpy(), self._view)
+        own = view_frames(piece.landmarks[portrait][None], self._view)
+        clip = {
+            "clean": self._cut(piece.pictures[span], frames),
+            "warped": torch.cat(
+                [self._cut(warped.permute(0, 2, 3, 1).numpy(), frames), self._valid(moved, frames)], dim=1
+            ),
+            "landmarks": _bytes(draw_landmarks(moved.numpy(), frames, size_px=size)),
+            "region": self._region(moved, frames, torch.from_numpy(piece.landmarks[portrait])),
+            "reference": self._cut(piece.pictures[portrait][None], own)[0],
+            "landmarks_reference": _bytes(draw_landmarks(piece.landmarks[portrait][None], own, size_px=size))[
+                0
+            ],
+            "au": torch.from_numpy(piece.units[span]),
+            "expression": torch.from_numpy(piece.expression[span]),
+        }
+        if piece.speech is not None:
+            windows = windows_around(torch.from_numpy(piece.speech), AUDIO_WINDOW)
+            clip["audio"] = windows[span].half()
+        return clip
+
+    def _cut(self, pictures: NDArray[np.uint8], frames: list[CropFrame]) -> Tensor:
+        cut = [crops.cut(torch.from_numpy(p), f, self._size) for p, f in zip(pictures, frames, strict=True)]
+        return _bytes(torch.stack(cut))
+
+    def _places(self, moved: Tensor, frames: list[CropFrame]) -> Iterator[tuple[CropFrame, Tensor]]:
+        """The squares, and the landmarks in their pixels."""
+        for frame, points in zip(frames, moved.numpy(), strict=True):
+            yield frame, torch.from_numpy(crops.apply(frame.matrix(self._size), points[:, :2])).float()
+
+    def _valid(self, moved: Tensor, frames: list[CropFrame]) -> Tensor:
+        height, width = self._piece.pictures.shape[1:3]
+        valid: list[Tensor] = []
+        for frame, points in self._places(moved, frames):
+            region = CropRegion(frame, self._size, width, height)
+            valid.append(region.in_picture * (1 - holes(points, region.own_pixels)))
+        return _bytes(torch.stack(valid)[:, None])
+
+    def _region(self, moved: Tensor, frames: list[CropFrame], own: Tensor) -> Tensor:
+        """What is painted in the end counts fully, the rest a little."""
+        height, width = self._piece.pictures.shape[1:3]
+        regions = [CropRegion(frame, self._size, width, height) for frame in frames]
+        painted = painted_areas(moved, own, regions, self._view, self._paints, inside=[1.0] * len(regions))
+        return _bytes(REGION_FLOOR + (1 - REGION_FLOOR) * painted[:, None])
+
+
+def _bytes(shares: Tensor) -> Tensor:
+    return (255 * shares).clamp(0, 255).round().byte()
+
+
+def _portrait_for(rotations: Floats, middle: int, random: Generator) -> int:
+    """A frame at random that is not turned too far from the middle of the span."""
+    chosen = int(random.integers(len(rotations)))
+    for _ in range(_TRIES):
+        between = np.trace(rotations[chosen].T @ rotations[middle])
+        if np.arccos(np.clip((between - 1) / 2, -1, 1)) <= _MOST_TURNED_RAD:
+            break
+        chosen = int(random.integers(len(rotations)))
+    return chosen
+
+
+def render(path: Path, recipe: FaceViewsRecipe) -> int:
+    """Writes all clips of the piece at `path` and returns how many there are."""
+    torch.set_num_threads(1)
+    piece, count = read_piece(path), 0
+    for one in (piece, mirrored(piece)):
+        random = np.random.default_rng([recipe.seed, crc32(one.name.encode())])
+        for name, tensors in clips_of(one, recipe, random):
+            write_clip(recipe.out / f"{name}.safetensors", tensors, person=piece.person)
+            count += 1
+    return count
+
+
+def main(recipe: FaceViewsRecipe) -> None:
+    """Renders the whole pack."""
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    pieces = sorted(recipe.pack.glob("*.npz"))
+    if not pieces:
+        raise InputError(f"{str(recipe.pack)!r} holds no piece; run auteur.lab.data.face_pack first")
+    with ProcessPoolExecutor(recipe.workers, mp_context=get_context("spawn")) as pool:
+        made = pool.map(partial(render, recipe=recipe), pieces)
+        count = sum(track(made, description="views", total=len(pieces)))
+    print(f"{count} clips of {len(pieces)} pieces")  # noqa: T201 - a recipe talks to its user
+
+
+if __name__ == "__main__":
+    main(tyro.cli(FaceViewsRecipe))

@@ -1,0 +1,246 @@
+"""Training windows of the motion recipe: cut, mirrored, scaled and disturbed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from auteur.errors import InputError
+from auteur.face.pose import MIRROR
+from auteur.facs import au_track, convert
+from auteur.lab.data.motion_tracks import RATE, Part
+from auteur.signals import topology
+
+Floats = NDArray[np.floating]
+
+MOUTH_WEIGHT = 2.0
+WINDOW_FRAMES = 72
+LIPS_ALONE = 0.4
+"""Chance that speech is only its last two features: expected lips, which are foretold nearly as well for
+strangers, and loudness."""
+_SMALLEST_DEVIATION_MM = 0.5
+_ROWS_PER_CLIP = 400
+
+_MOUTH = (*topology.OUTER_LIPS, *topology.INNER_LIPS)
+_MIRROR_SIGN = np.array([-1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class MotionClip:
+    """One clip as the recipe sees it."""
+
+    name: str
+    person: str
+    part: Part
+    displacement_mm: Floats
+    """[T, 478, 3]."""
+    aus: Floats
+    """openface18 as parts of full scale, [T, 18]."""
+    controls: Floats
+    """Every side of every unit, convention "facs", [T, C]."""
+    speech: Floats | None
+    """[T, S]."""
+    loudness: Floats | None
+    hearings: Floats | None = None
+    """The same speech from other throats in other rooms, [H, T, S]."""
+    neutral_mm: Floats | None = None
+    """The person's neutral face, [478, 3]."""
+    blink: Floats | None = None
+    """How far the lids are closed, [T], 0 to 1."""
+    is_generated: bool = False
+    """Whether a talking-head system made the video."""
+
+    def known_neutral_mm(self) -> Floats:
+        """Returns the person's neutral face.
+
+        Raises:
+            InputError: The track does not hold it.
+        """
+        if self.neutral_mm is None:
+            raise InputError(f"the track of {self.name} holds no neutral face; make the tracks again")
+        return self.neutral_mm
+
+
+def read_clips(folder: Path) -> list[MotionClip]:
+    """Returns the clips that `python -m auteur.lab.data.motion_tracks` wrote.
+
+    Raises:
+        InputError: There is no clip of a training person.
+    """
+    clips: list[MotionClip] = []
+    for path in sorted(folder.glob("*.npz")):
+        arrays = np.load(path)
+        controls = arrays["units"].astype(np.float64)
+        has_speech = "speech" in arrays
+        clips.append(
+            MotionClip(
+                name=path.stem,
+                person=str(arrays["identity"]),
+                part=str(arrays["part"]),  # pyright: ignore[reportArgumentType]
+                displacement_mm=arrays["displacement"].astype(np.float32),
+                aus=openface18(controls),
+                controls=controls.astype(np.float32),
+                speech=arrays["speech"].astype(np.float32) if has_speech else None,
+                loudness=arrays["loudness"] if has_speech else None,
+                hearings=arrays["hearings"] if has_speech and "hearings" in arrays else None,
+                neutral_mm=arrays.get("neutral"),
+                blink=arrays.get("blink"),
+                is_generated=bool(arrays["is_generated"]) if "is_generated" in arrays else False,
+            )
+        )
+    if not any(clip.part == "train" for clip in clips):
+        raise InputError(
+            f"{str(folder)!r} holds no track of a training person; "
+            "run python -m auteur.lab.data.motion_tracks"
+        )
+    return clips
+
+
+def openface18(controls: Floats) -> Floats:
+    """Returns paper C's 18 numbers, intensities as parts of full scale, of "facs" values [T, C]."""
+    values = np.array(convert(au_track(controls, convention="facs", rate=RATE), "openface18").values)
+    values[:, :17] /= 5
+    return values
+
+
+def mirrored(displacement: Floats) -> Floats:
+    """Returns the displacement [..., 478, 3] of the mirrored face."""
+    return displacement[..., MIRROR, :] * _MIRROR_SIGN.astype(displacement.dtype)
+
+
+def point_weights() -> Floats:
+    """Returns the weight of every vertex in the reconstruction [478]: `C162` 1, lips 2, the others 0."""
+    weights = np.zeros(topology.MEDIAPIPE_COUNT, dtype=np.float32)
+    weights[list(topology.C162)] = 1.0
+    weights[list(_MOUTH)] = MOUTH_WEIGHT
+    return weights
+
+
+@dataclass(frozen=True, eq=False)
+class DisplacementSpace:
+    """A linear basis of displacement and the way into it."""
+
+    basis: Floats
+    """[K, 478, 3] mm; coefficients of training motion have mean square 1."""
+    inverse: Floats
+    """[478 * 3, K]: weighted least squares."""
+    deviation_mm: Floats
+    """[K]: how much each coefficient moves the weighted mesh, largest first."""
+
+    def coefficients(self, displacement: Floats) -> Floats:
+        """Returns coefficients [T, K] of displacement [T, 478, 3]."""
+        return displacement.reshape(len(displacement), -1) @ self.inverse
+
+
+def fit_space(displacements: list[Floats], count: int) -> DisplacementSpace:
+    """Returns the basis that explains displacements, each [T, 478, 3], and their mirror images best.
+
+    Lips count most. No mean is taken out: coefficients 0 are the neutral face. Long clips are thinned out.
+    """
+    rows = np.concatenate([d[:: max(3, len(d) // _ROWS_PER_CLIP)] for d in displacements])
+    rows = np.concatenate([rows, mirrored(rows)]).reshape(len(rows) * 2, -1)
+    weights = np.ones(topology.MEDIAPIPE_COUNT, dtype=np.float32)
+    weights[list(topology.C162)] = 2.0
+    weights[list(_MOUTH)] = 4.0
+    weights = np.repeat(weights, 3)
+    covariance = (rows * weights).T @ (rows * weights) / len(rows)
+    values, vectors = np.linalg.eigh(covariance.astype(np.float64))
+    order = np.argsort(values)[::-1][:count]
+    deviation = np.sqrt(values[order])
+    basis = (vectors[:, order] / weights[:, None] * deviation).T
+    inverse = vectors[:, order] * weights[:, None] / deviation
+    return DisplacementSpace(
+        basis.reshape(count, -1, 3).astype(np.float32), inverse.astype(np.float32), deviation
+    )
+
+
+def coordinate_scale(clips: list[MotionClip]) -> Floats:
+    """Returns the standard deviation of every coordinate of training motion [478, 3] in mm, floored."""
+    rows = np.concatenate([clip.displacement_mm for clip in clips])
+    return np.maximum(np.sqrt((rows**2).mean(0)), _SMALLEST_DEVIATION_MM)
+
+
+class MotionWindows:
+    """An endless stream of batches from training clips."""
+
+    def __init__(
+        self,
+        clips: list[MotionClip],
+        space: DisplacementSpace,
+        *,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.random = np.random.default_rng(seed)
+        self._batch_size = batch_size
+        heard = np.concatenate([clip.speech for clip in clips if clip.speech is not None])
+        self._speech_mean, self._speech_deviation = heard.mean(0), heard.std(0)
+        self._clips = clips
+        self._motion = [
+            (space.coefficients(c.displacement_mm), space.coefficients(mirrored(c.displacement_mm)))
+            for c in clips
+        ]
+        lengths = np.array([len(c.aus) ** 0.7 * (3.0 if c.speech is not None else 1.0) for c in clips])
+        self._chance = lengths / lengths.sum()
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        while True:
+            rows = [self._window() for _ in range(self._batch_size)]
+            yield {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+
+    def _window(self) -> dict[str, np.ndarray | np.float32]:
+        random = self.random
+        number = int(random.choice(len(self._clips), p=self._chance))
+        clip, motion = self._clips[number], self._motion[number][int(random.integers(2))]
+        positions, inside = self._positions(len(motion))
+        coefficients, aus = _read(motion, positions), _read(clip.aus, positions)
+        size = random.uniform(0.8, 1.2)  # people move more or less: motion and AUs alike
+        speech = np.zeros((WINDOW_FRAMES, len(self._speech_mean)))
+        if clip.speech is not None:
+            shift = random.uniform(-0.5, 0.5)
+            speech = self._disturbed(_read(self._hearing(clip.speech, clip.hearings), positions + shift))
+        else:
+            size = random.uniform(0.5, 1.2)
+        return {
+            "coefficients": (coefficients * size).astype(np.float32),
+            "aus": np.clip(aus * size + random.normal(0, 0.02, aus.shape), 0, 1).astype(np.float32),
+            "speech": speech.astype(np.float32),
+            "heard": np.float32(clip.speech is not None),
+            "inside": inside.astype(np.float32),
+        }
+
+    def _positions(self, frames: int) -> tuple[Floats, NDArray[np.bool_]]:
+        """Where to read (at another speed), and which of it lies inside the clip."""
+        speed = self.random.uniform(0.88, 1.14)
+        start = self.random.uniform(-8, max(frames - speed * WINDOW_FRAMES, -7) + 8)
+        positions = start + speed * np.arange(WINDOW_FRAMES)
+        return positions, (positions >= 0) & (positions <= frames - 1)
+
+    def _hearing(self, speech: Floats, hearings: Floats | None) -> Floats:
+        """The speech as it is (one time in four), or one of its disguised hearings."""
+        if hearings is None or self.random.random() < 0.25:
+            return speech
+        return hearings[self.random.integers(len(hearings))].astype(np.float32)
+
+    def _disturbed(self, speech: Floats) -> Floats:
+        """Features with noise, a shifted mean, and some of them missing: voices differ, clips are few."""
+        random = self.random
+        noise = random.normal(0, random.uniform(0, 0.6), speech.shape) + random.normal(
+            0, 0.2, speech.shape[1]
+        )
+        missing = random.uniform(size=speech.shape[1]) < random.uniform(0, 0.3)
+        if random.random() < LIPS_ALONE:
+            missing[:-2] = True
+        missing[-2] = False
+        return np.where(missing, self._speech_mean, speech + noise * self._speech_deviation)
+
+
+def _read(values: Floats, positions: Floats) -> Floats:
+    """Values [T, D] at fractional positions, linear; the ends are held."""
+    below = np.clip(np.floor(positions).astype(int), 0, len(values) - 2)
+    weight = np.clip(positions - below, 0, 1)[:, None]
+    return values[below] * (1 - weight) + values[below + 1] * weight

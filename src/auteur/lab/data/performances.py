@@ -1,0 +1,282 @@
+r"""What the models of `auteur.expression` learn from: sound on one side, Action Units on the other.
+
+    python -m auteur.lab.data.performances --speech speech.npz --sounds speech/manifest.csv --units
+        emotion_units.npz \
+        --tracks TRACKS --labels LABELS --clips clips/manifest.csv --out performances.npz
+
+Two kinds. *Measured*: clips with speech whose Action Units the tracker measured (`TRACKS` is what `python -m
+auteur.lab.data.motion_tracks` wrote; it knows which sound belongs to its picture, and how far they are
+apart). *Built*: recordings without pictures, whose targets are put together from measured statistics of their
+labelled emotion (`auteur.lab.data.emotion_units`) and from the mouth that the flow of the face draws of their
+speech.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from auteur.errors import InputError, MediaError
+from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
+from auteur.expression.hearing import CHANNELS, hear
+from auteur.facs import au_track, convert
+from auteur.files import atomic_path
+from auteur.lab.data.emotion_units import (
+    RATE,
+    SPOKEN,
+    EmotionUnits,
+    clip_units,
+    load_units,
+    neutrals,
+    targets,
+)
+from auteur.lab.data.emotional_speech import NOISE_SPEAKER, EmotionalClip, load_clips
+from auteur.lab.data.splits import is_held_out
+from auteur.media import read_speech
+from auteur.motion import performance as motion_performance
+from auteur.motion.cues import SpeechCues
+from auteur.motion.speech_motion import MotionOptions, SpeechMotion
+from auteur.signals import Waveform
+from auteur.speech.features import CompactSpeechFeatures
+
+Floats = NDArray[np.floating]
+
+STRENGTHS = {"normal": 0.6, "strong": 1.0, "": 0.8}
+"""How much of MEAD's level 3 an intensity label stands for; our judgement."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Performance:
+    """One recording and what the face does, from the recording's first instant on."""
+
+    name: str
+    speaker: str
+    emotion: str
+    """One of `HEARD_EMOTIONS`; "" where nobody labelled it."""
+    strength: float
+    is_measured: bool
+    is_held_out: bool
+    rows: Floats
+    """[N, CHANNELS] of `auteur.expression.hearing`."""
+    units: Floats
+    """[T, 24] at 25 a second: measured, or what speech alone does."""
+    loudness: Floats
+    """[T]."""
+
+    @property
+    def is_speech(self) -> bool:
+        """False for sounds made in code."""
+        return not self.speaker.startswith(NOISE_SPEAKER)
+
+    def target(
+        self, statistics: EmotionUnits, random: np.random.Generator, *, emotion: str | None = None
+    ) -> Floats:
+        """Returns intensities [T, 24]: measured, or built anew with chance, for another emotion if given."""
+        if self.is_measured:
+            return self.units
+        if not self.is_speech:
+            return np.zeros_like(self.units)
+        return targets(
+            statistics,
+            emotion or self.emotion,
+            self.units,
+            self.loudness,
+            strength=self.strength,
+            random=random,
+        )
+
+
+@dataclass(frozen=True)
+class PerformancesRecipe:
+    """Where everything is."""
+
+    speech: Path
+    """File of `python -m auteur.lab.data.emotional_speech`."""
+    sounds: Path
+    """CSV with the column file: where the recordings themselves are."""
+    units: Path
+    """File of `python -m auteur.lab.data.emotion_units`."""
+    tracks: Path
+    """Folder of `python -m auteur.lab.data.motion_tracks`."""
+    labels: Path
+    """Folder of `python -m auteur.lab.data.face_teacher`."""
+    clips: Path
+    """CSV of the clips."""
+    out: Path
+
+
+class SpokenUnits:
+    """The mouth that the flow of the face draws of speech, read as Action Units.
+
+    The reading is a ridge regression from displacement, in the flow's basis, to measured units, on people who
+    are not held out.
+    """
+
+    def __init__(self, tracks: Path) -> None:
+        self._speech, self._mover = CompactSpeechFeatures.shipped(), SpeechMotion.shipped()
+        self._lips = CompactSpeechFeatures.shipped("lip_encoder")
+        basis = self._mover.face.basis.numpy()
+        flat = basis.reshape(len(basis), -1).astype(np.float64)
+        self._inverse = np.linalg.pinv(flat)
+        inputs, outputs = [], []
+        for path in sorted(tracks.glob("*.npz")):
+            arrays = np.load(path)
+            if str(arrays["part"]) != "train":
+                continue
+            moved = arrays["displacement"][::3].astype(np.float64)
+            inputs.append(moved.reshape(len(moved), -1) @ self._inverse)
+            hub = au_track(arrays["units"][::3].astype(np.float32), convention="facs", rate=RATE)
+            outputs.append(convert(hub, "feafa24").values)
+        if not inputs:
+            raise InputError(f"{str(tracks)!r} holds no track of a training person; make tracks first")
+        x, y = np.concatenate(inputs), np.concatenate(outputs)
+        self._weights = np.linalg.solve(x.T @ x + 1e-3 * len(x) * np.eye(x.shape[1]), x.T @ y)
+
+    def of(self, waveform: Waveform, *, seed: int = 0) -> tuple[Floats, Floats]:
+        """Returns units [T, 24] (only those that speech moves) and loudness [T] of a recording."""
+        analysis = self._speech.analyse(waveform, RATE)
+        features = self._lips.analyse(waveform, RATE).with_bands
+        motion = self._mover.generate(
+            features,
+            motion_performance.Performance(frames=len(features)),
+            cues=SpeechCues.of_analysis(analysis),
+            options=MotionOptions(seed=seed, blinks=False, gaze=False, head=0.0),
+        )
+        moved = self._mover.displacement_mm(motion)
+        read = (moved.reshape(len(moved), -1) @ self._inverse @ self._weights).clip(0, 1)
+        units = np.zeros((len(read), len(UNITS)))
+        units[:, list(SPOKEN)] = read[:, list(SPOKEN)]
+        return units, analysis.loudness.numpy()
+
+
+def built(recipe: PerformancesRecipe) -> list[Performance]:
+    """Returns the recordings without pictures."""
+    with recipe.sounds.open(encoding="utf-8", newline="") as table:
+        files = {Path(row["file"]).stem: row["file"] for row in csv.DictReader(table)}
+    mouth = SpokenUnits(recipe.tracks)
+    found: list[Performance] = []
+    for number, clip in enumerate(load_clips(recipe.speech)):
+        if clip.name in files:
+            sound = read_speech(recipe.sounds.parent.parent / files[clip.name])
+            units, loudness = mouth.of(sound, seed=number)
+        else:
+            frames = len(clip.rows) // 2
+            units, loudness = np.zeros((frames, len(UNITS))), np.zeros(frames)
+        found.append(_built(clip, units, loudness))
+    return found
+
+
+def _built(clip: EmotionalClip, units: Floats, loudness: Floats) -> Performance:
+    return Performance(
+        name=clip.name,
+        speaker=clip.speaker,
+        emotion=clip.emotion,
+        strength=STRENGTHS[clip.intensity],
+        is_measured=False,
+        is_held_out=clip.is_held_out,
+        rows=clip.rows,
+        units=units,
+        loudness=loudness,
+    )
+
+
+def measured(recipe: PerformancesRecipe) -> list[Performance]:
+    """Returns the clips with speech that belongs to their picture."""
+    with recipe.clips.open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    known = neutrals(rows, recipe.labels)
+    found: list[Performance] = []
+    for row in rows:
+        track = recipe.tracks / f"{Path(row['file']).stem}.npz"
+        if row["speech"] not in ("yes", "maybe") or not track.exists():
+            continue
+        arrays = np.load(track)
+        units = clip_units(row, recipe.labels, known)
+        if "speech" not in arrays or units is None:
+            continue
+        try:
+            sound = read_speech(recipe.clips.parent.parent / (row["wav"] or row["file"]))
+        except MediaError:
+            continue
+        values, first = units
+        heard = hear(_from(sound, first - int(arrays["lag"]), len(values)))
+        found.append(
+            Performance(
+                name=track.stem,
+                speaker=row["identity"],
+                emotion=row["emotion"] if row["emotion"] in HEARD_EMOTIONS else "",
+                strength=1.0,
+                is_measured=True,
+                is_held_out=is_held_out(row["identity"]),
+                rows=heard.rows,
+                units=values,
+                loudness=np.resize(arrays["loudness"], len(values)),
+            )
+        )
+    return found
+
+
+def _from(sound: Waveform, first: int, frames: int) -> Waveform:
+    """The sound of `frames` frames from frame `first` on, silence outside the recording."""
+    step = sound.rate_hz // int(RATE)
+    padded = np.pad(sound.samples, (max(-first, 0) * step, frames * step))
+    start = max(first, 0) * step
+    return Waveform(samples=padded[start : start + frames * step], rate_hz=sound.rate_hz)
+
+
+def save_performances(path: Path, performances: list[Performance]) -> None:
+    """Writes performances, whole or not at all."""
+    columns = ("name", "speaker", "emotion", "strength", "is_measured", "is_held_out")
+    with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            rows=np.concatenate([each.rows for each in performances]).astype(np.float16),
+            row_counts=np.array([len(each.rows) for each in performances]),
+            units=np.concatenate([each.units for each in performances]).astype(np.float16),
+            unit_counts=np.array([len(each.units) for each in performances]),
+            loudness=np.concatenate([each.loudness for each in performances]).astype(np.float16),
+            **{key: np.array([getattr(each, key) for each in performances]) for key in columns},
+        )
+
+
+def load_performances(path: Path) -> list[Performance]:
+    """Reads what `save_performances` wrote.
+
+    Raises:
+        InputError: The file is missing or is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            parts = {key: file[key] for key in file.files}
+        rows = np.split(parts["rows"].astype(np.float32), np.cumsum(parts["row_counts"])[:-1])
+        ends = np.cumsum(parts["unit_counts"])[:-1]
+        units = np.split(parts["units"].astype(np.float32), ends)
+        loudness = np.split(parts["loudness"].astype(np.float32), ends)
+        if rows[0].shape[1] != CHANNELS:
+            raise ValueError(f"rows have {rows[0].shape[1]} channels instead of {CHANNELS}")
+        return [
+            Performance(
+                name=str(parts["name"][i]),
+                speaker=str(parts["speaker"][i]),
+                emotion=str(parts["emotion"][i]),
+                strength=float(parts["strength"][i]),
+                is_measured=bool(parts["is_measured"][i]),
+                is_held_out=bool(parts["is_held_out"][i]),
+                rows=rows[i],
+                units=units[i],
+                loudness=loudness[i],
+            )
+            for i in range(len(rows))
+        ]
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"cannot read {str(path)!r}: {error}; build it again") from error
+
+
+if __name__ == "__main__":
+    arguments = tyro.cli(PerformancesRecipe)
+    load_units(arguments.units)
+    save_performances(arguments.out, [*built(arguments), *measured(arguments)])

@@ -1,0 +1,123 @@
+r"""Many more mouths for the compact denoiser: photographs of people who show their teeth.
+
+    python -m auteur.lab.data.photo_views --photos PHOTOS --out VIEWS
+
+Footage shows few people. A photograph shows one more, at one moment: its lips are brought together by the
+warp, and from there warped open again, so that what shows between them is the warp's own, as it is for every
+portrait with closed lips. The photograph is what should have come of it. Lips themselves have been there and
+back and teach nothing: only what shows between them counts. The files are clips of one frame, as those of
+`auteur.lab.data.face_views`, each once more in a mirror.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from numpy.typing import NDArray
+from rich.progress import track
+
+from auteur.errors import AuteurError, InputError
+from auteur.expression.space import CompactExpressionSpace
+from auteur.face.auteur_backend import AuteurBackend
+from auteur.face.backend import FaceReading
+from auteur.face.pose import head_pose, with_pose, without_pose
+from auteur.lab.data.denoiser_clips import write_clip
+from auteur.lab.data.face_pack import Piece
+from auteur.lab.data.face_shards import person_of_photo
+from auteur.lab.data.face_views import mirrored, views_of
+from auteur.media import read_image
+from auteur.motion.mouth import lip_gap
+from auteur.motion.own_expression import closing, own_expression
+from auteur.motion.speech_motion import SpeechMotion
+from auteur.synthesis.warp import PortraitWarper
+
+_VIEWS, _PAINTS = ("mouth",), "openings"
+_FEWEST_PX = 70.0
+"""Across a face that is large enough to show teeth."""
+_MOST_TURNED_RAD = 0.6
+
+
+@dataclass(frozen=True)
+class PhotoViewsRecipe:
+    """Where the photographs are, and which of them teach something."""
+
+    photos: Path
+    """Folder of `Person_Name_0001.jpg`."""
+    out: Path
+    size_px: int = 128
+    least_gap_mm: float = 3.0
+    """Between the lips; photographs of mouths less open are left out."""
+    workers: int = 1
+
+
+def photo_piece(path: Path, picture: NDArray[np.uint8], reading: FaceReading) -> Piece:
+    """Returns a piece of two frames: a photograph with its lips brought together, and as it is.
+
+    Raises:
+        InputError: The face cannot be warped.
+    """
+    landmarks = reading.landmarks.astype(np.float32)
+    jaw_share = own_expression(landmarks, reading.blendshapes).jaw_share
+    shift_mm = closing(landmarks, SpeechMotion.shipped().basis, jaw_share)
+    closed = with_pose(without_pose(landmarks) + shift_mm, head_pose(landmarks)).astype(np.float32)
+    warper = PortraitWarper(
+        torch.from_numpy(picture).permute(2, 0, 1).contiguous(), torch.from_numpy(landmarks)
+    )
+    shut, shown = warper.render_with_landmarks(torch.from_numpy(closed)[None])
+    both = np.stack([shown[0].numpy(), landmarks])
+    return Piece(
+        name=path.stem,
+        person=person_of_photo(path.name),
+        pictures=np.stack([shut[0].permute(1, 2, 0).numpy(), picture]),
+        landmarks=both,
+        units=np.zeros((2, 24), np.float32),
+        expression=CompactExpressionSpace.shipped().of_unknown_people(without_pose(both)).astype(np.float32),
+        speech=None,
+    )
+
+
+def render(path: Path, recipe: PhotoViewsRecipe) -> int:
+    """Writes the clips of a photograph and returns how many there are: 2, or 0 if it teaches nothing."""
+    torch.set_num_threads(1)
+    try:
+        picture = read_image(path)
+        reading = next(iter(AuteurBackend().find(picture)), None)
+        if reading is None or not _is_useful(reading, recipe.least_gap_mm):
+            return 0
+        piece = photo_piece(path, picture, reading)
+        for one in (piece, mirrored(piece)):
+            seen = views_of(one, slice(1, 2), 0, views=_VIEWS, size_px=recipe.size_px, paints=_PAINTS)
+            for view, clip in seen:
+                del clip["au"]  # a single photograph does not tell how it differs from the face at rest
+                write_clip(recipe.out / f"{one.name}_{view}.safetensors", clip, person=one.person)
+    except AuteurError:  # no picture, or a face that cannot be warped
+        return 0
+    return 2
+
+
+def _is_useful(reading: FaceReading, least_gap_mm: float) -> bool:
+    rotation = head_pose(reading.landmarks).rotation
+    turned = np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))
+    gap_mm = float(lip_gap(without_pose(reading.landmarks)))
+    return reading.size_px >= _FEWEST_PX and turned <= _MOST_TURNED_RAD and gap_mm >= least_gap_mm
+
+
+def main(recipe: PhotoViewsRecipe) -> None:
+    """Renders all photographs."""
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    photos = sorted(recipe.photos.glob("*.jpg"))
+    if not photos:
+        raise InputError(f"{str(recipe.photos)!r} holds no .jpg")
+    with ProcessPoolExecutor(recipe.workers, mp_context=get_context("spawn")) as pool:
+        made = pool.map(partial(render, recipe=recipe), photos, chunksize=16)
+        count = sum(track(made, description="photos", total=len(photos)))
+    print(f"{count} clips of {len(photos)} photographs")  # noqa: T201 - a recipe talks to its user
+
+
+if __name__ == "__main__":
+    main(tyro.cli(PhotoViewsRecipe))

@@ -1,0 +1,162 @@
+"""Crops of real speech with the lips that were filmed saying it, for a speech encoder that expects lips."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from auteur.lab.data.motion_tracks import Part, first_frame, lip_gap_mm
+from auteur.lab.data.motion_windows import fit_space
+from auteur.lab.data.speech.augment import AugmentConfig, Disguise
+from auteur.media import read_speech
+from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
+
+CROP_FRAMES = 100
+"""Video frames of a crop: four seconds."""
+LIP_COEFFICIENTS = 10
+LIP_TARGETS = ("gap", "width", *(f"coefficient{n}" for n in range(LIP_COEFFICIENTS)))
+"""What an encoder may learn to predict: the inner lip gap, the distance of the mouth corners, and the largest
+coefficients of the mesh's displacement."""
+
+_MOUTH_CORNERS = (61, 291)
+_HEARINGS = 7
+_MEL_PER_FRAME = 4
+_SAMPLES_PER_FRAME = 640
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class LipClip:
+    """The sound of a clip, moved to fit its picture, and how far the lips are apart in it."""
+
+    person: str
+    part: Part
+    samples: Samples
+    """[T * 640] at 16 kHz."""
+    targets: Samples
+    """`LIP_TARGETS` [T, 12] at 25 fps, each of zero mean and unit variance."""
+    is_generated: bool = False
+    """Whether a talking-head system made the video."""
+
+    @property
+    def gap(self) -> Samples:
+        """Inner-lip gap [T]."""
+        return self.targets[:, 0]
+
+
+def read_lip_clips(
+    tracks: Path, labels: Path, manifest: Path, generated: Path | None = None
+) -> list[LipClip]:
+    """Returns the clips whose sound belongs to their picture.
+
+    Args:
+        tracks: What `python -m auteur.lab.data.motion_tracks` wrote; it knows every clip's lag.
+        labels: What `python -m auteur.lab.data.face_teacher` wrote.
+        manifest: CSV of the clips with the columns file, wav, fps.
+        generated: The same of videos that talking-head systems made.
+    """
+    rows: dict[str, tuple[Path, dict[str, str]]] = {}
+    for table in filter(None, (manifest, generated)):
+        with table.open(newline="", encoding="utf-8") as file:
+            rows |= {Path(row["file"]).stem: (table.parent.parent, row) for row in csv.DictReader(file)}
+    moved = {
+        path.stem: np.load(path)["displacement"].astype(np.float32) for path in sorted(tracks.glob("*.npz"))
+    }
+    training = [moved[p.stem] for p in sorted(tracks.glob("*.npz")) if str(np.load(p)["part"]) == "train"]
+    space = fit_space(training, LIP_COEFFICIENTS)
+    clips: list[LipClip] = []
+    for path in sorted(tracks.glob("*.npz")):
+        track = np.load(path)
+        if "speech" not in track:
+            continue
+        root, row = rows[path.stem]
+        sound = read_speech(root / (row.get("wav") or row["file"])).samples
+        first = first_frame(labels / path.name, float(row["fps"])) - int(track["lag"])
+        displacement = moved[path.stem]
+        face = displacement + track["neutral"]
+        left, right = _MOUTH_CORNERS
+        width = np.linalg.norm(face[:, left, :2] - face[:, right, :2], axis=1)
+        targets = np.column_stack([lip_gap_mm(displacement), width, space.coefficients(displacement)])
+        clips.append(
+            LipClip(
+                person=str(track["identity"]),
+                part=str(track["part"]),  # pyright: ignore[reportArgumentType]
+                samples=_from_frame(np.array(sound, np.float32), first, len(targets)),
+                targets=((targets - targets.mean(0)) / (targets.std(0) + 1e-6)).astype(np.float32),
+                is_generated=bool(track["is_generated"]),
+            )
+        )
+    return clips
+
+
+def _from_frame(samples: Samples, first: int, frames: int) -> Samples:
+    """Sound of `frames` video frames from frame `first` on; silence where there is none."""
+    start = first * _SAMPLES_PER_FRAME
+    samples = samples[start:] if start > 0 else np.pad(samples, (-start, 0))
+    wanted = frames * _SAMPLES_PER_FRAME
+    return np.pad(samples, (0, max(0, wanted - samples.size)))[:wanted]
+
+
+class LipCrops:
+    """Endless batches of crops, disguised in room, noise and throat.
+
+    Args:
+        clips: Training people's.
+        crops: Per batch.
+        seed: Everything follows from it.
+    """
+
+    def __init__(self, clips: list[LipClip], *, crops: int = 12, seed: int = 0) -> None:
+        self.random = np.random.default_rng(seed)
+        self._disguise = Disguise(self.random, AugmentConfig(noise_db=(5.0, 30.0)))
+        self._clips, self._crops = clips, crops
+        self._mel = MelConfig()
+        self._powers = [self._hearings(clip) for clip in clips]
+        lengths = np.array([len(clip.targets) ** 0.7 for clip in clips])
+        is_generated = np.array([clip.is_generated for clip in clips])
+        for kind in (is_generated, ~is_generated):  # as many of either kind
+            lengths[kind] /= max(lengths[kind].sum(), 1e-9)
+        self._chance = lengths / lengths.sum()
+
+    def _hearings(self, clip: LipClip) -> list[Tensor]:
+        heard = [clip.samples, *(self._disguise.sound(clip.samples) for _ in range(_HEARINGS))]
+        return [mel_power(torch.from_numpy(sound), self._mel) for sound in heard]
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        """Yields frames [N, 400, bands] (levelled log-mel) and targets [N, 100, 12], NaN past the end.
+
+        Frames have a random tilt, and some bands of them are missing (Park et al. 2019, arXiv 1904.08779).
+        """
+        while True:
+            powers, targets = zip(*(self._crop() for _ in range(self._crops)), strict=True)
+            power = self._disguise.throats(torch.stack(powers))
+            frames = self._masked(levelled(power, measure_level(power)))
+            yield {"lip_frames": frames, "targets": torch.stack(targets)}
+
+    def _masked(self, frames: Tensor) -> Tensor:
+        count, _, bands = frames.shape
+        tilt = self.random.normal(0, 0.3, (count, 1, bands)).astype(np.float32)
+        frames = frames + torch.from_numpy(tilt)
+        for row in range(count):
+            for _ in range(2):
+                first, width = int(self.random.integers(bands - 10)), int(self.random.integers(12))
+                frames[row, :, first : first + width] = 0
+        return frames
+
+    def _crop(self) -> tuple[Tensor, Tensor]:
+        number = int(self.random.choice(len(self._clips), p=self._chance))
+        hearings = self._powers[number]
+        power = hearings[self.random.integers(len(hearings))]
+        targets = torch.from_numpy(self._clips[number].targets)
+        start = int(self.random.integers(max(1, len(targets) - CROP_FRAMES + 1)))
+        targets = targets[start : start + CROP_FRAMES]
+        power = power[start * _MEL_PER_FRAME : (start + CROP_FRAMES) * _MEL_PER_FRAME]
+        missing = torch.full((CROP_FRAMES - len(targets), targets.shape[1]), torch.nan)
+        silence = torch.zeros(CROP_FRAMES * _MEL_PER_FRAME - len(power), power.shape[1])
+        return torch.cat([power, silence]), torch.cat([targets, missing])

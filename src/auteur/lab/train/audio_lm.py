@@ -1,0 +1,148 @@
+"""Recipe: the compact audio-language model, on performances that `auteur.lab.data.performances` wrote.
+
+    auteur train audio-lm --performances performances.npz --units emotion_units.npz --ear EAR --out RUN
+
+`EAR` is the folder of `auteur train listener`; the ear stays as it is. One model learns all four
+orders of question and answer. The speakers of one fold choose the checkpoint.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from auteur.expression.audio_lm import storage, vocabulary
+from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
+from auteur.expression.audio_lm.listener import Ear
+from auteur.lab.data.answers import IGNORED, AnswerBatches
+from auteur.lab.data.emotion_units import load_units
+from auteur.lab.data.emotional_speech import fold_of
+from auteur.lab.data.performances import Performance, load_performances
+from auteur.lab.train.batches import Batch, by_key
+from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
+
+VALIDATION_FOLD = 4
+_BLUR_HUNDREDTHS = 3.0
+"""Intensities near the right one are nearly right: targets are blurred by this standard deviation."""
+
+
+@dataclass(frozen=True)
+class AudioLMRecipe:
+    """Settings of the recipe."""
+
+    performances: Path
+    units: Path
+    ear: Path
+    out: Path
+    start: Path | None = None
+    """Weights of the same sizes to go on from; the ear is taken from `ear` all the same."""
+    batch_size: int = 16
+    emotion_weight: float = 4.0
+    """Of the one token that names the emotion."""
+    config: AudioLMConfig = field(default_factory=AudioLMConfig)
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(
+            minutes=14,
+            learning_rate=1.5e-3,
+            weight_decay=0.02,
+            average_decay=0.99,
+            evaluate_every_minutes=2.5,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class AnswerLoss:
+    """Cross-entropy per token on the validation speakers."""
+
+    loss: float
+
+    @property
+    def score(self) -> float:
+        """Smaller is better."""
+        return self.loss
+
+
+def answer_loss(model: nn.Module, batch: Batch, blur: Tensor, emotion_weight: float) -> Tensor:
+    """Returns the mean cross-entropy of the answers' tokens; intensities have blurred targets."""
+    with torch.autocast(batch["rows"].device.type, torch.bfloat16):
+        logits = model(batch).float()
+    targets = batch["targets"]
+    kept = targets != IGNORED
+    chance, wanted = logits[kept].log_softmax(-1), targets[kept]
+    is_number = wanted >= vocabulary.FIRST_NUMBER
+    plain = functional.nll_loss(chance[~is_number], wanted[~is_number], reduction="none")
+    is_emotion = torch.isin(wanted[~is_number], torch.tensor(vocabulary.EMOTION_TOKENS, device=wanted.device))
+    plain = plain * torch.where(is_emotion, emotion_weight, 1.0)
+    soft = blur.to(wanted.device)[wanted[is_number] - vocabulary.FIRST_NUMBER]
+    numbers = -(soft * chance[is_number][:, vocabulary.FIRST_NUMBER :]).sum(-1)
+    return (plain.sum() + numbers.sum()) / len(wanted)
+
+
+def blurred_numbers() -> Tensor:
+    """Returns the blurred target of each intensity token, [100, 100]; rows add up to 1."""
+    hundredths = torch.arange(100.0)
+    kernel = torch.exp(-0.5 * ((hundredths[:, None] - hundredths) / _BLUR_HUNDREDTHS) ** 2)
+    return kernel / kernel.sum(1, keepdim=True)
+
+
+@torch.no_grad()
+def heard_of(performances: list[Performance], ear: Ear, run: Path) -> dict[str, np.ndarray]:
+    """Returns the log probabilities of the emotions, by name of the performance.
+
+    Out-of-fold predictions for the training speakers of the ear; the mean of all voters for everyone else.
+    """
+    stored = np.load(run / "heard.npz")
+    found = dict(zip(stored["name"].tolist(), stored["log_probabilities"], strict=True))
+    for one in performances:
+        if one.name not in found:
+            found[one.name] = ear.listen(torch.from_numpy(one.rows)).numpy()
+    return found
+
+
+def split(performances: list[Performance]) -> tuple[list[Performance], list[Performance]]:
+    """Returns (training, validation); held-out people are in neither."""
+    kept = [one for one in performances if not one.is_held_out]
+    validation = [one for one in kept if not one.is_measured and fold_of(one.speaker) == VALIDATION_FOLD]
+    names = {one.name for one in validation}
+    return [one for one in kept if one.name not in names], validation
+
+
+def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
+    """Returns the model with its ear, which stays as it is, its questions and answers, and their loss."""
+    model = AudioLM(recipe.config) if recipe.start is None else storage.load_audio_lm(recipe.start).train()
+    ear = load_file(recipe.ear / "ear.safetensors")
+    model.ear.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in ear.items()})
+    model.ear.eval().requires_grad_(False)
+    performances = [one for one in load_performances(recipe.performances) if not one.is_held_out]
+    statistics = load_units(recipe.units)
+    heard = heard_of(performances, model.ear, recipe.ear)
+    training, validation = split(performances)
+    batches = AnswerBatches(
+        training, statistics, heard, batch_size=recipe.batch_size, seed=recipe.schedule.seed
+    )
+    kept = AnswerBatches(validation, statistics, heard, batch_size=16, seed=1, augment=False)
+    held_out = [kept.batch() for _ in range(6)]
+    blur = blurred_numbers()
+
+    @torch.no_grad()
+    def evaluate(network: nn.Module) -> AnswerLoss:
+        losses = [answer_loss(network, one, blur, recipe.emotion_weight).item() for one in held_out]
+        return AnswerLoss(float(np.mean(losses)))
+
+    return Training(
+        model=model,
+        batches=by_key(batches),
+        loss=lambda network, batch, _: answer_loss(network, batch, blur, recipe.emotion_weight),
+        evaluate=evaluate,
+        metadata=storage.config_to_metadata(model.config),
+    )
+
+
+def train(recipe: AudioLMRecipe) -> AnswerLoss:
+    """Trains and writes the best weights with the ear and the sizes."""
+    return train_recipe(recipe, build)

@@ -1,0 +1,92 @@
+"""What of paper B's expression generator is set from the data and not learned by gradients.
+
+Before training: where each emotion is on average. After it: how lively people are beside the generator, and
+what each emotion looks like at its height.
+"""
+
+import numpy as np
+import torch
+
+from auteur.expression.generator.network import LABELS, ExpressionGenerator, Request
+from auteur.expression.generator.speech_cues import cues_of
+from auteur.lab.data.expression_apexes import apexes
+from auteur.lab.data.expression_tracks import ExpressionClip
+from auteur.lab.data.expression_windows import Peaks, neutral_mean
+from auteur.lab.train.expression_losses import random_request
+
+PATTERN_LENGTH = 75
+"""Frames at 25 fps over which the generator's own pattern of an emotion is averaged."""
+LARGEST_LIVELINESS = 2.0
+"""The most by which generated movement is widened."""
+
+
+def start_from_means(
+    generator: ExpressionGenerator, clips: list[ExpressionClip], peaks: dict[str, Peaks] | None
+) -> None:
+    """Puts the generator where each emotion is on average, as far as its sources say at strength 1."""
+    calm = neutral_mean(clips)
+    generator.out.bias.data.copy_(torch.from_numpy(calm).float() / generator.scale)
+    for index, label in enumerate(LABELS[:-1]):
+        own = [(c.vectors.mean(axis=0) - calm) / max(c.intensity, 0.3) for c in clips if c.emotion == label]
+        rows = [np.mean(own, axis=0)] if own else []
+        if peaks is not None:
+            found = peaks[label]
+            rows += [found.textbook]
+            rows += [(found.photos / found.strengths[:, None]).mean(axis=0)] if len(found.photos) else []
+        if rows:
+            mean = torch.from_numpy(np.mean(rows, axis=0)).float() / generator.scale
+            generator.offset.weight.data[index] = mean
+
+
+@torch.no_grad()
+def liveliness_of(generator: ExpressionGenerator, clips: list[ExpressionClip]) -> np.ndarray:
+    """Returns how many times as far as generated trajectories people stray from their mean, [E].
+
+    Every clip is compared with a trajectory of its own label, strength and loudness.
+    """
+    real: list[np.ndarray] = []
+    made: list[np.ndarray] = []
+    for clip in clips:
+        is_neutral = clip.emotion == "neutral"
+        label = LABELS.index(clip.emotion or "unlabelled") if not is_neutral else 0
+        loud = clip.loudness
+        batch = {
+            "vectors": torch.from_numpy(clip.vectors)[None],
+            "label": torch.tensor([label]),
+            "intensity": torch.tensor([0.0 if is_neutral else clip.intensity]),
+            "speech": torch.from_numpy(cues_of(np.zeros(len(clip.vectors)) if loud is None else loud))[None],
+            "heard": torch.tensor([loud is not None]),
+        }
+        course = generator(random_request(generator, batch))[0].numpy()
+        real.append(clip.vectors - clip.vectors.mean(axis=0))
+        made.append(course - course.mean(axis=0))
+    sizes = [np.sqrt(np.square(np.concatenate(group)).mean(axis=0)) for group in (real, made)]
+    return np.clip(sizes[0] / np.maximum(sizes[1], 1e-6), 1.0, LARGEST_LIVELINESS)
+
+
+@torch.no_grad()
+def aim(
+    generator: ExpressionGenerator,
+    clips: list[ExpressionClip],
+    peaks: dict[str, Peaks] | None,
+    sizes: np.ndarray | float,
+) -> None:
+    """Fills in what every emotion adds at its height, so that strength 1 is how it looks there.
+
+    What an emotion does to a jaw that is apart (size 0) stays as it was learned, and so does all of a label
+    that no source shows.
+    """
+    rows, config = len(LABELS), generator.config
+    silence = torch.zeros(rows, PATTERN_LENGTH, config.frame_noise)
+    request = Request(torch.arange(rows), torch.ones(rows), torch.zeros(rows, config.noise), silence)
+    generator.apex.copy_((generator(request) - generator(request.neutral())).mean(dim=1))
+    sizes = np.ones(config.expression) * sizes
+    textbook, photos = None, None
+    if peaks is not None:
+        textbook = {label: found.textbook for label, found in peaks.items()}
+        photos = {label: found.photos / found.strengths[:, None] for label, found in peaks.items()}
+    counted = torch.from_numpy(sizes > 0)
+    wanted = apexes(clips, neutral_mean(clips), sizes, textbook=textbook, photos=photos)
+    for label, apex in wanted.items():
+        row = generator.apex[LABELS.index(label)]
+        row.copy_(torch.where(counted, torch.from_numpy(apex).float(), row))

@@ -1,0 +1,109 @@
+"""The denoiser's recipes on clips made of nothing (`auteur.lab.train.smoke.spots`)."""
+
+from pathlib import Path
+
+import torch
+
+from auteur.lab.data.denoiser_clips import write_clip
+from auteur.lab.data.splits import is_held_out
+from auteur.lab.train.denoiser import train_phases
+from auteur.lab.train.denoiser_adversarial import AdversarialRecipe
+from auteur.lab.train.denoiser_distill import DistillRecipe
+from auteur.lab.train.denoiser_recipe import DenoiserRecipe
+from auteur.lab.train.smoke.spots import MovingSpots, shrunk
+from auteur.lab.train.smoke.trial import Trial, people
+from auteur.synthesis.denoiser.builder import build_denoiser
+from auteur.synthesis.denoiser.presets import preset
+from auteur.synthesis.denoiser.storage import save_denoiser
+from auteur.synthesis.noise import step_generator
+
+
+def denoiser(folder: Path) -> Trial:
+    """The compact denoiser, both phases."""
+    return _trial(folder, "compact", 24)
+
+
+def au_adapter(folder: Path) -> Trial:
+    """Action Units on a base that knows nothing yet."""
+    return _trial(folder, "auhead", 24)
+
+
+def _trial(folder: Path, name: str, steps: int) -> Trial:
+    recipe = DenoiserRecipe(
+        out=folder / "run",
+        preset=name,
+        steps=(steps, 2),
+        batch_size=(4, 2),
+        learning_rate=3e-3,
+        warm_up_steps=2,
+        average_decay=0.9,
+        save_every_steps=steps,
+        log_every_steps=1,
+    )
+    config = shrunk(preset(name).config)
+
+    def train() -> None:
+        train_phases(build_denoiser(config, seed=recipe.seed), MovingSpots(config).batch, recipe)
+
+    return Trial(recipe, train=train, log=recipe.out / "denoiser.jsonl")
+
+
+def distill(folder: Path) -> Trial:
+    """A student of two steps from a teacher of four."""
+    teacher, clips = _teacher_and_clips(folder)
+    recipe = DistillRecipe(
+        teacher=teacher,
+        clips=clips,
+        out=folder / "student",
+        teacher_steps=4,
+        student_steps=2,
+        steps=24,
+        rows=2,
+        frames=4,
+        learning_rate=3e-3,
+        warm_up_steps=2,
+        average_decay=0.9,
+        log_every_steps=1,
+    )
+    return Trial(recipe, log=recipe.out / "denoiser.jsonl")
+
+
+def adversarial(folder: Path) -> Trial:
+    """A student of one step that must convince a discriminator in the end."""
+    teacher, clips = _teacher_and_clips(folder)
+    recipe = AdversarialRecipe(
+        teacher=teacher,
+        clips=clips,
+        out=folder / "student",
+        steps=48,
+        rows=6,
+        start_after=46,
+        one_step=1.0,
+        discriminator_widths=(8, 16),
+        learning_rate=5e-3,
+        warm_up_steps=2,
+        average_decay=0.9,
+        evaluate_every_steps=0,
+        log_every_steps=1,
+        precision="no",
+    )
+    return Trial(recipe, log=recipe.out / "denoiser.jsonl")
+
+
+def _teacher_and_clips(folder: Path) -> tuple[Path, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    config = shrunk(preset("compact").config)
+    save_denoiser(build_denoiser(config, seed=1), folder / "teacher.safetensors")
+    clips, made = folder / "clips", MovingSpots(config)
+    clips.mkdir()
+    for number, person in enumerate(people(lambda name: not is_held_out(name), 3)):
+        batch = made.batch(1, 12, step_generator(0, str(number)))
+        given = {
+            name: value
+            for name in batch.conditions.names
+            if isinstance(value := getattr(batch.conditions, name), torch.Tensor)
+        }
+        tensors = {name: value[0] for name, value in given.items() if name != "past"}
+        tensors |= {"clean": batch.clean[0], "region": torch.ones_like(batch.clean[0, :, :1])}
+        write_clip(clips / f"{person}.safetensors", tensors, person=person)
+    return folder / "teacher.safetensors", clips

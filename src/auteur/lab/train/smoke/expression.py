@@ -1,0 +1,151 @@
+"""Tracks, photographs and a face model made up for paper B's recipes. Nobody's face."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.expression.space import CompactExpressionSpace, reconstruction_error_mm
+from auteur.face.pose import canonical_face
+from auteur.facs import CONTROLS, EMOTIONS, MEDIAPIPE_BLENDSHAPES
+from auteur.lab.data.expression_apexes import TEXTBOOK
+from auteur.lab.data.expression_tracks import PHOTO_LABELS, read_motions
+from auteur.lab.data.ict_faces import ICT_VERTICES
+from auteur.lab.data.motion_tracks import part_of
+from auteur.lab.train.expression_generator import Data, ExpressionGeneratorRecipe
+from auteur.lab.train.expression_space import ICT_IBUG68, ExpressionSpaceRecipe, offsets
+from auteur.lab.train.smoke.trial import Trial, people
+from auteur.signals import topology
+
+FRAMES = 60
+_CM = np.array([0.1, -0.1, -0.1])
+"""Canonical millimetres to the face model's centimetres and axes."""
+
+Floats = NDArray[np.floating]
+
+
+def _face() -> Floats:
+    points = np.zeros((topology.MEDIAPIPE_COUNT, 3), np.float32)
+    points[:468] = canonical_face()
+    return points
+
+
+def write_tracks(folder: Path) -> tuple[Path, Path]:
+    """Writes a clip per person and emotion, and one without a label; returns the tracks and the manifest."""
+    random, space = np.random.default_rng(0), CompactExpressionSpace.shipped()
+    tracks = folder / "tracks"
+    tracks.mkdir(parents=True)
+    training, tested = people(lambda n: part_of(n) == "train", 3), people(lambda n: part_of(n) == "test", 1)
+    rows = ["file,wav,identity,emotion,speech,fps"]
+    for person in [*training, *tested]:
+        for emotion in (*EMOTIONS, ""):
+            name = f"{person}_level3_{emotion or 'talk'}"
+            rows.append(f"clips/{name}.mp4,,{person},{emotion},yes,25")
+            vectors = 0.2 * random.normal(size=(FRAMES, space.coefficients)).cumsum(axis=0) / 5
+            vectors[:, 1 + EMOTIONS.index(emotion or "neutral")] += 1.5
+            np.savez(
+                tracks / f"{name}.npz",
+                allow_pickle=False,
+                displacement=space.decode(vectors).astype(np.float16),
+                neutral=_face(),
+                units=random.uniform(0, 0.4, (FRAMES, len(CONTROLS))).astype(np.float16),
+                blink=np.zeros(FRAMES),
+                loudness=random.uniform(0, 1, FRAMES),
+                identity=np.array(person),
+            )
+    (folder / "clips.csv").write_text("\n".join(rows), encoding="utf-8")
+    return tracks, folder / "clips.csv"
+
+
+def write_photographs(folder: Path, *, number: int = 40) -> tuple[Path, Path]:
+    """Writes labels of photographs of everybody in every emotion; returns the labels and the manifest."""
+    random, space = np.random.default_rng(1), CompactExpressionSpace.shipped()
+    labels, names, rows = folder / "labels", list[str](), ["file,label"]
+    vectors = 0.3 * random.normal(size=(number, len(EMOTIONS), space.coefficients))
+    blends = random.uniform(0, 0.2, (number, len(EMOTIONS), len(MEDIAPIPE_BLENDSHAPES)))
+    word = {emotion: label for label, emotion in PHOTO_LABELS.items()}
+    for person in range(number):
+        for index, emotion in enumerate(EMOTIONS):
+            names.append(f"Person{person:03d}_Test_{index:04d}.jpg")
+            rows.append(f"{names[-1]},{word[emotion]}")
+    for index in range(len(EMOTIONS)):
+        vectors[:, index, 1 + index] += 1.5
+        blends[:, index, 25 + 2 * index : 29 + 2 * index] += 0.3
+    labels.mkdir(parents=True)
+    (labels / "photos_00000.txt").write_text("\n".join(names), encoding="utf-8")
+    faces = _face() + space.decode(vectors.reshape(len(names), -1))
+    np.savez(
+        labels / "photos_00000.npz",
+        allow_pickle=False,
+        index=np.arange(len(names)),
+        landmarks=(faces + random.normal(0, 0.2, faces.shape)).astype(np.float32),
+        blend=blends.reshape(len(names), -1).astype(np.float32),
+    )
+    (folder / "photos.csv").write_text("\n".join(rows), encoding="utf-8")
+    return labels, folder / "photos.csv"
+
+
+def write_face_model(folder: Path) -> Path:
+    """Writes a cloud of points laid out as ICT-FaceKit's file, whose shapes are random soft bumps."""
+    random, mesh = np.random.default_rng(2), canonical_face()
+    neutral = mesh[np.arange(ICT_VERTICES) % len(mesh)] + random.normal(0, 0.5, (ICT_VERTICES, 3))
+    for vertex, place in zip(ICT_IBUG68, topology.IBUG68, strict=True):
+        if place < len(mesh):
+            neutral[vertex] = mesh[place]
+    names = sorted({name for _, mix in TEXTBOOK.values() for name in mix})
+    deltas = np.zeros((len(names), ICT_VERTICES, 3), np.float16)
+    for number in range(len(names)):
+        centre = mesh[random.integers(len(mesh))]
+        bump = np.exp(-np.square(neutral - centre).sum(axis=1) / 2 / 15**2)
+        deltas[number] = (bump[:, None] * random.normal(0, 3, 3) * _CM).astype(np.float16)
+    path = folder / "face_model.npz"
+    np.savez(
+        path,
+        allow_pickle=False,
+        neutral=neutral * _CM,
+        quads=np.zeros((1, 4), np.int32),
+        expression_names=np.array(names),
+        expression_deltas=deltas,
+        identity_deltas=np.zeros((1, ICT_VERTICES, 3), np.float16),
+    )
+    return path
+
+
+def space(folder: Path) -> Trial:
+    """The expression space; error: of the test person's clips, beside how far they move, in mm."""
+    tracks, clips = write_tracks(folder)
+    labels, photos = write_photographs(folder)
+    recipe = ExpressionSpaceRecipe(
+        tracks=tracks,
+        clips=clips,
+        face_model=write_face_model(folder),
+        labels=labels,
+        photos=photos,
+        out=folder / "expression_space.safetensors",
+    )
+
+    def fitted() -> tuple[float, float]:
+        found = CompactExpressionSpace.from_file(recipe.out)
+        moved = [offsets(motion) for motion in read_motions(tracks, clips) if motion.part == "test"]
+        sizes = [float(np.linalg.norm(one, axis=2).mean()) for one in moved]
+        errors = [float(reconstruction_error_mm(found, one).mean()) for one in moved]
+        return float(np.mean(sizes)), float(np.mean(errors))
+
+    return Trial(recipe, fitted)
+
+
+def generator(folder: Path) -> Trial:
+    """The compact generator against its judges."""
+    tracks, clips = write_tracks(folder)
+    labels, photos = write_photographs(folder)
+    data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos, face_model=write_face_model(folder))
+    recipe = ExpressionGeneratorRecipe(
+        data,
+        folder / "expression_generator.safetensors",
+        steps=12,
+        batch_size=6,
+        average_decay=0.9,
+        log_every_steps=1,
+        save_every_steps=6,
+    )
+    return Trial(recipe, term="reconstruction")

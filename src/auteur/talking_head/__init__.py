@@ -1,0 +1,1 @@
+"""From a portrait, speech and a requested performance to a talking video."""

@@ -1,0 +1,135 @@
+"""Speech and a request → performance → motion."""
+
+import numpy as np
+
+from auteur import malloc
+from auteur.motion.cues import SpeechCues
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.guidance import guided_track
+from auteur.motion.performance import Origin, Performance, as_specified
+from auteur.motion.speech_motion import Motion, MotionOptions, SpeechMotion
+from auteur.signals import AUTrack, Sound
+from auteur.speech.features import CompactSpeechFeatures
+from auteur.talking_head.driven import driven_gaze, driven_head
+from auteur.talking_head.request import PerformanceRequest
+from auteur.talking_head.routes import Expressed, find_route
+from auteur.talking_head.settings import Settings
+
+
+def requested_motion(
+    encoders: "SpeechEncoders",
+    mover: SpeechMotion,
+    speech: Sound,
+    request: PerformanceRequest,
+    settings: Settings,
+) -> Motion:
+    """Returns the motion of a face that says the speech and follows the request.
+
+    Args:
+        encoders: Of the speech.
+        mover: Makes the motion.
+        speech: At 16 kHz.
+        request: What the face is to do.
+        settings: Seed, route and idle motion.
+    """
+    analysis = encoders.phones.analyse(speech, MOTION_RATE)
+    cues, frames = SpeechCues.of_analysis(analysis), len(analysis.features)
+    del analysis  # the phones
+    features = encoders.lips.analyse(speech, MOTION_RATE).with_bands
+    malloc.trim_heap()
+    route = find_route(settings.route, asks_nothing=request.asks_nothing).load()
+    expressed = None if route is None else route(speech, request.emotions)
+    performance = performance_of(request, expressed, frames, settings)
+    options = MotionOptions(
+        seed=settings.seed or 0,
+        temperature=settings.temperature,
+        liveliness=settings.liveliness,
+        blinks=settings.blinks,
+        gaze=settings.gaze,
+        head=settings.head,
+    )
+    return mover.generate(features, performance, cues=cues, options=options)
+
+
+class SpeechEncoders:
+    """The two encoders of speech: `phones` for closures and silence, `lips` for the motion."""
+
+    def __init__(self, phones: CompactSpeechFeatures, lips: CompactSpeechFeatures) -> None:
+        self.phones, self.lips = phones, lips
+
+    @classmethod
+    def shipped(cls) -> "SpeechEncoders":
+        """Returns the encoders that come with the package."""
+        return cls(CompactSpeechFeatures.shipped(), CompactSpeechFeatures.shipped("lip_encoder"))
+
+
+def performance_of(
+    request: PerformanceRequest, expressed: Expressed | None, frames: int, settings: Settings
+) -> Performance:
+    """Returns the performance of a request: the one place where it becomes Action Units on the motion grid.
+
+    Args:
+        request: What a user wants.
+        expressed: What a route made of speech and emotion; None without one.
+        frames: T.
+        settings: Guidance and route.
+    """
+    recorded = request.recorded_units(frames)
+    shapes = None if expressed is None else expressed.shapes
+    written = None if expressed is None else request.expressed_units(expressed.action_units, frames)
+    if expressed is not None and (recorded is not None or _touches(request, expressed.action_units)):
+        shapes = None  # what changes single units cannot change shapes
+    acted = _first_specified(recorded, None if shapes is not None else written)
+    added = request.added_units(frames, with_emotion=expressed is None)
+    guided = [
+        guided_track(request.scaled(track), settings.au_guidance_or_default) for track in (acted, added)
+    ]
+    origins = _origins(written, recorded, added, is_heard=request.emotions is None)
+    plain = Performance(frames=frames, acted=request.scaled(acted), added=request.scaled(added))
+    summary = plain.action_units
+    if shapes is not None and written is not None:
+        summary = Performance(frames=frames, acted=written, added=request.scaled(added)).action_units
+    # A named route, like a track, directs the whole face; what "auto" recognises in the speech leaves the
+    # portrait's own expression where it is.
+    is_named = expressed is not None and settings.route != "auto"
+    return Performance(
+        frames=frames,
+        acted=guided[0],
+        added=guided[1],
+        expression=shapes,
+        head=driven_head(request, frames),
+        gaze_rad=driven_gaze(request, frames),
+        lips=request.lip_source,
+        override=np.ones(frames) if is_named else request.override(frames),
+        origins=origins,
+        summary=summary,
+    )
+
+
+def _touches(request: PerformanceRequest, written: AUTrack) -> bool:
+    """Whether single units or scales change a unit that a route moves."""
+    units = as_specified(written)
+    moved = {name for name in units.channels if np.nan_to_num(units.channel(name)).any()}
+    return bool(request.scales or moved & request.single_units().keys())
+
+
+def _first_specified(first: AUTrack | None, second: AUTrack | None) -> AUTrack | None:
+    """The first track, and the second where the first does not specify a control."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first.replace(values=np.where(np.isnan(first.values), second.values, first.values))
+
+
+def _origins(
+    written: AUTrack | None, recorded: AUTrack | None, added: AUTrack | None, *, is_heard: bool
+) -> dict[str, Origin]:
+    origins: dict[str, Origin] = {}
+    for track, origin in (
+        (written, Origin.HEARD if is_heard else Origin.REQUESTED),
+        (recorded, Origin.REQUESTED),
+    ):
+        if track is not None:
+            origins |= {name: origin for name in track.channels if not np.isnan(track.channel(name)).all()}
+    if added is not None:
+        origins |= {name: Origin.REQUESTED for name in added.channels if added.channel(name).any()}
+    return origins

@@ -1,0 +1,151 @@
+"""Routes from speech to a performance: what may stand before the motion."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.errors import UsageError
+from auteur.expression.curve import DIALLED, EmotionCurve
+from auteur.facs import convert
+from auteur.motion.performance import ExpressionShapes
+from auteur.signals import AUTrack, Sound
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Expressed:
+    """What a route makes of speech and emotion."""
+
+    action_units: AUTrack
+    """From time 0, any convention and rate, about as long as the speech; NaN where not specified."""
+    shapes: ExpressionShapes | None = None
+    """The same as mesh shapes, where the route knows it finer than Action Units can express."""
+
+
+class Expression(Protocol):
+    """A route: what a face should show while it says something."""
+
+    def __call__(self, speech: Sound, emotions: EmotionCurve | None) -> Expressed:
+        """Returns what to show.
+
+        Args:
+            speech: 16 kHz mono.
+            emotions: Requested emotions over time; None leaves them to the speech.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Route:
+    """One row of the table."""
+
+    summary: str
+    """What it does, for messages and help."""
+    expression: str | None
+    """"module:function" that returns an `Expression`, imported when it is used; None where nothing stands
+    before the motion and emotions are fixed prototypes."""
+    weights: tuple[str, ...] = ()
+    """Shipped weights of that stage."""
+
+    def load(self) -> Expression | None:
+        """Returns the route with the weights that ship with the package."""
+        if self.expression is None:
+            return None
+        module, _, name = self.expression.partition(":")
+        builder: Callable[[], Expression] = getattr(import_module(module), name)
+        return builder()
+
+
+ROUTES: dict[str, Route] = {
+    "landmark": Route("speech and the request drive the landmarks (paper C)", expression=None),
+    "auhead": Route(
+        "an audio-language model recognises the emotion and writes Action Units (paper A)",
+        expression="auteur.talking_head.routes:auhead",
+        weights=("audio_lm",),
+    ),
+    "emodiffhead": Route(
+        "an emotion and its strength drive an expression trajectory (paper B)",
+        expression="auteur.talking_head.routes:emodiffhead",
+        weights=("expression_space", "expression_generator"),
+    ),
+}
+"""Every route by name."""
+
+
+def auhead() -> Expression:
+    """Returns paper A's first stage: the shipped audio-language model."""
+    from auteur.expression.director import Director
+
+    director = Director.shipped()
+
+    def units(speech: Sound, emotion: str | None, intensity: float) -> AUTrack:
+        return director(speech, emotion=emotion, intensity=intensity).track
+
+    def express(speech: Sound, emotions: EmotionCurve | None) -> Expressed:
+        return Expressed(action_units=expressed_units(units, speech, emotions))
+
+    return express
+
+
+def emodiffhead() -> Expression:
+    """Returns paper B's first stage: the shipped expression generator and its linear editing."""
+    from auteur.expression.generator.dial import shipped_dial
+
+    dial = shipped_dial()
+
+    def express(speech: Sound, emotions: EmotionCurve | None) -> Expressed:
+        curve = emotions or EmotionCurve.constant("neutral", 0.0)
+        units, weights, shapes = dial.shaped(speech, curve=curve)
+        finer = ExpressionShapes(weights=weights, shapes=shapes, space=dial.space.name)
+        return Expressed(action_units=units, shapes=finer)
+
+    return express
+
+
+def expressed_units(
+    units: Callable[[Sound, str | None, float], AUTrack], speech: Sound, emotions: EmotionCurve | None
+) -> AUTrack:
+    """Returns what a model of one emotion at a time shows while emotions follow a curve.
+
+    Over time, and beyond full strength, by linear editing (arXiv 2409.07255) between what the model makes of
+    the speech spoken neutrally and in each emotion; the model runs once for each of them.
+
+    Args:
+        units: Model: (speech, emotion or None for the speech's own, strength in [0, 1]) → Action Units.
+        speech: 16 kHz mono.
+        emotions: Requested emotions; None leaves them to the speech.
+    """
+    if emotions is None:
+        return units(speech, None, 1.0)
+    if len(emotions.keys) == 1 and len(emotions.emotions) <= 1 and emotions.strongest <= 1:
+        return units(speech, (*emotions.emotions, "neutral")[0], emotions.strongest or 1.0)
+    calm = convert(units(speech, "neutral", 1.0), "facs")
+    strengths = emotions.at(float(calm.start_sec) + np.arange(calm.frames) / float(calm.rate))
+    values = np.array(calm.values, dtype=np.float64)
+    for emotion in emotions.emotions:
+        full = convert(units(speech, emotion, 1.0), "facs")
+        amount = strengths[:, DIALLED.index(emotion), None]
+        values += amount * (np.asarray(full.values, dtype=np.float64) - calm.values)
+    return calm.replace(values=np.clip(values, 0, 1))
+
+
+AUTOMATIC_FROM_SPEECH, AUTOMATIC_BY_REQUEST = "auhead", "landmark"
+"""What "auto" means without a request, and with one."""
+
+
+def find_route(name: str, *, asks_nothing: bool = False) -> Route:
+    """Returns the route of a name. "auto" takes the emotion from the speech unless there is a request.
+
+    Raises:
+        UsageError: There is no such route.
+    """
+    automatic = AUTOMATIC_FROM_SPEECH if asks_nothing else AUTOMATIC_BY_REQUEST
+    route = ROUTES.get(automatic if name == "auto" else name)
+    if route is None:
+        raise UsageError(f"there is no route {name!r}; choose one of auto, {', '.join(ROUTES)}")
+    return route

@@ -1,0 +1,154 @@
+"""How to generate, and what is written down about it in outputs."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from auteur import provenance, weights
+from auteur.errors import UsageError
+from auteur.media import QUALITIES
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.speech_motion import MotionOptions
+from auteur.talking_head.backdrop import check_background
+from auteur.talking_head.framing import Framing
+from auteur.talking_head.request import PerformanceRequest
+from auteur.talking_head.routes import find_route
+
+LONGEST_SEC = 3600
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to generate, whatever is performed."""
+
+    seed: int | None = None
+    """Of motion, blinks, gaze and head: the same seed gives the same frames. None: it follows from what the
+    portrait and the speech hold, so that another video moves otherwise and the same one repeats."""
+    fps: Fraction = MOTION_RATE
+    """Frames per second of the video."""
+    head: float = 1.0
+    """Factor on head motion; 0 keeps the head still."""
+    blinks: bool = True
+    gaze: bool = True
+    temperature: float | None = None
+    """How freely the face varies, in [0, 2]; None: like people (`auteur.motion.face_flow`)."""
+    liveliness: float = 1.0
+    """How lively face and head move: 0 calm, 1 like most people, 2 like the liveliest."""
+    route: str = "auto"
+    """What makes Action Units of the speech (`auteur.talking_head.routes.ROUTES`)."""
+    steps: int | None = None
+    """Of the denoiser, per window of frames; only with one, as audio guidance and window. None: what suits
+    it."""
+    au_guidance: float | None = None
+    """How much Action Units count, to motion (`auteur.motion.guidance`) and denoiser: 1 as asked, 0 not at
+    all, 3.5 exaggerates; None: 1."""
+    audio_guidance: float | None = None
+    """How much speech counts to the denoiser."""
+    window: int | None = None
+    """Frames that are denoised together; fewer need less memory."""
+    seconds: float | None = None
+    """Only the first seconds of the video are made; its frames are those of the whole one. None: all."""
+    crop: str | None = None
+    """Shape of the part around the face that is kept, width to height: "9:16", "1:1"; None: the
+    portrait's."""
+    size: str | None = None
+    """Size that is written: the longer side, "720", or width and height, "720x1280", which crops to that
+    shape."""
+    quality: str = "high"
+    """low, medium, high or best (`auteur.media.QUALITIES`)."""
+    background: str | None = None
+    """What is behind the person: "none" for transparency, a colour, or a picture file; None: as it was."""
+
+    @property
+    def framing(self) -> Framing:
+        """What is kept of the frames."""
+        return Framing.parse(self.crop, self.size)
+
+    @property
+    def output(self) -> dict[str, Any]:
+        """What is said about length, part, size and background, by name."""
+        names = ("seconds", "crop", "size", "background")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def au_guidance_or_default(self) -> float:
+        """AU guidance; 1 where it is not set."""
+        return 1.0 if self.au_guidance is None else self.au_guidance
+
+    @property
+    def render_options(self) -> dict[str, Any]:
+        """What is set for the renderer, by name."""
+        names = ("steps", "au_guidance", "audio_guidance", "window")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def __post_init__(self) -> None:
+        find_route(self.route)
+        if not 1 <= self.fps <= 120:
+            raise UsageError(f"fps is {str(self.fps)[:40]}; it must be between 1 and 120")
+        MotionOptions(temperature=self.temperature, liveliness=self.liveliness, head=self.head)
+        if self.seconds is not None and not 0 < self.seconds <= LONGEST_SEC:
+            raise UsageError(
+                f"seconds is {self.seconds:g}; it must be above 0 and at most {LONGEST_SEC}; "
+                "leave it out for all"
+            )
+        if self.quality not in QUALITIES:
+            raise UsageError(f"quality is {self.quality!r}; choose one of {', '.join(QUALITIES)}")
+        Framing.parse(self.crop, self.size)
+        check_background(self.background)
+        if self.render_options:
+            from auteur.synthesis.guidance import Guidance
+            from auteur.synthesis.samplers.schedule import check_steps
+
+            check_steps(1 if self.steps is None else self.steps)
+            Guidance(
+                au=self.au_guidance_or_default,
+                audio=1.0 if self.audio_guidance is None else self.audio_guidance,
+            )
+
+
+def mark_of(
+    inputs: dict[str, str],
+    asked: PerformanceRequest,
+    settings: Settings,
+    *,
+    models: dict[str, str],
+    rendering: dict[str, Any],
+) -> provenance.Mark:
+    """Returns what is written into an output: inputs by hash, models by version, and all settings.
+
+    Args:
+        inputs: SHA-256 of portrait and speech; those of files that the request names are added.
+        asked: The performance.
+        settings: How it is generated.
+        models: Version of each model that takes part, but for the route's.
+        rendering: Options of the renderer (`Renderer.resolve`).
+    """
+    inputs = dict(inputs)
+    inputs |= {role: provenance.hash_file(path) for role, path in asked.files().items()}
+    if settings.background is not None and Path(settings.background).is_file():
+        inputs["background"] = provenance.hash_file(settings.background)
+    route = find_route(settings.route, asks_nothing=asked.asks_nothing)
+    return provenance.Mark(
+        models=models | {name: weights.version(name) for name in route.weights},
+        inputs=inputs,
+        settings={
+            "emotion": asked.emotion,
+            **({} if asked.emotion_curve is None else {"emotion_curve": str(asked.emotion_curve)}),
+            "intensity": asked.intensity,
+            "action_units": dict(asked.action_units),
+            "scales": dict(asked.scales),
+            **asked.track_reading.said(),
+            "route": settings.route,
+            "fps": str(settings.fps),
+            "head": settings.head,
+            "blinks": settings.blinks,
+            "gaze": settings.gaze,
+            "temperature": settings.temperature,
+            "liveliness": settings.liveliness,
+            **asked.sources(),
+            **settings.output,
+            **rendering,
+        },
+        seed=settings.seed,
+    )

@@ -1,0 +1,1 @@
+"""From a picture or a video to tracks: files, and the video of an actor."""

@@ -1,0 +1,156 @@
+"""What the expression recipes read, on look-alikes."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from auteur.errors import InputError
+from auteur.expression.generator.network import LABELS
+from auteur.expression.space import CompactExpressionSpace
+from auteur.facs import EMOTIONS
+from auteur.lab.data.expression_apexes import TEXTBOOK, apexes, jaw_apart, size_of, textbook_vectors
+from auteur.lab.data.expression_tracks import (
+    ExpressionClip,
+    emotion_of,
+    encoded,
+    for_classifier,
+    for_generator,
+    intensity_of,
+    read_flame_clips,
+    read_motions,
+    read_photographs,
+    without_blinks,
+)
+from auteur.lab.data.expression_windows import (
+    WINDOW_FRAMES,
+    ExpressionWindows,
+    graded,
+    mirror_matrix,
+    photo_vectors,
+)
+from auteur.lab.data.splits import is_held_out
+from auteur.weights import shipped
+
+sys.path.insert(0, str(Path(__file__).parent))
+from expression_lookalikes import shapes, write_deca, write_photographs, write_tracks
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("expression_space" not in shipped(), reason="no expression space ships yet"),
+]
+
+
+@pytest.fixture(scope="module")
+def space() -> CompactExpressionSpace:
+    return CompactExpressionSpace.shipped()
+
+
+def test_levels_and_labels():
+    assert intensity_of("mead_W009_happy_level3_001", "happy") == 1
+    assert intensity_of("M003_level_1_happy_024", "happy") == pytest.approx(1 / 3)
+    assert intensity_of("M003_level_1_neutral_024", "neutral") == 0
+    assert intensity_of("anything", "sad") == 1
+    assert emotion_of("") is None
+    assert emotion_of("Joy") == "happy"
+    with pytest.raises(InputError, match="jolly"):
+        emotion_of("jolly")
+
+
+def test_blinks_are_bridged_and_nothing_else():
+    values = np.linspace(0, 1, 40)[:, None].astype(np.float32)
+    blink = np.zeros(40)
+    blink[10:14] = 0.9
+    disturbed = values.copy()
+    disturbed[9:15] = 5
+    np.testing.assert_allclose(without_blinks(disturbed, blink), values, atol=1e-6)
+    np.testing.assert_array_equal(without_blinks(disturbed, np.zeros(40)), disturbed)
+
+
+def test_clips_are_measured_from_the_persons_neutral(tmp_path: Path, space: CompactExpressionSpace):
+    motions = read_motions(*write_tracks(tmp_path))
+    assert {m.emotion for m in motions} == {*EMOTIONS, None}
+    assert all(m.part == "test" for m in motions if is_held_out(m.person))
+    assert all(m.neutral_mm is not None for m in motions)
+    clip = encoded(next(m for m in motions if m.emotion == "happy"), space)
+    assert clip.vectors.shape == (60, 50)
+    assert clip.vectors[:, 2].mean() > 0.8
+    assert clip.is_graded
+    assert clip.intensity == 1
+
+
+def test_nobodys_photograph_judges_and_teaches(tmp_path: Path):
+    photos = read_photographs(*write_photographs(tmp_path))
+    judging, teaching = for_classifier(photos), for_generator(photos)
+    people = np.array(photos.people)
+    assert not set(people[judging]) & set(people[teaching])
+    assert not any(is_held_out(person) for person in people[judging | teaching])
+    assert judging.any()
+    assert teaching.any()
+
+
+def test_without_photographs_it_says_so(tmp_path: Path):
+    (tmp_path / "photos.csv").write_text("file,label\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no labelled photographs"):
+        read_photographs(tmp_path, tmp_path / "photos.csv")
+
+
+def test_windows_hold_every_label(tmp_path: Path, space: CompactExpressionSpace):
+    clips = [encoded(m, space) for m in read_motions(*write_tracks(tmp_path))]
+    photos = read_photographs(*write_photographs(tmp_path))
+    clips, peaks = graded(clips, photo_vectors(photos, space), textbook_vectors(space, shapes()))
+    assert all(((p.strengths > 0) & (p.strengths <= 1)).all() for p in peaks.values())
+    windows = ExpressionWindows(clips, peaks=peaks, mirror=mirror_matrix(space), batch_size=200, seed=0)
+    batch = next(iter(windows))
+    assert batch["vectors"].shape == (200, WINDOW_FRAMES, 50)
+    assert set(batch["label"].tolist()) == set(range(len(LABELS)))
+    assert (batch["intensity"] == 0).any()
+    assert batch["intensity"].max() <= 1
+    assert bool(batch["vectors"].isfinite().all())
+
+
+def test_the_textbook_says_how_far(space: CompactExpressionSpace):
+    sizes = jaw_apart(space.weights_mm())
+    assert sizes[0] == 0
+    for emotion, vector in textbook_vectors(space, shapes()).items():
+        assert size_of(vector, sizes) == pytest.approx(TEXTBOOK[emotion][0])
+    lacking = {name: shape for name, shape in shapes().items() if not name.startswith("noseSneer")}
+    with pytest.raises(InputError, match="noseSneer"):
+        textbook_vectors(space, lacking)
+
+
+def test_apexes_lie_between_their_sources_and_people_count_alike():
+    def clip(person: str, vector: list[float], strength: float = 1.0) -> ExpressionClip:
+        vectors = np.tile(np.array(vector, dtype=np.float32), (5, 1))
+        return ExpressionClip("c", person, "train", "sad", strength, vectors, None)
+
+    often = [clip("ann", [1.0, 0.0, 0.0])] * 9
+    clips = [*often, clip("bob", [0.0, 2.0, 0.0]), clip("eve", [0.0, 0.0, 9.0], strength=0.4)]
+    calm, sizes = np.zeros(3), np.ones(3)
+    of_people = apexes(clips, calm, sizes)
+    assert set(of_people) == {"sad"}
+    np.testing.assert_allclose(of_people["sad"], [1.8 / np.sqrt(2), 1.8 / np.sqrt(2), 0])
+    book = dict.fromkeys(EMOTIONS[1:], np.array([0.0, 0.0, 3.0]))
+    mixed = apexes(clips, calm, sizes, textbook=book)
+    assert size_of(mixed["sad"], sizes) == pytest.approx(3)
+    assert mixed["sad"][2] > mixed["sad"][0] == pytest.approx(mixed["sad"][1])
+    np.testing.assert_allclose(mixed["fear"], [0, 0, 3])
+
+
+def test_mirroring_twice_is_nothing(space: CompactExpressionSpace):
+    twice = mirror_matrix(space) @ mirror_matrix(space)
+    error = (twice - np.eye(50)) * space.weights_mm()
+    assert np.abs(error).max() < 0.15
+
+
+def test_deca_vectors_of_mead_and_hdtf(tmp_path: Path):
+    clips = read_flame_clips(*write_deca(tmp_path))
+    assert len(clips) == 52
+    mead = next(c for c in clips if c.emotion == "sad")
+    assert mead.intensity == pytest.approx(2 / 3)
+    assert mead.vectors.shape == (50, 50)  # 60 frames at 30 fps are 2 s
+    assert {c.emotion for c in clips if c.name.startswith("WDA")} == {None}
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="name them as the clips"):
+        read_flame_clips(tmp_path / "none", tmp_path / "corpora.csv")

@@ -1,0 +1,134 @@
+"""The one-step student: it comes nearer to the truth, its discriminator learns, bad teachers are refused."""
+
+import json
+
+import pytest
+import torch
+
+pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
+
+from auteur.errors import UsageError
+from auteur.evaluate.face_features import FaceFeatureNet
+from auteur.lab.data.denoiser_clips import ClipBatch
+from auteur.lab.train.denoiser_adversarial import AdversarialRecipe, distil, student_of
+from auteur.lab.train.patch_discriminator import PatchDiscriminator, jittered, perceptual_loss, seam_loss
+from auteur.lab.train.smoke.spots import MovingSpots, shrunk
+from auteur.synthesis.denoiser.builder import build_denoiser
+from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
+
+pytestmark = pytest.mark.slow
+
+CONFIG = shrunk(PRESETS["compact"].config)
+
+
+def clips(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
+    batch = MovingSpots(CONFIG).batch(rows, frames, generator)
+    return ClipBatch(batch.clean, batch.conditions, torch.ones_like(batch.clean[:, :, :1]))
+
+
+def recipe(folder, **given) -> AdversarialRecipe:
+    settings = {
+        "steps": 60, "rows": 4, "start_after": 40, "learning_rate": 5e-3, "discriminator_widths": (8, 16),
+        "average_decay": 0.8, "warm_up_steps": 5, "evaluate_every_steps": 0, "log_every_steps": 1,
+        "precision": "no",
+    }  # fmt: skip
+    return AdversarialRecipe(teacher=folder, clips=folder, out=folder, **{**settings, **given})
+
+
+def one_step_error(denoiser) -> float:
+    batch = clips(16, 1, torch.Generator().manual_seed(7))
+    noise = torch.randn(batch.clean.shape, generator=torch.Generator().manual_seed(8))
+    time = torch.ones(16, dtype=torch.float64)
+    process = denoiser.config.noising
+    with torch.no_grad():
+        v = denoiser.eval()(noise, process.model_time(time).float(), batch.conditions)
+    return float((process.clean(noise, v, time) - batch.clean).square().mean())
+
+
+def test_one_step_comes_nearer_to_the_truth(tmp_path):
+    denoiser = build_denoiser(CONFIG, seed=0)
+    before = one_step_error(denoiser)
+    path = distil(denoiser, recipe(tmp_path), clips)
+    after = one_step_error(load_denoiser(path))
+    assert after < 0.7 * before, (before, after)
+    lines = [json.loads(line) for line in (tmp_path / "denoiser.jsonl").read_text().splitlines()]
+    assert len(lines) == 60
+
+
+def test_single_frames_leave_what_looks_at_others_as_it_was(tmp_path):
+    denoiser = build_denoiser(CONFIG, seed=0)
+    start = {name: value.clone() for name, value in denoiser.state_dict().items()}
+    distil(denoiser, recipe(tmp_path, steps=3, start_after=1), clips)
+    after = denoiser.state_dict()
+    moved = {name for name, value in after.items() if not torch.equal(value, start[name])}
+    assert moved and not any(name.startswith(("temporal.", "conditioners.past.")) for name in moved)
+
+
+def test_a_judge_learns_to_tell_noise_from_smooth_pictures():
+    torch.manual_seed(0)
+    judge = PatchDiscriminator(4, (8, 16))
+    optimizer = torch.optim.Adam(judge.parameters(), lr=1e-2)
+    shown = torch.zeros(8, 1, 16, 16)
+    for _ in range(60):
+        smooth = torch.linspace(-1, 1, 16).expand(8, 3, 16, 16) * torch.rand(8, 1, 1, 1)
+        noisy = smooth + 0.3 * torch.randn(8, 3, 16, 16)
+        loss = (1 - judge(smooth, shown)[0]).relu().mean() + (1 + judge(noisy, shown)[0]).relu().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 1.0  # 2 when it cannot tell
+
+
+def test_a_teacher_without_last_layers_gets_some_that_change_nothing_at_first(tmp_path):
+    teacher = build_denoiser(CONFIG.changed(finish=None), seed=0)
+    save_denoiser(teacher, tmp_path / "teacher.safetensors")
+    student = student_of(tmp_path / "teacher.safetensors")
+    assert teacher.finish is None and student.finish is not None
+    assert one_step_error(student) == pytest.approx(one_step_error(teacher), rel=1e-5)
+    save_denoiser(student, tmp_path / "student.safetensors")
+    assert student_of(tmp_path / "student.safetensors").config == student.config
+
+
+def test_a_lattice_is_seen_and_a_smooth_error_is_not():
+    real, mask = torch.zeros(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    stripes = 0.1 * (torch.arange(64) % 4 == 0) * mask.expand(2, 3, -1, -1)
+    smooth = torch.linspace(-0.3, 0.3, 64) * mask.expand(2, 3, -1, -1)
+    assert float(seam_loss(stripes, real, mask, 4)) > 10 * float(seam_loss(smooth, real, mask, 4))
+    assert float(seam_loss(real, real, mask, 4)) == 0
+    assert (
+        float(seam_loss(real[..., :8, :8], real[..., :8, :8], mask[..., :8, :8], 4)) == 0
+    )  # too small for one
+
+
+def test_pictures_are_moved_together_before_they_are_judged():
+    first = torch.arange(64.0).expand(1, 1, 64, 64)
+    places = set()
+    for seed in range(12):
+        one, other = jittered((first, 2 * first), torch.Generator().manual_seed(seed))
+        assert one.shape == (1, 1, 56, 56) and torch.equal(2 * one, other)
+        places.add(float(one[0, 0, 0, 0]))
+    assert len(places) > 4
+
+
+def test_unlikeness_is_0_for_the_same_and_falls_along_its_gradient():
+    net, generator = FaceFeatureNet(), torch.Generator().manual_seed(0)
+    real = torch.rand(2, 3, 32, 32, generator=generator) * 2 - 1
+    laid = (real + 0.3 * torch.randn(real.shape, generator=generator)).requires_grad_(True)
+    assert float(perceptual_loss(net, real, real)) == pytest.approx(0, abs=1e-6)
+    far = perceptual_loss(net, laid, real)
+    (gradient,) = torch.autograd.grad(far, laid)
+    laid, far = laid.detach(), far.detach()
+    nearer = laid - 0.02 * gradient / gradient.abs().max()
+    assert 0 < float(perceptual_loss(net, nearer, real)) < float(far)
+
+
+def test_refused(tmp_path):
+    bare = CONFIG.changed(warped=None, anchor_deviation=None)
+    with pytest.raises(UsageError, match="from the warped portrait"):
+        distil(build_denoiser(bare, seed=0), recipe(tmp_path), clips)
+    with pytest.raises(UsageError, match="photo_share is 1"):
+        recipe(tmp_path, photo_share=1.0)
+    with pytest.raises(UsageError, match="one_step is 0"):
+        recipe(tmp_path, one_step=0)
