@@ -98,7 +98,7 @@ def test_a_smile_is_seen(table):
 
 
 def test_without_a_neutral_time_the_calm_frames_are_the_neutral(table, clip, backend):
-    """She smiles throughout; what else in her face differs from the average is her build and no performance."""
+    """She smiles throughout; what else differs from the average face is her build and no performance."""
     units = openface_tracks(rows(table)).action_units
     others = [name for name in units.channels[:17] if name not in ("AU06_r", "AU10_r", "AU12_r")]
     assert np.median([units.channel(name) for name in others], axis=1).max() < 0.2
