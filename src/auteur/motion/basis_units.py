@@ -15,7 +15,7 @@ Floats = NDArray[np.floating[Any]]
 LID_UNITS = ("AU45", "AU43")
 """Units that close the eyes; lids meet on the portrait's own geometry instead of being displaced."""
 
-MISSING_SHARES = {5: 0.6, 7: 0.4, 12: 0.4, 14: 0.3, 16: 0.4, 17: 0.4, 18: 0.7, 20: 0.3, 22: 0.7, 28: 0.7}
+MISSING_SHARES = {5: 0.6, 7: 0.4, 12: 0.3, 14: 0.2, 16: 0.4, 17: 0.4, 18: 0.7, 20: 0.2, 22: 0.7, 28: 0.7}
 """By unit, the part of its displacement in the basis that the flow lacks where that unit conditions it.
 Talking people hardly show these units, so the flow follows them weakly, at all intensities alike."""
 
