@@ -389,6 +389,54 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md"), *WEIGHTS.glob("*.md")]
+)
+HISTORY = {"CHANGELOG.md"}
+"""Pages that name what is gone, too."""
+
+
+def missing_names(text: str) -> list[str]:
+    """Source files and dotted names of the package that a page names in code spans and that are not there."""
+    spans = " ".join(re.findall(r"`([^`\n]+)`", text))
+    files = {path for path in re.findall(r"[\w./-]+\.py\b", spans) if "NAME" not in path}
+    here = [
+        path
+        for folder in ("src", "tests", "benchmarks", "examples")
+        for path in ROOT.glob(f"{folder}/**/*.py")
+    ]
+    known = "".join(f"/{path.relative_to(ROOT).as_posix()}\n" for path in here)
+    names = set(re.findall(r"\bauteur(?:\.\w+)+", spans)) - {"auteur.__version__", "auteur.__all__"}
+    return sorted(
+        [path for path in files if f"/{path}\n" not in known]
+        + [name for name in names if not is_defined(name)]
+    )
+
+
+def is_defined(name: str) -> bool:
+    """Whether a dotted name is a module of the package, or a word in the module that it ends in."""
+    here = PACKAGE
+    for part in name.split(".")[1:]:
+        if (here / part).is_dir():
+            here = here / part
+        elif here.with_suffix(".py").is_file() or not (here / f"{part}.py").is_file():
+            module = here / "__init__.py" if here.is_dir() else here.with_suffix(".py")
+            return re.search(rf"\b{part}\b", module.read_text(encoding="utf-8")) is not None
+        else:
+            here = here / part
+    return True
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in HISTORY], ids=lambda p: p.name)
+def test_pages_name_what_is_there(page):
+    assert not missing_names(page.read_text(encoding="utf-8"))
+
+
+def test_a_page_with_stale_names_is_found():
+    text = "`motion/gone.py` `motion/mouth.py` `auteur.motion.Gone` `auteur.nowhere.x`"
+    assert missing_names(text) == ["auteur.motion.Gone", "auteur.nowhere.x", "motion/gone.py"]
+
+
 def test_examples_of_our_formats_can_be_read(tmp_path):
     from auteur.formats import read_au_track
 
