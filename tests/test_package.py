@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Annotated, get_type_hints
 
 import numpy as np
 import pytest
@@ -358,6 +359,44 @@ def test_verbs_on_the_first_page_exist():
     named = {words[1] for words in commands(ROOT / "README.md") if words[0] == "auteur"}
     assert named
     assert named <= VERBS.keys()
+
+
+def commands_of_the_pages() -> list[list[str]]:
+    """Words after `auteur` of the commands on README and in docs; examples with "…" are incomplete."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    lines = [words[1:] for page in pages for words in commands(page) if words[0] == "auteur"]
+    return [words for words in lines if not words[0].startswith("-") and "…" not in words]
+
+
+def is_recipe(words: list[str]) -> bool:
+    return words[0] == "train" and words[1] != "--list" and "--smoke" not in words
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in commands_of_the_pages() if not is_recipe(words)], ids=" ".join
+)
+def test_commands_of_the_pages_parse(words):
+    import tyro
+
+    from auteur.cli import VERBS
+
+    function = getattr(import_module(VERBS[words[0]]), words[0])
+    kind = get_type_hints(function)["arguments"]
+    tyro.cli(kind, args=words[1:], config=(tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [words for words in commands_of_the_pages() if is_recipe(words)], ids=" ".join
+)
+def test_recipes_of_the_pages_parse(words):
+    import tyro
+
+    from auteur.lab.train.recipes import config_class
+
+    if "--help" not in words:
+        kind = Annotated[config_class(words[1]), tyro.conf.arg(name="")]
+        tyro.cli(kind, args=words[2:])
 
 
 def test_python_on_the_first_page_runs(film, astronaut, tmp_path):
