@@ -1,4 +1,4 @@
-"""Readers and writers of other people's tables: text to objects and back. Reading never rescales numbers."""
+"""Readers and writers of other programs' tables: text to objects and back. Reading never rescales numbers."""
 
 from auteur.formats.arkit_json import ArkitWeights, arkit_json_text, is_arkit_json, read_arkit_json
 from auteur.formats.au_table import read_au_table

@@ -2,7 +2,7 @@
 
 Columns are those of OpenFace 2.2 (Baltrusaitis et al., FG 2018). Names may have leading spaces and any order;
 `face_id` and `success` may be missing. Of gaze, pose, intensities and presences any part may be missing: it
-is not measured. Columns we do not know (3-D and eye landmarks among them) are kept as text in
+is not measured. Other columns (3-D and eye landmarks among them) are kept as text in
 `OpenFaceRow.extra`. Rows with `success` 0 hold stale numbers: they are read as they are, and count as not
 measured in tracks.
 
@@ -129,7 +129,7 @@ class OpenFaceRow:
     blendshapes: Array | None = None
     """[52] convention "arkit52", or None without a dense block."""
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Text of columns that Auteur does not know."""
+    """Text of other columns."""
 
     def __post_init__(self) -> None:
         for name, group in _EVERY.items():
@@ -223,7 +223,7 @@ class OpenFaceWriter:
 
 
 PERFORMANCE_GROUPS = ("intensities", "presences", "other_units", "pose", "gaze_angle_rad")
-"""What of a row a performance can use: Action Units, head pose and gaze."""
+"""Groups of a row that a performance uses: Action Units, head pose and gaze."""
 
 _OPTIONAL_GROUPS = ("gaze", "gaze_angle_rad", "pose", "intensities", "presences", "other_units")
 _MAY_BE_ODD = ("gaze", "gaze_angle_rad", "pose")

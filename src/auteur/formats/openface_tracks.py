@@ -35,7 +35,7 @@ class OpenFaceTracks:
     blendshapes: AUTrack | None
     """Convention "arkit52", where the rows have our dense block."""
     face_id: int = 0
-    """Which face it is."""
+    """Number of the face."""
     face_ids: tuple[int, ...] = (0,)
     """All faces of the table."""
 
@@ -55,7 +55,7 @@ def openface_tracks(
     Args:
         rows: Rows of one table.
         face_id: The face to take.
-        image_size_px: Size of the picture, which the table does not say.
+        image_size_px: Size of the picture, which the table does not state.
         rate: Frames per second, by which frame numbers say where rows lie if all timestamps are the same.
         source: Name of the table in errors.
 

@@ -26,7 +26,7 @@ from auteur.signals import AUTrack, topology
 
 CALM_SEARCH_SEC = 20
 CALM_SEARCH_RATE = Fraction(5)
-"""How much of a video is looked through for calm frames, and how many frames of each second."""
+"""Seconds at the beginning that are searched for calm frames, and frames per second of the search."""
 
 BLOCK_FRAMES = 64
 """Frames measured at once; memory does not grow with the video."""
@@ -52,7 +52,7 @@ class TrackOptions:
 
 @dataclass(frozen=True)
 class TrackSummary:
-    """What came out."""
+    """Result of tracking a file."""
 
     frames: int
     frames_with_face: int
@@ -75,11 +75,11 @@ def track_file(
     Args:
         path: PNG, JPEG or WEBP picture, or a video.
         out: The CSV to write.
-        backend: What reads faces.
+        backend: The face tracker.
         options: How to track.
         overwrite: Whether `out` may be replaced.
         on_frame: Called with the number of frames done.
-        on_sighting: Called whenever the face was looked for and found.
+        on_sighting: Called with each detection, at the start and after a loss.
 
     Raises:
         MediaError: The file cannot be read.
@@ -172,7 +172,7 @@ def _measured_rows(
     translation = camera_translation_mm(pose.shift, pose.scale, info)
     openface_pose = pose_to_openface(np.concatenate([pose.angles_rad, translation], axis=-1))
     shapes = blendshapes.copy()
-    shapes[:, 0] = 0.0  # the column is ARKit's tongueOut, which the tracker does not see
+    shapes[:, 0] = 0.0  # the column is ARKit's tongueOut, which the tracker does not measure
     return [
         OpenFaceRow(
             frame=number,
@@ -211,7 +211,7 @@ def camera_translation_mm(shift_px: np.ndarray, pixels_per_mm: np.ndarray, info:
 
 
 def _neutral_at(path: Path, info: MediaInfo, backend: FaceBackend, face: int, at_sec: float) -> Neutral:
-    """Reads the frame that is shown at the asked time."""
+    """Reads the frame that is shown at a time."""
     wanted = Fraction(str(at_sec))
     with _frames(path, info) as frames:
         remaining = iter(frames)
@@ -228,7 +228,7 @@ def _neutral_at(path: Path, info: MediaInfo, backend: FaceBackend, face: int, at
 
 
 def _calm_neutral(path: Path, info: MediaInfo, backend: FaceBackend, options: TrackOptions) -> Neutral | None:
-    """Looks through the beginning of a video for calm frames; None for a picture or without a face."""
+    """Searches the beginning of a video for calm frames; None for a picture or without a face."""
     if info.kind != "video":
         return None
     tracker = FaceTracker(backend, face=options.face)

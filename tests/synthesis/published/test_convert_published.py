@@ -145,7 +145,7 @@ def test_missing_double_and_unknown_files(checkpoint, checkpoints, tmp_path: Pat
     shutil.rmtree(folder / "wav2vec")
     refused(folder, tmp_path / "out", "lacks a folder for speech_encoder")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", tmp_path / "out", "no model that is known.*pose_guider")
+    refused(tmp_path / "empty", tmp_path / "out", "no known model.*pose_guider")
     refused(tmp_path / "nothing", tmp_path / "out", "is no folder")
     shutil.copy(checkpoints["aniportrait"] / "pose_guider.pth", folder)
     refused(folder, tmp_path / "out", "several models")

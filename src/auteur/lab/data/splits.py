@@ -1,4 +1,4 @@
-"""Who is held out: one rule for every model, decided by the person's name alone, before any training."""
+"""The held-out rule of every model: by a hash of the person's name alone, fixed before any training."""
 
 import hashlib
 
