@@ -9,8 +9,8 @@ _SALT = "face:"
 _ONE_IN = 5
 
 PUBLISHED_TEST_PEOPLE = {"mead": frozenset(("M003", "M030", "W009", "W015"))}
-"""By corpus, the test people of its published split; MEAD's is that of EAMM (2022), EAT (2023) and others after
-them. `auteur.lab.corpora` names people "corpus:person"."""
+"""By corpus, the test people of its published split; MEAD's is that of EAMM (2022) and EAT (2023).
+`auteur.lab.corpora` names people "corpus:person"."""
 
 
 def is_held_out(identity: str) -> bool:
