@@ -24,6 +24,8 @@ from auteur.synthesis.published.convert import convert_checkpoint
 from auteur.synthesis.published.memo import EMOTION_CLASSES
 from auteur.talking_head.talking_head import Settings, TalkingHead
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("aniportrait", "hallo", "memo")
 FRAMES = 19
 """One window and three frames of the next."""
