@@ -71,7 +71,11 @@ def curve_at(keyframes: Keyframes, times_sec: Floats) -> Floats:
 
 
 def unit_curves_track(
-    curves: Mapping[str, Keyframes], *, rate: Fraction, duration_sec: float | Fraction, under: AUTrack | None = None
+    curves: Mapping[str, Keyframes],
+    *,
+    rate: Fraction,
+    duration_sec: float | Fraction,
+    under: AUTrack | None = None,
 ) -> AUTrack:
     """Returns Action Unit curves as a track of the convention "facs" from time 0, NaN for other controls.
 
