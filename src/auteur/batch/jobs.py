@@ -105,6 +105,11 @@ def check_keys(values: Mapping[str, Any]) -> Values:
     return checked
 
 
+def kinds_of_keys() -> dict[str, str]:
+    """Returns what kind of value every key takes: text, file, number, whole, truth, intensities …"""
+    return {key: check.__name__.removeprefix("_") for key, check in _KEYS.items()}
+
+
 def _lines(path: Path) -> Iterator[str]:
     """Yields the lines of a file, each cut where it is longer than a line may be."""
     try:
