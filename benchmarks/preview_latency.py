@@ -3,8 +3,8 @@
 auteur serve --preset warp &
 python benchmarks/preview_latency.py me.jpg talk.wav
 
-Every preview has another curve, as while a keyframe is dragged; the next is sent when the last has arrived. It
-needs an HTTP client: pip install httpx2.
+Every preview has another curve, as while a keyframe is dragged; the next is sent when the last has arrived.
+It needs an HTTP client: pip install httpx2.
 """
 
 import argparse
