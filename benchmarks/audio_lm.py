@@ -22,17 +22,18 @@ import tyro
 
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
+from auteur.expression.audio_lm.compact import AudioLM
 from auteur.expression.audio_lm.prompts import Order, read_answer
-from auteur.expression.audio_lm.storage import load_audio_lm
 from auteur.expression.audio_lm.writer import CompactWriter, whole_answer
 from auteur.expression.authors import CompactAuthor
 from auteur.expression.director import Director
-from auteur.expression.regressor import load_regressor
+from auteur.expression.regressor import Regressor
 from auteur.lab.data.answers import THRESHOLD, rows_of, text_frames
 from auteur.lab.data.emotion_units import load_units
 from auteur.lab.data.performances import Performance, load_performances
 from auteur.lab.train.listener import CORPUS_EMOTIONS
 from auteur.signals import Waveform
+from auteur.weights import load_model
 from judges.au_scores import au_scores, emotion_accuracy
 
 LONGEST_FRAMES = 40
@@ -99,7 +100,7 @@ def answered(
 ) -> tuple[list[np.ndarray], list[str | None], int]:
     """Values, emotions and how many answers parse."""
     torch.set_num_threads(1)
-    writer = CompactWriter(load_audio_lm(model))
+    writer = CompactWriter(load_model(model, AudioLM))
     values, emotions, parsed = [], [], 0
     for case in some:
         given = case.one.emotion if order is Order.UNITS_GIVEN_EMOTION else None
@@ -115,7 +116,7 @@ def answered(
 
 @torch.no_grad()
 def regressed(model: Path, some: Sequence[Case], *, given: bool) -> tuple[list[np.ndarray], list[str]]:
-    network = load_regressor(model)
+    network = load_model(model, Regressor)
     values, emotions = [], []
     for case in some:
         felt = torch.zeros(1, len(HEARD_EMOTIONS))
@@ -164,7 +165,7 @@ def row(name: str, some: list[Case], values: list[np.ndarray], emotions: Sequenc
 
 def emotions_of(run: Benchmark, performances: Sequence[Performance]) -> dict:
     """Accuracy of the first word on all held-out recordings: over the corpus's own list, and over all ten."""
-    writer = CompactWriter(load_audio_lm(run.model))
+    writer = CompactWriter(load_model(run.model, AudioLM))
     found: dict[str, dict] = {}
     for corpus, words in CORPUS_EMOTIONS.items():
         some = [one for one in performances if one.is_held_out and one.speaker.startswith(corpus)]
@@ -201,7 +202,7 @@ def speed(run: Benchmark) -> dict:
         0.15 + np.clip(np.sin(2 * np.pi * 4 * at), 0, 1)
     )
     speech = Waveform(samples=(0.15 * voice).astype(np.float32), rate_hz=rate)
-    director = Director(CompactAuthor(CompactWriter(load_audio_lm(run.model))))
+    director = Director(CompactAuthor(CompactWriter(load_model(run.model, AudioLM))))
     director(speech.slice(0, 2))
     started, used = time.perf_counter(), time.process_time()
     stream = iter(director.stream(speech))
@@ -231,7 +232,7 @@ def rules(run: Benchmark) -> dict:
         "chord": chord + 0.003 * random.standard_normal(16_000),
         "mains hum": 0.2 * np.sin(2 * np.pi * 50 * at) + 0.05 * random.standard_normal(16_000),
     }
-    director = Director(CompactAuthor(CompactWriter(load_audio_lm(run.model))))
+    director = Director(CompactAuthor(CompactWriter(load_model(run.model, AudioLM))))
     found = {}
     for name, samples in sounds.items():
         direction = director(Waveform(samples=np.clip(samples, -1, 1).astype(np.float32), rate_hz=16_000))

@@ -29,7 +29,7 @@ from auteur.evaluate.control import rank_correlation
 from auteur.evaluate.face_features import FaceFeatureNet, aligned_crop, appearance_similarity
 from auteur.expression.curve import DIALLED, EmotionCurve
 from auteur.expression.generator.dial import EmotionConditionedExpression, EmotionDial, loudness_of
-from auteur.expression.generator.storage import load_generator
+from auteur.expression.generator.network import ExpressionGenerator
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.mediapipe_backend import MediaPipeBackend
@@ -49,7 +49,7 @@ from auteur.provenance import Mark
 from auteur.synthesis.warp import PortraitWarper
 from auteur.talking_head.inputs import fitted
 from auteur.talking_head.motion_stage import SpeechEncoders
-from auteur.weights import load_file
+from auteur.weights import load_file, load_model
 from judges.emotion_classifier import FaceEmotionClassifier, rest_features
 from judges.face_identity import FaceIdentity, aligned_face
 
@@ -376,7 +376,9 @@ def main(run: Benchmark) -> None:
         CompactExpressionSpace.shipped() if run.space is None else CompactExpressionSpace.from_file(run.space)
     )
     dial = (
-        EmotionDial.shipped() if run.generator is None else EmotionDial(load_generator(run.generator), space)
+        EmotionDial.shipped()
+        if run.generator is None
+        else EmotionDial(load_model(run.generator, ExpressionGenerator), space)
     )
     result = {"trajectories": trajectories(run, dial), "ceiling": ceiling(run)}
     print(json.dumps(result, indent=1), flush=True)

@@ -6,12 +6,13 @@ import torch
 from safetensors.torch import save_file
 
 from auteur.errors import UsageError, WeightsError
-from auteur.expression.audio_lm import codec, storage, vocabulary
+from auteur.expression.audio_lm import codec, vocabulary
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.audio_lm.compact import AudioLM
 from auteur.expression.audio_lm.prompts import Order, read_answer
 from auteur.expression.audio_lm.writer import Answering, CompactWriter, Passage, whole_answer
 from auteur.expression.hearing import CHANNELS
+from auteur.weights import load_model, metadata_of
 
 from .tiny_models import TINY, tiny_audio_lm
 
@@ -112,13 +113,13 @@ def test_bad_requests(model, rows):
 
 def test_weights_and_sizes_come_back(model, rows, tmp_path):
     path = tmp_path / "lm.safetensors"
-    save_file(model.state_dict(), path, metadata=storage.config_to_metadata(TINY))
-    loaded = storage.load_audio_lm(path)
+    save_file(model.state_dict(), path, metadata=metadata_of(model.kind, TINY))
+    loaded = load_model(path, AudioLM)
     assert asdict(loaded.config) == asdict(TINY)
     torch.testing.assert_close(loaded.ear.listen(rows), model.ear.listen(rows))
     save_file(model.state_dict(), path)
     with pytest.raises(WeightsError, match="no audio lm config"):
-        storage.load_audio_lm(path)
+        load_model(path, AudioLM)
 
 
 def test_the_default_size_fits_in_the_package():

@@ -14,11 +14,10 @@ from auteur.expression.curve import DIALLED, EmotionCurve, parse_curve
 from auteur.expression.generator.dial import EmotionDial, check_intensity
 from auteur.expression.generator.editing import LIPS_SHARE, Trajectories, subject_direction, with_subject
 from auteur.expression.generator.network import LABELS, ExpressionGenerator, GeneratorConfig, Request
-from auteur.expression.generator.storage import config_to_metadata, load_generator
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.pose import canonical_face
 from auteur.signals import LandmarkTrack, Waveform
-from auteur.weights import shipped
+from auteur.weights import load_model, metadata_of, shipped
 
 pytestmark = pytest.mark.slow
 
@@ -128,11 +127,11 @@ def test_a_generator_comes_back_with_its_sizes(tmp_path):
 
     generator = ExpressionGenerator(GeneratorConfig(hidden=8, noise=3))
     path = tmp_path / "g.safetensors"
-    save_file(generator.state_dict(), path, metadata=config_to_metadata(generator.config))
-    assert load_generator(path).config == generator.config
+    save_file(generator.state_dict(), path, metadata=metadata_of(generator.kind, generator.config))
+    assert load_model(path, ExpressionGenerator).config == generator.config
     save_file(generator.state_dict(), path)
     with pytest.raises(WeightsError, match="train it again"):
-        load_generator(path)
+        load_model(path, ExpressionGenerator)
 
 
 def test_a_generator_of_another_space_is_refused():

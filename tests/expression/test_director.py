@@ -6,13 +6,13 @@ from safetensors.torch import save_file
 
 from auteur.errors import UsageError, WeightsError
 from auteur.expression.adjust import Adjustment
-from auteur.expression.audio_lm import storage
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.audio_lm.writer import CompactWriter
 from auteur.expression.authors import CompactAuthor, RegressorAuthor
 from auteur.expression.director import Director
 from auteur.expression.hearing import BANDS, hear
-from auteur.expression.regressor import config_to_metadata, load_regressor
+from auteur.expression.regressor import Regressor
+from auteur.weights import load_model, metadata_of
 
 from .tiny_models import TINY, noise, silence, tiny_audio_lm, tiny_regressor, voice, waveform
 
@@ -141,9 +141,9 @@ def test_chunks_leave_no_jump_where_they_meet(director):
 
 def test_models_of_a_path(tmp_path):
     lm, plain = tiny_audio_lm(), tiny_regressor()
-    save_file(lm.state_dict(), tmp_path / "lm.safetensors", metadata=storage.config_to_metadata(TINY))
-    save_file(plain.state_dict(), tmp_path / "r.safetensors", metadata=config_to_metadata(plain.config))
-    assert load_regressor(tmp_path / "r.safetensors").config == plain.config
+    save_file(lm.state_dict(), tmp_path / "lm.safetensors", metadata=metadata_of(lm.kind, TINY))
+    save_file(plain.state_dict(), tmp_path / "r.safetensors", metadata=metadata_of(plain.kind, plain.config))
+    assert load_model(tmp_path / "r.safetensors", Regressor).config == plain.config
     for name in ("lm", "r"):
         assert Director.from_path(tmp_path / f"{name}.safetensors")(voice(1)).track.frames == 25
     with pytest.raises(WeightsError, match="none"):

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.errors import UsageError, WeightsError
+from auteur.errors import UsageError
 from auteur.expression.adjust import Adjustment
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, TRACK_RATE, UNITS
 from auteur.expression.audio_lm.prompts import find_heard_emotion
@@ -26,7 +26,7 @@ from auteur.expression.authors import Author, CompactAuthor, RegressorAuthor, Ta
 from auteur.expression.hearing import hear
 from auteur.facs import EMOTIONS, au_track
 from auteur.signals import AUTrack, Sound
-from auteur.weights import path_of
+from auteur.weights import load_model, path_of
 
 SHORTEST_SEC = Fraction(1, 10)
 SHORTEST_EMOTION_SEC = Fraction(1, 2)
@@ -198,17 +198,12 @@ class Director:
 
 
 def _author_of(path: Path) -> Author:
-    from auteur.expression.audio_lm.storage import load_audio_lm
+    from auteur.expression.audio_lm.compact import AudioLM
     from auteur.expression.audio_lm.writer import CompactWriter
-    from auteur.expression.regressor import load_regressor
+    from auteur.expression.regressor import Regressor
 
-    try:
-        return CompactAuthor(CompactWriter(load_audio_lm(path)))
-    except WeightsError as no_audio_lm:
-        try:
-            return RegressorAuthor(load_regressor(path))
-        except WeightsError:
-            raise no_audio_lm from None
+    model = load_model(path, AudioLM, Regressor)
+    return CompactAuthor(CompactWriter(model)) if isinstance(model, AudioLM) else RegressorAuthor(model)
 
 
 def _rule(take: Take) -> str | None:

@@ -5,7 +5,6 @@ Same data, same metrics, no text.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -14,9 +13,7 @@ from torch.nn import functional
 
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
 from auteur.expression.hearing import CHANNELS
-from auteur.weights import load_model, metadata_of
-
-_KIND = "regressor"
+from auteur.weights import SavedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +49,11 @@ class _Block(nn.Module):
         return hidden + self.mix(self.dropout(inner))
 
 
-class Regressor(nn.Module):
+class Regressor(SavedModel):
     """The network; half a million parameters."""
+
+    kind = "regressor"
+    config_class = RegressorConfig
 
     def __init__(self, config: RegressorConfig | None = None) -> None:
         super().__init__()
@@ -87,17 +87,3 @@ class Regressor(nn.Module):
             felt = torch.where(given.isnan(), felt, given)
         units = self.units(hidden + self.felt(felt)[..., None])
         return Regression(functional.hardsigmoid(units * 3 - 2).transpose(1, 2), emotions)
-
-
-def config_to_metadata(config: RegressorConfig) -> dict[str, str]:
-    """Returns the safetensors metadata that keeps the sizes beside the weights."""
-    return metadata_of(_KIND, config)
-
-
-def load_regressor(path: Path | str) -> Regressor:
-    """Returns the regressor saved in a file, in evaluation mode.
-
-    Raises:
-        WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
-    """
-    return load_model(path, _KIND, RegressorConfig, Regressor)

@@ -20,11 +20,10 @@ from auteur.motion.face_flow import (
     PERFORMANCE_SAMPLING,
     SPEECH_SAMPLING,
     FaceFlow,
-    load_face_flow,
 )
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.habits import FaceHabits
-from auteur.motion.head_flow import HeadFlow, load_head_flow
+from auteur.motion.head_flow import HeadFlow
 from auteur.motion.mouth import fused_gap, lip_gap, with_lip_gap
 from auteur.motion.own_expression import OwnExpression, closing
 from auteur.motion.performance import LipSource, Performance
@@ -32,7 +31,7 @@ from auteur.motion.portrait import apply_to, with_eyes_held
 from auteur.motion.style import style_of_liveliness
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
 from auteur.signals.topology import MEDIAPIPE_COUNT
-from auteur.weights import load_shipped, path_of
+from auteur.weights import load_model, load_shipped, path_of
 
 Floats = NDArray[np.floating[Any]]
 
@@ -127,8 +126,8 @@ class SpeechMotion:
             WeightsError: The installation is damaged.
         """
         return cls(
-            face=load_face_flow(path_of("face_flow")),
-            head=load_head_flow(path_of("head_flow")),
+            face=load_model(path_of("face_flow"), FaceFlow),
+            head=load_model(path_of("head_flow"), HeadFlow),
             basis=load_shipped(AUBasis(), "au_basis"),
             habits=load_shipped(FaceHabits(), "habits"),
         )

@@ -18,6 +18,7 @@ from auteur.expression.audio_lm import vocabulary
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
 from auteur.expression.audio_lm.listener import Ear, ListenerConfig
 from auteur.expression.hearing import CHANNELS
+from auteur.weights import SavedModel
 
 ROWS_PER_FRAME = 10
 """Rows of hearing (50 a second) per frame of text (5 a second)."""
@@ -94,8 +95,11 @@ class Block(nn.Module):
         return hidden + self.dropout(self.feed(self.before_feed(hidden))), (key, value)
 
 
-class AudioLM(nn.Module):
+class AudioLM(SavedModel):
     """The model."""
+
+    kind = "audio_lm"
+    config_class = AudioLMConfig
 
     def __init__(self, config: AudioLMConfig | None = None) -> None:
         super().__init__()

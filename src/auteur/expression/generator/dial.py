@@ -25,10 +25,10 @@ from auteur.expression.generator.network import (
     smooth_noise,
 )
 from auteur.expression.generator.speech_cues import cues_of, loudness_of
-from auteur.expression.generator.storage import shipped_generator
 from auteur.expression.space import CompactExpressionSpace
 from auteur.facs import au_track
 from auteur.signals import AUTrack, ExpressionTrack, Sound
+from auteur.weights import load_model, path_of
 
 Floats = NDArray[np.floating]
 
@@ -98,7 +98,11 @@ class EmotionDial:
         Raises:
             WeightsError: The installation is damaged.
         """
-        return cls(shipped_generator(), CompactExpressionSpace.shipped(), directions=directions)
+        return cls(
+            load_model(path_of("expression_generator"), ExpressionGenerator),
+            CompactExpressionSpace.shipped(),
+            directions=directions,
+        )
 
     def __call__(self, speech: Sound, *, emotion: str | None, intensity: float) -> AUTrack:
         """Returns what an emotion adds while the speech is said, convention "facs", as the route asks for it.

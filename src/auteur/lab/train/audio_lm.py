@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.expression.audio_lm import storage, vocabulary
+from auteur.expression.audio_lm import vocabulary
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
 from auteur.expression.audio_lm.listener import Ear
 from auteur.lab.data.answers import IGNORED, AnswerBatches
@@ -24,6 +24,7 @@ from auteur.lab.data.emotional_speech import fold_of
 from auteur.lab.data.performances import Performance, load_performances
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
+from auteur.weights import load_model, metadata_of
 
 VALIDATION_FOLD = 4
 _BLUR_HUNDREDTHS = 3.0
@@ -114,7 +115,7 @@ def split(performances: list[Performance]) -> tuple[list[Performance], list[Perf
 
 def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
     """Returns the model with its ear, which stays as it is, its questions and answers, and their loss."""
-    model = AudioLM(recipe.config) if recipe.start is None else storage.load_audio_lm(recipe.start).train()
+    model = AudioLM(recipe.config) if recipe.start is None else load_model(recipe.start, AudioLM).train()
     ear = load_file(recipe.ear / "ear.safetensors")
     model.ear.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in ear.items()})
     model.ear.eval().requires_grad_(False)
@@ -139,7 +140,7 @@ def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
         batches=by_key(batches),
         loss=lambda network, batch, _: answer_loss(network, batch, blur, recipe.emotion_weight),
         evaluate=evaluate,
-        metadata=storage.config_to_metadata(model.config),
+        metadata=metadata_of(model.kind, model.config),
     )
 
 

@@ -25,10 +25,9 @@ from auteur.lab.data.speech.lips import LIP_TARGETS, LipClip, LipCrops, read_lip
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.devices import is_main_process
 from auteur.lab.train.model_recipe import Schedule, Training, save_half, train_recipe
-from auteur.speech.features import config_to_metadata
 from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
-from auteur.weights import load_file, load_shipped
+from auteur.weights import load_file, load_shipped, metadata_of
 
 _TARGET_WEIGHTS = (2.0, 1.5, *(0.4 for _ in LIP_TARGETS[2:]))
 _LEAST_VARIANCE = 1e-3
@@ -171,7 +170,7 @@ def build(
         batches=by_key(crops),
         loss=loss,
         evaluate=lambda network: lip_scores(network.encoder, validation),  # pyright: ignore
-        metadata=config_to_metadata(recipe.config),
+        metadata=metadata_of(CompactSpeechEncoder.kind, recipe.config),
     )
 
 
@@ -190,5 +189,5 @@ def _train_one(recipe: LipEncoderRecipe, clips: list[LipClip], *, without: int |
     scores = train_recipe(recipe, lambda r: build(r, clips, without=without))
     if is_main_process():
         trained = load_file(LipTraining(recipe.config), recipe.out)
-        save_half(trained.encoder, recipe.out, config_to_metadata(recipe.config))
+        save_half(trained.encoder, recipe.out, metadata_of(CompactSpeechEncoder.kind, recipe.config))
     return scores

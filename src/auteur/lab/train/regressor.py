@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
-from auteur.expression.regressor import Regressor, RegressorConfig, config_to_metadata
+from auteur.expression.regressor import Regressor, RegressorConfig
 from auteur.lab.data.emotion_units import EmotionUnits, load_units
 from auteur.lab.data.emotional_speech import augmented
 from auteur.lab.data.performances import Performance, load_performances
 from auteur.lab.train.audio_lm import split
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
+from auteur.weights import metadata_of
 
 _UNKNOWN = -100
 _CROP_FRAMES = 75
@@ -163,7 +164,7 @@ def build(recipe: RegressorRecipe) -> Training[RegressorScores]:
         batches=by_key(batches),
         loss=lambda model, batch, _: regressor_loss(model, batch, recipe.emotion_weight),
         evaluate=lambda model: regressor_scores(model, held_out),
-        metadata=config_to_metadata(recipe.config),
+        metadata=metadata_of(Regressor.kind, recipe.config),
     )
 
 
