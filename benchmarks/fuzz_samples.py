@@ -18,7 +18,7 @@ from auteur.batch.jobs import read_jobs
 from auteur.errors import FormatError
 from auteur.evaluate import protocols
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
-from auteur.expression.audio_lm.listener import ListenerConfig
+from auteur.expression.audio_lm.emotion_classifier import EmotionClassifierConfig
 from auteur.expression.generator.network import ExpressionGenerator, GeneratorConfig
 from auteur.expression.regressor import Regressor, RegressorConfig
 from auteur.facs import CONVENTIONS
@@ -173,7 +173,7 @@ def _jobs(folder: Path) -> list[Path]:
 
 def _weights(folder: Path) -> list[Path]:
     torch.manual_seed(0)
-    ear = ListenerConfig(width=4, hidden=8, voters=2)
+    ear = EmotionClassifierConfig(width=4, hidden=8, voters=2)
     models: dict[str, tuple[str, torch.nn.Module]] = {
         "audio_lm": ("audio_lm", AudioLM(AudioLMConfig(width=16, layers=1, heads=2, sound=8, ear=ear))),
         "expression_generator": ("expression_generator", ExpressionGenerator(GeneratorConfig(hidden=16))),

@@ -15,9 +15,9 @@ from torch import nn
 from auteur import weights
 from auteur.errors import UsageError, WeightsError
 from auteur.expression.audio_lm.compact import AudioLMConfig
-from auteur.expression.director import Director
 from auteur.expression.generator.network import GeneratorConfig
 from auteur.expression.regressor import Regressor, RegressorConfig
+from auteur.expression.speech_to_au import SpeechToAU
 from auteur.motion.generator import MotionConfig, MotionGenerator
 from auteur.speech.network import CompactSpeechConfig
 from auteur.synthesis.denoiser.config import FileConfig, TemporalConfig
@@ -70,7 +70,7 @@ def test_a_flipped_bit_of_any_shipped_model_is_refused(package, name):
         WeightsFile(weights.path_of(name))
     if name in ("audio_lm", "regressor"):
         with pytest.raises(WeightsError, match="SHA-256"):
-            Director.shipped(name)
+            SpeechToAU.shipped(name)
 
 
 @pytest.mark.slow

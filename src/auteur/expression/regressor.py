@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
-from auteur.expression.hearing import CHANNELS
+from auteur.expression.acoustic_features import CHANNELS
+from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
 from auteur.weights import SavedModel
 
 
@@ -64,8 +64,8 @@ class Regressor(SavedModel):
         )
         self.blocks = nn.Sequential(*(_Block(width, dilation) for dilation in self.config.dilations))
         self.attention = nn.Conv1d(width, 1, 1)
-        self.emotions = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * width, len(HEARD_EMOTIONS)))
-        self.felt = nn.Linear(len(HEARD_EMOTIONS), width)
+        self.emotions = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * width, len(VOICE_EMOTIONS)))
+        self.felt = nn.Linear(len(VOICE_EMOTIONS), width)
         self.units = nn.Sequential(
             nn.Conv1d(width, width, 3, padding=1), nn.SiLU(), nn.Conv1d(width, len(UNITS), 1)
         )
@@ -74,7 +74,7 @@ class Regressor(SavedModel):
         """Reads rows [B, N, CHANNELS] at 50 a second; T is ceil(N / 2).
 
         Args:
-            rows: Of `auteur.expression.hearing`.
+            rows: Of `auteur.expression.acoustic_features`.
             given: Chance of each emotion [B, emotions]; rows of NaN, or None, mean what is heard.
         """
         hidden = self.blocks(self.stem(rows.transpose(1, 2)))

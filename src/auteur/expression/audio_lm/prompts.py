@@ -74,7 +74,7 @@ def question(
     *,
     frames: int,
     emotion: str | None = None,
-    emotions: Sequence[str] = codec.HEARD_EMOTIONS,
+    emotions: Sequence[str] = codec.VOICE_EMOTIONS,
 ) -> str:
     """Returns the user's text beside the audio.
 
@@ -91,7 +91,7 @@ def question(
     return _FACTS.format(units=units) + asked
 
 
-def layout(order: Order, *, frames: int, emotions: Sequence[str] = codec.HEARD_EMOTIONS) -> Layout:
+def layout(order: Order, *, frames: int, emotions: Sequence[str] = codec.VOICE_EMOTIONS) -> Layout:
     """Returns the parts that an answer must have.
 
     Raises:
@@ -133,14 +133,14 @@ def read_answer(text: str, *, frames: int) -> Answer:
     )
 
 
-def find_heard_emotion(name: str) -> str:
-    """Returns the one of `codec.HEARD_EMOTIONS` that a word means, whatever its case.
+def find_voice_emotion(name: str) -> str:
+    """Returns the one of `codec.VOICE_EMOTIONS` that a word means, whatever its case.
 
     Raises:
         UsageError: None does.
     """
     key = name.strip().lower()
-    return key if key in codec.HEARD_EMOTIONS else find_emotion(name)
+    return key if key in codec.VOICE_EMOTIONS else find_emotion(name)
 
 
 LONGEST_PAIR_TOKENS = 8

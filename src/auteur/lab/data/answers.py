@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from auteur.expression.audio_lm import codec, vocabulary
-from auteur.expression.audio_lm.codec import CODEC_RATE, HEARD_EMOTIONS, Frame
+from auteur.expression.audio_lm.codec import CODEC_RATE, VOICE_EMOTIONS, Frame
 from auteur.expression.audio_lm.compact import MOST_FRAMES, ROWS_PER_FRAME
 from auteur.expression.audio_lm.prompts import Order, answer_text
 from auteur.facs import au_track
@@ -22,7 +22,7 @@ _STRIDE = int(RATE / CODEC_RATE)
 _MOST_AT_ONCE = 40
 IGNORED = -100
 EMOTION_PLACE = {token: place for place, token in enumerate(vocabulary.EMOTION_TOKENS)}
-"""Place in `HEARD_EMOTIONS` of each emotion's token."""
+"""Place in `VOICE_EMOTIONS` of each emotion's token."""
 
 
 class AnswerBatches:
@@ -96,13 +96,13 @@ class AnswerBatches:
         order = Order.UNITS if not one.emotion else list(Order)[self.random.integers(len(Order))]
         emotion = one.emotion
         if order is Order.UNITS_GIVEN_EMOTION and not one.is_measured and self.random.random() < 0.5:
-            emotion = str(self.random.choice(HEARD_EMOTIONS))
+            emotion = str(self.random.choice(VOICE_EMOTIONS))
         target = one.target(self._statistics, self.random, emotion=emotion or None)
         text = answer_text(order, emotion=emotion, frames=text_frames(target[start:], frames))
         given = order is Order.UNITS_GIVEN_EMOTION
         asked = [
             vocabulary.order_token(order),
-            vocabulary.EMOTION_TOKENS[HEARD_EMOTIONS.index(emotion)] if given else vocabulary.PAD,
+            vocabulary.EMOTION_TOKENS[VOICE_EMOTIONS.index(emotion)] if given else vocabulary.PAD,
         ]
         return rows, self._heard[one.name], asked, vocabulary.tokens_of(text)
 

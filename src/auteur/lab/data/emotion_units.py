@@ -21,7 +21,7 @@ import tyro
 from numpy.typing import NDArray
 
 from auteur.errors import InputError
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
+from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
 from auteur.face.action_units import Neutral, action_units, average_neutral, calm_neutral, neutral_of
 from auteur.face.pose import head_pose, without_pose
 from auteur.facs import EMOTIONS, convert, prototype
@@ -288,14 +288,14 @@ def targets(
 
     Args:
         units: The statistics.
-        emotion: One of `HEARD_EMOTIONS`.
+        emotion: One of `VOICE_EMOTIONS`.
         spoken: What speech does, [T, 24].
         loudness: [T] from 0 to about 1: the envelope follows it.
         strength: In [0, 1]; 1 is MEAD's level 3.
         random: What chance follows from.
     """
-    if emotion not in HEARD_EMOTIONS:
-        raise InputError(f"{emotion!r} is none of {', '.join(HEARD_EMOTIONS)}")
+    if emotion not in VOICE_EMOTIONS:
+        raise InputError(f"{emotion!r} is none of {', '.join(VOICE_EMOTIONS)}")
     profile, neutral = units.profile(emotion), units.profile("neutral")
     frames = len(spoken)
     envelope = emotion_envelope(loudness)[:, None]

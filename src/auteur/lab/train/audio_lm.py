@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from auteur.expression.audio_lm import vocabulary
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
-from auteur.expression.audio_lm.listener import Ear
+from auteur.expression.audio_lm.emotion_classifier import EmotionEnsemble
 from auteur.lab.data.answers import IGNORED, AnswerBatches
 from auteur.lab.data.emotion_units import load_units
 from auteur.lab.data.emotional_speech import fold_of
@@ -92,7 +92,7 @@ def blurred_numbers() -> Tensor:
 
 
 @torch.no_grad()
-def heard_of(performances: list[Performance], ear: Ear, run: Path) -> dict[str, np.ndarray]:
+def heard_of(performances: list[Performance], ear: EmotionEnsemble, run: Path) -> dict[str, np.ndarray]:
     """Returns the log probabilities of the emotions, by name of the performance.
 
     Out-of-fold predictions for the training speakers of the ear; the mean of all voters for everyone else.
@@ -101,7 +101,7 @@ def heard_of(performances: list[Performance], ear: Ear, run: Path) -> dict[str, 
     found = dict(zip(stored["name"].tolist(), stored["log_probabilities"], strict=True))
     for one in performances:
         if one.name not in found:
-            found[one.name] = ear.listen(torch.from_numpy(one.rows)).numpy()
+            found[one.name] = ear.emotion_log_probabilities(torch.from_numpy(one.rows)).numpy()
     return found
 
 

@@ -16,8 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
-from auteur.expression.audio_lm.listener import Ear, Listener, ListenerConfig, active_rows
+from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
+from auteur.expression.audio_lm.emotion_classifier import (
+    EmotionClassifier,
+    EmotionClassifierConfig,
+    EmotionEnsemble,
+    active_rows,
+)
 from auteur.lab.data.emotional_speech import FOLDS, EmotionalClip, EmotionBatches, fold_of, load_clips
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.devices import is_main_process
@@ -32,7 +37,7 @@ CORPUS_EMOTIONS = {
 
 
 @dataclass(frozen=True)
-class ListenerRecipe:
+class EmotionClassifierRecipe:
     """Settings of the recipe."""
 
     clips: Path
@@ -44,7 +49,7 @@ class ListenerRecipe:
     start: Path | None = None
     """Folder of voters to go on from; they must be of the same sizes and folds."""
     batch_size: int = 32
-    config: ListenerConfig = field(default_factory=ListenerConfig)
+    config: EmotionClassifierConfig = field(default_factory=EmotionClassifierConfig)
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
             minutes=2.2,
@@ -58,7 +63,7 @@ class ListenerRecipe:
 
 
 @dataclass(frozen=True)
-class ListenerScores:
+class EmotionClassifierScores:
     """Accuracy on the fold's speakers, each over its corpus's own list of emotions."""
 
     ravdess: float
@@ -71,16 +76,16 @@ class ListenerScores:
         return -(2 * self.ravdess + self.emodb) + 0.3 * self.loss
 
 
-def listener_loss(model: nn.Module, batch: Batch, step: int = 0) -> Tensor:
+def emotion_classifier_loss(model: nn.Module, batch: Batch, step: int = 0) -> Tensor:
     """Returns the cross-entropy with smoothed labels."""
     with torch.autocast(batch["rows"].device.type, torch.bfloat16):
         logits = model(batch["rows"], batch["inside"])
-    targets = batch["targets"] * (1 - _SMOOTHING) + _SMOOTHING / len(HEARD_EMOTIONS)
+    targets = batch["targets"] * (1 - _SMOOTHING) + _SMOOTHING / len(VOICE_EMOTIONS)
     return -(targets * logits.float().log_softmax(-1)).sum(-1).mean()
 
 
 @torch.no_grad()
-def heard_by(model: nn.Module, clips: list[EmotionalClip]) -> Tensor:
+def predicted_by(model: nn.Module, clips: list[EmotionalClip]) -> Tensor:
     """Returns log probabilities [clips, emotions], from each clip as a whole."""
     model.eval()
     found: list[Tensor] = []
@@ -92,38 +97,40 @@ def heard_by(model: nn.Module, clips: list[EmotionalClip]) -> Tensor:
 
 def accuracy(log_probabilities: Tensor, clips: list[EmotionalClip], corpus: str) -> float:
     """Returns the share of a corpus's clips whose emotion is the likeliest of the corpus's own list."""
-    columns = [HEARD_EMOTIONS.index(word) for word in CORPUS_EMOTIONS[corpus]]
+    columns = [VOICE_EMOTIONS.index(word) for word in CORPUS_EMOTIONS[corpus]]
     rows = [i for i, clip in enumerate(clips) if clip.corpus == corpus]
     best = log_probabilities[rows][:, columns].argmax(-1).tolist()
     right = [CORPUS_EMOTIONS[corpus][b] == clips[i].emotion for b, i in zip(best, rows, strict=True)]
     return float(np.mean(right)) if right else 0.0
 
 
-def scores(log_probabilities: Tensor, clips: list[EmotionalClip]) -> ListenerScores:
+def scores(log_probabilities: Tensor, clips: list[EmotionalClip]) -> EmotionClassifierScores:
     """Returns the accuracies and the cross-entropy."""
-    labels = torch.tensor([HEARD_EMOTIONS.index(clip.emotion) for clip in clips])
-    return ListenerScores(
+    labels = torch.tensor([VOICE_EMOTIONS.index(clip.emotion) for clip in clips])
+    return EmotionClassifierScores(
         ravdess=accuracy(log_probabilities, clips, "ravdess"),
         emodb=accuracy(log_probabilities, clips, "emodb"),
         loss=float(functional.nll_loss(log_probabilities, labels)),
     )
 
 
-def train_voter(recipe: ListenerRecipe, clips: list[EmotionalClip], fold: int) -> ListenerScores:
+def train_member(
+    recipe: EmotionClassifierRecipe, clips: list[EmotionalClip], fold: int
+) -> EmotionClassifierScores:
     """Trains the voter of one fold; returns its scores on the fold's speakers."""
     torch.manual_seed(recipe.schedule.seed + fold)
     training = [clip for clip in clips if fold_of(clip.speaker) != fold]
     validation = [clip for clip in clips if fold_of(clip.speaker) == fold]
-    voter = Listener(recipe.config)
+    member = EmotionClassifier(recipe.config)
     if recipe.start is not None:
-        _fill(voter, recipe.start / f"voter_{fold}.safetensors")
+        _fill(member, recipe.start / f"voter_{fold}.safetensors")
     batches = EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold)
     return train_model(
         Training(
-            model=voter,
+            model=member,
             batches=by_key(batches),
-            loss=listener_loss,
-            evaluate=lambda model: scores(heard_by(model, validation), validation),
+            loss=emotion_classifier_loss,
+            evaluate=lambda model: scores(predicted_by(model, validation), validation),
         ),
         schedule=recipe.schedule,
         out=recipe.out / f"voter_{fold}.safetensors",
@@ -131,28 +138,28 @@ def train_voter(recipe: ListenerRecipe, clips: list[EmotionalClip], fold: int) -
     )
 
 
-def train(recipe: ListenerRecipe) -> None:
+def train(recipe: EmotionClassifierRecipe) -> None:
     """Trains every voter; writes the ensemble and the out-of-fold predictions."""
     torch.set_num_threads(recipe.schedule.threads)
     recipe.out.mkdir(parents=True, exist_ok=True)
     clips = [clip for clip in load_clips(recipe.clips) if not clip.is_held_out]
     for fold in recipe.folds:
-        train_voter(recipe, clips, fold)
+        train_member(recipe, clips, fold)
     if is_main_process() and all(
         (recipe.out / f"voter_{fold}.safetensors").exists() for fold in range(FOLDS)
     ):
         finish(recipe, clips)
 
 
-def finish(recipe: ListenerRecipe, clips: list[EmotionalClip]) -> ListenerScores:
+def finish(recipe: EmotionClassifierRecipe, clips: list[EmotionalClip]) -> EmotionClassifierScores:
     """Joins the voters into `ear.safetensors`, writes `heard.npz` and returns its scores."""
-    ear = Ear(recipe.config)
-    heard = torch.zeros(len(clips), len(HEARD_EMOTIONS))
-    for fold, voter in enumerate(ear.voters):
-        _fill(voter, recipe.out / f"voter_{fold}.safetensors")
+    ensemble = EmotionEnsemble(recipe.config)
+    heard = torch.zeros(len(clips), len(VOICE_EMOTIONS))
+    for fold, member in enumerate(ensemble.voters):
+        _fill(member, recipe.out / f"voter_{fold}.safetensors")
         own = [i for i, clip in enumerate(clips) if fold_of(clip.speaker) == fold]
-        heard[own] = heard_by(voter, [clips[i] for i in own])
-    save_half(ear, recipe.out / "ear.safetensors")
+        heard[own] = predicted_by(member, [clips[i] for i in own])
+    save_half(ensemble, recipe.out / "ear.safetensors")
     np.savez(
         recipe.out / "heard.npz",
         allow_pickle=False,
@@ -162,6 +169,6 @@ def finish(recipe: ListenerRecipe, clips: list[EmotionalClip]) -> ListenerScores
     return scores(heard, clips)
 
 
-def _fill(voter: nn.Module, path: Path) -> None:
+def _fill(member: nn.Module, path: Path) -> None:
     tensors = load_file(path)
-    voter.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    member.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})

@@ -111,8 +111,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "listener": Recipe(
         "The emotion classifiers of the compact audio-language model, one per fold of speakers.",
-        "listener", "ListenerRecipe", "python -m auteur.lab.data.emotional_speech", "performances:listener",
-        writes_folder=True,
+        "listener", "EmotionClassifierRecipe", "python -m auteur.lab.data.emotional_speech",
+        "performances:listener", writes_folder=True,
     ),
     "audio-lm": Recipe(
         "Paper A's first stage, compact: speech to an emotion, then Action Units as text.",

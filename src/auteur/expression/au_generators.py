@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from auteur.expression.acoustic_features import AcousticFeatures
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.chunks import Chunk, Stitcher, chunks_of
-from auteur.expression.audio_lm.codec import CODEC_RATE, HEARD_EMOTIONS, TRACK_RATE, UNITS, Frame
+from auteur.expression.audio_lm.codec import CODEC_RATE, TRACK_RATE, UNITS, VOICE_EMOTIONS, Frame
 from auteur.expression.audio_lm.compact import ROWS_PER_FRAME
+from auteur.expression.audio_lm.constrained_decoder import ConstrainedDecoder, Passage
 from auteur.expression.audio_lm.pretrained import PretrainedAudioLM, Question
 from auteur.expression.audio_lm.prompts import Order
-from auteur.expression.audio_lm.writer import CompactWriter, Passage
-from auteur.expression.hearing import Hearing
 from auteur.expression.regressor import Regressor
 from auteur.signals import Sound, Waveform
 
@@ -28,11 +28,11 @@ _TOGETHER = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Take:
+class Utterance:
     """A recording, as sound and as the compact models hear it."""
 
     sound: Sound
-    hearing: Hearing
+    features: AcousticFeatures
 
     @property
     def frames(self) -> int:
@@ -41,42 +41,44 @@ class Take:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Written:
+class GeneratedAUs:
     """What an author says; frames come as they are written."""
 
     probabilities: Floats
-    """Of each of `HEARD_EMOTIONS`, over the whole recording."""
+    """Of each of `VOICE_EMOTIONS`, over the whole recording."""
     rate: Fraction
     """Frames per second."""
     frames: Iterator[Floats]
     """Intensities [24] of FEAFA-24, from the recording's start on."""
 
 
-class Author(Protocol):
+class AUGenerator(Protocol):
     """Anything that turns a recording into an emotion and Action Units."""
 
-    def write(self, take: Take, emotion: str | None) -> Written:
-        """Returns what the take shows; `emotion`, one of `HEARD_EMOTIONS`, overrides what is heard."""
+    def generate(self, utterance: Utterance, emotion: str | None) -> GeneratedAUs:
+        """Returns what the take shows; `emotion`, one of `VOICE_EMOTIONS`, overrides what is heard."""
         ...
 
 
-class CompactAuthor:
+class CompactAUGenerator:
     """The compact audio-language model: chain of thought, or the given emotion.
 
     Long recordings are written in overlapping chunks. Each chunk names its emotion from what it and its two
     neighbours sound like, so that moods change over a long talk and do not flicker.
     """
 
-    def __init__(self, writer: CompactWriter) -> None:
-        self._writer = writer
+    def __init__(self, decoder: ConstrainedDecoder) -> None:
+        self._decoder = decoder
 
-    def write(self, take: Take, emotion: str | None) -> Written:
-        """Returns frames at 5 a second; see `Author`."""
-        chunks = chunks_of(take.frames)
-        heard = torch.stack([self._writer.listen(_rows(take, chunk)) for chunk in chunks])
+    def generate(self, utterance: Utterance, emotion: str | None) -> GeneratedAUs:
+        """Returns frames at 5 a second; see `AUGenerator`."""
+        chunks = chunks_of(utterance.frames)
+        heard = torch.stack(
+            [self._decoder.emotion_log_probabilities(_rows(utterance, chunk)) for chunk in chunks]
+        )
         named = np.stack(
             [
-                self._writer.name_emotion(_rows(take, c), h, c.frames)
+                self._decoder.emotion_probabilities(_rows(utterance, c), h, c.frames)
                 for c, h in zip(chunks, heard, strict=True)
             ]
         )
@@ -84,9 +86,9 @@ class CompactAuthor:
         around = np.stack([named[max(i - 1, 0) : i + 2].mean(axis=0) for i in range(len(chunks))])
 
         passages = [
-            Passage(_rows(take, chunk), sound, (word,) if emotion is None else HEARD_EMOTIONS)
+            Passage(_rows(utterance, chunk), sound, (word,) if emotion is None else VOICE_EMOTIONS)
             for chunk, sound, word in zip(
-                chunks, heard, (HEARD_EMOTIONS[int(one.argmax())] for one in around), strict=True
+                chunks, heard, (VOICE_EMOTIONS[int(one.argmax())] for one in around), strict=True
             )
         ]
 
@@ -94,39 +96,39 @@ class CompactAuthor:
             stitcher = Stitcher(chunks, len(UNITS))
             for first in range(0, len(chunks), _TOGETHER):
                 some = passages[first : first + _TOGETHER]
-                written = self._writer.together(
+                generated = self._decoder.decode_batch(
                     some,
                     frames=chunks[first].frames,
                     order=Order.EMOTION_THEN_UNITS if emotion is None else Order.UNITS_GIVEN_EMOTION,
                     emotion=emotion,
                 )
-                for i, found in enumerate(_apart(written, len(some)), start=first):
+                for i, found in enumerate(_apart(generated, len(some)), start=first):
                     yield from stitcher.stitch(i, (codec.values_of([frame])[0] for frame in found))
 
         probabilities = (named * weight[:, None]).sum(0) / weight.sum()
-        return Written(probabilities=probabilities.astype(np.float32), rate=CODEC_RATE, frames=frames())
+        return GeneratedAUs(probabilities=probabilities.astype(np.float32), rate=CODEC_RATE, frames=frames())
 
 
-class RegressorAuthor:
+class RegressorAUGenerator:
     """The control."""
 
     def __init__(self, regressor: Regressor) -> None:
         self._regressor = regressor.eval()
 
     @torch.inference_mode()
-    def write(self, take: Take, emotion: str | None) -> Written:
-        """Returns frames at 25 a second, all made at once; see `Author`."""
+    def generate(self, utterance: Utterance, emotion: str | None) -> GeneratedAUs:
+        """Returns frames at 25 a second, all made at once; see `AUGenerator`."""
         given = None
         if emotion is not None:
-            given = torch.zeros(1, len(HEARD_EMOTIONS))
-            given[0, HEARD_EMOTIONS.index(emotion)] = 1
-        units, emotions = self._regressor(torch.from_numpy(take.hearing.rows)[None], given)
-        return Written(
+            given = torch.zeros(1, len(VOICE_EMOTIONS))
+            given[0, VOICE_EMOTIONS.index(emotion)] = 1
+        units, emotions = self._regressor(torch.from_numpy(utterance.features.rows)[None], given)
+        return GeneratedAUs(
             probabilities=emotions[0].softmax(-1).numpy(), rate=TRACK_RATE, frames=iter(units[0].numpy())
         )
 
 
-class PretrainedAuthor:
+class PretrainedAUGenerator:
     """A transformers audio-language model. It says no probabilities: its chunks vote.
 
     Args:
@@ -137,11 +139,11 @@ class PretrainedAuthor:
     def __init__(self, model: PretrainedAudioLM, *, batch_size: int = 4) -> None:
         self._model, self._batch = model, batch_size
 
-    def write(self, take: Take, emotion: str | None) -> Written:
+    def generate(self, utterance: Utterance, emotion: str | None) -> GeneratedAUs:
         """Returns frames at 5 a second; the first batch of chunks is answered before this returns."""
-        chunks = chunks_of(take.frames)
+        chunks = chunks_of(utterance.frames)
         order = Order.EMOTION_THEN_UNITS if emotion is None else Order.UNITS_GIVEN_EMOTION
-        sound = Waveform.of(take.sound)
+        sound = Waveform.of(utterance.sound)
         questions = [Question(sound=_part(sound, chunk), order=order, emotion=emotion) for chunk in chunks]
         groups = [questions[i : i + self._batch] for i in range(0, len(questions), self._batch)]
         first = self._model.answer(groups[0])
@@ -157,18 +159,18 @@ class PretrainedAuthor:
                 yield from stitcher.stitch(i, iter(codec.values_of(answer.frames)))
 
         votes = np.array(
-            [sum(answer.emotion == word for answer in first) for word in HEARD_EMOTIONS], np.float32
+            [sum(answer.emotion == word for answer in first) for word in VOICE_EMOTIONS], np.float32
         )
-        return Written(probabilities=votes / max(votes.sum(), 1), rate=CODEC_RATE, frames=frames())
+        return GeneratedAUs(probabilities=votes / max(votes.sum(), 1), rate=CODEC_RATE, frames=frames())
 
 
-def _apart(written: Iterator[tuple[int, Frame]], count: int) -> Iterator[Iterator[Frame]]:
+def _apart(generated: Iterator[tuple[int, Frame]], count: int) -> Iterator[Iterator[Frame]]:
     """The frames of each passage by itself, in order; those of later ones wait meanwhile."""
     waiting: list[deque[Frame]] = [deque() for _ in range(count)]
 
     def frames_of(number: int) -> Iterator[Frame]:
         yield from waiting[number]
-        for other, frame in written:
+        for other, frame in generated:
             if other == number:
                 yield frame
             else:
@@ -177,8 +179,8 @@ def _apart(written: Iterator[tuple[int, Frame]], count: int) -> Iterator[Iterato
     return map(frames_of, range(count))
 
 
-def _rows(take: Take, chunk: Chunk) -> torch.Tensor:
-    rows = take.hearing.rows[chunk.first * ROWS_PER_FRAME : chunk.stop * ROWS_PER_FRAME]
+def _rows(utterance: Utterance, chunk: Chunk) -> torch.Tensor:
+    rows = utterance.features.rows[chunk.first * ROWS_PER_FRAME : chunk.stop * ROWS_PER_FRAME]
     return torch.from_numpy(rows)
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
-from auteur.expression.hearing import BANDS
+from auteur.expression.acoustic_features import BANDS
+from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
 
 QUIET = -1.8
 """Value of a band where nothing sounds; what recordings are padded with."""
@@ -21,7 +21,7 @@ _MARGIN_ROWS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListenerConfig:
+class EmotionClassifierConfig:
     """Sizes; saved with the weights."""
 
     width: int = 24
@@ -40,10 +40,10 @@ class _Conv(nn.Sequential):
         )
 
 
-class Listener(nn.Module):
+class EmotionClassifier(nn.Module):
     """One voter: 2-D convolutions over bands and time, then attention over time on means and deviations."""
 
-    def __init__(self, config: ListenerConfig) -> None:
+    def __init__(self, config: EmotionClassifierConfig) -> None:
         super().__init__()
         width, hidden = config.width, config.hidden
         self.bands = nn.Sequential(
@@ -65,7 +65,7 @@ class Listener(nn.Module):
             nn.Conv1d(hidden, hidden, 3, padding=2, dilation=2, bias=False), nn.BatchNorm1d(hidden), nn.SiLU()
         )
         self.attention = nn.Conv1d(hidden, 4, 1)
-        self.classes = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * hidden, len(HEARD_EMOTIONS)))
+        self.classes = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * hidden, len(VOICE_EMOTIONS)))
 
     def forward(self, rows: Tensor, inside: Tensor) -> Tensor:
         """Returns logits [B, emotions] of rows [B, N, CHANNELS]; `inside` [B, N] is 1 where sound is."""
@@ -80,21 +80,21 @@ class Listener(nn.Module):
         return self.classes(torch.cat([mean, deviation], 1))
 
 
-class Ear(nn.Module):
+class EmotionEnsemble(nn.Module):
     """The voters together."""
 
-    def __init__(self, config: ListenerConfig | None = None) -> None:
+    def __init__(self, config: EmotionClassifierConfig | None = None) -> None:
         super().__init__()
-        self.config = config or ListenerConfig()
-        self.voters = nn.ModuleList(Listener(self.config) for _ in range(self.config.voters))
+        self.config = config or EmotionClassifierConfig()
+        self.voters = nn.ModuleList(EmotionClassifier(self.config) for _ in range(self.config.voters))
 
     def forward(self, rows: Tensor, inside: Tensor) -> Tensor:
         """Returns the mean of the voters' log probabilities, [B, emotions]."""
-        votes = [voter(rows, inside).log_softmax(-1) for voter in self.voters]
+        votes = [member(rows, inside).log_softmax(-1) for member in self.voters]
         return torch.stack(votes).mean(0).log_softmax(-1)
 
     @torch.no_grad()
-    def listen(self, rows: Tensor) -> Tensor:
+    def emotion_log_probabilities(self, rows: Tensor) -> Tensor:
         """Returns log probabilities [emotions] for the rows [N, CHANNELS] of one recording."""
         spoken = active_rows(rows)
         return self(spoken[None], torch.ones(1, len(spoken)))[0]

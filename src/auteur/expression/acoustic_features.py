@@ -16,7 +16,7 @@ from auteur.signals import Sound
 from auteur.speech.mel import SILENT_POWER, MelConfig, frame_count, mel_pieces, reference_power
 from auteur.speech.prosody import pitch
 
-HEARING_RATE = Fraction(50)
+FEATURE_RATE = Fraction(50)
 """Rows per second: row `k` describes the instant `k / 50` s."""
 
 BANDS = 80
@@ -30,11 +30,11 @@ _PIECE_FRAMES = 100 * 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Hearing:
+class AcousticFeatures:
     """A recording as the compact models hear it."""
 
     rows: NDArray[np.float32]
-    """[N, CHANNELS] at `HEARING_RATE`; bands are (log power + 6) / 3, about -1.8 to 2."""
+    """[N, CHANNELS] at `FEATURE_RATE`; bands are (log power + 6) / 3, about -1.8 to 2."""
     peak_power: float
     """Mel power of the loud frames; `SILENT_POWER` or less is silence, infinity a faint hiss."""
     voiced_share: float
@@ -46,7 +46,7 @@ class Hearing:
         return not SILENT_POWER < self.peak_power < np.inf
 
 
-def hear(waveform: Sound) -> Hearing:
+def acoustic_features(waveform: Sound) -> AcousticFeatures:
     """Returns the rows of a recording: ceil(seconds × 50) of them.
 
     Five seconds are analysed at a time; memory beyond the result does not grow with the length.
@@ -67,7 +67,7 @@ def hear(waveform: Sound) -> Hearing:
     sounds = voice.f0_hz > 0
     octave = np.where(sounds, np.log2(np.maximum(voice.f0_hz, 1) / _MIDDLE_HZ), 0)
     rows[:, BANDS], rows[:, BANDS + 1] = octave[::2], voice.voicing[::2]
-    return Hearing(
+    return AcousticFeatures(
         rows=rows,
         peak_power=float(reference),
         voiced_share=float(np.mean(sounds & (voice.voicing > _VOICED_FROM))),

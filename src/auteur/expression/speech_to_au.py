@@ -19,11 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
+from auteur.expression.acoustic_features import acoustic_features
 from auteur.expression.adjust import Adjustment
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, TRACK_RATE, UNITS
-from auteur.expression.audio_lm.prompts import find_heard_emotion
-from auteur.expression.authors import Author, CompactAuthor, RegressorAuthor, Take, Written
-from auteur.expression.hearing import hear
+from auteur.expression.au_generators import (
+    AUGenerator,
+    CompactAUGenerator,
+    GeneratedAUs,
+    RegressorAUGenerator,
+    Utterance,
+)
+from auteur.expression.audio_lm.codec import TRACK_RATE, UNITS, VOICE_EMOTIONS
+from auteur.expression.audio_lm.prompts import find_voice_emotion
 from auteur.facs import EMOTIONS, au_track
 from auteur.signals import AUTrack, Sound
 from auteur.weights import load_model, path_of
@@ -43,15 +49,15 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Direction:
+class SpeechToAUResult:
     """What a face should show."""
 
     emotion: str
-    """One of `HEARD_EMOTIONS`: as heard, or as given."""
+    """One of `VOICE_EMOTIONS`: as heard, or as given."""
     probability: float
     """How likely it is, as heard; 1 where it was given or follows from a rule."""
     probabilities: dict[str, float]
-    """Of each of `HEARD_EMOTIONS`, as heard."""
+    """Of each of `VOICE_EMOTIONS`, as heard."""
     track: AUTrack
     """FEAFA-24 at 25 frames a second, round(duration × 25) frames from the recording's start."""
     notes: tuple[str, ...] = ()
@@ -64,7 +70,7 @@ class Direction:
 
 
 @dataclass(eq=False)
-class DirectionStream:
+class SpeechToAUStream:
     """A direction while it is being made: iterate for pieces of the track, in order, without gaps.
 
     The emotion is known before the first piece.
@@ -83,12 +89,12 @@ class DirectionStream:
             self._made.append(piece)
             yield piece
 
-    def finish(self) -> Direction:
+    def finish(self) -> SpeechToAUResult:
         """Returns the whole direction, after making what is not made yet."""
         for _ in self:
             pass
         first = self._made[0]
-        return Direction(
+        return SpeechToAUResult(
             emotion=self.emotion,
             probability=self.probability,
             probabilities=self.probabilities,
@@ -97,18 +103,18 @@ class DirectionStream:
         )
 
 
-class Director:
+class SpeechToAU:
     """AUHead's first stage, whoever writes.
 
     Args:
-        author: The model.
+        generator: The model.
     """
 
-    def __init__(self, author: Author) -> None:
-        self._author = author
+    def __init__(self, generator: AUGenerator) -> None:
+        self._generator = generator
 
     @classmethod
-    def shipped(cls, name: str = "audio_lm") -> "Director":
+    def shipped(cls, name: str = "audio_lm") -> "SpeechToAU":
         """Returns the director with a shipped model: "audio_lm", or "regressor", the control.
 
         Raises:
@@ -117,10 +123,10 @@ class Director:
         """
         if name not in ("audio_lm", "regressor"):
             raise UsageError(f"there is no model {name!r}; choose audio_lm or regressor")
-        return cls(_author_of(path_of(name)))
+        return cls(_generator_of(path_of(name)))
 
     @classmethod
-    def from_path(cls, path: Path, *, adapter: Path | None = None) -> "Director":
+    def from_path(cls, path: Path, *, adapter: Path | None = None) -> "SpeechToAU":
         """Returns the director with a model of a path.
 
         Args:
@@ -132,13 +138,13 @@ class Director:
             WeightsError: The path holds no model, or the adapter fits another one.
         """
         if path.is_dir():
+            from auteur.expression.au_generators import PretrainedAUGenerator
             from auteur.expression.audio_lm.pretrained import PretrainedAudioLM
-            from auteur.expression.authors import PretrainedAuthor
 
-            return cls(PretrainedAuthor(PretrainedAudioLM.from_folder(path, adapter=adapter)))
+            return cls(PretrainedAUGenerator(PretrainedAudioLM.from_folder(path, adapter=adapter)))
         if adapter is not None:
             raise UsageError("adapters are for transformers models; name the folder of one")
-        return cls(_author_of(path))
+        return cls(_generator_of(path))
 
     def __call__(
         self,
@@ -147,20 +153,20 @@ class Director:
         emotion: str | None = None,
         intensity: float = 1.0,
         adjustment: Adjustment | None = None,
-    ) -> Direction:
+    ) -> SpeechToAUResult:
         """Returns the direction of a recording; see `stream`."""
-        direction = self.stream(speech, emotion=emotion).finish()
+        result = self.stream(speech, emotion=emotion).finish()
         if intensity != 1:
             if not 0 <= intensity <= 1:
                 raise UsageError(f"intensity is {intensity}; it must be between 0 and 1")
             calm = self.stream(speech, emotion=NEUTRAL).finish().track
-            mixed = calm.values + intensity * (direction.track.values - calm.values)
-            direction = _with_track(direction, calm.replace(values=mixed))
+            mixed = calm.values + intensity * (result.track.values - calm.values)
+            result = _with_track(result, calm.replace(values=mixed))
         if adjustment is not None:
-            direction = _with_track(direction, adjustment.applied(direction.track))
-        return direction
+            result = _with_track(result, adjustment.applied(result.track))
+        return result
 
-    def stream(self, speech: Sound, *, emotion: str | None = None) -> DirectionStream:
+    def stream(self, speech: Sound, *, emotion: str | None = None) -> SpeechToAUStream:
         """Returns the direction of a recording while it is being made.
 
         Args:
@@ -175,46 +181,50 @@ class Director:
                 f"the speech lasts {float(speech.duration_sec):.3f} s; "
                 f"at least {float(SHORTEST_SEC)} s are needed"
             )
-        asked = None if emotion is None else find_heard_emotion(emotion)
-        take = Take(sound=speech, hearing=hear(speech))
-        rule = _rule(take)
+        asked = None if emotion is None else find_voice_emotion(emotion)
+        utterance = Utterance(sound=speech, features=acoustic_features(speech))
+        rule = _rule(utterance)
         if rule in ("silent", "voiceless"):
             return _still(speech, asked, _NOTES[rule])
         if rule == "short" and asked is None:
-            return self._streamed(take, NEUTRAL, (_NOTES[rule],))
-        return self._streamed(take, asked, ())
+            return self._streamed(utterance, NEUTRAL, (_NOTES[rule],))
+        return self._streamed(utterance, asked, ())
 
-    def _streamed(self, take: Take, given: str | None, notes: tuple[str, ...]) -> DirectionStream:
-        written = self._author.write(take, given)
-        heard = written.probabilities
-        chosen = HEARD_EMOTIONS[int(heard.argmax())] if given is None else given
-        return DirectionStream(
+    def _streamed(self, utterance: Utterance, given: str | None, notes: tuple[str, ...]) -> SpeechToAUStream:
+        generated = self._generator.generate(utterance, given)
+        heard = generated.probabilities
+        chosen = VOICE_EMOTIONS[int(heard.argmax())] if given is None else given
+        return SpeechToAUStream(
             emotion=chosen,
             probability=float(heard.max()) if given is None else 1.0,
             probabilities=_by_name(heard),
             notes=notes,
-            pieces=_pieces(written, take.sound),
+            pieces=_pieces(generated, utterance.sound),
         )
 
 
-def _author_of(path: Path) -> Author:
+def _generator_of(path: Path) -> AUGenerator:
     from auteur.expression.audio_lm.compact import AudioLM
-    from auteur.expression.audio_lm.writer import CompactWriter
+    from auteur.expression.audio_lm.constrained_decoder import ConstrainedDecoder
     from auteur.expression.regressor import Regressor
 
     model = load_model(path, AudioLM, Regressor)
-    return CompactAuthor(CompactWriter(model)) if isinstance(model, AudioLM) else RegressorAuthor(model)
+    return (
+        CompactAUGenerator(ConstrainedDecoder(model))
+        if isinstance(model, AudioLM)
+        else RegressorAUGenerator(model)
+    )
 
 
-def _rule(take: Take) -> str | None:
-    if take.hearing.is_silent:
+def _rule(utterance: Utterance) -> str | None:
+    if utterance.features.is_silent:
         return "silent"
-    if take.hearing.voiced_share < LEAST_VOICED_SHARE:
+    if utterance.features.voiced_share < LEAST_VOICED_SHARE:
         return "voiceless"
-    return "short" if take.sound.duration_sec < SHORTEST_EMOTION_SEC else None
+    return "short" if utterance.sound.duration_sec < SHORTEST_EMOTION_SEC else None
 
 
-def _still(speech: Sound, asked: str | None, note: str) -> DirectionStream:
+def _still(speech: Sound, asked: str | None, note: str) -> SpeechToAUStream:
     """Nothing to write; an emotion that was asked for needs a voice to be shown with."""
     frames = _frames_of(speech)
     track = au_track(
@@ -222,15 +232,15 @@ def _still(speech: Sound, asked: str | None, note: str) -> DirectionStream:
     )
     if asked not in (None, NEUTRAL):
         note += f"; {asked} cannot be shown without a voice"
-    heard = np.array([word == NEUTRAL for word in HEARD_EMOTIONS], np.float32)
-    return DirectionStream(
+    heard = np.array([word == NEUTRAL for word in VOICE_EMOTIONS], np.float32)
+    return SpeechToAUStream(
         emotion=NEUTRAL, probability=1.0, probabilities=_by_name(heard), notes=(note,), pieces=iter([track])
     )
 
 
-def _pieces(written: Written, speech: Sound) -> Iterator[AUTrack]:
+def _pieces(generated: GeneratedAUs, speech: Sound) -> Iterator[AUTrack]:
     """The track at 25 frames a second, piece by piece: linear between frames, the last one held."""
-    total, step = _frames_of(speech), int(TRACK_RATE / written.rate)
+    total, step = _frames_of(speech), int(TRACK_RATE / generated.rate)
     before: Floats | None = None
     made = 0
 
@@ -238,7 +248,7 @@ def _pieces(written: Written, speech: Sound) -> Iterator[AUTrack]:
         start = speech.start_sec + made / TRACK_RATE
         return au_track(values, convention="feafa24", rate=TRACK_RATE, start_sec=start)
 
-    for frame in written.frames:
+    for frame in generated.frames:
         if before is None:
             values = frame[None]
         else:
@@ -258,14 +268,14 @@ def _frames_of(speech: Sound) -> int:
 
 
 def _by_name(probabilities: NDArray[np.floating]) -> dict[str, float]:
-    return {word: float(value) for word, value in zip(HEARD_EMOTIONS, probabilities, strict=True)}
+    return {word: float(value) for word, value in zip(VOICE_EMOTIONS, probabilities, strict=True)}
 
 
-def _with_track(direction: Direction, track: AUTrack) -> Direction:
-    return Direction(
-        emotion=direction.emotion,
-        probability=direction.probability,
-        probabilities=direction.probabilities,
+def _with_track(result: SpeechToAUResult, track: AUTrack) -> SpeechToAUResult:
+    return SpeechToAUResult(
+        emotion=result.emotion,
+        probability=result.probability,
+        probabilities=result.probabilities,
         track=track,
-        notes=direction.notes,
+        notes=result.notes,
     )

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.expression.curve import DIALLED, EmotionCurve, check_strength
+from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, EmotionCurve, check_strength
 from auteur.expression.generator.editing import Trajectories, with_subject
 from auteur.expression.generator.network import (
     LABELS,
@@ -32,7 +32,7 @@ from auteur.weights import load_model, path_of
 
 Floats = NDArray[np.floating]
 
-DIAL_RATE = Fraction(25)
+CONTROL_RATE = Fraction(25)
 """Frames per second that the generator was trained at."""
 
 
@@ -53,7 +53,7 @@ class EmotionConditionedExpression:
         vectors: e(α), the whole trajectory, convention "compact50".
         edit: What the dial adds to the neutral trajectory, α (e_emotion - e_neutral); zeros where α is 0.
         units: The same edit as Action Units, convention "facs"; linear in α up to 1, and 0 where α is 0.
-        strengths: α of each of `auteur.expression.curve.DIALLED`, [T, 7].
+        strengths: α of each of `auteur.expression.curve.NON_NEUTRAL_EMOTIONS`, [T, 7].
     """
 
     vectors: ExpressionTrack
@@ -62,7 +62,7 @@ class EmotionConditionedExpression:
     strengths: Floats
 
 
-class EmotionDial:
+class EmotionControl:
     """Paper B's stage 1: the generator, the space it speaks, and the editing between them.
 
     Args:
@@ -92,7 +92,7 @@ class EmotionDial:
         self._directions = dict(directions or {})
 
     @classmethod
-    def shipped(cls, *, directions: Mapping[str, Floats] | None = None) -> "EmotionDial":
+    def shipped(cls, *, directions: Mapping[str, Floats] | None = None) -> "EmotionControl":
         """Returns the dial with the weights that come with the package.
 
         Raises:
@@ -140,21 +140,21 @@ class EmotionDial:
         Raises:
             UsageError: There is no frame.
         """
-        loud = None if speech is None else loudness_of(speech, DIAL_RATE)
+        loud = None if speech is None else loudness_of(speech, CONTROL_RATE)
         made = self.trajectories(curve.emotions, frames, seed=seed, loudness=loud)
-        strengths = curve.at(np.arange(frames) / float(DIAL_RATE))
+        strengths = curve.at(np.arange(frames) / float(CONTROL_RATE))
         vectors = made.edited(strengths)
         edit, units = np.zeros_like(vectors), np.zeros((frames, len(self.space.measured)))
         for emotion in curve.emotions:
-            amount = strengths[:, DIALLED.index(emotion), None]
+            amount = strengths[:, NON_NEUTRAL_EMOTIONS.index(emotion), None]
             direction = made.direction(emotion)
             edit += (amount * direction).astype(np.float32)
             units += amount * self.space.action_unit_values(direction)
-        timing = {"rate": DIAL_RATE, "convention": self.space.name}
+        timing = {"rate": CONTROL_RATE, "convention": self.space.name}
         return EmotionConditionedExpression(
             vectors=ExpressionTrack(values=vectors, **timing),
             edit=ExpressionTrack(values=edit, **timing),
-            units=au_track(np.clip(units, 0, 1), convention="facs", rate=DIAL_RATE),
+            units=au_track(np.clip(units, 0, 1), convention="facs", rate=CONTROL_RATE),
             strengths=strengths,
         )
 
@@ -175,7 +175,7 @@ class EmotionDial:
         """Returns the neutral trajectory and the emotional ones of one noise.
 
         Args:
-            emotions: Out of `DIALLED`.
+            emotions: Out of `NON_NEUTRAL_EMOTIONS`.
             frames: T, at least 1.
             seed: Of the noise.
             loudness: Of the speech, [N] at 25 per second; its last value holds to the end.
@@ -186,9 +186,11 @@ class EmotionDial:
         if frames < 1:
             raise UsageError(f"a trajectory has {frames} frames; it needs at least 1")
         names = list(dict.fromkeys(emotions))
-        unknown = [name for name in names if name not in DIALLED]
+        unknown = [name for name in names if name not in NON_NEUTRAL_EMOTIONS]
         if unknown:
-            raise UsageError(f"unknown emotion {unknown[0]!r}; choose one of {', '.join(DIALLED)}")
+            raise UsageError(
+                f"unknown emotion {unknown[0]!r}; choose one of {', '.join(NON_NEUTRAL_EMOTIONS)}"
+            )
         config, rows = self.generator.config, 1 + len(names)
         noise, steps = _noise(seed, frames, config.noise, config.frame_noise)
         noise = noise * np.float32(self._variety)
@@ -211,14 +213,14 @@ class EmotionDial:
         return made
 
 
-def shipped_dial() -> EmotionDial:
+def shipped_emotion_control() -> EmotionControl:
     """Returns the first stage of the route "emodiffhead" (`auteur.talking_head.routes`)."""
-    return EmotionDial.shipped()
+    return EmotionControl.shipped()
 
 
 def frames_of(speech: Sound) -> int:
     """Returns how many frames of the dial a recording has, at least 1."""
-    return max(1, round(speech.duration_sec * DIAL_RATE))
+    return max(1, round(speech.duration_sec * CONTROL_RATE))
 
 
 def check_intensity(intensity: float) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from auteur.errors import UsageError
 from auteur.expression.audio_lm import codec, vocabulary
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, Frame
+from auteur.expression.audio_lm.codec import VOICE_EMOTIONS, Frame
 from auteur.expression.audio_lm.compact import MOST_FRAMES, AudioLM, Cache, Prefix
 from auteur.expression.audio_lm.grammar import AnswerGrammar, TokenGrammar
 from auteur.expression.audio_lm.prompts import Order, layout
@@ -25,12 +25,12 @@ ACTIVE_FROM = 0.3
 
 
 @dataclass
-class Answering:
-    """An answer that is being written; complete when `CompactWriter.frames` is exhausted."""
+class PartialAnswer:
+    """An answer that is being written; complete when `ConstrainedDecoder.frames` is exhausted."""
 
     tokens: list[int] = field(default_factory=list[int])
     probabilities: NDArray[np.float64] | None = None
-    """Of each allowed emotion, where it was chosen, in the order of `HEARD_EMOTIONS`; None if none was
+    """Of each allowed emotion, where it was chosen, in the order of `VOICE_EMOTIONS`; None if none was
     written."""
 
     @property
@@ -42,7 +42,7 @@ class Answering:
     def emotion(self) -> str | None:
         """The emotion that was written."""
         written = [token for token in self.tokens if token in vocabulary.EMOTION_TOKENS]
-        return HEARD_EMOTIONS[vocabulary.EMOTION_TOKENS.index(written[0])] if written else None
+        return VOICE_EMOTIONS[vocabulary.EMOTION_TOKENS.index(written[0])] if written else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +52,14 @@ class Passage:
     rows: Tensor
     """[N, CHANNELS] of hearing."""
     heard: Tensor
-    """From `CompactWriter.listen`, over this sound or more."""
-    emotions: Sequence[str] = HEARD_EMOTIONS
+    """From `ConstrainedDecoder.emotion_log_probabilities`, over this sound or more."""
+    emotions: Sequence[str] = VOICE_EMOTIONS
     """What may be written as the emotion."""
-    answer: Answering = field(default_factory=Answering)
+    answer: PartialAnswer = field(default_factory=PartialAnswer)
     """Filled while writing."""
 
 
-class _Writing:
+class _Position:
     """Where in its answer a passage is."""
 
     def __init__(self, number: int, passage: Passage, grammar: AnswerGrammar, given: int) -> None:
@@ -83,7 +83,7 @@ class _Writing:
         return closed
 
 
-class CompactWriter:
+class ConstrainedDecoder:
     """The model with its grammar.
 
     Args:
@@ -98,16 +98,16 @@ class CompactWriter:
         self._grammar = vocabulary.grammar()
         self._active_from = active_from
 
-    def listen(self, rows: Tensor) -> Tensor:
+    def emotion_log_probabilities(self, rows: Tensor) -> Tensor:
         """Returns the ear's log probabilities [emotions] for rows [N, CHANNELS]."""
-        return self.model.ear.listen(rows)
+        return self.model.ear.emotion_log_probabilities(rows)
 
     @torch.inference_mode()
-    def name_emotion(
-        self, rows: Tensor, heard: Tensor, frames: int, *, emotions: Sequence[str] = HEARD_EMOTIONS
+    def emotion_probabilities(
+        self, rows: Tensor, heard: Tensor, frames: int, *, emotions: Sequence[str] = VOICE_EMOTIONS
     ) -> NDArray[np.float64]:
-        """Returns the probability of each of `HEARD_EMOTIONS` as the first word of the chain of thought."""
-        answer = Answering()
+        """Returns the probability of each of `VOICE_EMOTIONS` as the first word of the chain of thought."""
+        answer = PartialAnswer()
         first = self.frames(
             rows, heard, frames=frames, order=Order.EMOTION_THEN_UNITS, emotions=emotions, answer=answer
         )
@@ -125,14 +125,14 @@ class CompactWriter:
         frames: int,
         order: Order = Order.EMOTION_THEN_UNITS,
         emotion: str | None = None,
-        emotions: Sequence[str] = HEARD_EMOTIONS,
-        answer: Answering | None = None,
+        emotions: Sequence[str] = VOICE_EMOTIONS,
+        answer: PartialAnswer | None = None,
     ) -> Iterator[Frame]:
         """Yields each frame as soon as its list is closed.
 
         Args:
             rows: [N, CHANNELS] of the sound.
-            heard: From `listen`, over this sound or more.
+            heard: From `emotion_log_probabilities`, over this sound or more.
             frames: How many to write, at most `MOST_FRAMES`.
             order: What is asked.
             emotion: Given emotion, for A+E->AU.
@@ -142,12 +142,12 @@ class CompactWriter:
         Raises:
             UsageError: There are too many frames, or the order and the emotion do not fit.
         """
-        passage = Passage(rows, heard, emotions, Answering() if answer is None else answer)
-        for _, frame in self.together([passage], frames=frames, order=order, emotion=emotion):
+        passage = Passage(rows, heard, emotions, PartialAnswer() if answer is None else answer)
+        for _, frame in self.decode_batch([passage], frames=frames, order=order, emotion=emotion):
             yield frame
 
     @torch.inference_mode()
-    def together(
+    def decode_batch(
         self,
         passages: Sequence[Passage],
         *,
@@ -170,29 +170,29 @@ class CompactWriter:
         """
         if not 1 <= frames <= MOST_FRAMES:
             raise UsageError(f"{frames} frames at once; the compact model writes 1 to {MOST_FRAMES}")
-        asked, given = _asked(order, emotion), -1 if emotion is None else HEARD_EMOTIONS.index(emotion)
-        writings = [
-            _Writing(number, one, AnswerGrammar(layout(order, frames=frames, emotions=one.emotions)), given)
+        prompt, given = _prompt(order, emotion), -1 if emotion is None else VOICE_EMOTIONS.index(emotion)
+        positions = [
+            _Position(number, one, AnswerGrammar(layout(order, frames=frames, emotions=one.emotions)), given)
             for number, one in enumerate(passages)
         ]
         prefix = Prefix.stack(
-            [self.model.prefix(asked, one.rows[None], one.heard[None], frames) for one in passages]
+            [self.model.prefix(prompt, one.rows[None], one.heard[None], frames) for one in passages]
         )
         logits, cache = self.model.run(prefix.states, prefix.heard)
-        while writings:
-            for writing, chances in zip(writings, logits[:, -1], strict=True):
-                token = self._choose(writing, chances)
-                frame = writing.take(token, self._grammar)
+        while positions:
+            for position, following in zip(positions, logits[:, -1], strict=True):
+                token = self._choose(position, following)
+                frame = position.take(token, self._grammar)
                 if frame is not None:
-                    yield writing.number, frame
-            going_on = [row for row, writing in enumerate(writings) if not writing.is_over]
-            if len(going_on) < len(writings):
-                writings = [writings[row] for row in going_on]
+                    yield position.number, frame
+            going_on = [row for row, position in enumerate(positions) if not position.is_over]
+            if len(going_on) < len(positions):
+                positions = [positions[row] for row in going_on]
                 prefix = prefix.index(going_on)
                 cache = [(keys[going_on], values[going_on]) for keys, values in cache]
-            if writings:
-                last = [writing.passage.answer.tokens[-1] for writing in writings]
-                readers = [writing.reader for writing in writings]
+            if positions:
+                last = [position.passage.answer.tokens[-1] for position in positions]
+                readers = [position.reader for position in positions]
                 logits, cache = self._advance(prefix, last, readers, cache)
 
     def _advance(
@@ -207,33 +207,33 @@ class CompactWriter:
         }
         return self.model.run(self.model.text_states(prefix, lights), prefix.heard, cache)
 
-    def _choose(self, writing: "_Writing", logits: Tensor) -> int:
-        allowed, answer = self._grammar.allowed(writing.grammar, writing.state), writing.passage.answer
+    def _choose(self, position: "_Position", logits: Tensor) -> int:
+        allowed, answer = self._grammar.allowed(position.grammar, position.state), position.passage.answer
         if len(allowed) == 1:
             return int(allowed[0])
-        chance = logits[torch.from_numpy(allowed)].double().softmax(0).numpy()
+        probability = logits[torch.from_numpy(allowed)].double().softmax(0).numpy()
         if allowed[0] >= vocabulary.FIRST_NUMBER:
-            return int(allowed[np.searchsorted(np.cumsum(chance), 0.5)])
+            return int(allowed[np.searchsorted(np.cumsum(probability), 0.5)])
         if allowed[0] in vocabulary.EMOTION_TOKENS:
-            answer.probabilities = np.zeros(len(HEARD_EMOTIONS))
-            answer.probabilities[[vocabulary.EMOTION_TOKENS.index(token) for token in allowed]] = chance
-            return int(allowed[chance.argmax()])
+            answer.probabilities = np.zeros(len(VOICE_EMOTIONS))
+            answer.probabilities[[vocabulary.EMOTION_TOKENS.index(token) for token in allowed]] = probability
+            return int(allowed[probability.argmax()])
         is_index = allowed >= vocabulary.FIRST_INDEX
         if not is_index.any():
-            return int(allowed[chance.argmax()])
-        closing = chance[~is_index].sum()
-        units = chance[is_index]
+            return int(allowed[probability.argmax()])
+        closing = probability[~is_index].sum()
+        units = probability[is_index]
         still_open = np.cumsum(units[::-1])[::-1] + closing  # chance that none smaller came
         active = np.flatnonzero(units >= self._active_from * still_open)
         if len(active):
             return int(allowed[is_index][active[0]])
-        return int(allowed[~is_index][chance[~is_index].argmax()])
+        return int(allowed[~is_index][probability[~is_index].argmax()])
 
 
-def _asked(order: Order, emotion: str | None) -> Tensor:
+def _prompt(order: Order, emotion: str | None) -> Tensor:
     if (order is Order.UNITS_GIVEN_EMOTION) != (emotion is not None):
         raise UsageError(f"{order} {'needs' if emotion is None else 'takes no'} given emotion")
-    given = vocabulary.PAD if emotion is None else vocabulary.EMOTION_TOKENS[HEARD_EMOTIONS.index(emotion)]
+    given = vocabulary.PAD if emotion is None else vocabulary.EMOTION_TOKENS[VOICE_EMOTIONS.index(emotion)]
     return torch.tensor([[vocabulary.order_token(order), given]])
 
 
@@ -242,10 +242,10 @@ def _frame(units: NDArray[np.float32]) -> Frame:
 
 
 def whole_answer(
-    writer: CompactWriter, rows: Tensor, *, frames: int, order: Order, emotion: str | None = None
-) -> tuple[tuple[Frame, ...], Answering]:
+    writer: ConstrainedDecoder, rows: Tensor, *, frames: int, order: Order, emotion: str | None = None
+) -> tuple[tuple[Frame, ...], PartialAnswer]:
     """Returns all frames and the answer at once."""
-    answer = Answering()
-    heard = writer.listen(rows)
+    answer = PartialAnswer()
+    heard = writer.emotion_log_probabilities(rows)
     found = tuple(writer.frames(rows, heard, frames=frames, order=order, emotion=emotion, answer=answer))
     return codec.fitted(found, frames), answer
