@@ -46,8 +46,8 @@ from auteur.lab.data.motion_tracks import rest_frames
 from auteur.lab.data.splits import is_held_out
 from auteur.media import examine_speech, read_image, write_image
 from auteur.motion.mouth import lip_gap
-from auteur.motion.own_expression import own_expression
 from auteur.motion.performance import ExpressionShapes, Performance
+from auteur.motion.portrait_expression import portrait_expression
 from auteur.motion.speech_motion import MOTION_RATE, MotionOptions, SpeechCues, SpeechMotion
 from auteur.provenance import Mark
 from auteur.synthesis.warp import PortraitWarper
@@ -112,7 +112,7 @@ class Stage:
         step = max(1, round(2 * half / SHOWN_PX))
         self.picture = np.ascontiguousarray(picture[top:bottom:step, left:right:step])
         self._face = find_face(AuteurBackend(), self.picture, face=0, name=path.name)
-        self._own = own_expression(self._face.landmarks, self._face.blendshapes)
+        self._own = portrait_expression(self._face.landmarks, self._face.blendshapes)
         pixels = torch.from_numpy(self.picture).permute(2, 0, 1).contiguous()
         self._warper = PortraitWarper(pixels, torch.from_numpy(self._face.landmarks))
 

@@ -8,7 +8,7 @@ import pytest
 
 from auteur.errors import FormatError
 from auteur.formats import RecordedPerformance
-from auteur.motion.habits import POSE_CONVENTION
+from auteur.motion.idle_motion import POSE_CONVENTION
 from auteur.signals import AUTrack, PoseTrack
 from auteur.talking_head.driven import LARGEST_TRAVEL_MM, driven_gaze, driven_head, relative_to_calm
 from auteur.talking_head.motion_stage import performance_of

@@ -35,7 +35,7 @@ from auteur.face.pose import head_pose
 from auteur.facs import ACTION_UNITS
 from auteur.files import make_folder
 from auteur.media import VIDEO_SUFFIXES, VideoReader, read_speech, write_audio, write_image
-from auteur.motion.habits import POSE_CONVENTION
+from auteur.motion.idle_motion import POSE_CONVENTION
 from auteur.signals import AUTrack, PoseTrack, Waveform, without_holes
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.talking_head import MODELS, Settings, TalkingHead

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auteur.motion.conditional_flow import ConditionalFlow, FlowConfig, FlowSampling
-from auteur.motion.habits import POSE_CONVENTION
+from auteur.motion.idle_motion import POSE_CONVENTION
 from auteur.signals import PoseTrack
 from auteur.weights import SavedModel
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auteur.errors import FormatError
 from auteur.formats import RecordedPerformance, TrackReading, read_recorded
 from auteur.motion.grid import MOTION_RATE
-from auteur.motion.habits import POSE_CONVENTION
+from auteur.motion.idle_motion import POSE_CONVENTION
 from auteur.signals import GazeTrack, PoseTrack, load_track, without_holes
 from auteur.signals.timebase import exact_seconds
 from auteur.talking_head.request import PerformanceRequest

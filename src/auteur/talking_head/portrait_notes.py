@@ -11,8 +11,8 @@ from auteur.face.backend import FaceBackend, FaceReading, Picture
 from auteur.face.pose import canonical_face, head_pose, without_pose
 from auteur.face.tracker import FaceTracker, Sighting
 from auteur.motion.mouth import LIP_PAIRS
-from auteur.motion.own_expression import own_expression
 from auteur.motion.portrait import LID_PAIRS
+from auteur.motion.portrait_expression import portrait_expression
 from auteur.signals.topology import INNER_LIPS, OUTER_LIPS
 
 Floats = NDArray[np.floating]
@@ -28,7 +28,7 @@ WIDE_OPEN_MM = 18.0
 BIG_EYES_MM = 12.5
 """Gap between the lids from which the tracker finds them inside a drawn eye; people's are 7 to 12 mm."""
 SHUT = 0.5
-"""What `own_expression` says of an eye from which down a user is told that it stays closed."""
+"""What `portrait_expression` says of an eye from which down a user is told that it stays closed."""
 UNSTEADY, COVERED = 0.025, 0.045
 """How far lips are apart, in eye distances, when the face is read in other framings: a user is told from the
 first on, and refused from the second on if the rest of the face is steadier. docs/portraits.md says how often
@@ -142,7 +142,7 @@ def _pose_notes(reading: FaceReading) -> list[str]:
 def _expression_notes(reading: FaceReading) -> list[str]:
     notes: list[str] = []
     neutral = without_pose(reading.landmarks)
-    eyes = own_expression(reading.landmarks, reading.blendshapes).eyes_shown
+    eyes = portrait_expression(reading.landmarks, reading.blendshapes).eyes_shown
     gap_mm = max(float(neutral[lower, 1] - neutral[upper, 1]) for upper, lower in LIP_PAIRS)
     if gap_mm > WIDE_OPEN_MM:
         notes.append(

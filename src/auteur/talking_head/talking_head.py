@@ -18,7 +18,7 @@ from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.media import write_image
 from auteur.motion.grid import MOTION_RATE
-from auteur.motion.own_expression import own_expression
+from auteur.motion.portrait_expression import portrait_expression
 from auteur.motion.speech_motion import Motion, SpeechMotion
 from auteur.painting.registry import load_renderer
 from auteur.painting.renderer import Frames, Renderer, RenderInput
@@ -88,7 +88,7 @@ class TalkingVideo(FrameSequence):
         self._mover, self._renderer = stages.mover, stages.renderer
         self.notes: tuple[str, ...] = ()
         self.au_track: AUTrack | None = motion.performance.action_units
-        self._own = own_expression(face.landmarks, face.blendshapes)
+        self._own = portrait_expression(face.landmarks, face.blendshapes)
         self._voice = voice.sound
         seconds = voice.sound.duration_sec
         if settings.seconds is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from auteur.errors import InputError
 from auteur.lab.data.motion_tracks import RATE
 from auteur.lab.train.model_recipe import save_half
-from auteur.motion.habits import FaceHabits
+from auteur.motion.idle_motion import IdleMotion
 
 Floats = NDArray[np.floating]
 
@@ -29,7 +29,7 @@ ones."""
 
 
 @dataclass(frozen=True)
-class HabitsRecipe:
+class IdleMotionRecipe:
     """Where the tracks are."""
 
     tracks: Path
@@ -117,10 +117,10 @@ def gaze_statistics(talkers: list[Talker]) -> Floats:
     return np.array([*deviations, logs.mean(), logs.std()])
 
 
-def train(recipe: HabitsRecipe) -> None:
+def train(recipe: IdleMotionRecipe) -> None:
     """Fits the statistics on training people and writes them."""
     talkers = read_talkers(recipe.tracks)
-    model = FaceHabits()
+    model = IdleMotion()
     for name, values in {"blink": blink_statistics(talkers), "gaze": gaze_statistics(talkers)}.items():
         getattr(model, name).copy_(torch.from_numpy(values.astype(np.float32)))
     save_half(model, recipe.out)

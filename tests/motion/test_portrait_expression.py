@@ -9,9 +9,9 @@ from auteur.face.pose import without_pose
 from auteur.facs import CONTROLS, MEDIAPIPE_BLENDSHAPES, au_track
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.mouth import LIP_PAIRS, lip_gap
-from auteur.motion.own_expression import OwnExpression, closing, own_expression
 from auteur.motion.performance import Performance
 from auteur.motion.portrait import apply_to, with_eyes_held
+from auteur.motion.portrait_expression import PortraitExpression, closing, portrait_expression
 from auteur.motion.speech_motion import MotionOptions, SpeechMotion
 
 SMILE = np.array([0.6 if name.startswith(("AU12", "AU6")) else 0.0 for name in CONTROLS])
@@ -33,12 +33,12 @@ def test_a_smile_is_seen_and_a_plain_face_shows_nothing(portrait: np.ndarray, ba
     blank = np.zeros(52)
     open_smile = ("mouthSmileLeft", "mouthSmileRight", "jawOpen")
     laughs = np.array([0.9 if name in open_smile else 0.0 for name in MEDIAPIPE_BLENDSHAPES])
-    smile = own_expression(smiling(portrait, basis), laughs)
+    smile = portrait_expression(smiling(portrait, basis), laughs)
     assert smile.intensities[CONTROLS.index("AU12L")] > 0.4 and smile.jaw_share == 1
-    assert own_expression(portrait, blank).intensities[CONTROLS.index("AU12L")] == 0
+    assert portrait_expression(portrait, blank).intensities[CONTROLS.index("AU12L")] == 0
     assert not smile.intensities[[CONTROLS.index(f"AU{n}L") for n in (43, 45, 61)]].any()
     with pytest.raises(UsageError, match="478, 3"):
-        own_expression(portrait[None], blank)
+        portrait_expression(portrait[None], blank)
 
 
 @pytest.mark.parametrize("jaw_share", [0.0, 0.5, 1.0])
@@ -53,21 +53,21 @@ def test_closing_brings_every_pair_of_the_lips_together(portrait, basis, jaw_sha
 
 
 def test_who_takes_over_decides_what_gives_way():
-    own = OwnExpression(intensities=SMILE, jaw_share=0.0)
+    own = PortraitExpression(intensities=SMILE, jaw_share=0.0)
     column = CONTROLS.index("AU12L")
-    whole = own.taken_out(None, np.array([0.0, 0.5, 1.0])).values[:, column]
+    whole = own.replaced_by(None, np.array([0.0, 0.5, 1.0])).values[:, column]
     np.testing.assert_allclose(whole, [0, 0.3, 0.6], rtol=1e-5)
-    mouth = own.taken_out(asked(2, AU15=0.5), np.zeros(2)).values
+    mouth = own.replaced_by(asked(2, AU15=0.5), np.zeros(2)).values
     assert mouth[0, column] == pytest.approx(0.3) and not mouth[:, CONTROLS.index("AU6L")].any()
-    assert not own.taken_out(asked(2, AU2=1.0), np.zeros(2)).values.any()
+    assert not own.replaced_by(asked(2, AU2=1.0), np.zeros(2)).values.any()
 
 
 def test_a_smile_asked_for_replaces_a_smile(speech_motion: SpeechMotion, portrait, basis):
     face = smiling(portrait, basis)
-    own = OwnExpression(intensities=SMILE, jaw_share=0.0)
+    own = PortraitExpression(intensities=SMILE, jaw_share=0.0)
     still = MotionOptions(temperature=0, blinks=False, gaze=False, head=0.0)
 
-    def width(level: float, own: OwnExpression | None) -> float:
+    def width(level: float, own: PortraitExpression | None) -> float:
         made = speech_motion.generate(
             torch.zeros(30, 5), Performance(frames=30, added=asked(30, AU12=level)), options=still
         )
@@ -80,7 +80,7 @@ def test_a_smile_asked_for_replaces_a_smile(speech_motion: SpeechMotion, portrai
 
 def test_at_rest_is_the_portrait_without_its_expression(speech_motion: SpeechMotion, portrait, basis):
     face = smiling(portrait, basis)
-    rest = speech_motion.at_rest(face, OwnExpression(intensities=SMILE, jaw_share=0.0))
+    rest = speech_motion.at_rest(face, PortraitExpression(intensities=SMILE, jaw_share=0.0))
     gaps = [float(lip_gap(without_pose(points))) for points in (face, rest)]
     assert gaps[0] > 4 and abs(gaps[1]) < 0.3
     assert np.ptp(rest[[61, 291], 0]) < np.ptp(face[[61, 291], 0]) - 3
@@ -104,15 +104,19 @@ def lidded(portrait: np.ndarray, right: float, left: float) -> np.ndarray:
 def test_what_is_behind_closed_lids_is_not_known(portrait):
     blank = np.zeros(52)
     lashes = np.array([0.5 if name.startswith("eyeBlink") else 0.0 for name in MEDIAPIPE_BLENDSHAPES])
-    assert own_expression(portrait, blank).eyes_shown.tolist() == [1, 1]
-    assert own_expression(lidded(portrait, 1, 0), blank).eyes_shown.tolist() == [0, 1]
+    assert portrait_expression(portrait, blank).eyes_shown.tolist() == [1, 1]
+    assert portrait_expression(lidded(portrait, 1, 0), blank).eyes_shown.tolist() == [0, 1]
     half = lidded(portrait, 0.5, 0.5)  # a gap that lashes alone can make, or an eye half open
-    assert own_expression(half, lashes).eyes_shown.max() < own_expression(half, blank).eyes_shown.min()
+    assert (
+        portrait_expression(half, lashes).eyes_shown.max() < portrait_expression(half, blank).eyes_shown.min()
+    )
 
 
 def test_closed_eyes_go_with_the_head_and_nothing_else(speech_motion: SpeechMotion, portrait):
     face = lidded(portrait, 1, 0)
-    own = OwnExpression(intensities=np.zeros(len(CONTROLS)), jaw_share=0.0, eyes_shown=np.array([0.0, 1.0]))
+    own = PortraitExpression(
+        intensities=np.zeros(len(CONTROLS)), jaw_share=0.0, eyes_shown=np.array([0.0, 1.0])
+    )
     made = speech_motion.generate(
         torch.zeros(40, 5),
         Performance(frames=40, added=asked(40, AU5=1.0, AU1=1.0)),

@@ -18,7 +18,7 @@ Floats = NDArray[np.floating]
 POSE_CONVENTION = "relative_canonical_mm"
 """Convention of head motion: rotation and translation relative to the portrait's pose, in millimetres."""
 
-HABIT_RATE = Fraction(25)
+IDLE_RATE = Fraction(25)
 
 _SHORTEST_BLINK_INTERVAL_SEC = 0.5
 _LARGEST_GAZE_RAD = 0.35
@@ -36,7 +36,7 @@ _AWAY_RAD = (0.16, 0.10)
 """Typical size of such a look, sideways and vertical."""
 
 
-class FaceHabits(nn.Module):
+class IdleMotion(nn.Module):
     """The statistics (fitted by `auteur.lab.train.habits`) and what is drawn from them."""
 
     blink: Tensor
@@ -52,7 +52,7 @@ class FaceHabits(nn.Module):
         self.register_buffer("gaze", torch.zeros(4))
 
     def blinks(
-        self, frames: int, *, seed: int, silence: Floats | None = None, rate: Fraction = HABIT_RATE
+        self, frames: int, *, seed: int, silence: Floats | None = None, rate: Fraction = IDLE_RATE
     ) -> Floats:
         """Returns how far the lids are closed, [T, 2] (right, left), 0 to 1; both blink together.
 
@@ -97,7 +97,7 @@ class FaceHabits(nn.Module):
         """
         across, down, mean, deviation = self.gaze.tolist()
         random = event_generator(seed, "gaze")
-        times = np.arange(frames) / float(HABIT_RATE)
+        times = np.arange(frames) / float(IDLE_RATE)
         gaze = np.zeros((frames, 2))
         moment, target = 0.0, np.zeros(2)
         while moment <= times[-1]:
@@ -126,7 +126,7 @@ def _looks_away(found: list[tuple[int, int]], times: Floats, random: np.random.G
     for first, after in found:
         is_away, turn = random.uniform() < _LOOKS_AWAY, random.standard_normal(2)
         late = random.uniform(0, 0.25)
-        long_enough = (after - first) / float(HABIT_RATE) >= _THOUGHT_PAUSE_SEC
+        long_enough = (after - first) / float(IDLE_RATE) >= _THOUGHT_PAUSE_SEC
         if is_away and long_enough and after < len(times):
             since, until = times - times[first] - late, times - times[after]
             share = np.clip(since / _SACCADE_SEC, 0, 1) - np.clip(until / _SACCADE_SEC, 0, 1)

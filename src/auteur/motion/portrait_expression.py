@@ -20,7 +20,7 @@ from auteur.signals import AUTrack
 
 Floats = NDArray[np.floating]
 
-OWN_FROM: dict[int, float] = {
+SHOWN_FROM: dict[int, float] = {
     1: 0.45,
     2: 0.45,
     **dict.fromkeys((4, 6, 7, 9, 10, 14, 15, 17, 20, 23), 0.2),
@@ -51,7 +51,7 @@ _MOUTH = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OwnExpression:
+class PortraitExpression:
     """What a portrait shows by itself.
 
     Attributes:
@@ -65,7 +65,7 @@ class OwnExpression:
     jaw_share: float
     eyes_shown: Floats = field(default_factory=lambda: np.ones(2))
 
-    def taken_out(self, asked: AUTrack | None, takeover: Floats) -> AUTrack:
+    def replaced_by(self, requested: AUTrack | None, override: Floats) -> AUTrack:
         """Returns what of it gives way to a performance, T frames at 25 frames/s, convention "facs".
 
         A face that is directed as a whole (an emotion, a track) takes its place. Where only single units are
@@ -73,20 +73,20 @@ class OwnExpression:
         replaces a smile, and upper-face units add to what is there.
 
         Args:
-            asked: What is asked for, T frames, convention "facs".
-            takeover: How far the performance directs the whole face, [T] in [0, 1].
+            requested: What is asked for, T frames, convention "facs".
+            override: How far the performance directs the whole face, [T] in [0, 1].
         """
-        way = np.repeat(np.asarray(takeover, dtype=np.float64)[:, None], len(CONTROLS), axis=1)
-        if asked is not None:
+        way = np.repeat(np.asarray(override, dtype=np.float64)[:, None], len(CONTROLS), axis=1)
+        if requested is not None:
             mouth = np.array([name in _MOUTH for name in CONTROLS])
-            columns = [i for i, name in enumerate(asked.channels) if name in _MOUTH]
+            columns = [i for i, name in enumerate(requested.channels) if name in _MOUTH]
             if columns:
-                strongest = asked.values[:, columns].max(axis=1)
+                strongest = requested.values[:, columns].max(axis=1)
                 way[:, mouth] = np.maximum(way[:, mouth], strongest[:, None])
         return au_track(way * self.intensities, convention="facs", rate=Fraction(25))
 
 
-def own_expression(landmarks: Floats, blendshapes: Floats) -> OwnExpression:
+def portrait_expression(landmarks: Floats, blendshapes: Floats) -> PortraitExpression:
     """Returns what a portrait shows, against the average neutral face.
 
     Args:
@@ -97,12 +97,12 @@ def own_expression(landmarks: Floats, blendshapes: Floats) -> OwnExpression:
         raise UsageError("a portrait has landmarks [478, 3] and blendshapes [52]")
     seen = action_units(landmarks[None], blendshapes[None], rate=Fraction(25))
     values = np.zeros(len(CONTROLS))
-    for number, least in OWN_FROM.items():
+    for number, least in SHOWN_FROM.items():
         for name in ACTION_UNITS[number].controls:
             value = float(seen.channel(name)[0])
             values[CONTROLS.index(name)] = max(0.0, value - least) / (1 - least)
     jaw = float(blendshapes[MEDIAPIPE_BLENDSHAPES.index("jawOpen")])
-    return OwnExpression(
+    return PortraitExpression(
         intensities=values,
         jaw_share=min(1.0, max(0.0, jaw / _JAW_IS_OPEN)),
         eyes_shown=_eyes_shown(without_pose(landmarks), blendshapes),
