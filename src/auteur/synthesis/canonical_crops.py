@@ -17,7 +17,7 @@ Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class View:
+class CanonicalCrop:
     """A square of the head."""
 
     around: tuple[int, ...]
@@ -27,21 +27,21 @@ class View:
     side_mm: float
 
 
-VIEWS = {
-    "mouth": View(around=(13, 14, 61, 291), lower_mm=6.0, side_mm=92.0),
-    "eyes": View(around=(33, 133, 362, 263), lower_mm=-6.0, side_mm=108.0),
+CANONICAL_CROPS = {
+    "mouth": CanonicalCrop(around=(13, 14, 61, 291), lower_mm=6.0, side_mm=92.0),
+    "eyes": CanonicalCrop(around=(33, 133, 362, 263), lower_mm=-6.0, side_mm=108.0),
 }
 
 
-def view_frames(landmarks: Floats, view: str) -> list[CropFrame]:
+def crop_frames(landmarks: Floats, view: str) -> list[CropFrame]:
     """Returns the square of each frame of landmarks [T, 478, 3] px.
 
     Raises:
         UsageError: No such view.
     """
-    if view not in VIEWS:
-        raise UsageError(f"no view {view!r}; choose one of {', '.join(VIEWS)}")
-    wanted, pose = VIEWS[view], head_pose(landmarks)
+    if view not in CANONICAL_CROPS:
+        raise UsageError(f"no view {view!r}; choose one of {', '.join(CANONICAL_CROPS)}")
+    wanted, pose = CANONICAL_CROPS[view], head_pose(landmarks)
     middle = canonical_face()[list(wanted.around)].mean(0) + np.array([0.0, wanted.lower_mm, 0.0])
     centres = pose.scale[:, None] * (pose.rotation @ middle) + pose.shift
     across = pose.rotation[:, :2, 0]  # the head's x axis in the picture

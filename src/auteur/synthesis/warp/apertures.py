@@ -29,7 +29,7 @@ class Depths:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opening:
+class Aperture:
     """The hole between an upper and a lower edge.
 
     Attributes:
@@ -87,7 +87,7 @@ class Opening:
         return self.depths(points).mask(softness_px, inset_px)
 
 
-def opening_between(upper: Tensor, lower: Tensor) -> Opening:
+def aperture_between(upper: Tensor, lower: Tensor) -> Aperture:
     """Returns the opening between two chains of points [N, 2] and [M, 2] that share their end points."""
     origin, end = upper[0], upper[-1]
     length_px = (end - origin).norm().clamp(min=1.0)
@@ -97,7 +97,7 @@ def opening_between(upper: Tensor, lower: Tensor) -> Opening:
     for chain in (upper, lower):
         place = ((chain - origin) @ along / length_px).cummax(0).values
         curves.append(_resample(place, (chain - origin) @ across))
-    return Opening(origin=origin, along=along, length_px=length_px, upper=curves[0], lower=curves[1])
+    return Aperture(origin=origin, along=along, length_px=length_px, upper=curves[0], lower=curves[1])
 
 
 def _resample(place: Tensor, height: Tensor) -> Tensor:

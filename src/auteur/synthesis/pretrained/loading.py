@@ -13,7 +13,7 @@ from auteur.synthesis.denoiser.config import DenoiserConfig, NetworkConfig, Temp
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.temporal import TemporalLayers
 from auteur.synthesis.denoiser.unet import check_kind, places_of
-from auteur.synthesis.full.folders import load_folder
+from auteur.synthesis.pretrained.folders import load_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from auteur.synthesis.areas import holes, moved_area
+from auteur.synthesis.masks import holes, moved_mask
+from auteur.synthesis.warp.apertures import aperture_between
 from auteur.synthesis.warp.mesh import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
@@ -16,7 +17,6 @@ from auteur.synthesis.warp.mesh import (
     RIGHT_IRIS,
     generic_face,
 )
-from auteur.synthesis.warp.openings import opening_between
 from auteur.synthesis.warp.sampling import Box
 
 SIZE_PX = 64
@@ -39,7 +39,7 @@ def test_openings_are_looked_for_nowhere_in_vain(points, only_mouth):
         edges += [(RIGHT_EYE_UPPER, RIGHT_EYE_LOWER), (LEFT_EYE_UPPER, LEFT_EYE_LOWER)]
     everywhere = torch.zeros(SIZE_PX, SIZE_PX)
     for upper, lower in edges:
-        opening = opening_between(points[list(upper)], points[list(lower)])
+        opening = aperture_between(points[list(upper)], points[list(lower)])
         place, _ = opening.place(PIXELS)
         inside = (place >= 0) & (place <= 1)
         everywhere = torch.maximum(everywhere, opening.mask(PIXELS, 1.5) * inside)
@@ -62,14 +62,14 @@ def test_movement_is_spread_as_a_gaussian_of_distance():
     fine = functional.interpolate(spread, size=(SIZE_PX, SIZE_PX), mode="bilinear")[0, 0]
     share = ((fine - 0.7) / 1.8).clamp(0, 1)
     assert torch.allclose(
-        moved_area(points, distance_mm, SIZE_PX), share * share * (3 - 2 * share), atol=1e-3
+        moved_mask(points, distance_mm, SIZE_PX), share * share * (3 - 2 * share), atol=1e-3
     )
 
 
 def test_many_frames_are_as_each_alone():
     points = torch.stack([face(turn_rad=turn) for turn in (0.0, 0.1, 0.4)])
     distance_mm = torch.rand(3, 468, generator=torch.Generator().manual_seed(0)) * 4
-    together = moved_area(points, distance_mm, SIZE_PX)
-    alone = torch.stack([moved_area(one, mm, SIZE_PX) for one, mm in zip(points, distance_mm, strict=True)])
+    together = moved_mask(points, distance_mm, SIZE_PX)
+    alone = torch.stack([moved_mask(one, mm, SIZE_PX) for one, mm in zip(points, distance_mm, strict=True)])
     assert together.shape == (3, SIZE_PX, SIZE_PX) and together.max() > 0.5
     assert torch.allclose(together, alone, atol=1e-4)

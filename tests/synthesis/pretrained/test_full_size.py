@@ -10,11 +10,11 @@ from auteur.errors import UsageError, WeightsError
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.presets import PRESETS, trainable_parameters
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, save_denoiser
-from auteur.synthesis.full.device import full_size_device, parameter_counts
-from auteur.synthesis.full.folders import load_folder
-from auteur.synthesis.full.image_encoder import PortraitEncoder
-from auteur.synthesis.full.latents import LatentSpace
-from auteur.synthesis.full.loading import BaseFolders, load_base
+from auteur.synthesis.pretrained.device import full_size_device, parameter_counts
+from auteur.synthesis.pretrained.folders import load_folder
+from auteur.synthesis.pretrained.image_encoder import PortraitEncoder
+from auteur.synthesis.pretrained.latents import LatentSpace
+from auteur.synthesis.pretrained.loading import BaseFolders, load_base
 
 pytestmark = pytest.mark.slow
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from auteur.face.pose import without_pose
 from auteur.signals.topology import OUTER_LIPS
+from auteur.synthesis.warp.apertures import aperture_between
 from auteur.synthesis.warp.mesh import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
@@ -23,7 +24,6 @@ from auteur.synthesis.warp.mesh import (
     RIGHT_EYE_UPPER,
     RIGHT_IRIS,
 )
-from auteur.synthesis.warp.openings import opening_between
 from auteur.synthesis.warp.sampling import smooth_step
 
 Floats = NDArray[np.floating]
@@ -85,7 +85,7 @@ def holes(points: Tensor, positions: Tensor, *, only_mouth: bool = False) -> Ten
     shown = torch.zeros(positions.shape[:-1], dtype=points.dtype)
     for upper, lower in edges[:1] if only_mouth else edges:
         near = _around(points[list(upper + lower)], positions)
-        depths = opening_between(points[list(upper)], points[list(lower)]).depths(positions[near])
+        depths = aperture_between(points[list(upper)], points[list(lower)]).depths(positions[near])
         inside = depths.mask(1.5) * ((depths.place >= 0) & (depths.place <= 1))
         shown[near] = torch.maximum(shown[near], inside)
     return shown
@@ -121,7 +121,7 @@ def beyond_own(points: Tensor, own: Tensor) -> float:
         own: The portrait's.
     """
     gap, own_gap = (
-        float(opening_between(p[list(MOUTH_UPPER)], p[list(MOUTH_LOWER)]).gap_px) / eye_distance(p)
+        float(aperture_between(p[list(MOUTH_UPPER)], p[list(MOUTH_LOWER)]).gap_px) / eye_distance(p)
         for p in (points, own)
     )
     return float(smooth_step(torch.tensor((gap / max(own_gap, 1e-6) - 1) / _HALF_AS_FAR)))
@@ -138,7 +138,7 @@ def moved_mm(landmarks: Floats, own: Floats) -> Tensor:
     return torch.from_numpy(np.linalg.norm(shift, axis=-1)).float()
 
 
-def moved_area(points: Tensor, distance_mm: Tensor, size_px: int) -> Tensor:
+def moved_mask(points: Tensor, distance_mm: Tensor, size_px: int) -> Tensor:
     """Returns where skin has moved, [..., S, S] of a square.
 
     Args:

@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor
 
 from auteur.errors import UsageError
-from auteur.synthesis.full.folders import load_folder
+from auteur.synthesis.pretrained.folders import load_folder
 
 
 class LatentSpace:

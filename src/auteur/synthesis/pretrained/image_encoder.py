@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from auteur.errors import UsageError
-from auteur.synthesis.full.folders import load_folder
+from auteur.synthesis.pretrained.folders import load_folder
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _DEVIATION = (0.26862954, 0.26130258, 0.27577711)
