@@ -28,10 +28,10 @@ from auteur.expression.audio_lm.constrained_decoder import ConstrainedDecoder, w
 from auteur.expression.audio_lm.prompts import Order, read_answer
 from auteur.expression.regressor import Regressor
 from auteur.expression.speech_to_au import SpeechToAU
-from auteur.lab.data.answers import THRESHOLD, rows_of, text_frames
+from auteur.lab.data.audio_lm_batches import THRESHOLD, rows_of, text_frames
 from auteur.lab.data.emotion_units import load_units
 from auteur.lab.data.performances import Performance, load_performances
-from auteur.lab.train.listener import CORPUS_EMOTIONS
+from auteur.lab.train.emotion_classifier import CORPUS_EMOTIONS
 from auteur.signals import Waveform
 from auteur.weights import load_model
 from judges.au_scores import au_scores, emotion_accuracy

@@ -45,7 +45,7 @@ def test_answers_parse_whatever_the_weights(model, rows, order):
 
 
 def test_writing_step_by_step_gives_the_logits_of_the_whole_text(model, rows):
-    from auteur.lab.data.answers import padded
+    from auteur.lab.data.audio_lm_batches import padded
 
     decoder = ConstrainedDecoder(model)
     _, answer = whole_answer(decoder, rows, frames=6, order=Order.UNITS)
@@ -157,7 +157,7 @@ def test_the_ear_does_not_mind_silence_around_speech(model, rows):
 def test_it_learns_to_say_what_it_is_shown(rows):
     """A few steps on one answer make that answer likelier: gradients reach everything but the ear."""
     from auteur.expression.audio_lm.prompts import answer_text
-    from auteur.lab.data.answers import padded
+    from auteur.lab.data.audio_lm_batches import padded
     from auteur.lab.train.audio_lm import answer_loss, blurred_numbers
 
     model = tiny_audio_lm().train()

@@ -37,7 +37,7 @@ _AWAY_RAD = (0.16, 0.10)
 
 
 class IdleMotion(nn.Module):
-    """The statistics (fitted by `auteur.lab.train.habits`) and what is drawn from them."""
+    """The statistics (fitted by `auteur.lab.train.idle_motion`) and what is drawn from them."""
 
     blink: Tensor
     """[5]: mean and deviation of the log of the seconds between blinks, then seconds of closing, of staying

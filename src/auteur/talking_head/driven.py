@@ -54,11 +54,11 @@ def driven_head(request: PerformanceRequest, frames: int) -> PoseTrack | None:
     head = head_of(request)
     if head is None or np.isnan(head.values[:, :3]).all():
         return None
-    whole = without_holes(head) if head.convention == POSE_CONVENTION else relative_to_calm(head)
+    whole = without_holes(head) if head.convention == POSE_CONVENTION else relative_to_neutral(head)
     return whole.resample(MOTION_RATE, start_sec=0, frames=frames)
 
 
-def relative_to_calm(head: PoseTrack) -> PoseTrack:
+def relative_to_neutral(head: PoseTrack) -> PoseTrack:
     """Returns a head pose minus its median, holes filled; travel that is not measured is none."""
     values = np.array(head.values, dtype=np.float64)
     measured = ~np.isnan(values).all(axis=0)

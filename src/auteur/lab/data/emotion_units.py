@@ -27,7 +27,7 @@ from auteur.face.pose import head_pose, without_pose
 from auteur.facs import EMOTIONS, convert, prototype
 from auteur.files import atomic_path
 from auteur.lab.data.face_shards import person_of_photo
-from auteur.lab.data.motion_tracks import even_frames, rest_frames
+from auteur.lab.data.motion_tracks import even_frames, neutral_frames
 from auteur.lab.data.splits import is_held_out
 
 Floats = NDArray[np.floating]
@@ -141,7 +141,7 @@ def neutrals(rows: list[dict[str, str]], labels: Path) -> dict[str, Neutral]:
             continue
         landmarks, blendshapes, _ = clip_arrays(path, float(row["fps"]))
         if len(landmarks) >= _FEWEST_FRAMES:
-            rest = rest_frames(without_pose(landmarks, head_pose(landmarks)), blendshapes)
+            rest = neutral_frames(without_pose(landmarks, head_pose(landmarks)), blendshapes)
             found[row["identity"]] = neutral_of(landmarks[rest], blendshapes[rest])
     return found
 

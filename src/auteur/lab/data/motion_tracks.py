@@ -104,7 +104,7 @@ def even_frames(index: NDArray[np.integer], values: Floats, fps: float) -> Float
     return values[above - 1] * (1 - weight) + values[above] * weight
 
 
-def rest_frames(face: Floats, blendshapes: Floats) -> NDArray[np.intp]:
+def neutral_frames(face: Floats, blendshapes: Floats) -> NDArray[np.intp]:
     """Returns the frames nearest to a resting face: open eyes, lips as closed as they get, little else.
 
     Args:
@@ -196,7 +196,7 @@ def make_track(
     blendshapes = even_frames(index, stored["blend"].astype(np.float64), fps)
     pose = head_pose(landmarks)
     face = without_pose(landmarks, pose)
-    rest = rest_frames(face, blendshapes)
+    rest = neutral_frames(face, blendshapes)
     neutral = closed_neutral(face, rest, load_shipped(AUBasis(), "au_basis").opening.numpy())
     displacement = face - neutral
     displacement[:, [*RIGHT_IRIS, *LEFT_IRIS]] = 0  # where the eyes look is the gaze model's

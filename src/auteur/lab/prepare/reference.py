@@ -16,7 +16,7 @@ from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.pose import without_pose
 from auteur.face.tracker import FaceTracker
 from auteur.lab.corpora import Recording
-from auteur.lab.data.motion_tracks import lip_gap_mm, rest_frames
+from auteur.lab.data.motion_tracks import lip_gap_mm, neutral_frames
 from auteur.lab.prepare.clips import Clip
 from auteur.lab.prepare.crops import squares
 from auteur.lab.prepare.frames import Picture, pictures_of
@@ -43,10 +43,10 @@ class Reference:
     """Number of the picture in that recording, at 25 per second."""
 
 
-def calmest_frame(clip: Clip) -> int:
+def most_neutral_frame(clip: Clip) -> int:
     """Returns the frame of a clip that shows the face most at rest."""
     faces = without_pose(clip.landmarks)
-    rest = rest_frames(faces, clip.blendshapes)
+    rest = neutral_frames(faces, clip.blendshapes)
     return int(rest[0]) if len(rest) else int(lip_gap_mm(faces).argmin())
 
 

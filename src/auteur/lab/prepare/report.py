@@ -15,7 +15,7 @@ from auteur.lab.prepare.measures import channels
 from auteur.lab.prepare.options import RATE, PrepareOptions, identity
 from auteur.lab.prepare.reader import samples_of
 from auteur.lab.prepare.sound import PROSODY
-from auteur.lab.prepare.work import INDEX, PARTS, REJECTED, REPORT, WorkFolder
+from auteur.lab.prepare.work_folder import INDEX, PARTS, REJECTED, REPORT, WorkFolder
 from auteur.media import resized
 from auteur.templates import render
 

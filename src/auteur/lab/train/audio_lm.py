@@ -18,7 +18,7 @@ from torch.nn import functional
 from auteur.expression.audio_lm import vocabulary
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
 from auteur.expression.audio_lm.emotion_classifier import EmotionEnsemble
-from auteur.lab.data.answers import IGNORED, AnswerBatches
+from auteur.lab.data.audio_lm_batches import IGNORED, AudioLMBatches
 from auteur.lab.data.emotion_units import load_units
 from auteur.lab.data.emotional_speech import fold_of
 from auteur.lab.data.performances import Performance, load_performances
@@ -123,10 +123,10 @@ def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
     statistics = load_units(recipe.units)
     heard = heard_of(performances, model.ear, recipe.ear)
     training, validation = split(performances)
-    batches = AnswerBatches(
+    batches = AudioLMBatches(
         training, statistics, heard, batch_size=recipe.batch_size, seed=recipe.schedule.seed
     )
-    kept = AnswerBatches(validation, statistics, heard, batch_size=16, seed=1, augment=False)
+    kept = AudioLMBatches(validation, statistics, heard, batch_size=16, seed=1, augment=False)
     held_out = [kept.batch() for _ in range(6)]
     blur = blurred_numbers()
 

@@ -111,7 +111,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "listener": Recipe(
         "The emotion classifiers of the compact audio-language model, one per fold of speakers.",
-        "listener", "EmotionClassifierRecipe", "python -m auteur.lab.data.emotional_speech",
+        "emotion_classifier", "EmotionClassifierRecipe", "python -m auteur.lab.data.emotional_speech",
         "performances:listener", writes_folder=True,
     ),
     "audio-lm": Recipe(

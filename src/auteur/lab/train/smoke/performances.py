@@ -15,7 +15,7 @@ from auteur.lab.data.emotional_speech import FOLDS, EmotionalClip, fold_of, save
 from auteur.lab.data.performances import Performance, save_performances
 from auteur.lab.data.speech.build import HELD_OUT_SPEAKERS
 from auteur.lab.train.audio_lm import AudioLMRecipe
-from auteur.lab.train.listener import EmotionClassifierRecipe
+from auteur.lab.train.emotion_classifier import EmotionClassifierRecipe
 from auteur.lab.train.model_recipe import Schedule, save_half
 from auteur.lab.train.regressor import RegressorRecipe
 from auteur.lab.train.smoke.trial import Trial

@@ -12,8 +12,8 @@ from auteur.lab.data.motion_tracks import part_of
 from auteur.lab.data.motion_windows import read_clips
 from auteur.lab.train.au_basis import AUBasisRecipe
 from auteur.lab.train.face_flow import FaceFlowRecipe
-from auteur.lab.train.habits import IdleMotionRecipe
 from auteur.lab.train.head_flow import HeadFlowRecipe
+from auteur.lab.train.idle_motion import IdleMotionRecipe
 from auteur.lab.train.lip_encoder import LipEncoderRecipe
 from auteur.lab.train.model_recipe import Schedule
 from auteur.lab.train.motion import MotionRecipe

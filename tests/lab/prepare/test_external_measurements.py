@@ -15,14 +15,14 @@ from auteur.formats import OpenFaceRow, OpenFaceWriter
 from auteur.lab.corpora import Recording
 from auteur.lab.prepare import PrepareOptions, ShardReader, prepare
 from auteur.lab.prepare.clips import Clip
-from auteur.lab.prepare.others import at_clip, read_others
-from auteur.lab.prepare.resting import (
+from auteur.lab.prepare.external_measurements import at_clip, read_external
+from auteur.lab.prepare.neutral import (
     CANDIDATES,
-    Rest,
-    find_rest,
-    load_rest,
+    NeutralFace,
+    find_neutral,
+    load_neutral,
     neutral_recordings,
-    save_rest,
+    save_neutral,
 )
 from auteur.media import VideoWriter
 from auteur.provenance import Mark
@@ -132,7 +132,7 @@ def test_a_table_of_another_tool_is_refused(talk, tmp_path):
     openface_table(path, 5)
     recording = Recording(key="talk", person="a", video=talk / "talk.mp4", measured={"pyfeat": path})
     with pytest.raises(FormatError, match=r"holds openface1. Action Units; pyfeat writes others"):
-        read_others(recording)
+        read_external(recording)
 
 
 def test_the_reference_comes_from_another_emotion(corpus, tmp_path):
@@ -169,12 +169,12 @@ def test_neutral_recordings_by_person_and_view():
 def test_a_rest_that_cannot_be_read_is_passed_over(talk, backend, tmp_path):
     missing = neutral("a", 1)
     good = dataclasses.replace(missing, video=talk / "talk.mp4")
-    assert find_rest([missing], backend) is None
-    rest = find_rest([missing, good], backend)
+    assert find_neutral([missing], backend) is None
+    rest = find_neutral([missing, good], backend)
     assert rest is not None
-    save_rest(tmp_path / "rest.npz", rest)
-    back = load_rest(tmp_path / "rest.npz")
-    assert isinstance(back, Rest)
+    save_neutral(tmp_path / "rest.npz", rest)
+    back = load_neutral(tmp_path / "rest.npz")
+    assert isinstance(back, NeutralFace)
     assert back.face_mm == pytest.approx(rest.face_mm)
-    save_rest(tmp_path / "none.npz", None)
-    assert load_rest(tmp_path / "none.npz") is None
+    save_neutral(tmp_path / "none.npz", None)
+    assert load_neutral(tmp_path / "none.npz") is None

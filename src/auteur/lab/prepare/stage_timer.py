@@ -9,7 +9,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-class Clock:
+class StageTimer:
     """Adds up wall-clock seconds under the names of stages; a stage inside another is not counted twice."""
 
     def __init__(self) -> None:

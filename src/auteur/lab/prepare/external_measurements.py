@@ -28,7 +28,7 @@ FLAME_TOOLS = ("emoca", "deca", "smirk")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OthersOutput:
+class ExternalMeasurements:
     """Other tools' tracks of one recording, each on the clock of the video."""
 
     units: dict[str, AUTrack]
@@ -37,7 +37,7 @@ class OthersOutput:
     """Tool, FLAME expression, jaw pose as axis-angle [T, 3] if the file has it."""
 
 
-def read_others(recording: Recording) -> OthersOutput:
+def read_external(recording: Recording) -> ExternalMeasurements:
     """Reads every file that a recording names in `measured`.
 
     Raises:
@@ -45,7 +45,7 @@ def read_others(recording: Recording) -> OthersOutput:
         InputError: A file is missing.
     """
     if not recording.measured:
-        return OthersOutput(units={}, expression=None)
+        return ExternalMeasurements(units={}, expression=None)
     rate = probe(recording.video).frame_rate or RATE
     units: dict[str, AUTrack] = {}
     for tool, path in sorted(recording.measured.items()):
@@ -58,7 +58,7 @@ def read_others(recording: Recording) -> OthersOutput:
             units[tool] = _on_the_clock(track, recording, path)
     tool = next((tool for tool in FLAME_TOOLS if tool in recording.measured), None)
     if tool is None:
-        return OthersOutput(units=units, expression=None)
+        return ExternalMeasurements(units=units, expression=None)
     path = recording.measured[tool]
     found = read_flame_parameters(path, rate=str(rate))
     jaw = _jaw_track(found)
@@ -67,7 +67,7 @@ def read_others(recording: Recording) -> OthersOutput:
         _on_the_clock(found.expression, recording, path),
         None if jaw is None else _on_the_clock(jaw, recording, path),
     )
-    return OthersOutput(units=units, expression=expression)
+    return ExternalMeasurements(units=units, expression=expression)
 
 
 def at_clip(track: AnyTrack, clip: Clip) -> AnyTrack:

@@ -20,7 +20,7 @@ from auteur.face.smoothing import smooth_readings
 from auteur.face.tracker import FaceTracker
 from auteur.files import atomic_path
 from auteur.lab.corpora import Recording
-from auteur.lab.data.motion_tracks import rest_frames
+from auteur.lab.data.motion_tracks import neutral_frames
 from auteur.lab.prepare.frames import pictures_of
 from auteur.lab.prepare.options import RATE
 
@@ -34,7 +34,7 @@ FEWEST_FRAMES = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Rest:
+class NeutralFace:
     """A person at rest."""
 
     face_mm: Floats
@@ -59,7 +59,7 @@ def neutral_recordings(recordings: Iterable[Recording]) -> dict[tuple[str, str |
     return found
 
 
-def rest_of(recording: Recording, backend: FaceBackend) -> Rest | None:
+def neutral_face(recording: Recording, backend: FaceBackend) -> NeutralFace | None:
     """Returns a recording's resting face, or None where too little of a face is seen.
 
     Raises:
@@ -71,15 +71,15 @@ def rest_of(recording: Recording, backend: FaceBackend) -> Rest | None:
         return None
     faces = without_pose(np.stack([reading.landmarks for reading in seen]))
     blendshapes = np.stack([reading.blendshapes for reading in seen])
-    rest = rest_frames(faces, blendshapes)
-    return Rest(np.median(faces[rest], axis=0), np.median(blendshapes[rest], axis=0))
+    rest = neutral_frames(faces, blendshapes)
+    return NeutralFace(np.median(faces[rest], axis=0), np.median(blendshapes[rest], axis=0))
 
 
-def find_rest(candidates: Sequence[Recording], backend: FaceBackend) -> Rest | None:
+def find_neutral(candidates: Sequence[Recording], backend: FaceBackend) -> NeutralFace | None:
     """Returns the rest that the first usable recording shows; what cannot be read is passed over here."""
     for recording in candidates:
         try:
-            rest = rest_of(recording, backend)
+            rest = neutral_face(recording, backend)
         except AuteurError:  # the recording itself is reported when its turn comes
             continue
         if rest is not None:
@@ -87,14 +87,14 @@ def find_rest(candidates: Sequence[Recording], backend: FaceBackend) -> Rest | N
     return None
 
 
-def save_rest(path: Path, rest: Rest | None) -> None:
+def save_neutral(path: Path, rest: NeutralFace | None) -> None:
     """Writes a rest, or that there is none, whole or not at all."""
     arrays = {} if rest is None else {"face_mm": rest.face_mm, "blendshapes": rest.blendshapes}
     with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def load_rest(path: Path) -> Rest | None:
-    """Reads what `save_rest` wrote."""
+def load_neutral(path: Path) -> NeutralFace | None:
+    """Reads what `save_neutral` wrote."""
     with np.load(path, allow_pickle=False) as file:
-        return Rest(file["face_mm"], file["blendshapes"]) if file.files else None
+        return NeutralFace(file["face_mm"], file["blendshapes"]) if file.files else None

@@ -25,7 +25,7 @@ EMOTION_PLACE = {token: place for place, token in enumerate(vocabulary.EMOTION_T
 """Place in `VOICE_EMOTIONS` of each emotion's token."""
 
 
-class AnswerBatches:
+class AudioLMBatches:
     """Endless batches; the performances of one are cut to the same number of frames.
 
     Args:
