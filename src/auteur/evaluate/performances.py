@@ -117,7 +117,7 @@ def run_protocol(
     if protocol.kind in ("long_audio", "noise_and_silence"):
         if speech is None:
             raise UsageError(f"--protocol {protocol.name} needs --speech, a recording of a voice")
-        from auteur.evaluate.endurance import long_audio, noise_and_silence
+        from auteur.evaluate.stress_protocols import long_audio, noise_and_silence
 
         make_tables = long_audio if protocol.kind == "long_audio" else noise_and_silence
         tables = tuple(make_tables(run, portraits, speech))

@@ -26,6 +26,7 @@ from auteur.painting.warp_renderer import WarpRenderer
 from auteur.plots.contact_sheet import contact_sheet, spread
 from auteur.plots.track_plot import plot_performance
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
+from auteur.talking_head.au_readback import performed, with_eyes
 from auteur.talking_head.finishing import Finishing
 from auteur.talking_head.inputs import (
     Options,
@@ -40,7 +41,6 @@ from auteur.talking_head.inputs import (
 )
 from auteur.talking_head.motion_stage import SpeechEncoders, requested_motion
 from auteur.talking_head.notes import notes_of
-from auteur.talking_head.performed import performed, with_eyes
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.settings import Settings, mark_of
 from auteur.talking_head.staging import TRACKER_MODELS, background_models, staged, tracker_models

@@ -36,7 +36,7 @@ BLANKS: dict[str, str] = {
     "au_basis": "auteur.motion.au_basis:AUBasis",
     "detector": "auteur.face.detector:FaceDetector",
     "expression_space": "auteur.expression.space:CompactExpressionSpace",
-    "habits": "auteur.motion.idle_motion:FaceHabits",
+    "habits": "auteur.motion.idle_motion:IdleMotion",
     "landmarker": "auteur.face.auteur_backend:blank_landmarker",
     "matte": "auteur.synthesis.matte.network:blank_segmenter",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from auteur.evaluate.evaluation import Evaluation
 from auteur.evaluate.metrics import BY_NAME, Metric
-from auteur.evaluate.report import figures
+from auteur.evaluate.report import tables
 from auteur.evaluate.report.drawings import (
     COLOURS,
     Players,
@@ -41,7 +41,7 @@ def html_page(evaluation: Evaluation, folder: Path) -> str:
             {"name": name, "colour": colours[name], "is_baseline": name in BASELINES}
             for name in evaluation.systems
         ],
-        summary=[_summary_row(evaluation, metric, colours) for metric in figures.shown_metrics(evaluation)],
+        summary=[_summary_row(evaluation, metric, colours) for metric in tables.shown_metrics(evaluation)],
         comparisons=list(_comparisons(evaluation)),
         units=_units(evaluation),
         tables=[
@@ -54,7 +54,7 @@ def html_page(evaluation: Evaluation, folder: Path) -> str:
             for t in evaluation.tables
         ],
         clips=[_clip(c, evaluation, players, colours) for c in evaluation.clips[:MOST_CLIPS_SHOWN]],
-        definitions=figures.shown_metrics(evaluation),
+        definitions=tables.shown_metrics(evaluation),
         notes=[*(f"not scored: {line}" for line in evaluation.failures), *evaluation.notes],
     )
 
@@ -93,9 +93,9 @@ def _warnings(evaluation: Evaluation) -> list[str]:
     if len(set(evaluation.people)) < 5 and evaluation.clips:
         lines.append("Fewer than five people: intervals are rough, and without two people there are none.")
     for system in evaluation.compared:
-        if still := figures.no_better_than_still(evaluation, system):
+        if still := tables.no_better_than_still(evaluation, system):
             lines.append(f"{system} is no better than its portrait held still in: {', '.join(still)}.")
-        if ahead := figures.better_than_real(evaluation, system):
+        if ahead := tables.better_than_real(evaluation, system):
             lines.append(f"{system} beats the real video in: {', '.join(ahead)}. Such figures mislead.")
     return lines
 
@@ -107,10 +107,10 @@ def _summary_row(evaluation: Evaluation, metric: Metric, colours: dict[str, str]
     return {
         "title": metric.title,
         "unit": metric.unit,
-        "arrow": figures.ARROWS[metric.better],
+        "arrow": tables.ARROWS[metric.better],
         "cells": [
             {
-                "text": figures.estimate_text(found[name], metric) if name in found else "–",
+                "text": tables.estimate_text(found[name], metric) if name in found else "–",
                 "is_best": name in best,
             }
             for name in evaluation.systems
@@ -127,19 +127,19 @@ def _best(evaluation: Evaluation, metric: Metric, found: dict[str, Estimate]) ->
     return {
         name
         for name, e in made.items()
-        if len(made) > 1 and not any(figures.is_better(metric, o.mean, e.mean, real) for o in made.values())
+        if len(made) > 1 and not any(tables.is_better(metric, o.mean, e.mean, real) for o in made.values())
     }
 
 
 def _comparisons(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    for first, second in figures.pairs(evaluation):
+    for first, second in tables.pairs(evaluation):
         rows = [
             {
                 "title": BY_NAME[name].title,
-                "arrow": figures.ARROWS[BY_NAME[name].better],
-                "difference": figures.estimate_text(c.difference, BY_NAME[name]),
-                "larger": figures.text(100 * c.first_larger, 0),
-                "p": figures.text(c.p_value, 4),
+                "arrow": tables.ARROWS[BY_NAME[name].better],
+                "difference": tables.estimate_text(c.difference, BY_NAME[name]),
+                "larger": tables.text(100 * c.first_larger, 0),
+                "p": tables.text(c.p_value, 4),
                 "is_significant": c.p_value < SIGNIFICANT,
             }
             for name, c in evaluation.comparison(first, second).items()
@@ -150,16 +150,16 @@ def _comparisons(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
 def _units(evaluation: Evaluation) -> list[list[str]]:
     if not evaluation.clips:
         return []
-    tables = [evaluation.unit_table(name) for name in evaluation.systems]
+    measured = [evaluation.unit_table(name) for name in evaluation.systems]
     return [
         [f"AU{unit}"]
-        + [text for t in tables for text in (figures.text(t[unit][0], 3), figures.text(t[unit][1], 2))]
-        for unit in tables[0]
+        + [text for t in measured for text in (tables.text(t[unit][0], 3), tables.text(t[unit][1], 2))]
+        for unit in measured[0]
     ]
 
 
 def _cell(value: object) -> object:
-    return figures.text(value, 3) if isinstance(value, float) else value
+    return tables.text(value, 3) if isinstance(value, float) else value
 
 
 def _clip(

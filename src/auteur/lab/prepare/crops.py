@@ -76,12 +76,12 @@ class _Crops:
     """The crops of a clip as they are asked for; remembers one of them."""
 
     def __init__(self, pictures: Iterable[Picture], framed: Framed, size_px: int, timer: StageTimer) -> None:
-        self._pictures, self._framed, self._size_px, self._clock = pictures, framed, size_px, timer
+        self._pictures, self._framed, self._size_px, self._timer = pictures, framed, size_px, timer
         self.kept: list[Picture] = []
 
     def __iter__(self) -> Iterator[Picture]:
         for number, (picture, square) in enumerate(zip(self._pictures, self._framed.squares, strict=True)):
-            with self._clock.stage("crop"):
+            with self._timer.stage("crop"):
                 crop = cropped(picture, square, self._size_px)
             if number == self._framed.kept:
                 self.kept.append(crop)

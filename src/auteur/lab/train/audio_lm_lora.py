@@ -27,7 +27,7 @@ from auteur.lab.train.devices import Tracker
 from auteur.lab.train.phases import Learner, Phase, cosine
 from auteur.lab.train.trainer import Trainer, TrainerSettings
 from auteur.media import read_speech
-from auteur.signals.chance import keyed_generator
+from auteur.signals.seeding import keyed_generator
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "habits": Recipe(
         "Statistics of blinks and gaze while people talk.",
-        "habits", "IdleMotionRecipe", _TRACKS, "tracks:habits",
+        "idle_motion", "IdleMotionRecipe", _TRACKS, "tracks:habits",
     ),
     "denoiser": Recipe(
         "The diffusion synthesiser of papers A, B and C, in the phases of its preset.",
