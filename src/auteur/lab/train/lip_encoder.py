@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.evaluate.mouth_motion import best_correlation, correlation
+from auteur.evaluate.lags import best_correlation, correlation
+from auteur.evaluate.mouth_motion import LARGEST_LAG_FRAMES
 from auteur.lab.data.motion_tracks import fold_of
 from auteur.lab.data.speech.lips import LIP_TARGETS, LipClip, LipCrops, read_lip_clips
 from auteur.lab.train.batches import Batch, by_key
@@ -146,7 +147,13 @@ def lip_scores(encoder: nn.Module, clips: list[LipClip]) -> LipScores:
         power = mel_power(torch.from_numpy(clip.samples)[None], MelConfig())
         lips = encoder(levelled(power, measure_level(power))).lips[0, ::2].numpy()[: len(clip.targets)]
         pairs = [(lips[:, n], clip.targets[:, n]) for n in (0, 1)]
-        rows.append(tuple(measure(*pair) for pair in pairs for measure in (correlation, best_correlation)))
+        rows.append(
+            tuple(
+                found
+                for pair in pairs
+                for found in (correlation(*pair), best_correlation(*pair, LARGEST_LAG_FRAMES))
+            )
+        )
     return LipScores(*np.median(np.array(rows), axis=0).round(4).tolist())
 
 
