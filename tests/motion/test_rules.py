@@ -37,9 +37,9 @@ def _asked(frames: int, **controls: float):
 
 
 @given(millimetres, millimetres, st.floats(0, 1))
-def test_bilabials_close_and_vowels_stay_open(spoken: float, asked: float, closure: float):
-    gap = float(fused_gap(np.array([spoken]), np.array([asked]), np.array([closure]))[0])
-    free = float(fused_gap(np.array([spoken]), np.array([asked]), np.zeros(1))[0])
+def test_bilabials_close_and_vowels_stay_open(spoken: float, requested: float, closure: float):
+    gap = float(fused_gap(np.array([spoken]), np.array([requested]), np.array([closure]))[0])
+    free = float(fused_gap(np.array([spoken]), np.array([requested]), np.zeros(1))[0])
     assert free >= min(0.5 * spoken, spoken) - 1e-9
     assert gap <= max((1 - closure) * free, min(free, 0)) + 1e-9
 
@@ -309,8 +309,10 @@ def test_added_units_are_linear(speech_motion: SpeechMotion, basis: AUBasis):
     speech = _speech(30)
     plain = speech_motion.displacement_mm(speech_motion.generate(speech, _performance(30), options=STILL))
     for level in (0.25, 0.5, 1.0):
-        asked = _performance(30, added=_asked(30, AU2=level))
-        added = speech_motion.displacement_mm(speech_motion.generate(speech, asked, options=STILL)) - plain
+        requested = _performance(30, added=_asked(30, AU2=level))
+        added = (
+            speech_motion.displacement_mm(speech_motion.generate(speech, requested, options=STILL)) - plain
+        )
         assert np.allclose(added[5], level * basis.control_displacement("AU2"), atol=0.05)
 
 

@@ -288,13 +288,13 @@ def _perform(
     return path
 
 
-def still_frames(run: Run, portrait: Path, asked: PerformanceRequest, frames: int) -> Iterator[Picture]:
+def still_frames(run: Run, portrait: Path, requested: PerformanceRequest, frames: int) -> Iterator[Picture]:
     """Yields frames of a portrait that is silent and still but for what is asked of it."""
     with tempfile.TemporaryDirectory() as folder:
         silence = Path(folder) / "silence.wav"
         samples = np.zeros(frames * 640, dtype=np.float32)
         write_audio(silence, Waveform(samples=samples, rate_hz=16_000), mark=provenance.Mark())
-        for frame in run.head.perform(portrait, silence, asked, STILL).frames():
+        for frame in run.head.perform(portrait, silence, requested, STILL).frames():
             run.step()
             yield frame
 

@@ -181,14 +181,14 @@ class SpeechToAU:
                 f"the speech lasts {float(speech.duration_sec):.3f} s; "
                 f"at least {float(SHORTEST_SEC)} s are needed"
             )
-        asked = None if emotion is None else find_voice_emotion(emotion)
+        requested = None if emotion is None else find_voice_emotion(emotion)
         utterance = Utterance(sound=speech, features=acoustic_features(speech))
         rule = _rule(utterance)
         if rule in ("silent", "voiceless"):
-            return _still(speech, asked, _NOTES[rule])
-        if rule == "short" and asked is None:
+            return _still(speech, requested, _NOTES[rule])
+        if rule == "short" and requested is None:
             return self._streamed(utterance, NEUTRAL, (_NOTES[rule],))
-        return self._streamed(utterance, asked, ())
+        return self._streamed(utterance, requested, ())
 
     def _streamed(self, utterance: Utterance, given: str | None, notes: tuple[str, ...]) -> SpeechToAUStream:
         generated = self._generator.generate(utterance, given)
@@ -224,14 +224,14 @@ def _rule(utterance: Utterance) -> str | None:
     return "short" if utterance.sound.duration_sec < SHORTEST_EMOTION_SEC else None
 
 
-def _still(speech: Sound, asked: str | None, note: str) -> SpeechToAUStream:
+def _still(speech: Sound, requested: str | None, note: str) -> SpeechToAUStream:
     """Nothing to write; an emotion that was asked for needs a voice to be shown with."""
     frames = _frames_of(speech)
     track = au_track(
         np.zeros((frames, len(UNITS))), convention="feafa24", rate=TRACK_RATE, start_sec=speech.start_sec
     )
-    if asked not in (None, NEUTRAL):
-        note += f"; {asked} cannot be shown without a voice"
+    if requested not in (None, NEUTRAL):
+        note += f"; {requested} cannot be shown without a voice"
     heard = np.array([word == NEUTRAL for word in VOICE_EMOTIONS], np.float32)
     return SpeechToAUStream(
         emotion=NEUTRAL, probability=1.0, probabilities=_by_name(heard), notes=(note,), pieces=iter([track])

@@ -320,15 +320,15 @@ class TalkingHead:
             FaceError: The portrait holds no usable face.
         """
         check_keywords(options)
-        asked = request_of(emotion, intensity, au or {}, track, options)
+        requested = request_of(emotion, intensity, au or {}, track, options)
         made = settings_of(settings, options)
-        return self.perform(portrait, speech, asked, made, face=options.get("face", 0))
+        return self.perform(portrait, speech, requested, made, face=options.get("face", 0))
 
     def perform(
         self,
         portrait: object,
         speech: object,
-        asked: PerformanceRequest,
+        requested: PerformanceRequest,
         settings: Settings,
         *,
         face: int = 0,
@@ -337,11 +337,11 @@ class TalkingHead:
         rendering = self._renderer.resolve(settings.render_options)
         shown, reading, seen = find_portrait(self._backend, portrait, face=face)
         picture, reading, finishing = staged(shown.picture, reading, settings)
-        voice = speech_of(speech) if speech is not None else speech_without(asked)
-        asked.check_covers(voice.sound.duration_sec)
+        voice = speech_of(speech) if speech is not None else speech_without(requested)
+        requested.check_covers(voice.sound.duration_sec)
         if settings.seed is None:
             settings = replace(settings, seed=seed_of(shown.sha256, voice.sha256))
-        motion = requested_motion(self._speech, self._mover, voice.sound, asked, settings)
+        motion = requested_motion(self._speech, self._mover, voice.sound, requested, settings)
         malloc.trim_heap()
         inputs = {"portrait": shown.sha256, "speech": voice.sha256}
         models = self.models | background_models(settings)
@@ -352,8 +352,8 @@ class TalkingHead:
             stages=Stages(self._mover, self._renderer),
             settings=settings,
             voice=voice,
-            mark=mark_of(inputs, asked, settings, models=models, rendering=rendering),
+            mark=mark_of(inputs, requested, settings, models=models, rendering=rendering),
             finishing=finishing,
         )
-        video.notes = (*seen, *notes_of(voice.notes, asked, voice.sound.duration_sec, motion))
+        video.notes = (*seen, *notes_of(voice.notes, requested, voice.sound.duration_sec, motion))
         return video

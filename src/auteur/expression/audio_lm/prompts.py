@@ -87,8 +87,8 @@ def question(
     if emotion is not None and emotion not in emotions:
         raise UsageError(f"unknown emotion {emotion!r}; choose one of {', '.join(emotions)}")
     units = ", ".join(name.replace("_", " ") for name in codec.UNITS)
-    asked = _QUESTIONS[order].format(emotions=", ".join(emotions), emotion=emotion, frames=frames)
-    return _FACTS.format(units=units) + asked
+    requested = _QUESTIONS[order].format(emotions=", ".join(emotions), emotion=emotion, frames=frames)
+    return _FACTS.format(units=units) + requested
 
 
 def layout(order: Order, *, frames: int, emotions: Sequence[str] = codec.VOICE_EMOTIONS) -> Layout:

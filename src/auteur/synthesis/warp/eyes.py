@@ -30,9 +30,9 @@ def close_lids(source: Tensor, target: Tensor) -> Tensor:
     result = target.clone()
     for upper, lower in ((RIGHT_EYE_UPPER, RIGHT_EYE_LOWER), (LEFT_EYE_UPPER, LEFT_EYE_LOWER)):
         high, low = torch.tensor(upper[1:-1]), torch.tensor(lower[1:-1])
-        asked = (target[low] - target[high])[:, :2].norm(dim=-1).mean()
+        requested = (target[low] - target[high])[:, :2].norm(dim=-1).mean()
         own = (source[low] - source[high])[:, :2].norm(dim=-1).mean().clamp(min=1e-3)
-        shut = 1 - smooth_step((asked / own - _SHUT_AT) / (_PULL_FROM - _SHUT_AT))
+        shut = 1 - smooth_step((requested / own - _SHUT_AT) / (_PULL_FROM - _SHUT_AT))
         gap = target[low] - target[high]
         result[high] += 0.85 * shut * gap
         result[low] -= 0.15 * shut * gap
