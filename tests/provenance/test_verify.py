@@ -89,7 +89,8 @@ def test_sidecar_fields_of_the_wrong_kind(tmp_path: Path, field: str) -> None:
     path = write(tmp_path / "a.png")
     record = json.loads(sidecar_path(path).read_text())
     sidecar_path(path).write_text(json.dumps(record | {field: [1.5]}))
-    assert verify(path).sidecar_problem is not None
+    problem = verify(path).sidecar_problem
+    assert problem is not None and repr(field) in problem
 
 
 def test_lost_metadata_is_a_change(tmp_path: Path) -> None:

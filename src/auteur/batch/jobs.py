@@ -37,7 +37,7 @@ class Job:
     speech: Path | None
     output: PurePosixPath
     """Below the folder of the run."""
-    asked: PerformanceRequest
+    requested: PerformanceRequest
     settings: Settings
     face: int
     """Which face of the portrait: 0 the largest."""
@@ -120,7 +120,7 @@ def _job(number: int, text: str, folder: Path, defaults: Mapping[str, Any], *, p
         if not path.is_file():
             raise InputError(f"the {key} {str(path)!r} does not exist")
     scales = values.pop("au_scale", {}) | dict.fromkeys(values.pop("mute", []), 0.0)
-    asked = PerformanceRequest(
+    requested = PerformanceRequest(
         action_units=values.pop("au", {}),
         track=paths.get("track"),
         drive=paths.get("drive"),
@@ -139,7 +139,7 @@ def _job(number: int, text: str, folder: Path, defaults: Mapping[str, Any], *, p
     settings = Settings(**values)
     if not paints:
         WarpRenderer().resolve(settings.render_options)
-    return Job(number, paths["portrait"], paths.get("speech"), output, asked, settings, face)
+    return Job(number, paths["portrait"], paths.get("speech"), output, requested, settings, face)
 
 
 def _source(folder: Path, text: str) -> Any:

@@ -37,7 +37,7 @@ from auteur.lab.train.batches import Batch, Batches
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
 from auteur.lab.train.sheets import PICTURES, draw_landmarks
 from auteur.lab.train.tracking_errors import TrackingErrors, read_crops, tracking_errors
-from auteur.signals.chance import keyed_generator
+from auteur.signals.seeding import keyed_generator
 
 DETAIL_WEIGHT = 3.0
 """Weight of eyes, irises, brows and lips relative to the rest."""
