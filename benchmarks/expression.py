@@ -1,4 +1,4 @@
-r"""Measures the emotion dial on people and portraits it never saw: the numbers of
+r"""Measures the emotion control on people and portraits it never saw: the numbers of
 weights/expression_generator.md.
 
     python benchmarks/expression.py --tracks TRACKS --clips clips/manifest.csv --labels LABELS \

@@ -1,5 +1,5 @@
-"""The dial: exact at 0, linear, the same noise for neutral and emotion; on the shipped and on a tiny
-generator."""
+"""The emotion control: exact at 0, linear, the same noise for neutral and emotion; on the shipped and on a
+tiny generator."""
 
 from fractions import Fraction
 

@@ -117,7 +117,7 @@ class SpeechToAU:
 
     @classmethod
     def shipped(cls, name: str = "audio_lm") -> "SpeechToAU":
-        """Returns the director with a shipped model: "audio_lm", or "regressor", the control.
+        """Returns it with a shipped model: "audio_lm", or "regressor", the control.
 
         Raises:
             UsageError: There is no such model.
@@ -129,7 +129,7 @@ class SpeechToAU:
 
     @classmethod
     def from_path(cls, path: Path, *, adapter: Path | None = None) -> "SpeechToAU":
-        """Returns the director with a model of a path.
+        """Returns it with a model of a path.
 
         Args:
             path: A safetensors file of our recipes, or the folder of a transformers audio-language model.

@@ -97,7 +97,7 @@ class ConditionBuilder:
         self.sequence = self._sequence_of(action_units)
         """Action Units as numbers [T, A] in the model's own convention; None where it reads none."""
         self.views: tuple[str | None, ...] = self.config.painting.views or (None,)
-        """Of `synthesis.views`; None is the square around the whole face."""
+        """Of `synthesis.canonical_crops`; None is the square around the whole face."""
         whole = _square(landmarks, portrait, is_whole=not self._is_residual)
         self.whole = CropRegion(whole, bundle.size_px, portrait.shape[2], portrait.shape[1])
         self._still = self._made_once()

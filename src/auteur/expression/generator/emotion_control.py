@@ -93,7 +93,7 @@ class EmotionControl:
 
     @classmethod
     def shipped(cls, *, directions: Mapping[str, Floats] | None = None) -> "EmotionControl":
-        """Returns the dial with the weights that come with the package.
+        """Returns the control with the weights that come with the package.
 
         Raises:
             WeightsError: The installation is damaged.
