@@ -399,6 +399,7 @@ def test_recipes_of_the_pages_parse(words):
         tyro.cli(kind, args=words[2:])
 
 
+@pytest.mark.slow
 def test_python_on_the_first_page_runs(film, astronaut, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert blocks

@@ -215,6 +215,7 @@ def test_truncated_files_are_refused_at_every_length(kind: str, tmp_path: Path) 
             open_tensors(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_damaged_files_end_in_our_errors(

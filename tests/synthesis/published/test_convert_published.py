@@ -16,6 +16,8 @@ from auteur.synthesis.published import folder as opening
 from auteur.synthesis.published.convert import convert_checkpoint
 from auteur.synthesis.published.folder import is_published, open_published
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("aniportrait", "hallo", "memo")
 CPU = torch.device("cpu")
 
