@@ -161,9 +161,9 @@ class SpeechToAU:
         if intensity != 1:
             if not 0 <= intensity <= 1:
                 raise UsageError(f"intensity is {intensity}; it must be between 0 and 1")
-            calm = self.stream(speech, emotion=NEUTRAL).finish().track
-            mixed = calm.values + intensity * (result.track.values - calm.values)
-            result = _with_track(result, calm.replace(values=mixed))
+            neutral = self.stream(speech, emotion=NEUTRAL).finish().track
+            mixed = neutral.values + intensity * (result.track.values - neutral.values)
+            result = _with_track(result, neutral.replace(values=mixed))
         if adjustment is not None:
             result = _with_track(result, adjustment.applied(result.track))
         return result

@@ -124,14 +124,14 @@ def expressed_units(
         return units(speech, None, 1.0)
     if len(emotions.keys) == 1 and len(emotions.emotions) <= 1 and emotions.strongest <= 1:
         return units(speech, (*emotions.emotions, "neutral")[0], emotions.strongest or 1.0)
-    calm = convert(units(speech, "neutral", 1.0), "facs")
-    strengths = emotions.at(float(calm.start_sec) + np.arange(calm.frames) / float(calm.rate))
-    values = np.array(calm.values, dtype=np.float64)
+    neutral = convert(units(speech, "neutral", 1.0), "facs")
+    strengths = emotions.at(float(neutral.start_sec) + np.arange(neutral.frames) / float(neutral.rate))
+    values = np.array(neutral.values, dtype=np.float64)
     for emotion in emotions.emotions:
         full = convert(units(speech, emotion, 1.0), "facs")
         amount = strengths[:, NON_NEUTRAL_EMOTIONS.index(emotion), None]
-        values += amount * (np.asarray(full.values, dtype=np.float64) - calm.values)
-    return calm.replace(values=np.clip(values, 0, 1))
+        values += amount * (np.asarray(full.values, dtype=np.float64) - neutral.values)
+    return neutral.replace(values=np.clip(values, 0, 1))
 
 
 AUTOMATIC_FROM_SPEECH, AUTOMATIC_BY_REQUEST = "auhead", "landmark"

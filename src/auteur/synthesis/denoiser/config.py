@@ -166,7 +166,7 @@ class PaintingConfig:
     """Settings of painting with the network; the network itself is the same for every value."""
 
     views: tuple[str, ...] = ()
-    """Squares that it paints, of `synthesis.canonical_crops`, one row each; (): one square around the face."""
+    """Squares that it paints, of `synthesis.canonical_crops`, one row each; (): the square of the face."""
     paints: Literal["openings", "lips"] = "openings"
     """Area of a mouth in which its change to the warp shows: between the lips, or with lips that moved."""
     sample_px: int | None = None
