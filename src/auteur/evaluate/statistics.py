@@ -53,7 +53,7 @@ def bootstrap(
 
     Args:
         values: One number per clip.
-        groups: Whom each clip shows; every clip is its own group unless given.
+        groups: Person of each clip; every clip is its own group unless given.
         resamples: Number of draws.
         seed: Of the draws.
     """
@@ -96,7 +96,7 @@ def duration_slope(values: Floats, seconds: Floats, groups: Sequence[str] | None
     Args:
         values: One number per clip, [N].
         seconds: Length of each clip, [N].
-        groups: Whom each clip shows.
+        groups: Person of each clip.
     """
     values, seconds = np.asarray(values, dtype=np.float64), np.asarray(seconds, dtype=np.float64)
     names = np.arange(len(values)).astype(str) if groups is None else np.array(groups, dtype=str)
@@ -124,7 +124,7 @@ def sign_flip_test(differences: Floats, groups: Sequence[str] | None = None, *, 
 
     Args:
         differences: One number per clip.
-        groups: Whom each clip shows; every clip is its own group unless given.
+        groups: Person of each clip; every clip is its own group unless given.
         seed: Of the patterns.
     """
     differences = np.asarray(differences, dtype=np.float64)

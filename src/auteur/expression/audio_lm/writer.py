@@ -134,7 +134,7 @@ class CompactWriter:
             rows: [N, CHANNELS] of the sound.
             heard: From `listen`, over this sound or more.
             frames: How many to write, at most `MOST_FRAMES`.
-            order: What is asked.
+            order: Order of the answer.
             emotion: Given emotion, for A+E->AU.
             emotions: Words that may be written as the emotion.
             answer: Filled while writing.
@@ -162,7 +162,7 @@ class CompactWriter:
         Args:
             passages: Their answers are filled while writing.
             frames: How many to write of each, at most `MOST_FRAMES`.
-            order: What is asked.
+            order: Order of the answer.
             emotion: Given emotion, for A+E->AU.
 
         Raises:
