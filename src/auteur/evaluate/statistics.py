@@ -56,6 +56,9 @@ def bootstrap(
         groups: Person of each clip; every clip is its own group unless given.
         resamples: Number of draws.
         seed: Of the draws.
+
+    Raises:
+        UsageError: There is not one group per value.
     """
     values = np.asarray(values, dtype=np.float64)
     names = np.array([str(i) for i in range(len(values))] if groups is None else list(groups))
@@ -144,7 +147,11 @@ def sign_flip_test(differences: Floats, groups: Sequence[str] | None = None, *, 
 
 
 def compare(first: Floats, second: Floats, groups: Sequence[str] | None = None) -> Comparison:
-    """Returns the comparison of two systems on the same clips, values [N] each, clip by clip."""
+    """Returns the comparison of two systems on the same clips, values [N] each, clip by clip.
+
+    Raises:
+        UsageError: The numbers of values differ.
+    """
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.shape != second.shape:
         raise UsageError(f"{first.size} and {second.size} values cannot be paired; give the same clips")

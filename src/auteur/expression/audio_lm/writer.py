@@ -106,7 +106,11 @@ class CompactWriter:
     def name_emotion(
         self, rows: Tensor, heard: Tensor, frames: int, *, emotions: Sequence[str] = HEARD_EMOTIONS
     ) -> NDArray[np.float64]:
-        """Returns the probability of each of `HEARD_EMOTIONS` as the first word of the chain of thought."""
+        """Returns the probability of each of `HEARD_EMOTIONS` as the first word of the chain of thought.
+
+        Raises:
+            UsageError: There are fewer than two emotions to choose from.
+        """
         answer = Answering()
         first = self.frames(
             rows, heard, frames=frames, order=Order.EMOTION_THEN_UNITS, emotions=emotions, answer=answer
