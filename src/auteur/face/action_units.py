@@ -131,6 +131,9 @@ NEUTRAL_SPREAD_MM: dict[str, float] = {
 BUILD_AT_MOST = 0.25
 """Largest share of a blendshape at rest that can be the person's anatomy."""
 
+_CLOSEST = 0.05
+"""Quantile of the lip gap that counts as closed lips."""
+
 _MOUTH_BLENDSHAPES = ("jaw", "mouth", "cheekPuff")
 _MOUTH_MEASURES = ("lip", "upper_lip", "lower_lip", "jaw", "cheek", "nose")
 
@@ -159,7 +162,8 @@ def calm_neutral(landmarks: Floats, blendshapes: Floats) -> Neutral:
     Brows and eyes are taken from the tenth of the frames in which their blendshapes add up to the least, the
     mouth from the tenth in which its own do: a mouth that talks is rarely calm when the brows are. What the
     blendshapes have there counts as the person's anatomy up to `BUILD_AT_MOST`: a person who
-    smiles throughout is smiling.
+    smiles throughout is smiling. Lips part from where they come closest, since even a calm mouth is open in
+    many a frame.
 
     Args:
         landmarks: [T, 478, 3] px.
@@ -172,8 +176,11 @@ def calm_neutral(landmarks: Floats, blendshapes: Floats) -> Neutral:
     mouth = _calmest(values[:, is_mouth])
     upper = _calmest(values[:, ~is_mouth & ~is_still])
     build = np.where(is_mouth, np.median(values[mouth], axis=0), np.median(values[upper], axis=0))
+    calm = np.where(is_mouth_measure, np.median(measures[mouth], axis=0), np.median(measures[upper], axis=0))
+    gap = list(MEASURES).index("lip_gap")
+    calm[:, gap] = np.minimum(calm[:, gap], np.quantile(measures[..., gap], _CLOSEST, axis=0))
     return Neutral(
-        np.where(is_mouth_measure, np.median(measures[mouth], axis=0), np.median(measures[upper], axis=0)),
+        calm,
         np.maximum(np.minimum(build, BUILD_AT_MOST), average_neutral().blendshapes),
         np.zeros(len(MEASURES)),
     )

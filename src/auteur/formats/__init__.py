@@ -8,6 +8,8 @@ from auteur.formats.live_link import LiveLinkTake, live_link_text, read_live_lin
 from auteur.formats.openface import (
     DENSE_COLUMNS,
     OPENFACE_COLUMNS,
+    OTHER_COLUMNS,
+    OTHER_CONTROLS,
     PRESENCE_COLUMNS,
     OpenFaceRow,
     OpenFaceWriter,
@@ -25,6 +27,8 @@ __all__ = [
     "DENSE_COLUMNS",
     "FILE_KINDS",
     "OPENFACE_COLUMNS",
+    "OTHER_COLUMNS",
+    "OTHER_CONTROLS",
     "PRESENCE_COLUMNS",
     "ArkitWeights",
     "FexTable",

@@ -174,12 +174,12 @@ def _of_openface(
     found = tracks.action_units.rate
     if reading.rate not in (None, found):
         notes.append(f"the track file's times show {float(found):g} frames/s; the other rate is not used")
-    if np.isnan(tracks.action_units.values).all():
+    if np.isnan(tracks.performance.values).all():
         raise FormatError(f"{source}: the table has no Action Units or no row with success; track again")
     if "success" not in names:
         notes.append("the track file has no column success: every row counts as measured")
     return RecordedPerformance(
-        action_units=tracks.action_units,
+        action_units=tracks.performance,
         head=None if np.isnan(tracks.pose.values[:, :3]).all() else tracks.pose,
         gaze=None if np.isnan(tracks.gaze.values).all() else tracks.gaze,
         notes=(*notes, *_face_notes(tracks, reading)),

@@ -12,6 +12,7 @@ from torch import Tensor
 from auteur.errors import UsageError
 from auteur.face.pose import canonical_face
 from auteur.motion.au_basis import AUBasis
+from auteur.motion.basis_units import LID_UNITS, controls_by_basis
 from auteur.motion.conditional_flow import FlowSampling
 from auteur.motion.cues import SpeechCues
 from auteur.motion.face_flow import (
@@ -36,7 +37,6 @@ from auteur.weights import load_shipped, path_of
 
 Floats = NDArray[np.floating[Any]]
 
-_LIDS = ("AU45", "AU43")
 _EYE_CORNERS = (33, 133, 263, 362)
 _HEAD_SHARES = np.array([1.0, 1.0, 0.6, 1.0, 1.0, 1.0])
 """Of the measured spread of pitch, yaw, roll and travel: people who were filmed gesture and lean, and on a
@@ -230,8 +230,8 @@ class SpeechMotion:
         moved = with_lip_gap(moved, gap, self._opening)
         added = np.zeros_like(moved)
         performance = motion.performance
-        if performance.added is not None:
-            controls = performance.added.replace(values=_without_lids(performance.added)[part])
+        controls = controls_by_basis(performance, part)
+        if controls is not None:
             added = self.basis.track_displacement(controls)
         if performance.expression is not None:
             added = added + performance.expression.displacement_mm(part)
@@ -371,7 +371,7 @@ def _conditioning(performance: Performance) -> Tensor | None:
 
 def _closed_lids(track: AUTrack) -> Floats:
     """Closure of each eye by the units of a track, [T, 2]: right, left; not specified is open."""
-    sides = [np.fmax(*(track.channel(f"{unit}{side}") for unit in _LIDS)) for side in ("R", "L")]
+    sides = [np.fmax(*(track.channel(f"{unit}{side}") for unit in LID_UNITS)) for side in ("R", "L")]
     return np.nan_to_num(np.stack(sides, axis=1)).astype(np.float64)
 
 
@@ -387,10 +387,3 @@ def _specifies_lids(performance: Performance) -> bool:
     if acted is not None and not np.isnan(acted.channel("AU45R")).all():
         return True
     return performance.added is not None and bool(_closed_lids(performance.added).any())
-
-
-def _without_lids(track: AUTrack) -> Floats:
-    """The track's values with closed eyes taken out: lids meet on the portrait's own geometry instead."""
-    values = np.array(track.values)
-    values[:, [track.channels.index(f"{unit}{side}") for unit in _LIDS for side in "LR"]] = 0
-    return values

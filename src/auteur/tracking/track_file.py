@@ -19,7 +19,7 @@ from auteur.face.smoothing import smooth_readings
 from auteur.face.tracker import FaceTracker, Sighting, find_face
 from auteur.facs import convert
 from auteur.files import atomic_path
-from auteur.formats import PRESENCE_COLUMNS, OpenFaceRow, OpenFaceWriter, pose_to_openface
+from auteur.formats import OTHER_CONTROLS, PRESENCE_COLUMNS, OpenFaceRow, OpenFaceWriter, pose_to_openface
 from auteur.media import MediaInfo, VideoFrame, VideoReader, probe, read_image
 from auteur.prefetch import prefetched
 from auteur.signals import AUTrack, topology
@@ -88,15 +88,16 @@ def track_file(
     """
     info = probe(path)
     rate = info.frame_rate or Fraction(1)
-    neutral = None
-    if options.neutral_sec is not None:
+    if options.neutral_sec is None:
+        neutral = _calm_neutral(path, info, backend, options)
+    else:
         neutral = _neutral_at(path, info, backend, options.face, options.neutral_sec)
     frames = with_face = 0
     with (
         atomic_path(out, overwrite=overwrite) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as text,
     ):
-        writer = OpenFaceWriter(text, dense=options.dense)
+        writer = OpenFaceWriter(text, others=True, dense=options.dense)
         tracker = FaceTracker(backend, face=options.face, on_sighting=on_sighting)
         with _frames(path, info) as pictures:
             for row in rows_of(_readings(pictures, tracker, options), info, neutral=neutral):
@@ -165,6 +166,7 @@ def _measured_rows(
     angles = gaze_angles_rad(gaze)
     hub = action_units(landmarks, blendshapes, rate=info.frame_rate or Fraction(1), neutral=neutral)
     openface = convert(hub, "openface18")
+    others = hub.values[:, [hub.channels.index(name) for name in OTHER_CONTROLS]]
     intensities = openface.values[:, :17]
     presences = np.stack([_presence(openface, name) for name in PRESENCE_COLUMNS], axis=1)
     translation = camera_translation_mm(pose.shift, pose.scale, info)
@@ -182,6 +184,7 @@ def _measured_rows(
             landmarks_px=landmarks[i, list(topology.IBUG68), :2].astype(np.float64),
             intensities=intensities[i],
             presences=presences[i],
+            other_units=others[i],
             mesh_px=landmarks[i],
             blendshapes=shapes[i],
         )
