@@ -126,7 +126,7 @@ def own_directions(arguments: ExpressArguments, curve: EmotionCurve) -> "dict[st
         return {}
     if len(curve.emotions) != 1:
         raise UsageError(
-            f"--subject shows one emotion, and {len(curve.emotions)} are asked for; ask for the one it shows"
+            f"--subject shows one emotion, and {len(curve.emotions)} are requested; request the one it shows"
         )
     import numpy as np
 

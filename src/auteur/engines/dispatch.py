@@ -116,7 +116,11 @@ class _Pool:
         self.at[worker.work(job.item)] = (worker, job)
 
     def settle(self, future: "Future[Any]") -> tuple[_Job | None, Answer | None]:
-        """Returns the job of a finished future and its result; None where its worker died."""
+        """Returns the job of a finished future and its result; None where its worker died.
+
+        Raises:
+            AuteurError: The task could not be started, or workers died while starting.
+        """
         worker, job = self.at.pop(future)
         error = future.exception()
         failure = None if error is None else worker.cause_of_failure(error)

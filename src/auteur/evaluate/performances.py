@@ -341,7 +341,7 @@ def au_table(shown: Sequence[Floats]) -> Table:
         rows=tuple(rows),
         about=f"{len(shown)} portraits, {_STAIRCASE}. Own change: intensity at 1 less that at 0. "
         "Cross-talk: mean absolute change of the units of other regions. Measured with the tracker of this "
-        "package from the same portrait with nothing asked.",
+        "package, relative to the same portrait without a request.",
     )
 
 
@@ -364,7 +364,7 @@ def emotion_table(shown: Sequence[Floats]) -> Table:
         columns=("emotion", "rank correlation", "monotonic", "reached", "other units", "named"),
         rows=tuple(rows),
         about=f"{len(shown)} portraits, {_STAIRCASE}. Reached: mean change of the prototype's units as a "
-        "share of what it asks. Other units: mean absolute change of the rest. Named: share of portraits "
-        "that the prototype classifier calls by the asked name; it knows the same tables, so this says "
+        "share of the prototype's. Other units: mean absolute change of the rest. Named: share of portraits "
+        "whose requested emotion the prototype classifier predicts; it has the same tables, so this shows "
         "that the units arrive and not that people see the emotion.",
     )

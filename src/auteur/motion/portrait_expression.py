@@ -92,6 +92,9 @@ def portrait_expression(landmarks: Floats, blendshapes: Floats) -> PortraitExpre
     Args:
         landmarks: [478, 3] px.
         blendshapes: [52].
+
+    Raises:
+        UsageError: An array has another shape.
     """
     if landmarks.ndim != 2 or blendshapes.ndim != 1:
         raise UsageError("a portrait has landmarks [478, 3] and blendshapes [52]")

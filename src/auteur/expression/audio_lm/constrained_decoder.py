@@ -106,7 +106,11 @@ class ConstrainedDecoder:
     def emotion_probabilities(
         self, rows: Tensor, heard: Tensor, frames: int, *, emotions: Sequence[str] = VOICE_EMOTIONS
     ) -> NDArray[np.float64]:
-        """Returns the probability of each of `VOICE_EMOTIONS` as the first word of the chain of thought."""
+        """Returns the probability of each of `VOICE_EMOTIONS` as the first word of the chain of thought.
+
+        Raises:
+            UsageError: There are fewer than two emotions to choose from.
+        """
         answer = PartialAnswer()
         first = self.frames(
             rows, heard, frames=frames, order=Order.EMOTION_THEN_UNITS, emotions=emotions, answer=answer
@@ -134,7 +138,7 @@ class ConstrainedDecoder:
             rows: [N, CHANNELS] of the sound.
             heard: From `emotion_log_probabilities`, over this sound or more.
             frames: How many to write, at most `MOST_FRAMES`.
-            order: What is asked.
+            order: Order of the answer.
             emotion: Given emotion, for A+E->AU.
             emotions: Words that may be written as the emotion.
             answer: Filled while writing.
@@ -162,7 +166,7 @@ class ConstrainedDecoder:
         Args:
             passages: Their answers are filled while writing.
             frames: How many to write of each, at most `MOST_FRAMES`.
-            order: What is asked.
+            order: Order of the answer.
             emotion: Given emotion, for A+E->AU.
 
         Raises:

@@ -293,6 +293,9 @@ def targets(
         loudness: [T] from 0 to about 1: the envelope follows it.
         strength: In [0, 1]; 1 is MEAD's level 3.
         random: Random numbers.
+
+    Raises:
+        InputError: The emotion is none of `HEARD_EMOTIONS`.
     """
     if emotion not in VOICE_EMOTIONS:
         raise InputError(f"{emotion!r} is none of {', '.join(VOICE_EMOTIONS)}")

@@ -69,7 +69,14 @@ class AnswerLoss:
 
 
 def answer_loss(model: nn.Module, batch: Batch, blur: Tensor, emotion_weight: float) -> Tensor:
-    """Returns the mean cross-entropy of the answers' tokens; intensities have blurred targets."""
+    """Returns the mean cross-entropy of the answers' tokens, []; intensities have blurred targets.
+
+    Args:
+        model: The `AudioLM`.
+        batch: Inputs of `AudioLM.forward`, and "targets" int64 [B, N] with `IGNORED` where none counts.
+        blur: Target distribution of each intensity token, [100, 100].
+        emotion_weight: Of the token of the emotion.
+    """
     with torch.autocast(batch["rows"].device.type, torch.bfloat16):
         logits = model(batch).float()
     targets = batch["targets"]

@@ -77,7 +77,14 @@ class EmotionClassifierScores:
 
 
 def emotion_classifier_loss(model: nn.Module, batch: Batch, step: int = 0) -> Tensor:
-    """Returns the cross-entropy with smoothed labels."""
+    """Returns the cross-entropy with smoothed labels, [].
+
+    Args:
+        model: A classifier.
+        batch: "rows" [B, N, CHANNELS], "inside" [B, N] (1 where sound is), "targets" [B, emotions], rows of
+            which add up to 1.
+        step: Not used.
+    """
     with torch.autocast(batch["rows"].device.type, torch.bfloat16):
         logits = model(batch["rows"], batch["inside"])
     targets = batch["targets"] * (1 - _SMOOTHING) + _SMOOTHING / len(VOICE_EMOTIONS)

@@ -198,7 +198,11 @@ def motion_scores(model: MotionTraining, clips: list[MotionClip]) -> MotionScore
 
 
 def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraining, MotionWindows, Tensor]:
-    """Returns the model with its fitted basis and statistics, the batches, the scale of coordinates."""
+    """Returns the model with its fitted basis and statistics, the batches, the scale of coordinates.
+
+    Raises:
+        UsageError: The tracks and the config differ in the width of the speech features.
+    """
     training = [clip for clip in clips if clip.part == "train"]
     speech = np.concatenate([clip.speech for clip in training if clip.speech is not None])
     if speech.shape[1] != recipe.config.speech_features:

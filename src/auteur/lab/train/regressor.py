@@ -129,7 +129,13 @@ def _filled(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def regressor_loss(model: nn.Module, batch: Batch, emotion_weight: float) -> Tensor:
-    """Returns the mean absolute error of the units plus the emotion's weighted cross-entropy."""
+    """Returns the mean absolute error of the units plus the emotion's weighted cross-entropy, [].
+
+    Args:
+        model: The regressor.
+        batch: "rows" [B, 2 T, C], "given" [B, emotions], "units" [B, T, 24] in [0, 1], "label" int64 [B].
+        emotion_weight: Of the cross-entropy; it is left out where no row has a label.
+    """
     with torch.autocast(batch["rows"].device.type, torch.bfloat16):
         units, emotions = model(batch["rows"], batch["given"])
     error = (units.float() - batch["units"]).abs().mean()
