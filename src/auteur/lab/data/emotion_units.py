@@ -295,7 +295,7 @@ def targets(
         random: Random numbers.
 
     Raises:
-        InputError: The emotion is none of `HEARD_EMOTIONS`.
+        InputError: The emotion is none of `VOICE_EMOTIONS`.
     """
     if emotion not in VOICE_EMOTIONS:
         raise InputError(f"{emotion!r} is none of {', '.join(VOICE_EMOTIONS)}")
