@@ -1,8 +1,9 @@
 """Runs the tests on every Python and with every set of dependencies that pyproject.toml allows.
 
-`make test-matrix` starts it: in each cell the installed command on files of everyday kinds, then the tests that
-are not marked slow. The slow ones compute the same on every Python; `make test` runs them on one. Interpreters of pyenv and uv are found where these keep them, others on the
-path; one that is not there is skipped, and the table at the end says so. On Linux the usual builds of torch
+`make test-matrix` starts it: in each cell the installed command on files of everyday kinds, then the tests
+that are not marked slow. The slow ones compute the same on every Python; `make test` runs them on one.
+Interpreters of pyenv and uv are found where these keep them, others on the path; one that is not there is
+skipped, and the table at the end says so. On Linux the usual builds of torch
 bring CUDA, several gigabytes each; with PyTorch's index for CPUs they do not:
 
     PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test-matrix

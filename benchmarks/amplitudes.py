@@ -26,8 +26,8 @@ from auteur.face.mediapipe_backend import MediaPipeBackend
 from auteur.facs import MEDIAPIPE_BLENDSHAPES
 from auteur.media import read_image
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
-from auteur.motion.own_expression import closing, own_expression
 from auteur.motion.portrait import apply_to
+from auteur.motion.portrait_expression import closing, portrait_expression
 from auteur.synthesis.warp import PortraitWarper
 from auteur.weights import load_file, load_shipped
 
@@ -73,14 +73,14 @@ class WarpedPortrait:
         self.name, picture = path.stem, read_image(path)
         (face, *_) = AuteurBackend().find(picture)
         self.landmarks = face.landmarks
-        own = own_expression(face.landmarks, face.blendshapes)
+        own = portrait_expression(face.landmarks, face.blendshapes)
         self._shut = closing(face.landmarks, basis, own.jaw_share)
         pixels = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
         self._warper = PortraitWarper(pixels, torch.from_numpy(face.landmarks))
 
     def moved(self, displacement_mm: Floats, lids: Floats | None = None) -> Picture:
         """Returns the picture [H, W, 3] under displacement [478, 3]."""
-        moved = apply_to(self.landmarks, displacement_mm[None], taken_mm=-self._shut, lids=lids)
+        moved = apply_to(self.landmarks, displacement_mm[None], removed_mm=-self._shut, lids=lids)
         frame = self._warper.render(torch.from_numpy(moved.astype(np.float32)))[0]
         return frame.permute(1, 2, 0).contiguous().numpy()
 

@@ -20,19 +20,20 @@ import numpy as np
 import torch
 import tyro
 
+from auteur.expression.au_generators import CompactAUGenerator
 from auteur.expression.audio_lm import codec
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
+from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
+from auteur.expression.audio_lm.compact import AudioLM
+from auteur.expression.audio_lm.constrained_decoder import ConstrainedDecoder, whole_answer
 from auteur.expression.audio_lm.prompts import Order, read_answer
-from auteur.expression.audio_lm.storage import load_audio_lm
-from auteur.expression.audio_lm.writer import CompactWriter, whole_answer
-from auteur.expression.authors import CompactAuthor
-from auteur.expression.director import Director
-from auteur.expression.regressor import load_regressor
-from auteur.lab.data.answers import THRESHOLD, rows_of, text_frames
+from auteur.expression.regressor import Regressor
+from auteur.expression.speech_to_au import SpeechToAU
+from auteur.lab.data.audio_lm_batches import THRESHOLD, rows_of, text_frames
 from auteur.lab.data.emotion_units import load_units
 from auteur.lab.data.performances import Performance, load_performances
-from auteur.lab.train.listener import CORPUS_EMOTIONS
+from auteur.lab.train.emotion_classifier import CORPUS_EMOTIONS
 from auteur.signals import Waveform
+from auteur.weights import load_model
 from judges.au_scores import au_scores, emotion_accuracy
 
 LONGEST_FRAMES = 40
@@ -99,12 +100,12 @@ def answered(
 ) -> tuple[list[np.ndarray], list[str | None], int]:
     """Values, emotions and how many answers parse."""
     torch.set_num_threads(1)
-    writer = CompactWriter(load_audio_lm(model))
+    decoder = ConstrainedDecoder(load_model(model, AudioLM))
     values, emotions, parsed = [], [], 0
     for case in some:
         given = case.one.emotion if order is Order.UNITS_GIVEN_EMOTION else None
         frames, answer = whole_answer(
-            writer, torch.from_numpy(case.rows), frames=case.frames, order=order, emotion=given
+            decoder, torch.from_numpy(case.rows), frames=case.frames, order=order, emotion=given
         )
         read = read_answer(answer.text, frames=case.frames)
         parsed += read.is_complete and read.frames == frames
@@ -115,16 +116,16 @@ def answered(
 
 @torch.no_grad()
 def regressed(model: Path, some: Sequence[Case], *, given: bool) -> tuple[list[np.ndarray], list[str]]:
-    network = load_regressor(model)
+    network = load_model(model, Regressor)
     values, emotions = [], []
     for case in some:
-        felt = torch.zeros(1, len(HEARD_EMOTIONS))
+        felt = torch.zeros(1, len(VOICE_EMOTIONS))
         if given:
-            felt[0, HEARD_EMOTIONS.index(case.one.emotion)] = 1
+            felt[0, VOICE_EMOTIONS.index(case.one.emotion)] = 1
         units, heard = network(torch.from_numpy(case.rows)[None], felt if given else None)
         found = units[0, ::5][: case.frames].numpy()
         values.append(np.where(found > THRESHOLD, found, 0))
-        emotions.append(HEARD_EMOTIONS[int(heard.argmax())])
+        emotions.append(VOICE_EMOTIONS[int(heard.argmax())])
     return values, emotions
 
 
@@ -164,7 +165,7 @@ def row(name: str, some: list[Case], values: list[np.ndarray], emotions: Sequenc
 
 def emotions_of(run: Benchmark, performances: Sequence[Performance]) -> dict:
     """Accuracy of the first word on all held-out recordings: over the corpus's own list, and over all ten."""
-    writer = CompactWriter(load_audio_lm(run.model))
+    decoder = ConstrainedDecoder(load_model(run.model, AudioLM))
     found: dict[str, dict] = {}
     for corpus, words in CORPUS_EMOTIONS.items():
         some = [one for one in performances if one.is_held_out and one.speaker.startswith(corpus)]
@@ -172,9 +173,9 @@ def emotions_of(run: Benchmark, performances: Sequence[Performance]) -> dict:
         for one in some:
             rows = torch.from_numpy(one.rows)
             frames = min(max(len(one.units) // 5, 1), LONGEST_FRAMES)
-            chances = writer.name_emotion(rows, writer.listen(rows), frames)
-            every.append(HEARD_EMOTIONS[int(chances.argmax())])
-            own.append(max(words, key=lambda word: chances[HEARD_EMOTIONS.index(word)]))
+            chances = decoder.emotion_probabilities(rows, decoder.emotion_log_probabilities(rows), frames)
+            every.append(VOICE_EMOTIONS[int(chances.argmax())])
+            own.append(max(words, key=lambda word: chances[VOICE_EMOTIONS.index(word)]))
         truth = [one.emotion for one in some]
         found[corpus] = {
             "recordings": len(some),
@@ -201,10 +202,10 @@ def speed(run: Benchmark) -> dict:
         0.15 + np.clip(np.sin(2 * np.pi * 4 * at), 0, 1)
     )
     speech = Waveform(samples=(0.15 * voice).astype(np.float32), rate_hz=rate)
-    director = Director(CompactAuthor(CompactWriter(load_audio_lm(run.model))))
-    director(speech.slice(0, 2))
+    model = SpeechToAU(CompactAUGenerator(ConstrainedDecoder(load_model(run.model, AudioLM))))
+    model(speech.slice(0, 2))
     started, used = time.perf_counter(), time.process_time()
-    stream = iter(director.stream(speech))
+    stream = iter(model.stream(speech))
     next(stream)
     first = time.process_time() - used
     for _ in stream:
@@ -231,10 +232,10 @@ def rules(run: Benchmark) -> dict:
         "chord": chord + 0.003 * random.standard_normal(16_000),
         "mains hum": 0.2 * np.sin(2 * np.pi * 50 * at) + 0.05 * random.standard_normal(16_000),
     }
-    director = Director(CompactAuthor(CompactWriter(load_audio_lm(run.model))))
+    model = SpeechToAU(CompactAUGenerator(ConstrainedDecoder(load_model(run.model, AudioLM))))
     found = {}
     for name, samples in sounds.items():
-        direction = director(Waveform(samples=np.clip(samples, -1, 1).astype(np.float32), rate_hz=16_000))
+        direction = model(Waveform(samples=np.clip(samples, -1, 1).astype(np.float32), rate_hz=16_000))
         found[name] = {
             "emotion": direction.emotion,
             "largest_intensity": round(float(direction.track.values.max()), 3),

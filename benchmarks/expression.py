@@ -1,4 +1,4 @@
-r"""Measures the emotion dial on people and portraits it never saw: the numbers of
+r"""Measures the emotion control on people and portraits it never saw: the numbers of
 weights/expression_generator.md.
 
     python benchmarks/expression.py --tracks TRACKS --clips clips/manifest.csv --labels LABELS \
@@ -27,9 +27,13 @@ from numpy.typing import NDArray
 
 from auteur.evaluate.control import rank_correlation
 from auteur.evaluate.face_features import FaceFeatureNet, aligned_crop, appearance_similarity
-from auteur.expression.curve import DIALLED, EmotionCurve
-from auteur.expression.generator.dial import EmotionConditionedExpression, EmotionDial, loudness_of
-from auteur.expression.generator.storage import load_generator
+from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, EmotionCurve
+from auteur.expression.generator.emotion_control import (
+    EmotionConditionedExpression,
+    EmotionControl,
+    loudness_of,
+)
+from auteur.expression.generator.network import ExpressionGenerator
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.mediapipe_backend import MediaPipeBackend
@@ -38,18 +42,18 @@ from auteur.face.tracker import find_face
 from auteur.facs import EMOTIONS
 from auteur.lab.data.emotion_units import clip_arrays
 from auteur.lab.data.expression_tracks import ExpressionClip, encoded, read_motions
-from auteur.lab.data.motion_tracks import rest_frames
+from auteur.lab.data.motion_tracks import neutral_frames
 from auteur.lab.data.splits import is_held_out
 from auteur.media import examine_speech, read_image, write_image
 from auteur.motion.mouth import lip_gap
-from auteur.motion.own_expression import own_expression
 from auteur.motion.performance import ExpressionShapes, Performance
+from auteur.motion.portrait_expression import portrait_expression
 from auteur.motion.speech_motion import MOTION_RATE, MotionOptions, SpeechCues, SpeechMotion
 from auteur.provenance import Mark
 from auteur.synthesis.warp import PortraitWarper
 from auteur.talking_head.inputs import fitted
 from auteur.talking_head.motion_stage import SpeechEncoders
-from auteur.weights import load_file
+from auteur.weights import load_file, load_model
 from judges.emotion_classifier import FaceEmotionClassifier, rest_features
 from judges.face_identity import FaceIdentity, aligned_face
 
@@ -108,7 +112,7 @@ class Stage:
         step = max(1, round(2 * half / SHOWN_PX))
         self.picture = np.ascontiguousarray(picture[top:bottom:step, left:right:step])
         self._face = find_face(AuteurBackend(), self.picture, face=0, name=path.name)
-        self._own = own_expression(self._face.landmarks, self._face.blendshapes)
+        self._own = portrait_expression(self._face.landmarks, self._face.blendshapes)
         pixels = torch.from_numpy(self.picture).permute(2, 0, 1).contiguous()
         self._warper = PortraitWarper(pixels, torch.from_numpy(self._face.landmarks))
 
@@ -158,10 +162,10 @@ class Stage:
 
 
 def dialled(
-    dial: EmotionDial, emotion: str, strength: float, frames: int, speech
+    control: EmotionControl, emotion: str, strength: float, frames: int, speech
 ) -> EmotionConditionedExpression:
     """Returns one emotion at one strength, seed 0."""
-    return dial.direct(EmotionCurve.constant(emotion, strength), frames, speech=speech)
+    return control.direct(EmotionCurve.constant(emotion, strength), frames, speech=speech)
 
 
 class Judges:
@@ -185,21 +189,21 @@ class Judges:
         return float((who[1:] @ who[0]).mean()), float(np.mean(same))
 
 
-def shown_on(stage: Stage, dial: EmotionDial, judges: Judges, frames: int, speech) -> tuple[dict, list]:
+def shown_on(stage: Stage, control: EmotionControl, judges: Judges, frames: int, speech) -> tuple[dict, list]:
     """Returns what one portrait shows in every emotion at every strength, and pictures of it."""
     loud = loudness_of(speech, MOTION_RATE)[:frames]
-    calm = dialled(dial, "neutral", 0.0, frames, speech)
+    calm = dialled(control, "neutral", 0.0, frames, speech)
     first = stage.frames(calm)
     at_rest = stage.read(first)
     rest, calm_face = rest_features(at_rest[1]), without_pose(at_rest[0]).mean(axis=0)
     gap, own = lip_gap(without_pose(stage.landmarks(calm))), judges.likeness(stage, first, at_rest[0])
     row, emotions = [first[1]], {}
-    for emotion in DIALLED:
-        whole = dialled(dial, emotion, 1.0, frames, speech)
-        direction = dial.space.decode(whole.edit.values).mean(axis=0)
+    for emotion in NON_NEUTRAL_EMOTIONS:
+        whole = dialled(control, emotion, 1.0, frames, speech)
+        direction = control.space.decode(whole.edit.values).mean(axis=0)
         shown, scores = [0.0], [judges.emotions(at_rest[1], rest)]
         for level in LEVELS[1:]:
-            made = stage.frames(dialled(dial, emotion, level, frames, speech))
+            made = stage.frames(dialled(control, emotion, level, frames, speech))
             read = stage.read(made)
             moved = without_pose(read[0]).mean(axis=0) - calm_face
             shown.append(float((moved * direction).sum() / np.square(direction).sum()))
@@ -222,7 +226,7 @@ def shown_on(stage: Stage, dial: EmotionDial, judges: Judges, frames: int, speec
     return emotions, row
 
 
-def final_video(run: Benchmark, dial: EmotionDial) -> dict:
+def final_video(run: Benchmark, control: EmotionControl) -> dict:
     """Returns what the final frames of every portrait show, and how lips follow the speech."""
     judges = Judges(run)
     speech, _ = examine_speech(run.speech)
@@ -233,10 +237,10 @@ def final_video(run: Benchmark, dial: EmotionDial) -> dict:
     frames = len(features)
     mover, teacher = SpeechMotion.shipped(), MediaPipeBackend(run.teacher, max_faces=1)
     portraits, sheet = {}, []
-    shapes = dial.space.decode(np.eye(dial.space.coefficients, dtype=np.float32))
+    shapes = control.space.decode(np.eye(control.space.coefficients, dtype=np.float32))
     for path in run.portraits:
         stage = Stage(path, mover, cues, features, teacher, shapes)
-        emotions, row = shown_on(stage, dial, judges, frames, speech)
+        emotions, row = shown_on(stage, control, judges, frames, speech)
         portraits[stage.name] = emotions
         sheet.append(np.concatenate([stage.close_up(picture) for picture in row], axis=1))
         print(stage.name, {e: (v["rank_correlation"], v["named"]) for e, v in emotions.items()}, flush=True)
@@ -260,13 +264,18 @@ def summary(portraits: dict) -> dict:
     return {
         "portraits": len(portraits),
         "least_rank_correlation": {
-            e: min(cell["rank_correlation"] for name, cell in cells if name == e) for e in DIALLED
+            e: min(cell["rank_correlation"] for name, cell in cells if name == e)
+            for e in NON_NEUTRAL_EMOTIONS
         },
         "least_probability_rank_correlation": {
-            e: min(cell["probability_rank_correlation"] for name, cell in cells if name == e) for e in DIALLED
+            e: min(cell["probability_rank_correlation"] for name, cell in cells if name == e)
+            for e in NON_NEUTRAL_EMOTIONS
         },
         "accuracy": round(float(np.mean([name == cell["named"] for name, cell in cells])), 3),
-        "recall": {e: float(np.mean([c["named"] == e for name, c in cells if name == e])) for e in DIALLED},
+        "recall": {
+            e: float(np.mean([c["named"] == e for name, c in cells if name == e]))
+            for e in NON_NEUTRAL_EMOTIONS
+        },
         "lip_correlation_drop": {"mean": round(float(np.mean(drops)), 4), "worst": round(max(drops), 4)},
         "identity_kept": kept("identity"),
         "appearance_kept": kept("appearance"),
@@ -288,7 +297,7 @@ def ceiling(run: Benchmark) -> dict:
                 continue
             landmarks, blendshapes, _ = clip_arrays(path, float(row["fps"]))
             if wanted:
-                calm = rest_frames(without_pose(landmarks), blendshapes)
+                calm = neutral_frames(without_pose(landmarks), blendshapes)
                 rest.setdefault(row["identity"], rest_features(blendshapes[calm]))
                 continue
             own = rest.get(row["identity"])
@@ -298,16 +307,16 @@ def ceiling(run: Benchmark) -> dict:
     return {"clips": len(right), "accuracy": round(float(np.mean(right)), 3), "named": named}
 
 
-def trajectories(run: Benchmark, dial: EmotionDial) -> dict:
+def trajectories(run: Benchmark, control: EmotionControl) -> dict:
     """Returns how like real trajectories of held-out people the generated ones are, beside a constant
     offset."""
-    clips = [encoded(m, dial.space) for m in read_motions(run.tracks, run.clips) if m.part == "test"]
+    clips = [encoded(m, control.space) for m in read_motions(run.tracks, run.clips) if m.part == "test"]
     clips = [c for c in clips if c.emotion is not None and len(c.vectors) >= WINDOW]
-    weights = dial.space.weights_mm()
+    weights = control.space.weights_mm()
     real = [clip.vectors * weights for clip in clips]
-    made = [generated(dial, clip, seed) * weights for seed, clip in enumerate(clips)]
+    made = [generated(control, clip, seed) * weights for seed, clip in enumerate(clips)]
     flat = [np.repeat(m.mean(axis=0, keepdims=True), len(m), axis=0) for m in made]
-    again = [generated(dial, clip, seed + 1000) * weights for seed, clip in enumerate(clips)]
+    again = [generated(control, clip, seed + 1000) * weights for seed, clip in enumerate(clips)]
     return {
         "clips": len(clips),
         "generated": likeness(made, real),
@@ -317,15 +326,15 @@ def trajectories(run: Benchmark, dial: EmotionDial) -> dict:
     }
 
 
-def generated(dial: EmotionDial, clip: ExpressionClip, seed: int) -> Floats:
+def generated(control: EmotionControl, clip: ExpressionClip, seed: int) -> Floats:
     """Returns a trajectory as long as a clip, of its emotion, strength and loudness."""
     emotion = clip.emotion or "neutral"
     names = () if emotion == "neutral" else (emotion,)
-    made = dial.trajectories(names, len(clip.vectors), seed=seed, loudness=clip.loudness)
+    made = control.trajectories(names, len(clip.vectors), seed=seed, loudness=clip.loudness)
     if emotion == "neutral":
         return made.neutral
-    strengths = np.zeros((len(clip.vectors), len(DIALLED)))
-    strengths[:, DIALLED.index(emotion)] = clip.intensity
+    strengths = np.zeros((len(clip.vectors), len(NON_NEUTRAL_EMOTIONS)))
+    strengths[:, NON_NEUTRAL_EMOTIONS.index(emotion)] = clip.intensity
     return made.edited(strengths)
 
 
@@ -375,12 +384,14 @@ def main(run: Benchmark) -> None:
     space = (
         CompactExpressionSpace.shipped() if run.space is None else CompactExpressionSpace.from_file(run.space)
     )
-    dial = (
-        EmotionDial.shipped() if run.generator is None else EmotionDial(load_generator(run.generator), space)
+    control = (
+        EmotionControl.shipped()
+        if run.generator is None
+        else EmotionControl(load_model(run.generator, ExpressionGenerator), space)
     )
-    result = {"trajectories": trajectories(run, dial), "ceiling": ceiling(run)}
+    result = {"trajectories": trajectories(run, control), "ceiling": ceiling(run)}
     print(json.dumps(result, indent=1), flush=True)
-    portraits = final_video(run, dial)
+    portraits = final_video(run, control)
     result |= {"summary": summary(portraits), "portraits": portraits}
     run.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(json.dumps(result["summary"], indent=1))

@@ -17,28 +17,26 @@ from safetensors.torch import save_file
 from auteur.batch.jobs import read_jobs
 from auteur.errors import FormatError
 from auteur.evaluate import protocols
-from auteur.expression.audio_lm import storage as audio_lm
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
-from auteur.expression.audio_lm.listener import ListenerConfig
-from auteur.expression.generator import storage as dial
+from auteur.expression.audio_lm.emotion_classifier import EmotionClassifierConfig
 from auteur.expression.generator.network import ExpressionGenerator, GeneratorConfig
-from auteur.expression.regressor import Regressor, RegressorConfig, load_regressor
+from auteur.expression.regressor import Regressor, RegressorConfig
 from auteur.facs import CONVENTIONS
 from auteur.formats import LiveLinkTake, OpenFaceRow, OpenFaceWriter, live_link_text, read_au_track
 from auteur.formats.flame import read_flame_model, read_flame_parameters
 from auteur.media import VideoReader, VideoWriter, probe, read_audio, read_image, write_audio, write_image
-from auteur.motion import storage as motion
 from auteur.motion.generator import MotionConfig, MotionGenerator
 from auteur.provenance import Mark, verify
 from auteur.signals import AUTrack, LandmarkTrack, Waveform, load_track
-from auteur.speech.features import CompactSpeechConfig, CompactSpeechEncoder, CompactSpeechFeatures
+from auteur.speech.features import CompactSpeechEncoder, CompactSpeechFeatures
+from auteur.speech.network import CompactSpeechConfig
 from auteur.synthesis.conditioners.au import AUConfig
 from auteur.synthesis.conditioners.past import PastConfig
 from auteur.synthesis.conditioners.reference import ReferenceConfig
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import DenoiserConfig, TemporalConfig, UNetConfig
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
-from auteur.weights import metadata_of
+from auteur.weights import load_model, metadata_of
 from auteur.weights.hub import from_pretrained, save_pretrained
 
 ARKIT = CONVENTIONS["arkit52"].channels
@@ -175,7 +173,7 @@ def _jobs(folder: Path) -> list[Path]:
 
 def _weights(folder: Path) -> list[Path]:
     torch.manual_seed(0)
-    ear = ListenerConfig(width=4, hidden=8, voters=2)
+    ear = EmotionClassifierConfig(width=4, hidden=8, voters=2)
     models: dict[str, tuple[str, torch.nn.Module]] = {
         "audio_lm": ("audio_lm", AudioLM(AudioLMConfig(width=16, layers=1, heads=2, sound=8, ear=ear))),
         "expression_generator": ("expression_generator", ExpressionGenerator(GeneratorConfig(hidden=16))),
@@ -213,11 +211,11 @@ def _denoiser() -> DenoiserConfig:
 
 
 _LOADERS: dict[str, Callable[[Path], Any]] = {
-    "audio_lm": audio_lm.load_audio_lm,
+    "audio_lm": lambda path: load_model(path, AudioLM),
     "denoiser": load_denoiser,
-    "expression_generator": dial.load_generator,
-    "motion": motion.load_generator,
-    "regressor": load_regressor,
+    "expression_generator": lambda path: load_model(path, ExpressionGenerator),
+    "motion": lambda path: load_model(path, MotionGenerator),
+    "regressor": lambda path: load_model(path, Regressor),
     "speech_encoder": CompactSpeechFeatures.from_file,
 }
 

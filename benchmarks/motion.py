@@ -17,7 +17,8 @@ import numpy as np
 import torch
 import tyro
 
-from auteur.evaluate.mouth_motion import FaceMotion, MouthScores, correlation, mouth_scores
+from auteur.evaluate.lags import correlation
+from auteur.evaluate.mouth_motion import FaceMotion, MouthScores, mouth_scores
 from auteur.facs import au_track
 from auteur.lab.data.flow_windows import BlinkMovement
 from auteur.lab.data.motion_windows import MotionClip, read_clips

@@ -42,10 +42,10 @@ from auteur.painting.inpainter import Inpainter
 from auteur.painting.loading import DenoiserBundle
 from auteur.provenance import Mark
 from auteur.signals import LandmarkTrack
-from auteur.synthesis.areas import holes, lip_oval, with_rim
+from auteur.synthesis.canonical_crops import crop_frames
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.storage import load_denoiser
-from auteur.synthesis.views import view_frames
+from auteur.synthesis.masks import holes, lip_oval, with_rim
 from auteur.synthesis.warp import PortraitWarper
 
 SIDE = 160
@@ -124,7 +124,7 @@ def compared(piece: Piece, made: np.ndarray, net: FaceFeatureNet) -> dict[str, f
         torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="xy"), dim=-1
     ).float()
     for points, one, other in zip(piece.landmarks[every], made[every], real[every], strict=True):
-        frame = view_frames(points[None], "mouth")[0]
+        frame = crop_frames(points[None], "mouth")[0]
         pair = [crops.cut(torch.from_numpy(p), frame, SIDE) for p in (one, other)]
         own = torch.from_numpy(crops.apply(frame.matrix(SIDE), points[:, :2])).float()
         ring = lip_oval(own, pixels) > 0.5
@@ -176,7 +176,7 @@ def sheet(folder: Path, piece: Piece, rows: dict[str, np.ndarray]) -> None:
     lines = []
     for made in rows.values():
         squares = [
-            crops.cut(torch.from_numpy(made[m]), view_frames(piece.landmarks[m][None], "mouth")[0], SIDE)
+            crops.cut(torch.from_numpy(made[m]), crop_frames(piece.landmarks[m][None], "mouth")[0], SIDE)
             for m in (0, *moments)
         ]
         lines.append(torch.cat(squares, dim=2))

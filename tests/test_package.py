@@ -31,7 +31,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     {"errors"},
-    {"files", "malloc", "prefetch"},
+    {"files", "malloc", "prefetch", "templates"},
     {"engines", "signals", "provenance", "weights"},
     {"facs"},
     {"formats", "media", "face", "speech"},

@@ -24,10 +24,9 @@ from auteur.evaluate.audio_lips import (
     TAPS,
     agreement_of,
     lip_measures_mm,
-    overlap,
     speech_inputs,
-    without_drift,
 )
+from auteur.evaluate.lags import aligned, without_drift
 from auteur.evaluate.views import observe
 from auteur.files import write_text
 from auteur.formats.table import table_text
@@ -66,7 +65,7 @@ class Heard:
 
     def normal_equations(self) -> tuple[Floats, Floats]:
         """Returns XᵀX and XᵀY at the clip's lag."""
-        x, y = overlap(self.sound, self.lips, self.lag)
+        x, y = aligned(self.sound, self.lips, self.lag)
         return self.weight * x.T @ x, self.weight * x.T @ y
 
 

@@ -257,8 +257,12 @@ def test_lines_name_sources_of_lips_head_and_gaze(inputs: Path) -> None:
         job |= {"gaze_track": "none", "liveliness": 1.5}
         (made,) = read_jobs(write_jobs(inputs / "sources.jsonl", [job]), defaults={}, paints=False)
         assert isinstance(made, Job), made
-        assert (made.asked.track, made.asked.head_track) == (units, head)
-        assert (made.asked.lips, made.asked.gaze_track, made.settings.liveliness) == ("both", "none", 1.5)
+        assert (made.requested.track, made.requested.head_track) == (units, head)
+        assert (made.requested.lips, made.requested.gaze_track, made.settings.liveliness) == (
+            "both",
+            "none",
+            1.5,
+        )
         digests.append(_Digests("warp")(made))
     assert digests[0] != digests[1]
 
@@ -268,9 +272,9 @@ def test_lines_override_what_holds_for_all(inputs: Path) -> None:
     defaults = {"emotion": "happy", "fps": "30", "au": {"AU1": 0.5}, "seed": 3}
     first, second = read_jobs(path, defaults=defaults, paints=False)
     assert isinstance(first, Job) and isinstance(second, Job)
-    assert (first.asked.emotion, first.settings.fps, first.settings.seed) == ("happy", Fraction(30), 3)
-    assert (second.asked.emotion, second.settings.fps) == ("sad", Fraction(25))
-    assert dict(second.asked.action_units) == {"AU4": 0.1}
+    assert (first.requested.emotion, first.settings.fps, first.settings.seed) == ("happy", Fraction(30), 3)
+    assert (second.requested.emotion, second.settings.fps) == ("sad", Fraction(25))
+    assert dict(second.requested.action_units) == {"AU4": 0.1}
     assert second.portrait == inputs / "me.png"
 
 

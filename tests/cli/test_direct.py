@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from auteur.cli.direct import DirectArguments
 from auteur.cli.direct import direct as verb
 from auteur.errors import AuteurError, InputError
-from auteur.expression.audio_lm import storage
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
-from auteur.expression.audio_lm.listener import ListenerConfig
+from auteur.expression.audio_lm.emotion_classifier import EmotionClassifierConfig
 from auteur.formats import read_au_track
+from auteur.weights import metadata_of
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +26,10 @@ RATE_HZ = 16_000
 def model(tmp_path_factory):
     torch.manual_seed(0)
     config = AudioLMConfig(
-        width=16, layers=1, heads=2, sound=8, ear=ListenerConfig(width=4, hidden=8, voters=1)
+        width=16, layers=1, heads=2, sound=8, ear=EmotionClassifierConfig(width=4, hidden=8, voters=1)
     )
     path = tmp_path_factory.mktemp("model") / "lm.safetensors"
-    save_file(AudioLM(config).state_dict(), path, metadata=storage.config_to_metadata(config))
+    save_file(AudioLM(config).state_dict(), path, metadata=metadata_of(AudioLM.kind, config))
     return path
 
 

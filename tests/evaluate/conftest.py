@@ -34,8 +34,8 @@ class Puppet:
         pixels = torch.from_numpy(portrait).permute(2, 0, 1).contiguous()
         self._warper = PortraitWarper(pixels, torch.from_numpy(self._landmarks).float())
 
-    def show(self, asked: dict[str, float], *, aside_px: float = 0.0) -> Picture:
-        face = self._face + self._basis.displacement(asked)
+    def show(self, requested: dict[str, float], *, aside_px: float = 0.0) -> Picture:
+        face = self._face + self._basis.displacement(requested)
         landmarks = self._landmarks + (with_pose(face, self._pose) - with_pose(self._face, self._pose))
         landmarks[:, 0] += aside_px
         frame = self._warper.render(torch.from_numpy(landmarks).float()[None])[0]

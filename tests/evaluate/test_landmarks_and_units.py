@@ -63,12 +63,12 @@ def test_mesh_points_become_the_68():
 
 
 def test_unit_errors_and_correlations_leave_out_what_was_not_seen():
-    asked = np.tile(np.linspace(0, 1, 10)[:, None], (1, len(UNITS)))
-    asked[:, 1] = 0.4
-    shown = asked * 0.5 + 0.1
+    requested = np.tile(np.linspace(0, 1, 10)[:, None], (1, len(UNITS)))
+    requested[:, 1] = 0.4
+    shown = requested * 0.5 + 0.1
     shown[3] = np.nan
     shown[:, 2] = 0.7
-    errors, correlations = control.unit_errors(shown, asked), control.unit_correlations(shown, asked)
+    errors, correlations = control.unit_errors(shown, requested), control.unit_correlations(shown, requested)
     seen = np.delete(np.linspace(0, 1, 10), 3)
     assert errors[0] == pytest.approx(np.abs(seen * 0.5 - 0.1).mean())
     assert correlations[0] == pytest.approx(1)
@@ -95,10 +95,10 @@ def test_the_response_matrix_is_the_linear_map_behind_the_data():
     random = np.random.default_rng(0)
     truth = np.eye(len(UNITS)) * 0.8
     truth[0, 3] = 0.25
-    asked = random.uniform(0, 1, (400, len(UNITS)))
-    asked[:, 5] = 0
-    shown = 0.05 + asked @ truth
-    found = control.response_matrix(asked, shown, penalty=1e-9)
+    requested = random.uniform(0, 1, (400, len(UNITS)))
+    requested[:, 5] = 0
+    shown = 0.05 + requested @ truth
+    found = control.response_matrix(requested, shown, penalty=1e-9)
     assert np.isnan(found[5]).all()
     rest = [i for i in range(len(UNITS)) if i != 5]
     assert found[rest] == pytest.approx(truth[rest], abs=1e-5)

@@ -202,12 +202,12 @@ def test_another_person_is_less_similar_than_the_same_one_smiling(puppet, backen
 
 def test_the_sweep_reads_back_what_the_staircase_asked():
     track = unit_staircase()
-    asked = np.zeros((1 + 17 * 4, 17))
+    requested = np.zeros((1 + 17 * 4, 17))
     for unit in range(17):
         for level in range(4):
-            asked[1 + 4 * unit + level, unit] = (level + 1) / 4
-    responses = unit_responses(0.7 * asked)
-    assert len(responses) == 17 and track.frames == FRAMES_PER_LEVEL * len(asked)
+            requested[1 + 4 * unit + level, unit] = (level + 1) / 4
+    responses = unit_responses(0.7 * requested)
+    assert len(responses) == 17 and track.frames == FRAMES_PER_LEVEL * len(requested)
     assert all(r.rank_correlation == pytest.approx(1) and r.is_monotonic for r in responses.values())
     assert all(r.own_change == pytest.approx(0.7) and r.cross_talk == 0 for r in responses.values())
 

@@ -99,6 +99,9 @@ def test_the_cepstra_package_agrees_where_it_is_installed():
 def test_every_filter_is_a_triangle_up_to_one():
     bank = filter_bank()
     assert bank.shape == (26, 257) and bank.max() == 1 and bank.min() == 0
+    peaks = bank.argmax(axis=1)
+    assert (np.diff(peaks) > 0).all()
+    np.testing.assert_allclose(bank[:, peaks[0] : peaks[-1] + 1].sum(axis=0), 1)  # neighbours share each bin
 
 
 def test_syncnet_figures_are_the_scripts():

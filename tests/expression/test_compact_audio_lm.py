@@ -6,12 +6,18 @@ import torch
 from safetensors.torch import save_file
 
 from auteur.errors import UsageError, WeightsError
-from auteur.expression.audio_lm import codec, storage, vocabulary
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
+from auteur.expression.acoustic_features import CHANNELS
+from auteur.expression.audio_lm import codec, vocabulary
+from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
 from auteur.expression.audio_lm.compact import AudioLM
+from auteur.expression.audio_lm.constrained_decoder import (
+    ConstrainedDecoder,
+    PartialAnswer,
+    Passage,
+    whole_answer,
+)
 from auteur.expression.audio_lm.prompts import Order, read_answer
-from auteur.expression.audio_lm.writer import Answering, CompactWriter, Passage, whole_answer
-from auteur.expression.hearing import CHANNELS
+from auteur.weights import load_model, metadata_of
 
 from .tiny_models import TINY, tiny_audio_lm
 
@@ -31,7 +37,7 @@ def rows() -> torch.Tensor:
 @pytest.mark.parametrize("order", list(Order))
 def test_answers_parse_whatever_the_weights(model, rows, order):
     emotion = "contempt" if order is Order.UNITS_GIVEN_EMOTION else None
-    frames, answer = whole_answer(CompactWriter(model), rows, frames=12, order=order, emotion=emotion)
+    frames, answer = whole_answer(ConstrainedDecoder(model), rows, frames=12, order=order, emotion=emotion)
     read = read_answer(answer.text, frames=12)
     assert read.is_complete
     assert read.frames == frames
@@ -39,14 +45,14 @@ def test_answers_parse_whatever_the_weights(model, rows, order):
 
 
 def test_writing_step_by_step_gives_the_logits_of_the_whole_text(model, rows):
-    from auteur.lab.data.answers import padded
+    from auteur.lab.data.audio_lm_batches import padded
 
-    writer = CompactWriter(model)
-    _, answer = whole_answer(writer, rows, frames=6, order=Order.UNITS)
+    decoder = ConstrainedDecoder(model)
+    _, answer = whole_answer(decoder, rows, frames=6, order=Order.UNITS)
     batch = padded([answer.tokens], [-1]) | {
         "asked": torch.tensor([[vocabulary.order_token(Order.UNITS), vocabulary.PAD]]),
         "rows": rows[None],
-        "heard": writer.listen(rows)[None],
+        "heard": decoder.emotion_log_probabilities(rows)[None],
         "frames": torch.tensor(6),
         "offset": torch.tensor(0),
     }
@@ -57,23 +63,26 @@ def test_writing_step_by_step_gives_the_logits_of_the_whole_text(model, rows):
         reader, stepwise = vocabulary.Reader(), [logits[0, -1]]
         for token in answer.tokens:
             reader.read(token)
-            logits, cache = writer._advance(prefix, [token], [reader], cache)
+            logits, cache = decoder._advance(prefix, [token], [reader], cache)
             stepwise.append(logits[0, -1])
     torch.testing.assert_close(torch.stack(stepwise), whole, atol=1e-4, rtol=1e-4)
 
 
 def test_passages_are_answered_together_as_they_are_alone(model, rows):
-    writer = CompactWriter(model)
+    decoder = ConstrainedDecoder(model)
     pieces = [rows, rows.flip(0), rows[:100]]  # the last ends early
-    words = [("calm",), ("angry",), HEARD_EMOTIONS]
-    passages = [Passage(one, writer.listen(one), word) for one, word in zip(pieces, words, strict=True)]
+    words = [("calm",), ("angry",), VOICE_EMOTIONS]
+    passages = [
+        Passage(one, decoder.emotion_log_probabilities(one), word)
+        for one, word in zip(pieces, words, strict=True)
+    ]
     found: dict[int, list] = {number: [] for number in range(len(pieces))}
-    for number, frame in writer.together(passages, frames=12):
+    for number, frame in decoder.decode_batch(passages, frames=12):
         found[number].append(frame)
     lengths = set()
     for number, passage in enumerate(passages):
-        answer = Answering()
-        alone = writer.frames(
+        answer = PartialAnswer()
+        alone = decoder.frames(
             passage.rows, passage.heard, frames=12, emotions=passage.emotions, answer=answer
         )
         assert found[number] == list(alone)
@@ -83,8 +92,10 @@ def test_passages_are_answered_together_as_they_are_alone(model, rows):
 
 
 def test_frames_come_while_the_rest_is_written(model, rows):
-    writer, answer = CompactWriter(model), Answering()
-    stream = writer.frames(rows, writer.listen(rows), frames=12, order=Order.UNITS, answer=answer)
+    decoder, answer = ConstrainedDecoder(model), PartialAnswer()
+    stream = decoder.frames(
+        rows, decoder.emotion_log_probabilities(rows), frames=12, order=Order.UNITS, answer=answer
+    )
     next(stream)
     first = len(answer.tokens)
     list(stream)
@@ -92,33 +103,37 @@ def test_frames_come_while_the_rest_is_written(model, rows):
 
 
 def test_emotions_can_be_restricted(model, rows):
-    writer = CompactWriter(model)
-    chances = writer.name_emotion(rows, writer.listen(rows), 12, emotions=("sad", "angry"))
-    allowed = [HEARD_EMOTIONS.index(word) for word in ("sad", "angry")]
+    decoder = ConstrainedDecoder(model)
+    chances = decoder.emotion_probabilities(
+        rows, decoder.emotion_log_probabilities(rows), 12, emotions=("sad", "angry")
+    )
+    allowed = [VOICE_EMOTIONS.index(word) for word in ("sad", "angry")]
     assert chances.sum() == pytest.approx(1)
     assert chances[allowed].sum() == pytest.approx(1)
 
 
 def test_bad_requests(model, rows):
-    writer = CompactWriter(model)
-    heard = writer.listen(rows)
+    decoder = ConstrainedDecoder(model)
+    heard = decoder.emotion_log_probabilities(rows)
     with pytest.raises(UsageError, match="writes 1 to 64"):
-        next(writer.frames(rows, heard, frames=65))
+        next(decoder.frames(rows, heard, frames=65))
     with pytest.raises(UsageError, match="needs given emotion"):
-        next(writer.frames(rows, heard, frames=5, order=Order.UNITS_GIVEN_EMOTION))
+        next(decoder.frames(rows, heard, frames=5, order=Order.UNITS_GIVEN_EMOTION))
     with pytest.raises(UsageError, match="active_from is 1"):
-        CompactWriter(model, active_from=1)
+        ConstrainedDecoder(model, active_from=1)
 
 
 def test_weights_and_sizes_come_back(model, rows, tmp_path):
     path = tmp_path / "lm.safetensors"
-    save_file(model.state_dict(), path, metadata=storage.config_to_metadata(TINY))
-    loaded = storage.load_audio_lm(path)
+    save_file(model.state_dict(), path, metadata=metadata_of(model.kind, TINY))
+    loaded = load_model(path, AudioLM)
     assert asdict(loaded.config) == asdict(TINY)
-    torch.testing.assert_close(loaded.ear.listen(rows), model.ear.listen(rows))
+    torch.testing.assert_close(
+        loaded.ear.emotion_log_probabilities(rows), model.ear.emotion_log_probabilities(rows)
+    )
     save_file(model.state_dict(), path)
     with pytest.raises(WeightsError, match="no audio lm config"):
-        storage.load_audio_lm(path)
+        load_model(path, AudioLM)
 
 
 def test_the_default_size_fits_in_the_package():
@@ -132,8 +147,8 @@ def test_the_ear_does_not_mind_silence_around_speech(model, rows):
     quiet[:, :80] = -1.8
     around = torch.cat([quiet, rows, quiet])
     torch.testing.assert_close(
-        model.ear.listen(around),
-        model.ear.listen(torch.cat([quiet[:5], rows, quiet[:5]])),
+        model.ear.emotion_log_probabilities(around),
+        model.ear.emotion_log_probabilities(torch.cat([quiet[:5], rows, quiet[:5]])),
         atol=1e-5,
         rtol=1e-5,
     )
@@ -142,7 +157,7 @@ def test_the_ear_does_not_mind_silence_around_speech(model, rows):
 def test_it_learns_to_say_what_it_is_shown(rows):
     """A few steps on one answer make that answer likelier: gradients reach everything but the ear."""
     from auteur.expression.audio_lm.prompts import answer_text
-    from auteur.lab.data.answers import padded
+    from auteur.lab.data.audio_lm_batches import padded
     from auteur.lab.train.audio_lm import answer_loss, blurred_numbers
 
     model = tiny_audio_lm().train()
@@ -151,7 +166,7 @@ def test_it_learns_to_say_what_it_is_shown(rows):
     batch = padded([vocabulary.tokens_of(text)], [-1]) | {
         "asked": torch.tensor([[vocabulary.order_token(Order.EMOTION_THEN_UNITS), vocabulary.PAD]]),
         "rows": rows[None],
-        "heard": torch.log_softmax(torch.zeros(1, len(HEARD_EMOTIONS)), -1),
+        "heard": torch.log_softmax(torch.zeros(1, len(VOICE_EMOTIONS)), -1),
         "frames": torch.tensor(6),
         "offset": torch.tensor(3),
     }
@@ -164,7 +179,7 @@ def test_it_learns_to_say_what_it_is_shown(rows):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.35 * losses[0]
-    frames, answer = whole_answer(CompactWriter(model), rows, frames=6, order=Order.EMOTION_THEN_UNITS)
+    frames, answer = whole_answer(ConstrainedDecoder(model), rows, frames=6, order=Order.EMOTION_THEN_UNITS)
     assert answer.emotion == "happy"
     assert frames[2] and {i for i, _ in frames[2]} <= {11, 12}
     assert codec.read(answer.text).frames == frames

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auteur.errors import UsageError
-from auteur.expression.curve import DIALLED, STRONGEST, EmotionCurve, Key, parse_curve
+from auteur.expression.curve import MAX_STRENGTH, NON_NEUTRAL_EMOTIONS, EmotionCurve, Key, parse_curve
 
 EXAMPLE = "0s neutral, 1s happy:0.3, 3s happy:1, 5s surprised:0.6"
-HAPPY, SURPRISED = DIALLED.index("happy"), DIALLED.index("surprised")
+HAPPY, SURPRISED = NON_NEUTRAL_EMOTIONS.index("happy"), NON_NEUTRAL_EMOTIONS.index("surprised")
 
 
 def test_keys_are_met_exactly():
@@ -32,7 +32,7 @@ def test_keys_are_met_exactly():
 )
 def test_what_one_key_may_say(text: str, wanted: dict[str, float]):
     values = parse_curve(text).at(np.zeros(1))[0]
-    assert {e: pytest.approx(v) for e, v in zip(DIALLED, values, strict=True) if v} == wanted
+    assert {e: pytest.approx(v) for e, v in zip(NON_NEUTRAL_EMOTIONS, values, strict=True) if v} == wanted
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,10 @@ def test_any_text_parses_or_points_into_itself(text: str):
         assert 1 <= place <= len(text) + 1
 
 
-strengths = st.floats(0, STRONGEST).map(lambda value: round(value, 3))
-curves = st.lists(st.tuples(st.floats(0.2, 4), strengths, st.sampled_from(DIALLED)), min_size=1, max_size=6)
+strengths = st.floats(0, MAX_STRENGTH).map(lambda value: round(value, 3))
+curves = st.lists(
+    st.tuples(st.floats(0.2, 4), strengths, st.sampled_from(NON_NEUTRAL_EMOTIONS)), min_size=1, max_size=6
+)
 
 
 @pytest.mark.slow
@@ -79,7 +81,7 @@ curves = st.lists(st.tuples(st.floats(0.2, 4), strengths, st.sampled_from(DIALLE
 def test_no_pops_no_overshoot(steps: list[tuple[float, float, str]]):
     times = np.cumsum([step[0] for step in steps])
     keys = [
-        Key(float(time), tuple(amount if name == emotion else 0.0 for name in DIALLED))
+        Key(float(time), tuple(amount if name == emotion else 0.0 for name in NON_NEUTRAL_EMOTIONS))
         for time, (_, amount, emotion) in zip(times, steps, strict=True)
     ]
     curve = EmotionCurve(tuple(keys))
@@ -91,7 +93,7 @@ def test_no_pops_no_overshoot(steps: list[tuple[float, float, str]]):
     # Speed is continuous: over a millisecond it changes by no more than the bend that 0.2 s between keys
     # allows.
     speed = np.diff(values, axis=0) / 0.001
-    assert np.abs(np.diff(speed, axis=0)).max() < 0.001 * 10 * STRONGEST / 0.2**2
+    assert np.abs(np.diff(speed, axis=0)).max() < 0.001 * 10 * MAX_STRENGTH / 0.2**2
     for key in keys:
         np.testing.assert_allclose(curve.at(np.array([key.time_sec]))[0], key.strengths, atol=1e-12)
 
@@ -111,7 +113,7 @@ def test_an_unknown_emotion_is_named_with_its_neighbour():
 def test_a_curve_is_written_as_it_is_read(steps: list[tuple[float, float, str]]):
     times = np.cumsum([round(step[0], 3) for step in steps]).round(3)
     keys = [
-        Key(float(time), tuple(amount if name == emotion else 0.0 for name in DIALLED))
+        Key(float(time), tuple(amount if name == emotion else 0.0 for name in NON_NEUTRAL_EMOTIONS))
         for time, (_, amount, emotion) in zip(times, steps, strict=True)
     ]
     curve = EmotionCurve(tuple(keys))

@@ -152,9 +152,9 @@ def manifest_in(folder: Path) -> Path:
         au_track(values, convention="feafa24", rate=Fraction(25)).save(folder / f"{number}.csv")
         rows.append({"audio": f"{number}.wav", "track": f"{number}.csv", "emotion": emotion})
     with (folder / "clips.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        decoder = csv.DictWriter(file, fieldnames=list(rows[0]))
+        decoder.writeheader()
+        decoder.writerows(rows)
     return folder / "clips.csv"
 
 

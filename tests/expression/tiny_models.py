@@ -4,13 +4,18 @@ import numpy as np
 import torch
 
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
-from auteur.expression.audio_lm.listener import ListenerConfig
+from auteur.expression.audio_lm.emotion_classifier import EmotionClassifierConfig
 from auteur.expression.regressor import Regressor, RegressorConfig
 from auteur.signals import Waveform
 
 RATE_HZ = 16_000
 TINY = AudioLMConfig(
-    width=16, layers=1, heads=2, sound=8, dropout=0.0, ear=ListenerConfig(width=4, hidden=8, voters=2)
+    width=16,
+    layers=1,
+    heads=2,
+    sound=8,
+    dropout=0.0,
+    ear=EmotionClassifierConfig(width=4, hidden=8, voters=2),
 )
 
 

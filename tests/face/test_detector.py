@@ -18,6 +18,7 @@ from auteur.face.detector import (
     target_cells,
     without_repeats,
 )
+from auteur.weights import load_shipped
 
 
 @pytest.fixture
@@ -99,8 +100,13 @@ def test_repeats_are_dropped_and_neighbours_kept():
 
 
 def test_small_pictures_are_searched_too(network):
+    shipped = load_shipped(FaceDetector(), "detector")
     for size in ((1, 1), (3, 700), (900, 2)):
-        assert isinstance(detect(network.eval(), torch.zeros(*size, 3, dtype=torch.uint8), 64), list)
+        blank = torch.zeros(*size, 3, dtype=torch.uint8)
+        found = detect(network.eval(), blank, 64)
+        numbers = [(*one.frame.center_px, one.frame.side_px, one.confidence) for one in found]
+        assert all(math.isfinite(number) for row in numbers for number in row)
+        assert detect(shipped, blank, 64) == []
 
 
 @pytest.mark.slow

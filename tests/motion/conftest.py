@@ -9,8 +9,8 @@ from auteur.face.pose import canonical_face
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.face_flow import FaceFlow
 from auteur.motion.generator import MotionGenerator
-from auteur.motion.habits import FaceHabits
 from auteur.motion.head_flow import HeadFlow
+from auteur.motion.idle_motion import IdleMotion
 from auteur.motion.speech_motion import SpeechMotion
 from auteur.weights import load_shipped
 
@@ -28,8 +28,8 @@ def basis() -> AUBasis:
 
 
 @pytest.fixture(scope="session")
-def habits() -> FaceHabits:
-    return load_shipped(FaceHabits(), "habits")
+def idle() -> IdleMotion:
+    return load_shipped(IdleMotion(), "habits")
 
 
 @pytest.fixture
@@ -47,10 +47,8 @@ def head_flow() -> HeadFlow:
 
 
 @pytest.fixture
-def speech_motion(
-    face_flow: FaceFlow, head_flow: HeadFlow, basis: AUBasis, habits: FaceHabits
-) -> SpeechMotion:
-    return SpeechMotion(face=face_flow, head=head_flow, basis=basis, habits=habits)
+def speech_motion(face_flow: FaceFlow, head_flow: HeadFlow, basis: AUBasis, idle: IdleMotion) -> SpeechMotion:
+    return SpeechMotion(face=face_flow, head=head_flow, basis=basis, idle=idle)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from auteur.errors import WeightsError
 from auteur.motion.generator import MotionConfig, MotionGenerator, log_normal
 from auteur.motion.layers import FlowPrior
 from auteur.motion.noise import frame_noise
-from auteur.motion.storage import config_to_metadata, load_generator
 from auteur.motion.sync import MOUTH, SyncExpert
+from auteur.weights import load_model, metadata_of
 
 
 def _flow() -> FlowPrior:
@@ -115,13 +115,13 @@ def test_full_size_is_the_same_class():
 
 def test_saved_generator_comes_back_with_its_sizes(tmp_path, generator: MotionGenerator):
     path = tmp_path / "motion.safetensors"
-    save_file(generator.state_dict(), path, metadata=config_to_metadata(TINY))
-    again = load_generator(path)
+    save_file(generator.state_dict(), path, metadata=metadata_of(generator.kind, TINY))
+    again = load_model(path, MotionGenerator)
     assert again.config == TINY
     torch.testing.assert_close(again.basis, generator.basis)
     save_file(generator.state_dict(), path)
     with pytest.raises(WeightsError, match="holds no motion generator config"):
-        load_generator(path)
+        load_model(path, MotionGenerator)
 
 
 def test_expert_learns_from_its_own_loss_only():

@@ -15,7 +15,7 @@ from auteur.facs import ACTION_UNITS, CONTROLS, UNSHOWN_UNITS, au_track, prototy
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
 from auteur.motion.cues import SpeechCues
 from auteur.motion.grid import MOTION_RATE
-from auteur.motion.habits import POSE_CONVENTION, FaceHabits
+from auteur.motion.idle_motion import POSE_CONVENTION, IdleMotion
 from auteur.motion.mouth import LID_PAIRS, LIP_PAIRS, fused_gap, kept_apart, lip_gap, with_lip_gap
 from auteur.motion.performance import Performance
 from auteur.motion.portrait import apply_to
@@ -37,9 +37,9 @@ def _asked(frames: int, **controls: float):
 
 
 @given(millimetres, millimetres, st.floats(0, 1))
-def test_bilabials_close_and_vowels_stay_open(spoken: float, asked: float, closure: float):
-    gap = float(fused_gap(np.array([spoken]), np.array([asked]), np.array([closure]))[0])
-    free = float(fused_gap(np.array([spoken]), np.array([asked]), np.zeros(1))[0])
+def test_bilabials_close_and_vowels_stay_open(spoken: float, requested: float, closure: float):
+    gap = float(fused_gap(np.array([spoken]), np.array([requested]), np.array([closure]))[0])
+    free = float(fused_gap(np.array([spoken]), np.array([requested]), np.zeros(1))[0])
     assert free >= min(0.5 * spoken, spoken) - 1e-9
     assert gap <= max((1 - closure) * free, min(free, 0)) + 1e-9
 
@@ -166,9 +166,9 @@ def test_basis_is_linear_in_intensity_and_ignores_what_it_cannot_move(basis: AUB
 # --- habits ---
 
 
-def test_blinks_come_as_often_and_look_like_peoples(habits: FaceHabits):
+def test_blinks_come_as_often_and_look_like_peoples(idle: IdleMotion):
     minutes, rate = 10, 100
-    lids = habits.blinks(minutes * 60 * rate, seed=4, rate=Fraction(rate))[:, 0]
+    lids = idle.blinks(minutes * 60 * rate, seed=4, rate=Fraction(rate))[:, 0]
     inside = np.diff((lids > 0.4).astype(int))
     assert 12 <= (inside == 1).sum() / minutes <= 22
     start = int(np.flatnonzero(inside == 1)[0])
@@ -178,18 +178,18 @@ def test_blinks_come_as_often_and_look_like_peoples(habits: FaceHabits):
     assert 0.04 <= down <= 0.14 < up + 0.05 and up > 1.3 * down
 
 
-def test_habits_do_not_depend_on_how_many_frames_are_asked_for(habits: FaceHabits):
-    assert np.allclose(habits.blinks(100, seed=7), habits.blinks(1000, seed=7)[:100])
-    assert np.allclose(habits.gaze_angles(100, seed=7), habits.gaze_angles(1000, seed=7)[:100])
-    assert not np.allclose(habits.gaze_angles(500, seed=8), habits.gaze_angles(500, seed=7))
+def test_habits_do_not_depend_on_how_many_frames_are_asked_for(idle: IdleMotion):
+    assert np.allclose(idle.blinks(100, seed=7), idle.blinks(1000, seed=7)[:100])
+    assert np.allclose(idle.gaze_angles(100, seed=7), idle.gaze_angles(1000, seed=7)[:100])
+    assert not np.allclose(idle.gaze_angles(500, seed=8), idle.gaze_angles(500, seed=7))
 
 
-def test_blinks_move_to_the_starts_of_pauses(habits: FaceHabits):
+def test_blinks_move_to_the_starts_of_pauses(idle: IdleMotion):
     silence = np.zeros(5000)
     starts = np.arange(40, 5000, 40)
     for start in starts:
         silence[start : start + 12] = 1
-    free, phrased = (habits.blinks(5000, seed=3, silence=curve)[:, 0] for curve in (None, silence))
+    free, phrased = (idle.blinks(5000, seed=3, silence=curve)[:, 0] for curve in (None, silence))
 
     def onsets(lids: np.ndarray) -> np.ndarray:
         return np.flatnonzero(np.diff((lids > 0.02).astype(int)) == 1)
@@ -201,18 +201,18 @@ def test_blinks_move_to_the_starts_of_pauses(habits: FaceHabits):
     assert 0.6 < len(onsets(phrased)) / len(onsets(free)) <= 1
 
 
-def test_eyes_look_away_before_a_phrase_and_come_back(habits: FaceHabits):
+def test_eyes_look_away_before_a_phrase_and_come_back(idle: IdleMotion):
     silence = np.zeros(3000)
     for start in range(50, 3000, 100):
         silence[start : start + 25] = 1
-    without, turned = (habits.gaze_angles(3000, seed=5, silence=curve) for curve in (None, silence))
+    without, turned = (idle.gaze_angles(3000, seed=5, silence=curve) for curve in (None, silence))
     away = np.linalg.norm(turned - without, axis=1)
     assert 0.2 < np.mean([away[start : start + 25].max() > 0.02 for start in range(50, 3000, 100)]) < 0.8
     assert away[silence == 0][2:].mean() < 0.01
 
 
-def test_gaze_rests_and_jumps(habits: FaceHabits):
-    steps = np.linalg.norm(np.diff(habits.gaze_angles(3000, seed=2), axis=0), axis=1)
+def test_gaze_rests_and_jumps(idle: IdleMotion):
+    steps = np.linalg.norm(np.diff(idle.gaze_angles(3000, seed=2), axis=0), axis=1)
     assert (steps < 1e-6).mean() > 0.6
     assert 0.02 < steps.max() < 0.4
 
@@ -309,8 +309,10 @@ def test_added_units_are_linear(speech_motion: SpeechMotion, basis: AUBasis):
     speech = _speech(30)
     plain = speech_motion.displacement_mm(speech_motion.generate(speech, _performance(30), options=STILL))
     for level in (0.25, 0.5, 1.0):
-        asked = _performance(30, added=_asked(30, AU2=level))
-        added = speech_motion.displacement_mm(speech_motion.generate(speech, asked, options=STILL)) - plain
+        requested = _performance(30, added=_asked(30, AU2=level))
+        added = (
+            speech_motion.displacement_mm(speech_motion.generate(speech, requested, options=STILL)) - plain
+        )
         assert np.allclose(added[5], level * basis.control_displacement("AU2"), atol=0.05)
 
 

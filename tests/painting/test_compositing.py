@@ -7,8 +7,8 @@ import torch
 from auteur.face.crops import CropFrame
 from auteur.painting.compositing import CropRegion, painted_masks
 from auteur.signals.topology import INNER_LIPS
-from auteur.synthesis.areas import with_rim
-from auteur.synthesis.views import view_frames
+from auteur.synthesis.canonical_crops import crop_frames
+from auteur.synthesis.masks import with_rim
 from auteur.synthesis.warp.mesh import generic_face
 
 SIZE_PX = 64
@@ -28,7 +28,7 @@ SHUT = face(gap_px=0.0)
 
 
 def mouth_square(points: torch.Tensor) -> CropRegion:
-    return CropRegion(view_frames(points[None].numpy(), "mouth")[0], SIZE_PX, 200, 220)
+    return CropRegion(crop_frames(points[None].numpy(), "mouth")[0], SIZE_PX, 200, 220)
 
 
 def painted(points: torch.Tensor, own: torch.Tensor, square: CropRegion, paints: str) -> torch.Tensor:

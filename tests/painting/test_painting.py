@@ -22,14 +22,14 @@ from auteur.painting.loading import DenoiserBundle, load_bundle
 from auteur.painting.warp_renderer import WarpRenderer
 from auteur.signals import AUTrack, Waveform
 from auteur.signals.topology import OUTER_LIPS
+from auteur.synthesis.canonical_crops import crop_frames
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import TemporalConfig, UNetConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.presets import PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
-from auteur.synthesis.full.loading import BaseFolders, load_base
-from auteur.synthesis.views import view_frames
+from auteur.synthesis.pretrained.loading import BaseFolders, load_base
 from auteur.synthesis.windows import WindowSettings
 from auteur.talking_head import talking_head
 from auteur.talking_head.talking_head import Settings, TalkingHead
@@ -208,7 +208,7 @@ class TestConditions:
         warped = told.conditions(told.window(track), 4).warped
         assert warped.shape == (2, 2, 4, SIZE_PX, SIZE_PX)
         seen = torch.from_numpy(warped_frame(video, 4))
-        mouth, eyes = (view_frames(track.values[:1], view)[0] for view in ("mouth", "eyes"))
+        mouth, eyes = (crop_frames(track.values[:1], view)[0] for view in ("mouth", "eyes"))
         assert torch.allclose(warped[0, 0, :3], 2 * crops.cut(seen, mouth, SIZE_PX) - 1, atol=0.02)
         assert torch.allclose(warped[1, 0, :3], 2 * crops.cut(seen, eyes, SIZE_PX) - 1, atol=0.02)
         pixels = crops.apply(eyes.matrix(SIZE_PX), track.values[0])[:, :2].round().astype(int)

@@ -11,12 +11,11 @@ from auteur.signals import Waveform
 from auteur.speech.features import (
     CompactSpeechFeatures,
     at_frame_rate,
-    config_to_metadata,
     frames_at,
 )
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder
 from auteur.speech.phones import ARTICULATIONS, PHONES
-from auteur.weights import WeightsFile
+from auteur.weights import WeightsFile, metadata_of
 
 from .voices import RATE_HZ, babble, silence, vowel, waveform
 
@@ -153,9 +152,9 @@ def test_senseless_chunks_are_refused(tiny):
 
 def test_saved_config_travels_with_the_weights(tiny, tmp_path):
     path = tmp_path / "encoder.safetensors"
-    save_file(tiny.state_dict(), path, metadata=config_to_metadata(TINY))
+    save_file(tiny.state_dict(), path, metadata=metadata_of(CompactSpeechEncoder.kind, TINY))
     assert WeightsFile(path).config("speech_encoder", CompactSpeechConfig) == TINY
-    assert json.loads(config_to_metadata(TINY)["speech_encoder"])["mel"]["bands"] == 80
+    assert json.loads(metadata_of(CompactSpeechEncoder.kind, TINY)["speech_encoder"])["mel"]["bands"] == 80
     again = CompactSpeechFeatures.from_file(path)
     speech = babble(0.5)
     assert torch.equal(

@@ -8,9 +8,9 @@ import pytest
 
 from auteur.errors import FormatError
 from auteur.formats import RecordedPerformance
-from auteur.motion.habits import POSE_CONVENTION
+from auteur.motion.idle_motion import POSE_CONVENTION
 from auteur.signals import AUTrack, PoseTrack
-from auteur.talking_head.driven import LARGEST_TRAVEL_MM, driven_gaze, driven_head, relative_to_calm
+from auteur.talking_head.driven import LARGEST_TRAVEL_MM, driven_gaze, driven_head, relative_to_neutral
 from auteur.talking_head.motion_stage import performance_of
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.settings import Settings
@@ -110,7 +110,7 @@ def test_travel_is_bounded_and_holes_are_filled():
     values = np.zeros((100, 6))
     values[60:, 3] = 500.0
     values[20:25] = np.nan
-    head = relative_to_calm(pose(values, "openface_mm"))
+    head = relative_to_neutral(pose(values, "openface_mm"))
     assert np.isfinite(head.values).all()
     assert np.abs(head.values[:, 3]).max() <= LARGEST_TRAVEL_MM
     assert not head.values[:60].any()
@@ -120,7 +120,7 @@ def test_turns_are_taken_the_short_way_round():
     values = np.zeros((21, 6))
     values[:, 2] = np.pi - 0.05
     values[10, 2] = -np.pi + 0.05
-    assert relative_to_calm(pose(values, "openface_mm")).values[10, 2] == pytest.approx(0.1, abs=1e-5)
+    assert relative_to_neutral(pose(values, "openface_mm")).values[10, 2] == pytest.approx(0.1, abs=1e-5)
 
 
 def test_gaze_against_the_camera_is_without_the_head(tmp_path):

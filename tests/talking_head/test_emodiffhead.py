@@ -1,4 +1,4 @@
-"""The route of paper B: the dial in the final video."""
+"""The route of paper B: the emotion control in the final video."""
 
 from pathlib import Path
 

@@ -29,7 +29,7 @@ from auteur.motion.mouth import lip_gap
 from auteur.motion.portrait import LID_PAIRS
 from auteur.painting.tone_matching import tone_of
 from auteur.signals import AUTrack, Waveform
-from auteur.talking_head.portrait_notes import read_portrait
+from auteur.talking_head.portrait_checks import read_portrait
 from auteur.talking_head.talking_head import Settings, TalkingHead
 
 pytestmark = pytest.mark.slow

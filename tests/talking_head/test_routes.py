@@ -1,9 +1,13 @@
 """One file and one row are enough for a new route: docs/adding_a_route.md."""
 
+import re
+import textwrap
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+import toy_route
 
 from auteur.motion.performance import Origin
 from auteur.signals import AUTrack, Waveform
@@ -43,3 +47,11 @@ def test_a_track_wins_over_the_route(brows, speech):
     request = PerformanceRequest(track=still)
     acted = performance_of(request, route(speech, None), 50, Settings(route="brows")).acted
     assert acted is not None and not acted.channel("AU2L").any() and acted.channel("AU2R").any()
+
+
+def test_the_page_shows_the_route_that_is_tested():
+    page = (Path(__file__).parents[2] / "docs" / "adding_a_route.md").read_text(encoding="utf-8")
+    shown = re.search(r"```py\n(.*?)```", page, re.DOTALL)
+    assert shown is not None
+    written = textwrap.dedent(shown[1]).strip()
+    assert written in Path(toy_route.__file__).read_text(encoding="utf-8")

@@ -15,15 +15,14 @@ from torch import nn
 from auteur import weights
 from auteur.errors import UsageError, WeightsError
 from auteur.expression.audio_lm.compact import AudioLMConfig
-from auteur.expression.director import Director
 from auteur.expression.generator.network import GeneratorConfig
-from auteur.expression.regressor import Regressor, RegressorConfig, load_regressor
+from auteur.expression.regressor import Regressor, RegressorConfig
+from auteur.expression.speech_to_au import SpeechToAU
 from auteur.motion.generator import MotionConfig, MotionGenerator
-from auteur.motion.storage import load_generator
-from auteur.speech.features import CompactSpeechConfig
+from auteur.speech.network import CompactSpeechConfig
 from auteur.synthesis.denoiser.config import FileConfig, TemporalConfig
 from auteur.talking_head.talking_head import MODELS, TalkingHead
-from auteur.weights import WeightsFile, load_model, metadata_of
+from auteur.weights import SavedModel, WeightsFile, load_model, metadata_of
 from auteur.weights.config import config_of
 from auteur.weights.hub import _build
 
@@ -71,7 +70,7 @@ def test_a_flipped_bit_of_any_shipped_model_is_refused(package, name):
         WeightsFile(weights.path_of(name))
     if name in ("audio_lm", "regressor"):
         with pytest.raises(WeightsError, match="SHA-256"):
-            Director.shipped(name)
+            SpeechToAU.shipped(name)
 
 
 @pytest.mark.slow
@@ -133,7 +132,10 @@ class Sizes:
     layers: int = 2
 
 
-class Stack(nn.Module):
+class Stack(SavedModel):
+    kind = "stack"
+    config_class = Sizes
+
     def __init__(self, config: Sizes) -> None:
         super().__init__()
         self.layers = nn.Sequential(*(nn.Linear(config.width, config.width) for _ in range(config.layers)))
@@ -151,22 +153,23 @@ class Stack(nn.Module):
 def test_a_model_larger_than_its_file_is_never_built(tmp_path, change):
     path = tmp_path / "stack.safetensors"
     save_file(Stack(Sizes()).state_dict(), path, metadata=metadata_of("stack", Sizes()))
-    assert isinstance(load_model(path, "stack", Sizes, Stack), Stack)
+    assert isinstance(load_model(path, Stack), Stack)
     metadata = metadata_of("stack", dataclasses.replace(Sizes(), **change))
     save_file(Stack(Sizes()).state_dict(), path, metadata=metadata)
     with pytest.raises(WeightsError):
-        load_model(path, "stack", Sizes, Stack)
+        load_model(path, Stack)
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyError, RecursionError, AttributeError, MemoryError])
 def test_whatever_a_builder_raises_is_the_files_fault(tmp_path, error):
-    def make(_: Sizes) -> Stack:
-        raise error("oops")
+    class Broken(Stack):
+        def __init__(self, config: Sizes) -> None:
+            raise error("oops")
 
     path = tmp_path / "stack.safetensors"
     save_file(Stack(Sizes()).state_dict(), path, metadata=metadata_of("stack", Sizes()))
     with pytest.raises(WeightsError, match="cannot be built"):
-        load_model(path, "stack", Sizes, make)
+        load_model(path, Broken)
 
 
 @pytest.mark.slow
@@ -177,9 +180,9 @@ def test_models_of_odd_sizes_come_back(tmp_path):
         tmp_path / "r.safetensors",
         metadata=metadata_of("regressor", regressor.config),
     )
-    assert load_regressor(tmp_path / "r.safetensors").config == regressor.config
+    assert load_model(tmp_path / "r.safetensors", Regressor).config == regressor.config
     motion = MotionGenerator(MotionConfig(code=8, hidden=8, latent=4, flow_hidden=6))
     path = tmp_path / "m.safetensors"
     save_file(motion.state_dict(), path, metadata=metadata_of("motion_generator", motion.config))
-    loaded = load_generator(path)
+    loaded = load_model(path, MotionGenerator)
     assert all(torch.equal(v, tensors_of(path)[k]) for k, v in loaded.state_dict().items())

@@ -49,7 +49,7 @@ class Job:
     speech: Path | None
     output: PurePosixPath
     """Below the folder of the run."""
-    asked: PerformanceRequest
+    requested: PerformanceRequest
     settings: Settings
     face: int
     """Which face of the portrait: 0 the largest."""
@@ -176,7 +176,7 @@ def job_of(
         sources["head_track"] = head_curves_track(head_curves, rate=MOTION_RATE)
     if curves:
         track, reading = _drawn(curves, track, paths, reading), TrackReading()
-    asked = PerformanceRequest(
+    requested = PerformanceRequest(
         action_units=values.pop("au", {}),
         track=track or paths.get("track"),
         drive=paths.get("drive"),
@@ -190,7 +190,7 @@ def job_of(
     settings = Settings(**values)
     if not paints:
         WarpRenderer().resolve(settings.render_options)
-    return Job(line, paths["portrait"], paths.get("speech"), output, asked, settings, face)
+    return Job(line, paths["portrait"], paths.get("speech"), output, requested, settings, face)
 
 
 def _drawn(

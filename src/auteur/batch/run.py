@@ -221,12 +221,12 @@ class _Digests:
         self._preset = self._of_preset(preset)
 
     def __call__(self, job: Job) -> str:
-        asked = job.asked
-        files = {"portrait": job.portrait, "speech": job.speech, **asked.files()}
-        stated = {field.name: getattr(asked, field.name) for field in fields(asked)}
+        requested = job.requested
+        files = {"portrait": job.portrait, "speech": job.speech, **requested.files()}
+        stated = {field.name: getattr(requested, field.name) for field in fields(requested)}
         identity = {
             "inputs": {role: self._hash(path) for role, path in files.items() if path is not None},
-            "asked": {name: value for name, value in stated.items() if name not in asked.files()},
+            "asked": {name: value for name, value in stated.items() if name not in requested.files()},
             "settings": vars(job.settings),
             "face": job.face,
             "models": {name: weights.version(name) for name in _models(job)},
@@ -298,7 +298,7 @@ class Generation:
 
 def _generate(head: "TalkingHead", work: Work) -> Made | NoRoom:
     started_sec, job = time.monotonic(), work.job
-    video = head.perform(job.portrait, job.speech, job.asked, job.settings, face=job.face)
+    video = head.perform(job.portrait, job.speech, job.requested, job.settings, face=job.face)
     try:
         # The plan has excluded files of other jobs.
         video.save(work.output, overwrite=True)
@@ -312,7 +312,7 @@ def _generate(head: "TalkingHead", work: Work) -> Made | NoRoom:
 def _models(job: Job) -> tuple[str, ...]:
     from auteur.talking_head.talking_head import MODELS
 
-    return (*MODELS, *find_route(job.settings.route, asks_nothing=job.asked.asks_nothing).weights)
+    return (*MODELS, *find_route(job.settings.route, asks_nothing=job.requested.asks_nothing).weights)
 
 
 def _plain(value: Any) -> Any:

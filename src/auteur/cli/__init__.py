@@ -139,7 +139,7 @@ def _options_of(function: Callable[..., int]) -> type:
 
 
 def _write_completion(arguments: list[str]) -> int:
-    """Prints or writes the completion script of a shell, which knows every verb."""
+    """Prints or writes the completion script of a shell for every verb."""
     import tyro
 
     if len(arguments) < 2 or arguments[1] not in _SHELLS:

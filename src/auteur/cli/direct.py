@@ -12,7 +12,7 @@ from auteur.cli.console import counted, note, one_thread, working
 from auteur.cli.performance_arguments import CONVENTIONS, EMOTIONS
 
 if TYPE_CHECKING:  # importing it takes torch
-    from auteur.expression.director import Director
+    from auteur.expression.speech_to_au import SpeechToAU
 
 _SHIPPED = {"compact": "audio_lm", "regressor": "regressor"}
 
@@ -67,14 +67,14 @@ def direct(arguments: DirectArguments) -> int:
 
     # Most of it takes torch: not before the arguments have been checked.
     from auteur.expression.adjust import Adjustment
-    from auteur.expression.audio_lm.prompts import find_heard_emotion
+    from auteur.expression.audio_lm.prompts import find_voice_emotion
     from auteur.facs import convert, find_convention
     from auteur.files import check_writable
     from auteur.media import examine_speech
     from auteur.plots.track_plot import check_plot, plot_track
 
     adjustment = Adjustment(scale=scale, offset=offset, mute=arguments.mute, smooth_sec=arguments.smooth)
-    emotion = None if arguments.emotion is None else find_heard_emotion(arguments.emotion)
+    emotion = None if arguments.emotion is None else find_voice_emotion(arguments.emotion)
     find_convention(arguments.convention)
     check_writable(arguments.out, overwrite=arguments.overwrite)
     if arguments.plot is not None:
@@ -82,33 +82,33 @@ def direct(arguments: DirectArguments) -> int:
     with working(f"directing {arguments.speech.name}"):
         speech, heard = examine_speech(arguments.speech)
         one_thread()
-        director = _director(arguments.model, arguments.adapter)
-        direction = director(speech, emotion=emotion, intensity=arguments.intensity, adjustment=adjustment)
-    for line in (*heard.lines(), *direction.notes):
+        model = _model(arguments.model, arguments.adapter)
+        predicted = model(speech, emotion=emotion, intensity=arguments.intensity, adjustment=adjustment)
+    for line in (*heard.lines(), *predicted.notes):
         note(line)
-    track = convert(direction.track, arguments.convention)
+    track = convert(predicted.track, arguments.convention)
     track.save(arguments.out, overwrite=arguments.overwrite)
     if arguments.plot is not None:
         plot_track(arguments.out, arguments.plot, overwrite=arguments.overwrite)
     result = {
         "output": str(arguments.out),
-        "emotion": direction.emotion,
-        "probability": round(direction.probability, 3),
+        "emotion": predicted.emotion,
+        "probability": round(predicted.probability, 3),
         "frames": track.frames,
         "fps": str(track.rate),
         "convention": track.convention,
         "seconds": round(time.monotonic() - started_sec, 3),
-        "probabilities": {word: round(value, 3) for word, value in direction.probabilities.items()},
+        "probabilities": {word: round(value, 3) for word, value in predicted.probabilities.items()},
     }
-    said = "as asked" if emotion is not None else f"{direction.probability:.0%}"
-    text = f"{arguments.out}: {direction.emotion} ({said}), {counted(track.frames, 'frame')}"
+    said = "as asked" if emotion is not None else f"{predicted.probability:.0%}"
+    text = f"{arguments.out}: {predicted.emotion} ({said}), {counted(track.frames, 'frame')}"
     print(json_text.dumps(result) if arguments.json else text)
     return 0
 
 
-def _director(model: str, adapter: Path | None) -> "Director":
-    from auteur.expression.director import Director
+def _model(model: str, adapter: Path | None) -> "SpeechToAU":
+    from auteur.expression.speech_to_au import SpeechToAU
 
     if model in _SHIPPED and adapter is None:
-        return Director.shipped(_SHIPPED[model])
-    return Director.from_path(Path(model), adapter=adapter)
+        return SpeechToAU.shipped(_SHIPPED[model])
+    return SpeechToAU.from_path(Path(model), adapter=adapter)

@@ -67,7 +67,7 @@ def express(arguments: ExpressArguments) -> int:
     check_writable(arguments.out, overwrite=arguments.overwrite)
 
     # It takes torch: not before the arguments have been checked.
-    from auteur.expression.generator.dial import DIAL_RATE, EmotionDial, frames_of
+    from auteur.expression.generator.emotion_control import CONTROL_RATE, EmotionControl, frames_of
     from auteur.media import read_speech
 
     one_thread()
@@ -76,11 +76,11 @@ def express(arguments: ExpressArguments) -> int:
     speech = None if arguments.speech is None else read_speech(arguments.speech)
     seconds = arguments.seconds
     if seconds is not None:
-        frames = max(1, round(seconds * float(DIAL_RATE)))
+        frames = max(1, round(seconds * float(CONTROL_RATE)))
     else:
-        frames = frames_of(speech) if speech else round(curve.duration_sec * float(DIAL_RATE)) + 1
-    dial = EmotionDial.shipped(directions=own_directions(arguments, curve))
-    made = dial.direct(curve, frames, seed=arguments.seed, speech=speech)
+        frames = frames_of(speech) if speech else round(curve.duration_sec * float(CONTROL_RATE)) + 1
+    control = EmotionControl.shipped(directions=own_directions(arguments, curve))
+    made = control.direct(curve, frames, seed=arguments.seed, speech=speech)
     track = made.units if arguments.out.suffix.lower() == ".csv" else made.vectors
     track.save(arguments.out, overwrite=arguments.overwrite)
     result = {
@@ -126,7 +126,7 @@ def own_directions(arguments: ExpressArguments, curve: EmotionCurve) -> "dict[st
         return {}
     if len(curve.emotions) != 1:
         raise UsageError(
-            f"--subject shows one emotion, and {len(curve.emotions)} are asked for; ask for the one it shows"
+            f"--subject shows one emotion, and {len(curve.emotions)} are requested; request the one it shows"
         )
     import numpy as np
 

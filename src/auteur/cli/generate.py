@@ -61,16 +61,16 @@ def generate_one(arguments: GenerateArguments, portrait: Path, speech: Path | No
 
     fps = parse_rate(arguments.rendering.fps, "--fps")
     check_outputs(arguments)
-    asked = arguments.performance.performance()
+    requested = arguments.performance.performance()
 
-    with working(f"reading {portrait.name} and {(speech or asked.source or portrait).name}"):
+    with working(f"reading {portrait.name} and {(speech or requested.source or portrait).name}"):
         settings = settings_of(arguments, fps)
         # It takes torch: not before the arguments have been checked.
         from auteur.talking_head.talking_head import TalkingHead
 
         one_thread()
         head = TalkingHead.from_pretrained(arguments.rendering.preset, device=arguments.rendering.device)
-        video = head.perform(portrait, speech, asked, settings, face=arguments.rendering.face)
+        video = head.perform(portrait, speech, requested, settings, face=arguments.rendering.face)
     for line in video.notes:
         note(line)
     with progress("rendering", video.frame_count) as advance:

@@ -55,7 +55,7 @@ def move(arguments: MoveArguments) -> int:
     """
     started_sec = time.monotonic()
     check_readable(arguments.speech, arguments.portrait, *arguments.performance.files())
-    fps, asked = parse_rate(arguments.fps, "--fps"), arguments.performance.performance()
+    fps, requested = parse_rate(arguments.fps, "--fps"), arguments.performance.performance()
     if arguments.out is None and arguments.cues is None:
         raise UsageError("nothing to write: give -o LANDMARKS with --portrait, or --cues CUES")
     if (arguments.out is None) != (arguments.portrait is None):
@@ -64,9 +64,9 @@ def move(arguments: MoveArguments) -> int:
     result: dict[str, Any] = {"seed": arguments.motion.seed, "notes": []}
     said: list[str] = []
     if arguments.out is not None and arguments.portrait is not None:
-        said.append(write_landmarks(arguments, arguments.portrait, arguments.out, asked, fps, result))
+        said.append(write_landmarks(arguments, arguments.portrait, arguments.out, requested, fps, result))
     if arguments.cues is not None:  # after the landmarks, whose seed depends on the portrait
-        said.append(write_cues(arguments, arguments.cues, asked, fps, result))
+        said.append(write_cues(arguments, arguments.cues, requested, fps, result))
     result["seconds"] = round(time.monotonic() - started_sec, 3)
     print(json_text.dumps(result) if arguments.json else "\n".join(said))
     return 0
@@ -92,7 +92,11 @@ def check_outputs(arguments: MoveArguments, fps: Fraction) -> None:
 
 
 def write_cues(
-    arguments: MoveArguments, path: Path, asked: "PerformanceRequest", fps: Fraction, result: dict[str, Any]
+    arguments: MoveArguments,
+    path: Path,
+    requested: "PerformanceRequest",
+    fps: Fraction,
+    result: dict[str, Any],
 ) -> str:
     """Writes the mouth cues and adds them to the result; returns the line about them."""
     with working(f"reading {arguments.speech.name}"):
@@ -105,7 +109,7 @@ def write_cues(
         one_thread()
         if result["seed"] is None:
             result["seed"] = seed_of(hash_file(arguments.speech))
-        cues, heard = mouth_cues(arguments.speech, asked, seed=result["seed"])
+        cues, heard = mouth_cues(arguments.speech, requested, seed=result["seed"])
     text = cues_text(cues, path.suffix.lower(), sound=arguments.speech.name, rate=fps)
     write_text(path, text, overwrite=arguments.overwrite)
     if arguments.out is None:  # else the notes on the landmarks are the same
@@ -120,7 +124,7 @@ def write_landmarks(
     arguments: MoveArguments,
     portrait: Path,
     out: Path,
-    asked: "PerformanceRequest",
+    requested: "PerformanceRequest",
     fps: Fraction,
     result: dict[str, Any],
 ) -> str:
@@ -142,7 +146,7 @@ def write_landmarks(
         )
         one_thread()
         head = TalkingHead.from_pretrained("warp")
-        video = head.perform(portrait, arguments.speech, asked, settings, face=arguments.face)
+        video = head.perform(portrait, arguments.speech, requested, settings, face=arguments.face)
     for line in video.notes:
         note(line)
     with progress("moving", video.frame_count) as advance:

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 ItemIn = TypeVar("ItemIn", contravariant=True)
 ResultOut = TypeVar("ResultOut", covariant=True)
 
-MOST_DEATHS = 2
+MOST_FAILURES = 2
 """Deaths of workers over one item, or while starting, after which it is given up."""
 
 
@@ -71,7 +71,7 @@ class Worker(Protocol):
         """Applies the started task to one item."""
         ...
 
-    def cause_of_death(self, error: BaseException) -> str | None:
+    def cause_of_failure(self, error: BaseException) -> str | None:
         """Returns the cause of death of the worker if the error is one; else None."""
         ...
 
@@ -84,18 +84,18 @@ class Worker(Protocol):
 class _Job:
     index: int
     item: Any
-    deaths: int = 0
+    failures: int = 0
 
 
-class _Crew:
+class _Pool:
     """The workers of one run, each with its job, or None while it starts."""
 
-    def __init__(self, hire: Callable[[], Worker], task: Any) -> None:
-        self._hire, self._task = hire, task
-        self._deaths_at_start = 0
+    def __init__(self, spawn: Callable[[], Worker], task: Any) -> None:
+        self._spawn, self._task = spawn, task
+        self._failures_at_start = 0
         self.at: dict[Future[Any], tuple[Worker, _Job | None]] = {}
         self.idle: deque[Worker] = deque()
-        self._hired: list[Worker] = []
+        self._spawned: list[Worker] = []
         """All that live, also while an interrupt finds them between the two above."""
 
     @property
@@ -107,8 +107,8 @@ class _Crew:
         return any(job is not None for _, job in self.at.values())
 
     def grow(self) -> None:
-        worker = self._hire()
-        self._hired.append(worker)
+        worker = self._spawn()
+        self._spawned.append(worker)
         self.at[worker.start(self._task)] = (worker, None)
 
     def give(self, job: _Job) -> None:
@@ -116,37 +116,41 @@ class _Crew:
         self.at[worker.work(job.item)] = (worker, job)
 
     def settle(self, future: "Future[Any]") -> tuple[_Job | None, Answer | None]:
-        """Returns the job of a finished future and its result; None where its worker died."""
+        """Returns the job of a finished future and its result; None where its worker died.
+
+        Raises:
+            AuteurError: The task could not be started, or workers died while starting.
+        """
         worker, job = self.at.pop(future)
         error = future.exception()
-        death = None if error is None else worker.cause_of_death(error)
-        if death is None:
+        failure = None if error is None else worker.cause_of_failure(error)
+        if failure is None:
             self.idle.append(worker)
             if job is None:
                 _raise_start(error or future.result())
-                self._deaths_at_start = 0
+                self._failures_at_start = 0
                 return None, None
             return job, future.result() if error is None else Answer(failure=describe(error))
         worker.end()
-        self._hired.remove(worker)
+        self._spawned.remove(worker)
         if job is None:
-            self._deaths_at_start += 1
-            if self._deaths_at_start >= MOST_DEATHS:
-                raise AuteurError(f"{MOST_DEATHS} workers died while they started, the last one {death}")
+            self._failures_at_start += 1
+            if self._failures_at_start >= MOST_FAILURES:
+                raise AuteurError(f"{MOST_FAILURES} workers died while they started, the last one {failure}")
             return None, None
-        job.deaths += 1
-        failed = Answer(failure=f"{job.deaths} workers died of it, the last one {death}")
-        return job, failed if job.deaths >= MOST_DEATHS else None
+        job.failures += 1
+        failed = Answer(failure=f"{job.failures} workers died of it, the last one {failure}")
+        return job, failed if job.failures >= MOST_FAILURES else None
 
     def end(self) -> None:
-        for worker in self._hired:
+        for worker in self._spawned:
             worker.end()
 
 
 def dispatch(
-    hire: Callable[[], Worker], workers: int, task: Any, items: Iterable[Any]
+    spawn: Callable[[], Worker], workers: int, task: Any, items: Iterable[Any]
 ) -> Generator[Outcome[Any, Any], None, None]:
-    """Implements `Engine.map` with workers made by `hire`.
+    """Implements `Engine.map` with workers made by `spawn`.
 
     Raises:
         AuteurError: As `Engine.map`.
@@ -154,19 +158,19 @@ def dispatch(
     source = enumerate(items)
     waiting: deque[_Job] = deque()
     with ExitStack() as stack:
-        crew = _Crew(hire, task)
-        stack.callback(crew.end)
+        pool = _Pool(spawn, task)
+        stack.callback(pool.end)
         while True:
             while len(waiting) < workers and (taken := next(source, None)) is not None:
                 waiting.append(_Job(*taken))
-            while waiting and crew.idle:
-                crew.give(waiting.popleft())
-            for _ in range(min(len(waiting), workers - crew.size)):
-                crew.grow()
-            if not waiting and not crew.working:
+            while waiting and pool.idle:
+                pool.give(waiting.popleft())
+            for _ in range(min(len(waiting), workers - pool.size)):
+                pool.grow()
+            if not waiting and not pool.working:
                 return
-            for future in wait(crew.at, return_when=FIRST_COMPLETED).done:
-                job, answer = crew.settle(future)
+            for future in wait(pool.at, return_when=FIRST_COMPLETED).done:
+                job, answer = pool.settle(future)
                 if job is not None and answer is None:
                     waiting.appendleft(job)
                 elif job is not None and answer is not None:

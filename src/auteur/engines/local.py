@@ -64,7 +64,7 @@ class _LocalWorker:
             failed.set_exception(error)
             return failed
 
-    def cause_of_death(self, error: BaseException) -> str | None:
+    def cause_of_failure(self, error: BaseException) -> str | None:
         if not isinstance(error, BrokenExecutor):
             return None
         if self._process is None:

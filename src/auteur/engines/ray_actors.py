@@ -92,7 +92,7 @@ class _RayWorker:
     def work(self, item: Any) -> "Future[Answer]":
         return _submit(self._actor.work, item)
 
-    def cause_of_death(self, error: BaseException) -> str | None:
+    def cause_of_failure(self, error: BaseException) -> str | None:
         errors = self._ray.exceptions
         if isinstance(error, errors.RayTaskError) or not isinstance(error, errors.RayError):
             return None

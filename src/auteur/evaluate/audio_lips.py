@@ -16,7 +16,9 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
+from auteur.evaluate.lags import correlations, without_drift
 from auteur.face.pose import without_pose
+from auteur.motion.mouth import lip_gap
 from auteur.speech.features import SpeechAnalysis
 from auteur.speech.phones import ARTICULATIONS
 
@@ -33,9 +35,6 @@ TAPS = (-4, -2, 0, 2, 4)
 
 LIP_MEASURES = ("gap", "width", "lower_lip")
 """Inner-lip gap, distance of the corners, height of the lower lip under the nose: mm, pose taken out."""
-
-DRIFT_FRAMES = 12
-"""Half-width of the running mean that is taken out."""
 
 FEATURES = (*ARTICULATIONS, "loudness")
 
@@ -64,7 +63,7 @@ def lip_measures_mm(landmarks: Floats) -> Floats:
         return np.full((len(landmarks), len(LIP_MEASURES)), np.nan)
     face = without_pose(landmarks[seen])
     measures = np.stack(
-        [face[:, 14, 1] - face[:, 13, 1], face[:, 291, 0] - face[:, 61, 0], face[:, 17, 1] - face[:, 2, 1]],
+        [lip_gap(face), face[:, 291, 0] - face[:, 61, 0], face[:, 17, 1] - face[:, 2, 1]],
         axis=1,
     )
     frames = np.arange(len(landmarks))
@@ -97,23 +96,14 @@ def agreement_of(measures: Floats, expected: Floats) -> Agreement:
     lips, wanted = without_drift(measures[:frames]), expected[:frames]
     if frames < 2 * RATE or not np.isfinite(lips).all() or lips.std(axis=0).max() < 1e-6:
         return Agreement(np.nan, 0, np.nan, np.nan)
-    lags = range(-LARGEST_LAG_FRAMES, LARGEST_LAG_FRAMES + 1)
-    by_lag = np.array([_correlation(wanted, lips, lag) for lag in lags])
+    by_lag = correlations(wanted, lips, LARGEST_LAG_FRAMES)
     best = int(by_lag.argmax())
     return Agreement(
         correlation=float(by_lag[best]),
-        lag_frames=lags[best],
+        lag_frames=best - LARGEST_LAG_FRAMES,
         confidence=float(by_lag[best] - np.median(by_lag)),
         at_zero=float(by_lag[LARGEST_LAG_FRAMES]),
     )
-
-
-def without_drift(values: Floats) -> Floats:
-    """Returns values [T, D] less their running mean over about a second."""
-    width = 2 * DRIFT_FRAMES + 1
-    padded = np.pad(values, ((DRIFT_FRAMES, DRIFT_FRAMES), (0, 0)), mode="edge")
-    sums = np.cumsum(np.concatenate([np.zeros((1, values.shape[1])), padded]), axis=0)
-    return values - (sums[width:] - sums[:-width]) / width
 
 
 @cache
@@ -122,15 +112,3 @@ def coefficients() -> Floats:
     text = resources.files("auteur.evaluate").joinpath("audio_lips.csv").read_text(encoding="utf-8")
     rows = list(csv.reader(text.splitlines()))
     return np.array([row[2:] for row in rows[1:]], dtype=np.float64)
-
-
-def overlap(sound: Floats, picture: Floats, lag: int) -> tuple[Floats, Floats]:
-    """Returns the parts of both [T, D] that meet when the picture trails the sound by `lag` frames."""
-    frames = len(picture) - abs(lag)
-    return sound[max(0, -lag) :][:frames], picture[max(0, lag) :][:frames]
-
-
-def _correlation(sound: Floats, picture: Floats, lag: int) -> float:
-    x, y = (part - part.mean(axis=0) for part in overlap(sound, picture, lag))
-    spread = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
-    return float(((x * y).sum(axis=0) / np.maximum(spread, 1e-12)).mean())

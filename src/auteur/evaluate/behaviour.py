@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.face.pose import head_pose, without_pose
+from auteur.motion.mouth import lip_gap
 
 Floats = NDArray[np.floating]
 Flags = NDArray[np.bool_]
@@ -67,8 +68,7 @@ def lip_gap_mm(landmarks: Floats) -> Floats:
     gap = np.full(len(landmarks), np.nan)
     seen = np.isfinite(landmarks[:, 0, 0])
     if seen.any():
-        face = without_pose(landmarks[seen])
-        gap[seen] = face[:, 14, 1] - face[:, 13, 1]
+        gap[seen] = lip_gap(without_pose(landmarks[seen]))
     return gap
 
 

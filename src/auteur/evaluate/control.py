@@ -23,22 +23,22 @@ def unit_intensities(track: AUTrack, units: Sequence[int] = UNITS) -> Floats:
     return np.stack([np.mean(values, axis=0) for values in sides], axis=1).astype(np.float64)
 
 
-def unit_errors(shown: Floats, asked: Floats) -> Floats:
+def unit_errors(shown: Floats, requested: Floats) -> Floats:
     """Returns each unit's mean absolute error [A] of intensities [T, A] in [0, 1]; NaN is left out."""
-    error = np.abs(np.asarray(shown, dtype=np.float64) - asked)
+    error = np.abs(np.asarray(shown, dtype=np.float64) - requested)
     seen = np.isfinite(error)
     total = np.where(seen, error, 0).sum(axis=0)
     return np.where(seen.any(axis=0), total / np.maximum(seen.sum(axis=0), 1), np.nan)
 
 
-def unit_correlations(shown: Floats, asked: Floats) -> Floats:
+def unit_correlations(shown: Floats, requested: Floats) -> Floats:
     """Returns each unit's Pearson correlation [A] over frames; NaN where the request stands still.
 
     A unit that stands still although the request moves has correlation 0.
     """
-    result = np.full(np.shape(asked)[1], np.nan)
+    result = np.full(np.shape(requested)[1], np.nan)
     for unit in range(len(result)):
-        x, y = np.asarray(shown)[:, unit], np.asarray(asked)[:, unit]
+        x, y = np.asarray(shown)[:, unit], np.asarray(requested)[:, unit]
         seen = np.isfinite(x) & np.isfinite(y)
         if seen.sum() < 3 or y[seen].std() < VARIES:
             continue
@@ -53,11 +53,11 @@ def ranks(values: Floats) -> Floats:
     return (values[:, None] > values).sum(1) + ((values[:, None] == values).sum(1) - 1) / 2
 
 
-def rank_correlation(asked: Floats, shown: Floats) -> float:
+def rank_correlation(requested: Floats, shown: Floats) -> float:
     """Returns Spearman's rank correlation of requested and measured values [N]; 0 if nothing moves."""
-    if np.ptp(shown) == 0 or np.ptp(asked) == 0:
+    if np.ptp(shown) == 0 or np.ptp(requested) == 0:
         return 0.0
-    return float(np.corrcoef(ranks(asked), ranks(shown))[0, 1])
+    return float(np.corrcoef(ranks(requested), ranks(shown))[0, 1])
 
 
 def is_monotonic(shown: Floats, *, slack: float = 0.02) -> bool:
@@ -65,19 +65,19 @@ def is_monotonic(shown: Floats, *, slack: float = 0.02) -> bool:
     return bool((np.diff(shown) >= -slack).all() and shown[-1] - shown[0] > slack)
 
 
-def response_matrix(asked: Floats, shown: Floats, *, penalty: float = 1e-3) -> Floats:
+def response_matrix(requested: Floats, shown: Floats, *, penalty: float = 1e-3) -> Floats:
     """Returns the response matrix [A, A]: least squares of measured on requested changes.
 
     Row i, column j: change of unit j per unit of requested intensity of unit i. The diagonal is the gain, the
     rest cross-talk. Rows of units that were never requested are NaN.
 
     Args:
-        asked: Requested, [T, A] in [0, 1].
+        requested: Requested, [T, A] in [0, 1].
         shown: Measured, [T, A].
         penalty: Of a ridge, per frame: requests that always come together cannot be separated.
     """
-    seen = np.isfinite(shown).all(axis=1) & np.isfinite(asked).all(axis=1)
-    x, y = asked[seen] - asked[seen].mean(axis=0), shown[seen] - shown[seen].mean(axis=0)
+    seen = np.isfinite(shown).all(axis=1) & np.isfinite(requested).all(axis=1)
+    x, y = requested[seen] - requested[seen].mean(axis=0), shown[seen] - shown[seen].mean(axis=0)
     gram = x.T @ x + penalty * len(x) * np.eye(x.shape[1])
     matrix = np.linalg.solve(gram, x.T @ y)
     matrix[x.std(axis=0) < 1e-6] = np.nan

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auteur.evaluate.lags import best_correlation, correlation
 from auteur.motion.style import BROWS, CHEEKS, JAW, MOUTH_CORNERS, UPPER_LIP, eye_distance, region_motion
 from auteur.signals.topology import INNER_LIPS, OUTER_LIPS
 
@@ -101,9 +102,9 @@ def mouth_scores(made: Sequence[Floats], real: Sequence[Floats]) -> MouthScores:
         found.append(
             {
                 "gap": correlation(a.gap, b.gap),
-                "gap_best_lag": best_correlation(a.gap, b.gap),
+                "gap_best_lag": best_correlation(a.gap, b.gap, LARGEST_LAG_FRAMES),
                 "width": correlation(a.width, b.width),
-                "width_best_lag": best_correlation(a.width, b.width),
+                "width_best_lag": best_correlation(a.width, b.width, LARGEST_LAG_FRAMES),
                 "rounded": a.rounded,
                 "closed": a.closed,
             }
@@ -113,20 +114,4 @@ def mouth_scores(made: Sequence[Floats], real: Sequence[Floats]) -> MouthScores:
     medians |= {name: float(np.mean([row[name] for row in found])) for name in ("rounded", "closed")}
     return MouthScores(
         **medians, ratios={name: float(np.median([row[name] for row in ratios])) for name in ratios[0]}
-    )
-
-
-def correlation(a: Floats, b: Floats) -> float:
-    """Returns Pearson's correlation of two series; 0 where one does not move."""
-    if min(np.std(a), np.std(b)) < 1e-9:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
-
-
-def best_correlation(a: Floats, b: Floats, largest_lag: int = LARGEST_LAG_FRAMES) -> float:
-    """Returns the correlation at the best lag of at most so many frames either way."""
-    length = len(b)
-    return max(
-        correlation(a[max(0, -k) : length - max(0, k)], b[max(0, k) : length - max(0, -k)])
-        for k in range(-largest_lag, largest_lag + 1)
     )

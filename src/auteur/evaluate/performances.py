@@ -35,7 +35,7 @@ from auteur.face.pose import head_pose
 from auteur.facs import ACTION_UNITS
 from auteur.files import make_folder
 from auteur.media import VIDEO_SUFFIXES, VideoReader, read_speech, write_audio, write_image
-from auteur.motion.habits import POSE_CONVENTION
+from auteur.motion.idle_motion import POSE_CONVENTION
 from auteur.signals import AUTrack, PoseTrack, Waveform, without_holes
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.talking_head import MODELS, Settings, TalkingHead
@@ -117,7 +117,7 @@ def run_protocol(
     if protocol.kind in ("long_audio", "noise_and_silence"):
         if speech is None:
             raise UsageError(f"--protocol {protocol.name} needs --speech, a recording of a voice")
-        from auteur.evaluate.endurance import long_audio, noise_and_silence
+        from auteur.evaluate.stress_protocols import long_audio, noise_and_silence
 
         make_tables = long_audio if protocol.kind == "long_audio" else noise_and_silence
         tables = tuple(make_tables(run, portraits, speech))
@@ -288,13 +288,13 @@ def _perform(
     return path
 
 
-def still_frames(run: Run, portrait: Path, asked: PerformanceRequest, frames: int) -> Iterator[Picture]:
+def still_frames(run: Run, portrait: Path, requested: PerformanceRequest, frames: int) -> Iterator[Picture]:
     """Yields frames of a portrait that is silent and still except for the request."""
     with tempfile.TemporaryDirectory() as folder:
         silence = Path(folder) / "silence.wav"
         samples = np.zeros(frames * 640, dtype=np.float32)
         write_audio(silence, Waveform(samples=samples, rate_hz=16_000), mark=provenance.Mark())
-        for frame in run.head.perform(portrait, silence, asked, STILL).frames():
+        for frame in run.head.perform(portrait, silence, requested, STILL).frames():
             run.step()
             yield frame
 
@@ -341,7 +341,7 @@ def au_table(shown: Sequence[Floats]) -> Table:
         rows=tuple(rows),
         about=f"{len(shown)} portraits, {_STAIRCASE}. Own change: intensity at 1 less that at 0. "
         "Cross-talk: mean absolute change of the units of other regions. Measured with the tracker of this "
-        "package from the same portrait with nothing asked.",
+        "package, relative to the same portrait without a request.",
     )
 
 
@@ -364,7 +364,7 @@ def emotion_table(shown: Sequence[Floats]) -> Table:
         columns=("emotion", "rank correlation", "monotonic", "reached", "other units", "named"),
         rows=tuple(rows),
         about=f"{len(shown)} portraits, {_STAIRCASE}. Reached: mean change of the prototype's units as a "
-        "share of what it asks. Other units: mean absolute change of the rest. Named: share of portraits "
-        "that the prototype classifier calls by the asked name; it knows the same tables, so this says "
+        "share of the prototype's. Other units: mean absolute change of the rest. Named: share of portraits "
+        "whose requested emotion the prototype classifier predicts; it has the same tables, so this shows "
         "that the units arrive and not that people see the emotion.",
     )

@@ -37,6 +37,9 @@ def ssim(generated: Pictures, reference: Pictures) -> Floats:
 
     Wang et al. 2004 as scikit-image's `structural_similarity` computes it by default: a uniform window of
     7 × 7, sample covariances, borders of 3 px left out, mean over channels.
+
+    Raises:
+        UsageError: The arrays differ in shape or are smaller than the window.
     """
     _check(generated, reference)
     if min(generated.shape[1:3]) < WINDOW:

@@ -53,9 +53,12 @@ def bootstrap(
 
     Args:
         values: One number per clip.
-        groups: Whom each clip shows; every clip is its own group unless given.
+        groups: Person of each clip; every clip is its own group unless given.
         resamples: Number of draws.
         seed: Of the draws.
+
+    Raises:
+        UsageError: There is not one group per value.
     """
     values = np.asarray(values, dtype=np.float64)
     names = np.array([str(i) for i in range(len(values))] if groups is None else list(groups))
@@ -96,7 +99,7 @@ def duration_slope(values: Floats, seconds: Floats, groups: Sequence[str] | None
     Args:
         values: One number per clip, [N].
         seconds: Length of each clip, [N].
-        groups: Whom each clip shows.
+        groups: Person of each clip.
     """
     values, seconds = np.asarray(values, dtype=np.float64), np.asarray(seconds, dtype=np.float64)
     names = np.arange(len(values)).astype(str) if groups is None else np.array(groups, dtype=str)
@@ -124,7 +127,7 @@ def sign_flip_test(differences: Floats, groups: Sequence[str] | None = None, *, 
 
     Args:
         differences: One number per clip.
-        groups: Whom each clip shows; every clip is its own group unless given.
+        groups: Person of each clip; every clip is its own group unless given.
         seed: Of the patterns.
     """
     differences = np.asarray(differences, dtype=np.float64)
@@ -144,7 +147,11 @@ def sign_flip_test(differences: Floats, groups: Sequence[str] | None = None, *, 
 
 
 def compare(first: Floats, second: Floats, groups: Sequence[str] | None = None) -> Comparison:
-    """Returns the comparison of two systems on the same clips, values [N] each, clip by clip."""
+    """Returns the comparison of two systems on the same clips, values [N] each, clip by clip.
+
+    Raises:
+        UsageError: The numbers of values differ.
+    """
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.shape != second.shape:
         raise UsageError(f"{first.size} and {second.size} values cannot be paired; give the same clips")

@@ -152,14 +152,14 @@ def emotion_responses(shown: Floats) -> dict[str, EmotionResponse]:
     classifier = PrototypeClassifier()
     result: dict[str, EmotionResponse] = {}
     for i, emotion in enumerate(SWEPT_EMOTIONS):
-        levels, asked = levels_of(shown, i), prototype_intensities(emotion)
-        own = levels[:, asked > 0].mean(axis=1)
+        levels, requested = levels_of(shown, i), prototype_intensities(emotion)
+        own = levels[:, requested > 0].mean(axis=1)
         change = levels[-1] - levels[0]
         result[emotion] = EmotionResponse(
             rank_correlation=rank_correlation(np.array(LEVELS), own),
             is_monotonic=is_monotonic(own),
-            reached=float((own[-1] - own[0]) / asked[asked > 0].mean()),
-            others=float(np.abs(change[asked == 0]).mean()),
+            reached=float((own[-1] - own[0]) / requested[requested > 0].mean()),
+            others=float(np.abs(change[requested == 0]).mean()),
             named=classifier.of_intensities(change),
         )
     return result

@@ -17,12 +17,12 @@ from auteur.facs import EMOTIONS, find_emotion
 
 Floats = NDArray[np.floating]
 
-STRONGEST = 1.2
+MAX_STRENGTH = 1.2
 """Largest strength: beyond 1, faces are extrapolated."""
-DIALLED = EMOTIONS[1:]
+NON_NEUTRAL_EMOTIONS = EMOTIONS[1:]
 """Emotions with a strength; neutral is all of them at 0."""
 LONGEST_SEC = 3600.0
-EXTRAPOLATES = f"strengths over 1 extrapolate (up to {STRONGEST:g}); look at the result"
+EXTRAPOLATES = f"strengths over 1 extrapolate (up to {MAX_STRENGTH:g}); look at the result"
 
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*s?\s+", re.ASCII)
 _WORD = re.compile(r"\s*([A-Za-z]+)\s*")
@@ -35,7 +35,7 @@ class Key:
 
     time_sec: float
     strengths: tuple[float, ...]
-    """Strength of each of `DIALLED`, at least 0; together at most `STRONGEST`."""
+    """Strength of each of `NON_NEUTRAL_EMOTIONS`, at least 0; together at most `MAX_STRENGTH`."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class EmotionCurve:
         """
         found = find_emotion(emotion)
         check_strength(strength, "of the emotion")
-        return cls((Key(0.0, tuple(strength if name == found else 0.0 for name in DIALLED)),))
+        return cls((Key(0.0, tuple(strength if name == found else 0.0 for name in NON_NEUTRAL_EMOTIONS)),))
 
     @property
     def emotions(self) -> tuple[str, ...]:
         """The emotions with a strength above 0 at some key."""
         used = np.array([key.strengths for key in self.keys]).max(axis=0) > 0
-        return tuple(name for name, is_used in zip(DIALLED, used, strict=True) if is_used)
+        return tuple(name for name, is_used in zip(NON_NEUTRAL_EMOTIONS, used, strict=True) if is_used)
 
     @property
     def duration_sec(self) -> float:
@@ -87,7 +87,9 @@ class EmotionCurve:
         """The curve as `parse_curve` reads it."""
         mixes = [
             "+".join(
-                f"{name}:{value:.10g}" for name, value in zip(DIALLED, key.strengths, strict=True) if value
+                f"{name}:{value:.10g}"
+                for name, value in zip(NON_NEUTRAL_EMOTIONS, key.strengths, strict=True)
+                if value
             )
             for key in self.keys
         ]
@@ -96,7 +98,7 @@ class EmotionCurve:
         )
 
     def at(self, times_sec: Floats) -> Floats:
-        """Returns strengths [T, 7] in the order of `DIALLED`, a key's at its time (`monotone_cubic`)."""
+        """Returns strengths [T, 7] of `NON_NEUTRAL_EMOTIONS`, a key's at its time (`monotone_cubic`)."""
         knots = np.array([key.time_sec for key in self.keys])
         return monotone_cubic(knots, np.array([key.strengths for key in self.keys]), times_sec)
 
@@ -123,8 +125,8 @@ def monotone_cubic(knots: Floats, values: Floats, times_sec: Floats) -> Floats:
 
 def check_strength(strength: float, where: str) -> None:
     """Raises a usage error unless the strength is in [0, 1.2]."""
-    if not 0 <= strength <= STRONGEST + 1e-9:
-        raise UsageError(f"the strength {where} is {strength:g}; it must be between 0 and {STRONGEST:g}")
+    if not 0 <= strength <= MAX_STRENGTH + 1e-9:
+        raise UsageError(f"the strength {where} is {strength:g}; it must be between 0 and {MAX_STRENGTH:g}")
 
 
 def parse_curve(text: str) -> EmotionCurve:
@@ -166,7 +168,7 @@ def _key(text: str, place: int, before: float | None) -> tuple[Key, int]:
 def _mix(text: str, place: int) -> tuple[tuple[float, ...], int]:
     """The emotions of one key, added with "+"."""
     first = place
-    found = dict.fromkeys(DIALLED, 0.0)
+    found = dict.fromkeys(NON_NEUTRAL_EMOTIONS, 0.0)
     while True:
         word = _WORD.match(text, place)
         if word is None:
@@ -180,21 +182,21 @@ def _mix(text: str, place: int) -> tuple[tuple[float, ...], int]:
         if text[place : place + 1] == ":":
             number = _STRENGTH.match(text, place)
             if number is None:
-                raise _problem(text, place + 1, f"expected a strength between 0 and {STRONGEST:g}")
+                raise _problem(text, place + 1, f"expected a strength between 0 and {MAX_STRENGTH:g}")
             strength, start, place = float(number[1]), number.start(1), number.end()
-        if strength > STRONGEST:
+        if strength > MAX_STRENGTH:
             raise _problem(
-                text, start, f"the strength is {strength:g}; it must be between 0 and {STRONGEST:g}"
+                text, start, f"the strength is {strength:g}; it must be between 0 and {MAX_STRENGTH:g}"
             )
         if emotion != "neutral":
             found[emotion] += strength
         if text[place : place + 1] != "+":
             break
         place += 1
-    if sum(found.values()) > STRONGEST + 1e-9:
+    if sum(found.values()) > MAX_STRENGTH + 1e-9:
         total = sum(found.values())
         raise _problem(
-            text, first, f"strengths add up to {total:g}; together they must be at most {STRONGEST:g}"
+            text, first, f"strengths add up to {total:g}; together they must be at most {MAX_STRENGTH:g}"
         )
     return tuple(found.values()), place
 

@@ -5,18 +5,15 @@ Same data, same metrics, no text.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
-from auteur.expression.hearing import CHANNELS
-from auteur.weights import load_model, metadata_of
-
-_KIND = "regressor"
+from auteur.expression.acoustic_features import CHANNELS
+from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
+from auteur.weights import SavedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +49,11 @@ class _Block(nn.Module):
         return hidden + self.mix(self.dropout(inner))
 
 
-class Regressor(nn.Module):
+class Regressor(SavedModel):
     """The network; half a million parameters."""
+
+    kind = "regressor"
+    config_class = RegressorConfig
 
     def __init__(self, config: RegressorConfig | None = None) -> None:
         super().__init__()
@@ -64,8 +64,8 @@ class Regressor(nn.Module):
         )
         self.blocks = nn.Sequential(*(_Block(width, dilation) for dilation in self.config.dilations))
         self.attention = nn.Conv1d(width, 1, 1)
-        self.emotions = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * width, len(HEARD_EMOTIONS)))
-        self.felt = nn.Linear(len(HEARD_EMOTIONS), width)
+        self.emotions = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * width, len(VOICE_EMOTIONS)))
+        self.felt = nn.Linear(len(VOICE_EMOTIONS), width)
         self.units = nn.Sequential(
             nn.Conv1d(width, width, 3, padding=1), nn.SiLU(), nn.Conv1d(width, len(UNITS), 1)
         )
@@ -74,7 +74,7 @@ class Regressor(nn.Module):
         """Reads rows [B, N, CHANNELS] at 50 a second; T is ceil(N / 2).
 
         Args:
-            rows: Of `auteur.expression.hearing`.
+            rows: Of `auteur.expression.acoustic_features`.
             given: Probability of each emotion [B, emotions]; rows of NaN, or None: the predicted ones.
         """
         hidden = self.blocks(self.stem(rows.transpose(1, 2)))
@@ -87,17 +87,3 @@ class Regressor(nn.Module):
             felt = torch.where(given.isnan(), felt, given)
         units = self.units(hidden + self.felt(felt)[..., None])
         return Regression(functional.hardsigmoid(units * 3 - 2).transpose(1, 2), emotions)
-
-
-def config_to_metadata(config: RegressorConfig) -> dict[str, str]:
-    """Returns the safetensors metadata that keeps the sizes beside the weights."""
-    return metadata_of(_KIND, config)
-
-
-def load_regressor(path: Path | str) -> Regressor:
-    """Returns the regressor saved in a file, in evaluation mode.
-
-    Raises:
-        WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
-    """
-    return load_model(path, _KIND, RegressorConfig, Regressor)

@@ -28,7 +28,7 @@ def unusable(reading: FaceReading) -> str | None:
 
 @dataclass(frozen=True)
 class Sighting:
-    """What was found when the face was looked for, for whoever wants to tell the user."""
+    """Result of a detection, for messages to the user."""
 
     faces: int
     """How many there were."""
@@ -82,7 +82,7 @@ class FaceTracker:
         if not found:
             return None
         chosen = self._face
-        if self._ever is not None:  # the same person as before: whoever is nearest to where they were
+        if self._ever is not None:  # the same person as before: the face nearest to the last place
             center = self._ever.center_px
             chosen = min(range(len(found)), key=lambda i: math.dist(found[i].center_px, center))
         elif chosen >= len(found):

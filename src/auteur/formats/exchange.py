@@ -116,7 +116,7 @@ def _resampled(recorded: RecordedPerformance, rate: Fraction | None) -> Recorded
 def _converted(
     recorded: RecordedPerformance, target: str, kind: FileKind
 ) -> tuple[RecordedPerformance, tuple[str, ...]]:
-    """The performance in another convention, what is not measured as the kind wants it, and the losses."""
+    """The performance in another convention, missing values as the kind requires, and the losses."""
     source = recorded.action_units
     if kind.text is None and target == source.convention:
         return RecordedPerformance(action_units=source), _motion_notes(recorded, None, kind)

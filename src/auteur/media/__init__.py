@@ -8,7 +8,8 @@ from auteur.media.arrays import is_pillow_image, parse_colour, picture_from, sou
 from auteur.media.audio import read_audio
 from auteur.media.audio_writer import write_audio
 from auteur.media.budget import DEFAULT_BUDGET, Budget
-from auteur.media.frame_output import FrameWriter, check_frames_output, has_sound, open_frames
+from auteur.media.frame_output import check_frames_output, has_sound, open_frames
+from auteur.media.frame_writer import FrameWriter
 from auteur.media.image import jpeg_bytes, read_image, resized, write_image
 from auteur.media.output import check_marked
 from auteur.media.probe import VIDEO_SUFFIXES, MediaInfo, probe

@@ -28,7 +28,11 @@ class Budget:
     max_streams: int = 16
 
     def check_bytes(self, name: str, size: int) -> None:
-        """Refuses empty files and files that are too large."""
+        """Refuses empty files and files that are too large.
+
+        Raises:
+            MediaError: The file is empty or too large.
+        """
         if size == 0:
             raise MediaError(f"{name} is empty (0 bytes); choose another file")
         _check(name, "file size", size, self.max_file_bytes, "bytes", "choose a smaller file")

@@ -93,7 +93,11 @@ class _SeekableInput:
 
 @contextmanager
 def decoder_errors(name: str) -> Generator[None]:
-    """Turns the errors that FFmpeg raises on damaged content into one `MediaError`."""
+    """Turns the errors that FFmpeg raises on damaged content into one `MediaError`.
+
+    Raises:
+        MediaError: The decoder failed inside the block.
+    """
     try:
         yield
     except FFmpegError as error:

@@ -1,43 +1,33 @@
 """A video as a folder: one PNG per frame and the sound beside them."""
 
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import MediaError
 from auteur.media.audio_writer import write_sound
+from auteur.media.frame_writer import FrameWriter, check_frame
 from auteur.media.image import save_marked_png
 from auteur.media.output import marked_folder
 from auteur.media.soundtrack import Soundtrack
-from auteur.media.video_writer import (
-    channels_of,
-    check_frame,
-    check_size,
-    exact_frame_rate,
-    sound_blocks,
-)
+from auteur.media.video_writer import channels_of, sound_blocks
 from auteur.provenance.mark import Mark
 from auteur.signals import Sound
 
 SOUND_NAME = "sound.wav"
 
 
-class FrameFolderWriter:
+class FrameFolderWriter(FrameWriter):
     """Writes frames as 00001.png, 00002.png, … and the sound as sound.wav into a folder, whole or not at all.
 
     Every file carries the mark; the sidecar lies beside the folder, as `<folder>.json`. Frames may have
     transparency. Sound is cut where it outlasts the frames by more than one.
     """
-
-    frames: int
-    """Frames written so far."""
 
     def __init__(
         self,
@@ -64,38 +54,14 @@ class FrameFolderWriter:
         Raises:
             UsageError: A setting is outside its range.
         """
-        self._path, self._size_px, self._rate = Path(path), check_size(size_px), exact_frame_rate(rate)
-        self._mark, self._audio, self._overwrite = mark, audio, overwrite
-        self._is_transparent = is_transparent
-        self._stack = ExitStack()
-        self.frames = 0
+        super().__init__(path, size_px, rate, mark, overwrite=overwrite)
+        self._audio, self._is_transparent = audio, is_transparent
 
-    def __enter__(self) -> Self:
-        """Makes the folder under a temporary name.
-
-        Raises:
-            InputError: Its own folder is missing or cannot be written to, or something is in the way.
-        """
-        with ExitStack() as stack:
-            self._folder = stack.enter_context(
-                marked_folder(self._path, mark=self._mark, overwrite=self._overwrite)
-            )
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None:
-                self._finish()
-        except BaseException as failure:
-            self._stack.__exit__(type(failure), failure, failure.__traceback__)
-            raise
-        self._stack.__exit__(kind, error, traceback)
+    @contextmanager
+    def _output(self) -> Generator[None]:
+        with marked_folder(self._path, mark=self._mark, overwrite=self._overwrite) as self._folder:
+            yield
+            self._finish()
 
     def write(self, image: NDArray[np.uint8]) -> None:
         """Appends one frame, uint8 RGB [H, W, 3]; RGBA [H, W, 4], not premultiplied, with transparency.
@@ -113,10 +79,7 @@ class FrameFolderWriter:
         self.frames += 1
 
     def _finish(self) -> None:
-        if not self.frames:
-            raise MediaError(
-                f"cannot write {str(self._path)!r}: no frame was given; a video has at least one"
-            )
+        self._check_frames()
         if self._audio is not None:
             most = math.ceil(Fraction(self.frames + 1) / self._rate * self._audio.rate_hz)
             write_sound(

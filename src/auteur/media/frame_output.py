@@ -2,15 +2,11 @@
 
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from auteur.errors import UsageError
 from auteur.files import check_folder_writable
 from auteur.media.frame_folder import FrameFolderWriter
+from auteur.media.frame_writer import FrameWriter
 from auteur.media.gif_writer import GifWriter
 from auteur.media.output import check_marked, is_frame_folder
 from auteur.media.soundtrack import Soundtrack
@@ -22,25 +18,6 @@ from auteur.signals import Sound
 _GIF = ".gif"
 ENDINGS = (*VIDEO_FORMATS, _GIF)
 """Endings of videos that are written; a name without one is a folder of PNGs."""
-
-
-class FrameWriter(Protocol):
-    """A video being written: entered, given every frame in order, left."""
-
-    frames: int
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-    def write(self, image: NDArray[np.uint8]) -> None:
-        """Appends one frame, uint8 [H, W, 3], or [H, W, 4] with transparency."""
-        ...
 
 
 def open_frames(

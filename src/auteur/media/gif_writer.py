@@ -4,11 +4,10 @@
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import av
 import numpy as np
@@ -21,9 +20,9 @@ from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from auteur.errors import MediaError, UsageError
+from auteur.errors import UsageError
+from auteur.media.frame_writer import FrameWriter, check_frame
 from auteur.media.output import marked_file
-from auteur.media.video_writer import check_frame, check_size, exact_frame_rate
 from auteur.provenance.mark import Mark
 
 MOST_GIF_RATE = 50
@@ -36,15 +35,12 @@ _HEADER_BYTES = 13
 _LONGEST_BLOCK = 255
 
 
-class GifWriter:
+class GifWriter(FrameWriter):
     """Writes a marked, endlessly looping GIF of 256 colours and its sidecar; both appear when the block ends.
 
     Each frame begins at its time to the hundredth of a second, so that speed is right at any rate. Sound is
     left out: GIF has none. The colours are those of the first 50 frames (fewer for large ones).
     """
-
-    frames: int
-    """Frames written so far."""
 
     def __init__(
         self,
@@ -67,7 +63,7 @@ class GifWriter:
         Raises:
             UsageError: A setting is outside its range.
         """
-        self._path, self._size_px, self._rate = Path(path), check_size(size_px), exact_frame_rate(rate)
+        super().__init__(path, size_px, rate, mark, overwrite=overwrite)
         if self._path.suffix.lower() != ".gif":
             raise UsageError(f"{self._path.name!r} does not end in .gif")
         if self._rate > MOST_GIF_RATE:
@@ -75,33 +71,16 @@ class GifWriter:
                 f"the frame rate is {float(self._rate):g}; GIFs play at most {MOST_GIF_RATE} frames/s; "
                 "lower it"
             )
-        self._mark, self._overwrite = mark, overwrite
         self._waiting: list[VideoFrame] = []
         self._most_waiting = max(1, min(_PALETTE_FRAMES, _PALETTE_BYTES // (3 * size_px[0] * size_px[1])))
-        self._stack = ExitStack()
-        self.frames = 0
 
-    def __enter__(self) -> Self:
-        """Opens the encoder.
-
-        Raises:
-            InputError: The folder is missing or cannot be written to, or a file is in the way.
-        """
-        with ExitStack() as stack:
-            temporary = stack.enter_context(
-                marked_file(self._path, mark=self._mark, overwrite=self._overwrite)
-            )
-            stack.enter_context(self._encoding(temporary))
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)
+    @contextmanager
+    def _output(self) -> Generator[None]:
+        with (
+            marked_file(self._path, mark=self._mark, overwrite=self._overwrite) as temporary,
+            self._encoding(temporary),
+        ):
+            yield
 
     def write(self, image: NDArray[np.uint8]) -> None:
         """Appends one frame, uint8 RGB [H, W, 3].
@@ -146,10 +125,7 @@ class GifWriter:
         _add_comment(temporary, self._mark.container_text())
 
     def _finish(self) -> None:
-        if not self.frames:
-            raise MediaError(
-                f"cannot write {str(self._path)!r}: no frame was given; a video has at least one"
-            )
+        self._check_frames()
         with self._encoder_errors():
             if self._pictures is None:
                 self._begin()
@@ -181,13 +157,6 @@ class GifWriter:
         self._pictures.push(frame)
         for indexed in _pulled(self._sink):
             self._container.mux(self._stream.encode(indexed))
-
-    @contextmanager
-    def _encoder_errors(self) -> Generator[None]:
-        try:
-            yield
-        except FFmpegError as error:
-            raise MediaError(f"cannot write {str(self._path)!r}: {error.strerror}") from error
 
 
 def _palette(frames: list[VideoFrame], size_px: tuple[int, int]) -> VideoFrame:

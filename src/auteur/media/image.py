@@ -252,7 +252,11 @@ def resized(image: NDArray[np.uint8], width_px: int, height_px: int) -> NDArray[
 
 
 def check_pixels(image: NDArray[np.uint8], *, channels: int = 3) -> None:
-    """Refuses arrays that are not uint8 [H, W, channels], 3 of RGB or 4 of RGBA, with a pixel or more."""
+    """Refuses arrays that are not uint8 [H, W, channels], 3 of RGB or 4 of RGBA, with a pixel or more.
+
+    Raises:
+        UsageError: The array is none of these.
+    """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels or image.size == 0:
         raise UsageError(
             f"a picture is uint8 [height, width, {channels}]; this array is {image.dtype} {list(image.shape)}"

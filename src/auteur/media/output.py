@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from auteur.errors import FormatError, InputError
@@ -24,16 +24,8 @@ def marked_file(path: Path | str, *, mark: Mark, overwrite: bool = False) -> Gen
             false.
     """
     check_marked(Path(path), overwrite=overwrite)
-    announcement = None
-    try:
-        with atomic_path(path, overwrite=overwrite) as temporary:
-            yield temporary
-            announcement = Announcement(path, mark=mark, finished=temporary)
-    except BaseException:
-        if announcement is not None:
-            announcement.withdraw()
-        raise
-    announcement.settle()
+    with _announced(path, mark, atomic_path(path, overwrite=overwrite)) as temporary:
+        yield temporary
 
 
 def check_marked(path: Path, *, overwrite: bool = False) -> None:
@@ -59,9 +51,17 @@ def marked_folder(path: Path | str, *, mark: Mark, overwrite: bool = False) -> G
     """
     if not overwrite:
         _check_sidecar_is_free(Path(path))
+    place = atomic_folder(path, overwrite=overwrite, is_replaceable=is_frame_folder)
+    with _announced(path, mark, place) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _announced(path: Path | str, mark: Mark, place: AbstractContextManager[Path]) -> Generator[Path]:
+    """Yields the temporary name of a place; the sidecar appears before the place does, or goes again."""
     announcement = None
     try:
-        with atomic_folder(path, overwrite=overwrite, is_replaceable=is_frame_folder) as temporary:
+        with place as temporary:
             yield temporary
             announcement = Announcement(path, mark=mark, finished=temporary)
     except BaseException:

@@ -80,7 +80,11 @@ def stamp_of(source: Source) -> tuple[int, int]:
 
 
 def check_stamp(source: Source, stamp: tuple[int, int]) -> None:
-    """Refuses a file that is not the one that was opened first."""
+    """Refuses a file that is not the one that was opened first.
+
+    Raises:
+        MediaError: The file was replaced.
+    """
     if stamp_of(source) != stamp:
         raise MediaError(f"{source.name} changed while it was in use; start again")
 

@@ -9,8 +9,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import av
 import numpy as np
@@ -20,22 +19,18 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from auteur.errors import MediaError, UsageError
-from auteur.media.image import check_pixels
+from auteur.media.frame_writer import FrameWriter, check_frame
 from auteur.media.output import marked_file
 from auteur.media.soundtrack import Soundtrack
 from auteur.media.video_formats import check_crf, format_of
 from auteur.provenance.mark import Mark
 from auteur.signals import Sound
 
-_SIDE_RANGE_PX = (16, 8192)
-_MAX_RATE = 240
-_MAX_RATE_TERM = 1_000_000
 _BT709 = 1
 _LIMITED_RANGE = 1
 
 
-class VideoWriter:
+class VideoWriter(FrameWriter):
     """Writes a marked video and its sidecar; both appear when the block ends well.
 
     .mp4 and .mov hold H.264 4:2:0 and AAC, .webm VP9 and Opus. With transparency .webm holds VP9 with alpha
@@ -51,9 +46,6 @@ class VideoWriter:
             for image in images:
                 video.write(image)
     """
-
-    frames: int
-    """Frames written so far."""
 
     def __init__(
         self,
@@ -84,24 +76,18 @@ class VideoWriter:
         Raises:
             UsageError: A setting is outside its range.
         """
-        self._path, self._size_px, self._rate = Path(path), check_size(size_px), exact_frame_rate(rate)
+        super().__init__(path, size_px, rate, mark, overwrite=overwrite)
         self._format = format_of(self._path, is_transparent=is_transparent)
         self._is_transparent = is_transparent
         self._codec = (self._format.transparent if is_transparent else None) or self._format.opaque
-        self._mark, self._overwrite, self._crf = mark, overwrite, check_crf(quality_crf)
+        self._crf = check_crf(quality_crf)
         self._audio = None if audio is None else _at_known_rate(audio, self._format.sound_rates_hz)
         self._layout = "stereo" if audio is not None and channels_of(audio) == 2 else "mono"
-        self._stack = ExitStack()
-        self.frames = 0
         self._samples = 0
         self._waiting = np.zeros((0, 1), np.float32)
 
-    def __enter__(self) -> Self:
-        """Opens the encoder.
-
-        Raises:
-            InputError: The folder is missing or cannot be written to, or a file is in the way.
-        """
+    @contextmanager
+    def _output(self) -> Generator[None]:
         with ExitStack() as stack:
             temporary = stack.enter_context(
                 marked_file(self._path, mark=self._mark, overwrite=self._overwrite)
@@ -109,16 +95,7 @@ class VideoWriter:
             if self._audio is not None:
                 self._pieces = stack.enter_context(closing(sound_blocks(self._audio)))
             stack.enter_context(self._encoding(temporary))
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)
+            yield
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -168,10 +145,7 @@ class VideoWriter:
                 self._container.close()
 
     def _finish(self) -> None:
-        if not self.frames:
-            raise MediaError(
-                f"cannot write {str(self._path)!r}: no frame was given; a video has at least one"
-            )
+        self._check_frames()
         with self._encoder_errors():
             self._write_audio(Fraction(self.frames + 1) / self._rate)
             self._container.mux(self._video.encode(None))
@@ -227,13 +201,6 @@ class VideoWriter:
             self._container.mux(self._sound.encode(frame))
             self._samples += len(part)
 
-    @contextmanager
-    def _encoder_errors(self) -> Generator[None]:
-        try:
-            yield
-        except FFmpegError as error:
-            raise MediaError(f"cannot write {str(self._path)!r}: {error.strerror}") from error
-
 
 def channels_of(audio: Sound | Soundtrack) -> int:
     """Returns 1 for mono, 2 for stereo."""
@@ -253,52 +220,3 @@ def _at_known_rate(audio: Sound | Soundtrack, rates_hz: tuple[int, ...]) -> Soun
     if audio.rate_hz in rates_hz:
         return audio
     return replace(audio, rate_hz=48_000) if isinstance(audio, Soundtrack) else audio.resample(48_000)
-
-
-def check_size(size_px: tuple[int, int]) -> tuple[int, int]:
-    """Returns a (width, height) that videos can have.
-
-    Raises:
-        UsageError: A side is outside 16 to 8192.
-    """
-    low, high = _SIDE_RANGE_PX
-    if not all(low <= side <= high for side in size_px):
-        raise UsageError(
-            f"size_px is {size_px}; both sides must be {low} to {high} pixels; resize the frames"
-        )
-    return size_px
-
-
-def check_frame(
-    image: NDArray[np.uint8], size_px: tuple[int, int], *, number: int, is_transparent: bool = False
-) -> None:
-    """Refuses arrays that cannot be a frame of a video of that size.
-
-    Raises:
-        UsageError: The array is no picture, or not of the stated size.
-    """
-    check_pixels(image, channels=4 if is_transparent else 3)
-    if (image.shape[1], image.shape[0]) != size_px:
-        raise UsageError(
-            f"frame {number} is {image.shape[1]}x{image.shape[0]} pixels, the video "
-            f"{size_px[0]}x{size_px[1]}; give every frame that size"
-        )
-
-
-def exact_frame_rate(rate: Fraction | int) -> Fraction:
-    """Returns a frame rate as a fraction.
-
-    Raises:
-        UsageError: It is rounded, or outside what videos can have.
-    """
-    # A float is refused although the type says so already: int(29.97) and 29.97 are the classic way to lose
-    # sync.
-    if isinstance(rate, float):
-        raise UsageError(f"rate is {rate}, a rounded number; give a Fraction such as 30000/1001 for 29.97")
-    exact = Fraction(rate)
-    if not 0 < exact <= _MAX_RATE or max(exact.numerator, exact.denominator) > _MAX_RATE_TERM:
-        raise UsageError(
-            f"rate is {exact}; it must be above 0 and at most {_MAX_RATE} frames/s with terms "
-            f"up to {_MAX_RATE_TERM}"
-        )
-    return exact

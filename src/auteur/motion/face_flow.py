@@ -1,18 +1,15 @@
 """The shipped motion of the face: a conditional flow over coefficients of mesh displacement."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from auteur.facs import ACTION_UNITS, CONTROLS
 from auteur.motion.conditional_flow import ConditionalFlow, FlowConfig, FlowSampling
 from auteur.motion.style import STYLE_STATISTICS
 from auteur.signals.topology import MEDIAPIPE_COUNT
-from auteur.weights import load_model, metadata_of
-
-KIND = "face_flow"
+from auteur.weights import SavedModel
 
 SPEECH_SPACE = "lips91+logmel81"
 """Features of speech that the shipped flow is conditioned on (`SpeechAnalysis.with_bands`)."""
@@ -49,8 +46,11 @@ class FaceFlowConfig:
     speech_space: str = SPEECH_SPACE
 
 
-class FaceFlow(nn.Module):
+class FaceFlow(SavedModel):
     """Speech, Action Units and style in, displacement of the mesh out."""
+
+    kind = "face_flow"
+    config_class = FaceFlowConfig
 
     basis: Tensor
     """[K, 478, 3] in millimetres of the canonical head, per unit of each coefficient."""
@@ -69,17 +69,3 @@ class FaceFlow(nn.Module):
     def displacement(self, coefficients: Tensor) -> Tensor:
         """Returns the displacement from neutral [..., 478, 3] in millimetres of coefficients [..., K]."""
         return torch.einsum("...k,kpc->...pc", coefficients, self.basis)
-
-
-def load_face_flow(path: Path | str) -> FaceFlow:
-    """Returns the flow saved in a file, in evaluation mode.
-
-    Raises:
-        WeightsError: The file is missing, damaged, or holds another kind of model.
-    """
-    return load_model(path, KIND, FaceFlowConfig, FaceFlow)
-
-
-def face_flow_metadata(config: FaceFlowConfig) -> dict[str, str]:
-    """Returns the safetensors metadata that keeps a flow's sizes beside its weights."""
-    return metadata_of(KIND, config)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from auteur.motion.layers import DilatedConvolutions, FlowPrior
 from auteur.motion.noise import frame_noise
+from auteur.weights import SavedModel
 
 _CODED_AT_ONCE = 4096
 _CODE_REACH = 2
@@ -82,8 +83,11 @@ class MotionOutput(NamedTuple):
     """One-sample estimate of KL(q || p) per frame and latent channel, a scalar."""
 
 
-class MotionGenerator(nn.Module):
+class MotionGenerator(SavedModel):
     """Speech and Action Units in, coefficients of a linear basis of mesh displacement out."""
+
+    kind = "motion_generator"
+    config_class = MotionConfig
 
     basis: Tensor
     """[K, 478, 3] in millimetres of the canonical head, per unit of each coefficient."""

@@ -6,20 +6,17 @@ of the network.
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from auteur.motion.conditional_flow import ConditionalFlow, FlowConfig, FlowSampling
-from auteur.motion.habits import POSE_CONVENTION
+from auteur.motion.idle_motion import POSE_CONVENTION
 from auteur.signals import PoseTrack
-from auteur.weights import load_model, metadata_of
-
-KIND = "head_flow"
+from auteur.weights import SavedModel
 
 Floats = NDArray[np.floating[Any]]
 
@@ -52,8 +49,11 @@ class HeadFlowConfig:
     speech_space: str = "lips91+logmel81"
 
 
-class HeadFlow(nn.Module):
+class HeadFlow(SavedModel):
     """Speech in, pose relative to the portrait out."""
+
+    kind = "head_flow"
+    config_class = HeadFlowConfig
 
     scale: Tensor
     """[6]: typical deviation of pitch, yaw, roll in radians and of x, y, z in millimetres."""
@@ -99,17 +99,3 @@ def head_style(pose: Floats, rate: Fraction) -> Floats:
     degrees = np.degrees(np.asarray(pose)[:, :3])
     speed = np.abs(np.diff(degrees, axis=0)).mean() * float(rate)
     return np.log(np.array([degrees.std(axis=0).mean(), speed]) + _SMALLEST_DEG)
-
-
-def load_head_flow(path: Path | str) -> HeadFlow:
-    """Returns the flow saved in a file, in evaluation mode.
-
-    Raises:
-        WeightsError: The file is missing, damaged, or holds another kind of model.
-    """
-    return load_model(path, KIND, HeadFlowConfig, HeadFlow)
-
-
-def head_flow_metadata(config: HeadFlowConfig) -> dict[str, str]:
-    """Returns the safetensors metadata that keeps a flow's sizes beside its weights."""
-    return metadata_of(KIND, config)

@@ -30,7 +30,7 @@ def with_lip_gap(displacement: Floats, gap: Floats, opening: Floats) -> Floats:
     return displacement + missing[:, None, None] * opening
 
 
-def fused_gap(spoken: Floats, asked: Floats, closure: Floats) -> Floats:
+def fused_gap(spoken: Floats, requested: Floats, closure: Floats) -> Floats:
     """Returns the lip gap [T] in mm of speech and Action Units together.
 
     Gaps add; Action Units that press the lips together leave speech at least half of its opening, so vowels
@@ -38,10 +38,10 @@ def fused_gap(spoken: Floats, asked: Floats, closure: Floats) -> Floats:
 
     Args:
         spoken: Gap of the speech, [T] mm.
-        asked: Gap of the Action Units, [T] mm, negative where they close.
+        requested: Gap of the Action Units, [T] mm, negative where they close.
         closure: Probability that the lips must meet, 0 to 1.
     """
-    fused = np.maximum(spoken + asked, np.minimum(LEAST_OPENING * spoken, spoken))
+    fused = np.maximum(spoken + requested, np.minimum(LEAST_OPENING * spoken, spoken))
     return np.where(fused > 0, fused * (1 - closure), fused)
 
 

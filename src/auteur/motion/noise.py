@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.signals.chance import keyed_generator
+from auteur.signals.seeding import keyed_generator
 
 _BLOCK = 256
 

@@ -28,7 +28,7 @@ def apply_to(
     gaze_rad: Floats | None = None,
     head: PoseTrack | None = None,
     opening: Floats | None = None,
-    taken_mm: Floats | None = None,
+    removed_mm: Floats | None = None,
 ) -> Floats:
     """Returns the portrait's landmarks in motion, [T, 478, 3] px.
 
@@ -41,14 +41,14 @@ def apply_to(
         closure: Closure of the lips, [T] 0 to 1; it also closes the gap of the portrait's own mouth.
         lids: Closure of each eye, [T, 2] right, left, 0 to 1.
         gaze_rad: Turn of the eyes, [T, 2]: x (+ to the picture's right), y (+ down).
-        head: Motion relative to the portrait's pose (`auteur.motion.habits`), T frames.
+        head: Motion relative to the portrait's pose (`auteur.motion.idle_motion`), T frames.
         opening: Movement per millimetre of lip gap [478, 3]; needed with `closure`.
-        taken_mm: Displacement of the portrait's own expression that is removed, [478, 3] or [T, 478, 3]
-            (`auteur.motion.own_expression`).
+        removed_mm: Displacement of the portrait's own expression that is removed, [478, 3] or [T, 478, 3]
+            (`auteur.motion.portrait_expression`).
     """
     pose = head_pose(portrait)
     neutral = without_pose(portrait, pose)
-    rest = neutral if taken_mm is None else neutral - taken_mm
+    rest = neutral if removed_mm is None else neutral - removed_mm
     face = rest + displacement_mm
     if closure is not None and opening is not None:
         face = face - (np.maximum(lip_gap(rest), 0) * closure)[:, None, None] * opening
@@ -69,7 +69,7 @@ def with_eyes_held(moved: Floats, portrait: Floats, shown: Floats, head: PoseTra
         moved: What `apply_to` returns.
         portrait: [478, 3] px.
         shown: Share of each eye's motion that is applied, [2] right, left, 0 to 1
-            (`auteur.motion.own_expression`).
+            (`auteur.motion.portrait_expression`).
         head: As for `apply_to`.
     """
     pose = head_pose(portrait)

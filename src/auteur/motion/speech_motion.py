@@ -21,19 +21,18 @@ from auteur.motion.face_flow import (
     PERFORMANCE_SAMPLING,
     SPEECH_SAMPLING,
     FaceFlow,
-    load_face_flow,
 )
 from auteur.motion.grid import MOTION_RATE
-from auteur.motion.habits import FaceHabits
-from auteur.motion.head_flow import HeadFlow, load_head_flow
+from auteur.motion.head_flow import HeadFlow
+from auteur.motion.idle_motion import IdleMotion
 from auteur.motion.mouth import fused_gap, lip_gap, with_lip_gap
-from auteur.motion.own_expression import OwnExpression, closing
 from auteur.motion.performance import LipSource, Performance
 from auteur.motion.portrait import apply_to, with_eyes_held
+from auteur.motion.portrait_expression import PortraitExpression, closing
 from auteur.motion.style import style_of_liveliness
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
 from auteur.signals.topology import MEDIAPIPE_COUNT
-from auteur.weights import load_shipped, path_of
+from auteur.weights import load_model, load_shipped, path_of
 
 Floats = NDArray[np.floating[Any]]
 
@@ -112,11 +111,11 @@ class SpeechMotion:
         face: Flow of the face, in evaluation mode.
         head: Flow of the head, in evaluation mode.
         basis: Displacement per Action Unit.
-        habits: Statistics of blinks and gaze.
+        idle: Statistics of blinks and gaze.
     """
 
-    def __init__(self, *, face: FaceFlow, head: HeadFlow, basis: AUBasis, habits: FaceHabits) -> None:
-        self.face, self.head, self.basis, self.habits = face, head, basis, habits
+    def __init__(self, *, face: FaceFlow, head: HeadFlow, basis: AUBasis, idle: IdleMotion) -> None:
+        self.face, self.head, self.basis, self.idle = face, head, basis, idle
         self._opening = basis.opening.numpy()
 
     @classmethod
@@ -127,10 +126,10 @@ class SpeechMotion:
             WeightsError: The installation is damaged.
         """
         return cls(
-            face=load_face_flow(path_of("face_flow")),
-            head=load_head_flow(path_of("head_flow")),
+            face=load_model(path_of("face_flow"), FaceFlow),
+            head=load_model(path_of("head_flow"), HeadFlow),
             basis=load_shipped(AUBasis(), "au_basis"),
-            habits=load_shipped(FaceHabits(), "habits"),
+            idle=load_shipped(IdleMotion(), "habits"),
         )
 
     def generate(
@@ -253,7 +252,7 @@ class SpeechMotion:
         portrait: Floats,
         *,
         image_size_px: tuple[int, int],
-        own: OwnExpression | None = None,
+        own: PortraitExpression | None = None,
         first: int = 0,
         stop: int | None = None,
     ) -> LandmarkTrack:
@@ -286,7 +285,9 @@ class SpeechMotion:
                 gaze_rad=motion.gaze_rad[part],
                 head=head,
                 opening=self._opening,
-                taken_mm=None if own is None or shut is None else self._taken_mm(motion, own, part) - shut,
+                removed_mm=None
+                if own is None or shut is None
+                else self._removed_mm(motion, own, part) - shut,
             )
             if own is not None and own.eyes_shown.min() < 1:
                 moved = with_eyes_held(moved, portrait, own.eyes_shown, head)
@@ -299,23 +300,23 @@ class SpeechMotion:
             image_size_px=image_size_px,
         )
 
-    def at_rest(self, portrait: Floats, own: OwnExpression) -> Floats:
+    def at_rest(self, portrait: Floats, own: PortraitExpression) -> Floats:
         """Returns the portrait without its own expression, lips together, [478, 3] px."""
-        taken = self.basis.track_displacement(own.taken_out(None, np.ones(1)))
+        taken = self.basis.track_displacement(own.replaced_by(None, np.ones(1)))
         taken = with_lip_gap(taken, np.zeros(1), self._opening) - closing(portrait, self.basis, own.jaw_share)
         return with_eyes_held(
-            apply_to(portrait, np.zeros_like(taken), taken_mm=taken), portrait, own.eyes_shown
+            apply_to(portrait, np.zeros_like(taken), removed_mm=taken), portrait, own.eyes_shown
         )[0]
 
-    def _taken_mm(self, motion: Motion, own: OwnExpression, part: slice) -> Floats:
+    def _removed_mm(self, motion: Motion, own: PortraitExpression, part: slice) -> Floats:
         """Displacement of the portrait's own expression to remove, [frames, 478, 3]; lips move as one."""
         if not own.intensities.any():
             return np.zeros((1, *self._opening.shape))
         performance, frames = motion.performance, part.stop - part.start
         added = performance.added
-        asked = None if added is None else added.replace(values=added.values[part])
+        requested = None if added is None else added.replace(values=added.values[part])
         override = np.zeros(frames) if performance.override is None else performance.override[part]
-        taken = self.basis.track_displacement(own.taken_out(asked, override))
+        taken = self.basis.track_displacement(own.replaced_by(requested, override))
         return with_lip_gap(taken, np.zeros(len(taken)), self._opening)
 
     def head_of(self, speech: Tensor | None, performance: Performance, options: MotionOptions) -> PoseTrack:
@@ -345,9 +346,9 @@ class SpeechMotion:
         if performance.gaze_rad is not None:
             gaze = gaze + performance.gaze_rad
         if options.blinks and not _specifies_lids(performance):
-            lids = np.maximum(lids, self.habits.blinks(frames, seed=options.seed, silence=cues.pause))
+            lids = np.maximum(lids, self.idle.blinks(frames, seed=options.seed, silence=cues.pause))
         if options.gaze and performance.gaze_rad is None and not gaze.any():
-            gaze = self.habits.gaze_angles(frames, seed=options.seed, head=head, silence=cues.pause)
+            gaze = self.idle.gaze_angles(frames, seed=options.seed, head=head, silence=cues.pause)
         return lids, gaze
 
 

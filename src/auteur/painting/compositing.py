@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from auteur.face import crops
 from auteur.face.crops import CropFrame
-from auteur.synthesis.areas import beyond_own, eye_ovals, holes, lip_oval, moved_area, moved_mm, with_rim
+from auteur.synthesis.masks import beyond_own, eye_ovals, holes, lip_oval, moved_mask, moved_mm, with_rim
 from auteur.synthesis.warp.sampling import smooth_step
 
 _LIPS = 0.5
@@ -116,7 +116,7 @@ def painted_areas(
     if paints == "openings":
         return share * opening
     around = torch.stack([lip_oval(points, positions) for points in at])
-    moved = around * moved_area(at, moved_mm(landmarks.numpy(), own.numpy()), size)
+    moved = around * moved_mask(at, moved_mm(landmarks.numpy(), own.numpy()), size)
     return torch.maximum(share * opening, lips * moved)
 
 

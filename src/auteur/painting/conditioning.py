@@ -26,9 +26,9 @@ from auteur.painting.au_drawing import action_units_to_landmarks, draw_landmarks
 from auteur.painting.compositing import CropRegion, painted_masks
 from auteur.painting.loading import DenoiserBundle
 from auteur.signals import AUTrack, LandmarkTrack
-from auteur.synthesis.areas import holes, lip_oval, oval
+from auteur.synthesis.canonical_crops import crop_frames
 from auteur.synthesis.conditions import Conditions
-from auteur.synthesis.views import view_frames
+from auteur.synthesis.masks import holes, lip_oval, oval
 from auteur.synthesis.warp import PortraitWarper
 from auteur.synthesis.warp.mesh import FACE_OVAL
 
@@ -97,7 +97,7 @@ class ConditionBuilder:
         self.sequence = self._sequence_of(action_units)
         """Action Units as numbers [T, A] in the model's own convention; None where it reads none."""
         self.views: tuple[str | None, ...] = self.config.painting.views or (None,)
-        """Of `synthesis.views`; None is the square around the whole face."""
+        """Of `synthesis.canonical_crops`; None is the square around the whole face."""
         whole = _square(landmarks, portrait, is_whole=not self._is_residual)
         self.whole = CropRegion(whole, bundle.size_px, portrait.shape[2], portrait.shape[1])
         self._still = self._made_once()
@@ -150,7 +150,7 @@ class ConditionBuilder:
         size, whole = self.bundle.size_px, self.whole
         return [
             CropRegion(frame, size, whole.width_px, whole.height_px)
-            for frame in view_frames(moved.numpy(), view)
+            for frame in crop_frames(moved.numpy(), view)
         ]
 
     def encoded(self, pictures: Tensor) -> Tensor:

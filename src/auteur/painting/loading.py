@@ -14,12 +14,12 @@ from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.presets import PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, read_header
-from auteur.synthesis.full.device import full_size_device
-from auteur.synthesis.full.folders import require
-from auteur.synthesis.full.image_encoder import PortraitEncoder
-from auteur.synthesis.full.latents import LatentSpace
-from auteur.synthesis.full.loading import BaseFolders, load_base
 from auteur.synthesis.guidance import Guidance, check_supported
+from auteur.synthesis.pretrained.device import full_size_device
+from auteur.synthesis.pretrained.folders import require
+from auteur.synthesis.pretrained.image_encoder import PortraitEncoder
+from auteur.synthesis.pretrained.latents import LatentSpace
+from auteur.synthesis.pretrained.loading import BaseFolders, load_base
 from auteur.synthesis.windows import WindowSettings
 
 DENOISER_FILE = "denoiser.safetensors"

@@ -55,12 +55,12 @@ def check_plot(out: Path, *, overwrite: bool = False) -> None:
 
 
 def plot_performance(
-    asked: AUTrack | None, done: AUTrack, out: Path, *, mark: provenance.Mark, overwrite: bool = False
+    requested: AUTrack | None, done: AUTrack, out: Path, *, mark: provenance.Mark, overwrite: bool = False
 ) -> None:
     """Draws the requested against the rendered Action Units into a PNG.
 
     Args:
-        asked: Requested, convention "facs"; None for nothing.
+        requested: Requested, convention "facs"; None for nothing.
         done: Rendered, convention "facs".
         out: The PNG to write.
         mark: How the video was made.
@@ -71,13 +71,13 @@ def plot_performance(
         InputError: `out` cannot be written.
     """
     check_plot(out, overwrite=overwrite)
-    write_image(out, draw_performance(asked, done), mark=mark, overwrite=overwrite)
+    write_image(out, draw_performance(requested, done), mark=mark, overwrite=overwrite)
 
 
-def draw_performance(asked: AUTrack | None, done: AUTrack) -> NDArray[np.uint8]:
+def draw_performance(requested: AUTrack | None, done: AUTrack) -> NDArray[np.uint8]:
     """Returns a picture [H, W, 3]: a row per requested or rendered unit, sides together where equal."""
     figure_class, canvas_class = _matplotlib()
-    rows = _performance_rows(asked, done)
+    rows = _performance_rows(requested, done)
     figure = figure_class(
         (WIDTH_INCH, 1.1 + ROW_HEIGHT_INCH * len(rows)), DOTS_PER_INCH, layout="constrained"
     )
@@ -85,8 +85,8 @@ def draw_performance(asked: AUTrack | None, done: AUTrack) -> NDArray[np.uint8]:
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (label, wanted, seen) in zip(axes, rows, strict=True):
         axis.fill_between(done.times_sec, seen, color="#3b6ea5", alpha=0.35, linewidth=0, label="done")
-        if asked is not None and wanted is not None and wanted.any():
-            axis.plot(asked.times_sec, wanted, color="#b3402a", linewidth=1.1, label="asked")
+        if requested is not None and wanted is not None and wanted.any():
+            axis.plot(requested.times_sec, wanted, color="#b3402a", linewidth=1.1, label="asked")
         axis.set_ylim(0, 1.05)
         axis.set_yticks([])
         axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
@@ -98,15 +98,15 @@ def draw_performance(asked: AUTrack | None, done: AUTrack) -> NDArray[np.uint8]:
 
 
 def _performance_rows(
-    asked: AUTrack | None, done: AUTrack
+    requested: AUTrack | None, done: AUTrack
 ) -> list[tuple[str, NDArray[np.floating] | None, NDArray[np.floating]]]:
     rows: list[tuple[str, NDArray[np.floating] | None, NDArray[np.floating]]] = []
     for unit in ACTION_UNITS.values():
         seen = {name: done.channel(name) for name in unit.controls}
         wanted = {
-            name: asked.channel(name)
+            name: requested.channel(name)
             for name in unit.controls
-            if asked is not None and name in asked.channels
+            if requested is not None and name in requested.channels
         }
         shown = max(float(values.max()) for values in [*seen.values(), *wanted.values()])
         if shown < _SHOWN_FROM:

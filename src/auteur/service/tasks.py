@@ -203,10 +203,10 @@ def preview(request: Message, context: Context) -> Done:
 
 def listen(request: Message, context: Context) -> Done:
     """What is heard in a speech: the first draft of a performance."""
-    from auteur.talking_head.listening import Listener
+    from auteur.talking_head.speech_content import SpeechContentReader
 
     _one_thread()
-    listener = context.kept("listener", Listener.shipped)
+    listener = context.kept("listener", SpeechContentReader.shipped)
     return listener(Path(request["path"]), emotion=request.get("emotion")).to_json(), None
 
 

@@ -1,4 +1,4 @@
-"""Our own JSON for tracks: text in, arrays out. Nothing here knows a particular kind of track."""
+"""Our own JSON for tracks: text in, arrays out. Independent of the kind of track."""
 
 import json
 import re

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -11,9 +10,10 @@ import numpy as np
 from auteur.errors import FormatError, UsageError
 from auteur.files import write_text
 from auteur.signals import storage
-from auteur.signals.curves_svg import curves_svg
+from auteur.signals.curves import curves_of
 from auteur.signals.topology import LANDMARK_CONVENTIONS
 from auteur.signals.track import FloatArray, Track
+from auteur.templates import render
 
 POSE_CHANNELS = ("pitch", "yaw", "roll", "x", "y", "z")
 """Channels of a `PoseTrack`: three angles in radians, then three translations."""
@@ -35,7 +35,7 @@ class AUTrack(Track):
 
     def _repr_html_(self) -> str:
         """The curves that move most, for notebooks."""
-        return f"<div>{escape(repr(self))}</div>{curves_svg(self)}"
+        return render("track.html", about=repr(self), plot=curves_of(self))
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Writes the track, whole or not at all: as a table where `path` ends in ".csv", as JSON otherwise.

@@ -25,10 +25,8 @@ from auteur.speech.mel import (
     measure_level,
     mel_pieces,
 )
-from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder
+from auteur.speech.network import CompactSpeechEncoder
 from auteur.speech.phones import ARTICULATIONS
-
-_KIND = "speech_encoder"
 
 
 class SpeechFeatures(Protocol):
@@ -155,7 +153,7 @@ class CompactSpeechFeatures:
         Raises:
             WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
         """
-        return cls(weights.load_model(path, _KIND, CompactSpeechConfig, CompactSpeechEncoder))
+        return cls(weights.load_model(path, CompactSpeechEncoder))
 
     @classmethod
     def shipped(cls, name: str = "speech_encoder") -> "CompactSpeechFeatures":
@@ -238,8 +236,3 @@ class CompactSpeechFeatures:
             first = (number * step - start) // 2
             kept = slice(first, first + step // 2)
             yield torch.cat([features[0, kept], loud[kept]], -1), phones[0, kept]
-
-
-def config_to_metadata(config: CompactSpeechConfig) -> dict[str, str]:
-    """Returns the safetensors metadata that keeps an encoder's config beside its weights."""
-    return weights.metadata_of(_KIND, config)

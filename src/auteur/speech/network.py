@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from auteur.speech.mel import MelConfig
 from auteur.speech.phones import ARTICULATIONS, PHONES
+from auteur.weights import SavedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +110,14 @@ class LipReader(nn.Module):
         return self.out(hidden).transpose(1, 2)
 
 
-class CompactSpeechEncoder(nn.Module):
+class CompactSpeechEncoder(SavedModel):
     """Phones, articulation and lips from levelled log-mel frames; 1.2 M parameters.
 
     Phones look 152.5 ms ahead, the lips 320 ms further.
     """
+
+    kind = "speech_encoder"
+    config_class = CompactSpeechConfig
 
     def __init__(self, config: CompactSpeechConfig | None = None) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """The layers of Stable Diffusion 1.5's UNet and of AnimateDiff's motion modules that our denoisers use.
 
 Names of parameters and attributes are those of diffusers, whose published models take the same places
-(`synthesis.full.loading`); a test holds both to the same numbers. They are written out here because importing
-diffusers' models takes as long as painting a few seconds of video.
+(`synthesis.pretrained.loading`); a test holds both to the same numbers. They are written out here because
+importing diffusers' models takes as long as painting a few seconds of video.
 """
 
 import math

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from auteur.signals.chance import keyed_generator
+from auteur.signals.seeding import keyed_generator
 
 
 def frame_noise(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auteur.errors import FormatError
 from auteur.formats import RecordedPerformance, TrackReading, read_recorded
 from auteur.motion.grid import MOTION_RATE
-from auteur.motion.habits import POSE_CONVENTION
+from auteur.motion.idle_motion import POSE_CONVENTION
 from auteur.signals import GazeTrack, PoseTrack, load_track, without_holes
 from auteur.signals.timebase import exact_seconds
 from auteur.talking_head.request import PerformanceRequest
@@ -54,11 +54,11 @@ def driven_head(request: PerformanceRequest, frames: int) -> PoseTrack | None:
     head = head_of(request)
     if head is None or np.isnan(head.values[:, :3]).all():
         return None
-    whole = without_holes(head) if head.convention == POSE_CONVENTION else relative_to_calm(head)
+    whole = without_holes(head) if head.convention == POSE_CONVENTION else relative_to_neutral(head)
     return whole.resample(MOTION_RATE, start_sec=0, frames=frames)
 
 
-def relative_to_calm(head: PoseTrack) -> PoseTrack:
+def relative_to_neutral(head: PoseTrack) -> PoseTrack:
     """Returns a head pose minus its median, holes filled; travel that is not measured is none."""
     values = np.array(head.values, dtype=np.float64)
     measured = ~np.isnan(values).all(axis=0)

@@ -29,7 +29,7 @@ from auteur.media import (
 )
 from auteur.motion.performance import LipSource
 from auteur.signals import AUTrack, PoseTrack, Sound, Waveform
-from auteur.talking_head.portrait_notes import read_portrait
+from auteur.talking_head.portrait_checks import read_portrait
 from auteur.talking_head.portrait_picture import fitted, open_portrait
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.settings import Settings

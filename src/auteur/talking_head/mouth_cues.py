@@ -42,7 +42,7 @@ def check_cues(path: Path, *, overwrite: bool = False) -> None:
 
 def mouth_cues(
     speech: Path,
-    asked: PerformanceRequest,
+    requested: PerformanceRequest,
     *,
     seed: int = 0,
     on_frame: Callable[[int], None] | None = None,
@@ -54,7 +54,7 @@ def mouth_cues(
 
     Args:
         speech: Sound file, or a video with sound.
-        asked: Emotion, Action Units and tracks that the face shows as well.
+        requested: Emotion, Action Units and tracks that the face shows as well.
         seed: Of the motion.
         on_frame: Called with the number of motion frames done, 25 a second.
 
@@ -67,7 +67,7 @@ def mouth_cues(
     frames, speech_cues = len(analysis.features), SpeechCues.of_analysis(analysis)
     motion = mover.generate(
         encoders.lips.analyse(voice, MOTION_RATE).with_bands,
-        performance_of(asked, None, frames, Settings()),
+        performance_of(requested, None, frames, Settings()),
         cues=speech_cues,
         options=MotionOptions(seed=seed),
     )

@@ -52,9 +52,11 @@ def move(
         MediaError: A file cannot be read.
         FaceError: The portrait holds no usable face.
     """
-    asked = PerformanceRequest(emotion=emotion, intensity=intensity, action_units=au or {}, track=track)
+    requested = PerformanceRequest(emotion=emotion, intensity=intensity, action_units=au or {}, track=track)
     head = TalkingHead.from_pretrained("warp")
-    return head.perform(Path(portrait), Path(speech), asked, settings or Settings(), face=face).landmarks()
+    return head.perform(
+        Path(portrait), Path(speech), requested, settings or Settings(), face=face
+    ).landmarks()
 
 
 def check_landmarks(path: Path, *, overwrite: bool = False) -> None:

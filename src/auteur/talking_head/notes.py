@@ -22,15 +22,15 @@ _HELD = 0.1
 
 
 def notes_of(
-    heard: SpeechNotes, asked: PerformanceRequest, speech_sec: Fraction, motion: Motion
+    heard: SpeechNotes, requested: PerformanceRequest, speech_sec: Fraction, motion: Motion
 ) -> tuple[str, ...]:
     """Returns sentences about how the speech and the performance were understood."""
     notes = list(heard.lines())
     if not heard.is_silent and motion.cues.silence.min() > _NOTHING_SAID:
         notes.append("no speech was found in the recording: the lips stay closed")
-    if asked.emotions is not None and asked.emotions.strongest > 1:
+    if requested.emotions is not None and requested.emotions.strongest > 1:
         notes.append(EXTRAPOLATES)
-    recorded = asked.recorded
+    recorded = requested.recorded
     return (*notes, *(() if recorded is None else track_notes(recorded, speech_sec)))
 
 

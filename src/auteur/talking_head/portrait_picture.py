@@ -11,7 +11,7 @@ from torch.nn import functional
 from auteur.errors import FaceError
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.media import VideoReader, probe, read_image
-from auteur.talking_head.portrait_notes import read_portrait
+from auteur.talking_head.portrait_checks import read_portrait
 
 LONGEST_SIDE_PX = 1920
 SEARCHED_SEC = 20

@@ -19,8 +19,8 @@ from auteur.face.backend import FaceReading
 from auteur.motion.cues import SpeechCues
 from auteur.motion.draft import drafted
 from auteur.motion.grid import MOTION_RATE
-from auteur.motion.own_expression import own_expression
 from auteur.motion.performance import Performance
+from auteur.motion.portrait_expression import portrait_expression
 from auteur.motion.speech_motion import Motion, MotionOptions, SpeechMotion
 from auteur.painting.registry import load_renderer
 from auteur.painting.renderer import Renderer
@@ -290,7 +290,7 @@ class Previewer:
             motion,
             reading.landmarks,
             image_size_px=(width, height),
-            own=own_expression(reading.landmarks, reading.blendshapes),
+            own=portrait_expression(reading.landmarks, reading.blendshapes),
             first=place,
             stop=place + 1,
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.expression.curve import DIALLED, STRONGEST, EmotionCurve
+from auteur.expression.curve import MAX_STRENGTH, NON_NEUTRAL_EMOTIONS, EmotionCurve
 from auteur.facs import (
     ACTION_UNITS,
     CONTROLS,
@@ -64,8 +64,8 @@ class PerformanceRequest:
     """Where gaze comes from, as `head_track`."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.intensity <= STRONGEST:
-            raise UsageError(f"intensity is {self.intensity}; it must be between 0 and {STRONGEST:g}")
+        if not 0 <= self.intensity <= MAX_STRENGTH:
+            raise UsageError(f"intensity is {self.intensity}; it must be between 0 and {MAX_STRENGTH:g}")
         if self.emotion_curve is not None and self.emotion is not None:
             raise UsageError("give either an emotion or an emotion curve")
         if self.emotion_curve is not None and self.intensity != 1:
@@ -227,7 +227,7 @@ class PerformanceRequest:
             for emotion in self.emotions.emotions:
                 apex = prototype(emotion, convention="facs")
                 full = np.array([apex[name] for name in CONTROLS])
-                values += strengths[:, DIALLED.index(emotion), None] * full
+                values += strengths[:, NON_NEUTRAL_EMOTIONS.index(emotion), None] * full
             values = np.clip(values, 0, 1)
         for name, value in self.single_units().items():
             values[:, CONTROLS.index(name)] = value

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.expression.curve import DIALLED, EmotionCurve
+from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, EmotionCurve
 from auteur.facs import convert
 from auteur.motion.performance import ExpressionShapes
 from auteur.signals import AUTrack, Sound
@@ -79,12 +79,12 @@ ROUTES: dict[str, Route] = {
 
 def auhead() -> Expression:
     """Returns paper A's first stage: the shipped audio-language model."""
-    from auteur.expression.director import Director
+    from auteur.expression.speech_to_au import SpeechToAU
 
-    director = Director.shipped()
+    model = SpeechToAU.shipped()
 
     def units(speech: Sound, emotion: str | None, intensity: float) -> AUTrack:
-        return director(speech, emotion=emotion, intensity=intensity).track
+        return model(speech, emotion=emotion, intensity=intensity).track
 
     def express(speech: Sound, emotions: EmotionCurve | None) -> Expressed:
         return Expressed(action_units=expressed_units(units, speech, emotions))
@@ -94,14 +94,14 @@ def auhead() -> Expression:
 
 def emodiffhead() -> Expression:
     """Returns paper B's first stage: the shipped expression generator and its linear editing."""
-    from auteur.expression.generator.dial import shipped_dial
+    from auteur.expression.generator.emotion_control import shipped_emotion_control
 
-    dial = shipped_dial()
+    control = shipped_emotion_control()
 
     def express(speech: Sound, emotions: EmotionCurve | None) -> Expressed:
         curve = emotions or EmotionCurve.constant("neutral", 0.0)
-        units, weights, shapes = dial.shaped(speech, curve=curve)
-        finer = ExpressionShapes(weights=weights, shapes=shapes, space=dial.space.name)
+        units, weights, shapes = control.shaped(speech, curve=curve)
+        finer = ExpressionShapes(weights=weights, shapes=shapes, space=control.space.name)
         return Expressed(action_units=units, shapes=finer)
 
     return express
@@ -124,14 +124,14 @@ def expressed_units(
         return units(speech, None, 1.0)
     if len(emotions.keys) == 1 and len(emotions.emotions) <= 1 and emotions.strongest <= 1:
         return units(speech, (*emotions.emotions, "neutral")[0], emotions.strongest or 1.0)
-    calm = convert(units(speech, "neutral", 1.0), "facs")
-    strengths = emotions.at(float(calm.start_sec) + np.arange(calm.frames) / float(calm.rate))
-    values = np.array(calm.values, dtype=np.float64)
+    neutral = convert(units(speech, "neutral", 1.0), "facs")
+    strengths = emotions.at(float(neutral.start_sec) + np.arange(neutral.frames) / float(neutral.rate))
+    values = np.array(neutral.values, dtype=np.float64)
     for emotion in emotions.emotions:
         full = convert(units(speech, emotion, 1.0), "facs")
-        amount = strengths[:, DIALLED.index(emotion), None]
-        values += amount * (np.asarray(full.values, dtype=np.float64) - calm.values)
-    return calm.replace(values=np.clip(values, 0, 1))
+        amount = strengths[:, NON_NEUTRAL_EMOTIONS.index(emotion), None]
+        values += amount * (np.asarray(full.values, dtype=np.float64) - neutral.values)
+    return neutral.replace(values=np.clip(values, 0, 1))
 
 
 AUTOMATIC_FROM_SPEECH, AUTOMATIC_BY_REQUEST = "auhead", "landmark"

@@ -109,7 +109,7 @@ class Settings:
 
 def mark_of(
     inputs: dict[str, str],
-    asked: PerformanceRequest,
+    requested: PerformanceRequest,
     settings: Settings,
     *,
     models: dict[str, str],
@@ -119,26 +119,26 @@ def mark_of(
 
     Args:
         inputs: SHA-256 of portrait and speech; those of files that the request names are added.
-        asked: The requested performance.
+        requested: The requested performance.
         settings: How it is generated.
         models: Version of each model that takes part, but for the route's.
         rendering: Options of the renderer (`Renderer.resolve`).
     """
     inputs = dict(inputs)
-    inputs |= {role: provenance.hash_file(path) for role, path in asked.files().items()}
+    inputs |= {role: provenance.hash_file(path) for role, path in requested.files().items()}
     if settings.background is not None and Path(settings.background).is_file():
         inputs["background"] = provenance.hash_file(settings.background)
-    route = find_route(settings.route, asks_nothing=asked.asks_nothing)
+    route = find_route(settings.route, asks_nothing=requested.asks_nothing)
     return provenance.Mark(
         models=models | {name: weights.version(name) for name in route.weights},
         inputs=inputs,
         settings={
-            "emotion": asked.emotion,
-            **({} if asked.emotion_curve is None else {"emotion_curve": str(asked.emotion_curve)}),
-            "intensity": asked.intensity,
-            "action_units": dict(asked.action_units),
-            "scales": dict(asked.scales),
-            **asked.track_reading.said(),
+            "emotion": requested.emotion,
+            **({} if requested.emotion_curve is None else {"emotion_curve": str(requested.emotion_curve)}),
+            "intensity": requested.intensity,
+            "action_units": dict(requested.action_units),
+            "scales": dict(requested.scales),
+            **requested.track_reading.said(),
             "route": settings.route,
             "fps": str(settings.fps),
             "head": settings.head,
@@ -146,7 +146,7 @@ def mark_of(
             "gaze": settings.gaze,
             "temperature": settings.temperature,
             "liveliness": settings.liveliness,
-            **asked.sources(),
+            **requested.sources(),
             **settings.output,
             **rendering,
         },

@@ -18,7 +18,7 @@ from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.media import write_image
 from auteur.motion.grid import MOTION_RATE
-from auteur.motion.own_expression import own_expression
+from auteur.motion.portrait_expression import portrait_expression
 from auteur.motion.speech_motion import Motion, SpeechMotion
 from auteur.painting.registry import load_renderer
 from auteur.painting.renderer import Frames, Renderer, RenderInput
@@ -26,6 +26,7 @@ from auteur.painting.warp_renderer import WarpRenderer
 from auteur.plots.contact_sheet import contact_sheet, spread
 from auteur.plots.track_plot import plot_performance
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
+from auteur.talking_head.au_readback import performed, with_eyes
 from auteur.talking_head.finishing import Finishing
 from auteur.talking_head.inputs import (
     Options,
@@ -40,7 +41,6 @@ from auteur.talking_head.inputs import (
 )
 from auteur.talking_head.motion_stage import SpeechEncoders, requested_motion
 from auteur.talking_head.notes import notes_of
-from auteur.talking_head.performed import performed, with_eyes
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.settings import Settings, mark_of
 from auteur.talking_head.staging import TRACKER_MODELS, background_models, staged, tracker_models
@@ -88,7 +88,7 @@ class TalkingVideo(FrameSequence):
         self._mover, self._renderer = stages.mover, stages.renderer
         self.notes: tuple[str, ...] = ()
         self.au_track: AUTrack | None = motion.performance.action_units
-        self._own = own_expression(face.landmarks, face.blendshapes)
+        self._own = portrait_expression(face.landmarks, face.blendshapes)
         self._voice = voice.sound
         seconds = voice.sound.duration_sec
         if settings.seconds is not None:
@@ -320,15 +320,15 @@ class TalkingHead:
             FaceError: The portrait holds no usable face.
         """
         check_keywords(options)
-        asked = request_of(emotion, intensity, au or {}, track, options)
+        requested = request_of(emotion, intensity, au or {}, track, options)
         made = settings_of(settings, options)
-        return self.perform(portrait, speech, asked, made, face=options.get("face", 0))
+        return self.perform(portrait, speech, requested, made, face=options.get("face", 0))
 
     def perform(
         self,
         portrait: object,
         speech: object,
-        asked: PerformanceRequest,
+        requested: PerformanceRequest,
         settings: Settings,
         *,
         face: int = 0,
@@ -337,11 +337,11 @@ class TalkingHead:
         rendering = self._renderer.resolve(settings.render_options)
         shown, reading, seen = find_portrait(self._backend, portrait, face=face)
         picture, reading, finishing = staged(shown.picture, reading, settings)
-        voice = speech_of(speech) if speech is not None else speech_without(asked)
-        asked.check_covers(voice.sound.duration_sec)
+        voice = speech_of(speech) if speech is not None else speech_without(requested)
+        requested.check_covers(voice.sound.duration_sec)
         if settings.seed is None:
             settings = replace(settings, seed=seed_of(shown.sha256, voice.sha256))
-        motion = requested_motion(self._speech, self._mover, voice.sound, asked, settings)
+        motion = requested_motion(self._speech, self._mover, voice.sound, requested, settings)
         malloc.trim_heap()
         inputs = {"portrait": shown.sha256, "speech": voice.sha256}
         models = self.models | background_models(settings)
@@ -352,8 +352,8 @@ class TalkingHead:
             stages=Stages(self._mover, self._renderer),
             settings=settings,
             voice=voice,
-            mark=mark_of(inputs, asked, settings, models=models, rendering=rendering),
+            mark=mark_of(inputs, requested, settings, models=models, rendering=rendering),
             finishing=finishing,
         )
-        video.notes = (*seen, *notes_of(voice.notes, asked, voice.sound.duration_sec, motion))
+        video.notes = (*seen, *notes_of(voice.notes, requested, voice.sound.duration_sec, motion))
         return video

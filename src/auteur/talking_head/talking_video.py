@@ -16,9 +16,10 @@ from auteur import provenance
 from auteur.errors import UsageError
 from auteur.media import QUALITIES, Soundtrack, has_sound, open_frames, resized
 from auteur.signals import AUTrack, Sound
-from auteur.signals.curves_svg import curves_svg
+from auteur.signals.curves import curves_of
 from auteur.talking_head.finishing import Finishing
 from auteur.talking_head.settings import Settings
+from auteur.templates import render
 
 MOST_BYTES_AT_ONCE = 8_000_000_000
 """Limit of `to_numpy`, in bytes."""
@@ -179,13 +180,15 @@ class FrameSequence(ABC):
                 for frame, _ in zip(frames, range(most), strict=False):
                     video.write(resized(_on_white(frame), *small))
             content = base64.b64encode(path.read_bytes()).decode("ascii")
-        curves = "" if self.au_track is None else curves_svg(self.au_track)
-        cut = f"; the first {_SHOWN_SEC} s are shown" if self.frame_count > most else ""
-        return (
-            f'<div><video controls loop width="{small[0]}" height="{small[1]}" '
-            f'src="data:video/mp4;base64,{content}"></video>'
-            f"<div>{self.frame_count} frames, {width}x{height}, {float(self.fps):g} frames/s, "
-            f"AI-generated{cut}</div>{curves}</div>"
+        return render(
+            "video.html",
+            width_px=small[0],
+            height_px=small[1],
+            content=content,
+            about=f"{self.frame_count} frames, {width}x{height}, {float(self.fps):g} frames/s",
+            is_cut=self.frame_count > most,
+            shown_sec=_SHOWN_SEC,
+            plot=None if self.au_track is None else curves_of(self.au_track),
         )
 
 

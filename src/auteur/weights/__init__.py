@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -160,23 +160,32 @@ class WeightsFile:
         return model.eval()
 
 
-def load_model(
-    path: Path | str, kind: str, config_class: type[Config], make: Callable[[Config], Model]
-) -> Model:
-    """Returns the model in a file that keeps its config with its weights, in evaluation mode.
+class SavedModel(nn.Module):
+    """A network whose sizes are saved in the file of its weights."""
+
+    kind: ClassVar[str]
+    """Name of the model in files."""
+    config_class: ClassVar[type[Any]]
+    """Dataclass of the sizes, the only argument that makes an empty model."""
+
+
+Saved = TypeVar("Saved", bound=SavedModel)
+
+
+def load_model(path: Path | str, *models: type[Saved]) -> Saved:
+    """Returns the model in a file, in evaluation mode, in float32.
 
     Args:
         path: The safetensors file.
-        kind: What kind of model it must be.
-        config_class: The dataclass of its sizes.
-        make: Makes an empty model.
+        models: Classes that it may hold; the kind of config in the file decides.
 
     Raises:
         WeightsError: The file is missing, damaged, or was saved without or with another kind of config.
     """
     file = WeightsFile(path)
-    config = file.config(kind, config_class)
-    return file.fill(file.build(lambda: make(config)))
+    model = next((one for one in models if one.kind in file.metadata), models[0])
+    config = file.config(model.kind, model.config_class)
+    return file.fill(file.build(lambda: model(config)))
 
 
 def load_file(model: Model, path: Path | str, *, sha256: str | None = None) -> Model:

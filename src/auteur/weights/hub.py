@@ -25,7 +25,7 @@ from safetensors import safe_open
 import auteur
 from auteur.errors import InputError, UsageError, WeightsError
 from auteur.files import atomic_path, read_json, write_text
-from auteur.weights import load_file, path_of
+from auteur.weights import load_file, load_model, path_of
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -36,24 +36,28 @@ BLANKS: dict[str, str] = {
     "au_basis": "auteur.motion.au_basis:AUBasis",
     "detector": "auteur.face.detector:FaceDetector",
     "expression_space": "auteur.expression.space:CompactExpressionSpace",
-    "habits": "auteur.motion.habits:FaceHabits",
+    "habits": "auteur.motion.idle_motion:IdleMotion",
     "landmarker": "auteur.face.auteur_backend:blank_landmarker",
     "matte": "auteur.synthesis.matte.network:blank_segmenter",
 }
 """Builders of empty models of one size. Named, not imported: models stand above their weights."""
 
 LOADERS: dict[str, str] = {
-    "audio_lm": "auteur.expression.audio_lm.storage:load_audio_lm",
     "denoiser": "auteur.synthesis.denoiser.storage:load_denoiser",
-    "expression_generator": "auteur.expression.generator.storage:load_generator",
     "lip_encoder": "auteur.speech.features:CompactSpeechFeatures.from_file",
-    "motion": "auteur.motion.storage:load_generator",
-    "face_flow": "auteur.motion.face_flow:load_face_flow",
-    "head_flow": "auteur.motion.head_flow:load_head_flow",
-    "regressor": "auteur.expression.regressor:load_regressor",
     "speech_encoder": "auteur.speech.features:CompactSpeechFeatures.from_file",
 }
-"""Loaders of models that keep their sizes in the file; each takes its path."""
+"""Loaders of models that keep more than their sizes in the file; each takes its path."""
+
+SAVED: dict[str, str] = {
+    "audio_lm": "auteur.expression.audio_lm.compact:AudioLM",
+    "expression_generator": "auteur.expression.generator.network:ExpressionGenerator",
+    "face_flow": "auteur.motion.face_flow:FaceFlow",
+    "head_flow": "auteur.motion.head_flow:HeadFlow",
+    "motion": "auteur.motion.generator:MotionGenerator",
+    "regressor": "auteur.expression.regressor:Regressor",
+}
+"""Classes of models that keep their sizes in the file."""
 
 NON_COMMERCIAL = "non-commercial"
 """The licence of weights whose card states none: part of what ours learned from is for research only."""
@@ -79,7 +83,7 @@ def save_pretrained(
     """Writes a model as a folder and returns it.
 
     Args:
-        name: Which model it is, one of `BLANKS` and `LOADERS`.
+        name: Which model it is, one of `BLANKS`, `SAVED` and `LOADERS`.
         folder: Where; made if missing.
         file: Weights that a recipe wrote; None: those that ship with the package.
         card: Markdown about their training data and quality; a line "Licence: cc-by-nc-4.0"
@@ -164,7 +168,7 @@ def from_pretrained(
     """Returns a model from a folder or from the Hub, ready to be used.
 
     Args:
-        name: Which model it must be, one of `BLANKS` and `LOADERS`.
+        name: Which model it must be, one of `BLANKS`, `SAVED` and `LOADERS`.
         source: A folder that `save_pretrained` wrote, or a repository such as "me/my-motion".
         revision: Branch, tag or commit of the repository; name a commit to get the same weights tomorrow.
         token: Of an account that may read it.
@@ -194,9 +198,11 @@ def from_pretrained(
 def _build(name: str, path: Path) -> Any:
     if name in BLANKS:
         return load_file(_named(BLANKS[name])(), path)
+    if name in SAVED:
+        return load_model(path, _named(SAVED[name]))
     if name in LOADERS:
         return _named(LOADERS[name])(path)
-    raise WeightsError(f"there is no model {name!r}; there are {', '.join(sorted(BLANKS | LOADERS))}")
+    raise WeightsError(f"there is no model {name!r}; there are {', '.join(sorted(BLANKS | SAVED | LOADERS))}")
 
 
 def _named(address: str) -> Any:

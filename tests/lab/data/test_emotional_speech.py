@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from auteur.errors import InputError
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
-from auteur.expression.hearing import BANDS, CHANNELS
+from auteur.expression.acoustic_features import BANDS, CHANNELS
+from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
 from auteur.facs import EMOTIONS
 from auteur.lab.data.emotion_units import (
     LIDS,
@@ -79,7 +79,7 @@ def test_noises_are_neutral_and_no_speech():
 
 @pytest.mark.slow
 def test_batches_are_finite_and_repeat_with_their_seed():
-    clips = [clip(f"ravdess_{n:02d}", HEARD_EMOTIONS[n % 3], seed=n) for n in range(12)]
+    clips = [clip(f"ravdess_{n:02d}", VOICE_EMOTIONS[n % 3], seed=n) for n in range(12)]
     one, other = (next(iter(EmotionBatches(clips, batch_size=6, seed=3))) for _ in range(2))
     assert one["rows"].shape == (6, 150, CHANNELS)
     assert torch.isfinite(one["rows"]).all()

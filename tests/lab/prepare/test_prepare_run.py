@@ -15,7 +15,7 @@ from prepare_tools import OPTIONS, LazyEngine, SerialEngine, contents
 from auteur.errors import InputError, UsageError
 from auteur.facs import CONVENTIONS
 from auteur.lab.prepare import ShardReader, prepare
-from auteur.lab.prepare.work import WorkFolder
+from auteur.lab.prepare.work_folder import WorkFolder
 
 pytestmark = pytest.mark.slow
 

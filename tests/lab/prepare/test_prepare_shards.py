@@ -19,7 +19,7 @@ from auteur.lab.prepare.reader import ShardReader
 from auteur.lab.prepare.report import write_results
 from auteur.lab.prepare.shards import Packer
 from auteur.lab.prepare.task import OUTCOME
-from auteur.lab.prepare.work import PARTS, WorkFolder
+from auteur.lab.prepare.work_folder import PARTS, WorkFolder
 
 OPTIONS = PrepareOptions(kind="folder")
 VIDEO = encode_video([np.full((64, 64, 3), 90, np.uint8)] * 3, rate=Fraction(25), crf=20)

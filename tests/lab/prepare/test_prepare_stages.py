@@ -14,13 +14,13 @@ from auteur.lab.corpora import Recording
 from auteur.lab.data.encoded_video import decode_video, encode_video
 from auteur.lab.prepare.archive import flac, from_flac, from_npy, npy
 from auteur.lab.prepare.clips import Clip, watch
-from auteur.lab.prepare.clock import Clock
 from auteur.lab.prepare.crops import squares
 from auteur.lab.prepare.filters import REASONS, judge_picture, judge_sound
 from auteur.lab.prepare.frames import pictures_of
 from auteur.lab.prepare.lips import LipAgreement, lip_agreement
 from auteur.lab.prepare.options import PrepareOptions, difference, identity
 from auteur.lab.prepare.sound import ClipSound, prosody_of
+from auteur.lab.prepare.stage_timer import StageTimer
 from auteur.media import VideoWriter
 from auteur.provenance import Mark
 from auteur.signals import Waveform
@@ -103,7 +103,7 @@ def face_at(x: float, size: float = 100.0) -> FaceReading:
 
 
 def watched(video: Path, backend, longest_sec: float = 20.0):
-    return watch(recording(video), backend, Clock(), longest_sec=longest_sec)
+    return watch(recording(video), backend, StageTimer(), longest_sec=longest_sec)
 
 
 def test_one_stretch_keeps_the_key(counting):
@@ -145,12 +145,12 @@ def test_company_is_noticed(counting):
 
 def test_a_clock_counts_nothing_twice(monkeypatch):
     times = iter(range(100))
-    monkeypatch.setattr("auteur.lab.prepare.clock.time.perf_counter", lambda: next(times))
-    clock = Clock()
-    with clock.stage("outer"):
-        list(clock.each("inner", [1, 2]))
-    assert sum(clock.seconds.values()) == 7
-    assert clock.seconds["inner"] == 3
+    monkeypatch.setattr("auteur.lab.prepare.stage_timer.time.perf_counter", lambda: next(times))
+    timer = StageTimer()
+    with timer.stage("outer"):
+        list(timer.each("inner", [1, 2]))
+    assert sum(timer.seconds.values()) == 7
+    assert timer.seconds["inner"] == 3
 
 
 # Sound and lips

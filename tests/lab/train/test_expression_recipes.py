@@ -15,7 +15,6 @@ from auteur.expression.generator.discriminators import (
     discriminator_loss,
 )
 from auteur.expression.generator.network import LABELS, ExpressionGenerator, GeneratorConfig
-from auteur.expression.generator.storage import load_generator
 from auteur.facs import EMOTIONS
 from auteur.lab.data.expression_apexes import apexes
 from auteur.lab.data.expression_windows import neutral_mean
@@ -28,7 +27,7 @@ from auteur.lab.train.expression_generator import (
 from auteur.lab.train.expression_losses import movement_loss, nearest_of
 from auteur.lab.train.expression_space import fit
 from auteur.lab.train.expression_statistics import aim
-from auteur.weights import load_file, shipped
+from auteur.weights import load_file, load_model, shipped
 from judges.emotion_classifier import EmotionClassifierRecipe, FaceEmotionClassifier
 from judges.emotion_classifier import train as train_classifier
 
@@ -50,7 +49,7 @@ def test_the_compact_recipe_learns_and_writes(tmp_path: Path):
     data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos, face_model=model)
     out = tmp_path / "generator.safetensors"
     train(ExpressionGeneratorRecipe(data, out, steps=6, batch_size=6))
-    generator = load_generator(out)
+    generator = load_model(out, ExpressionGenerator)
     assert generator.config.space == "compact50"
     assert out.stat().st_size < 3_000_000
     assert bool(generator.apex[:-1].norm(dim=1).min() > 0)
@@ -64,7 +63,7 @@ def test_the_full_recipe_runs_on_deca_vectors(tmp_path: Path):
     deca, clips = write_deca(tmp_path)
     out = tmp_path / "full.safetensors"
     train(ExpressionGeneratorRecipe(Data(clips=clips, flame=deca), out, size="full", steps=2, batch_size=4))
-    config = load_generator(out).config
+    config = load_model(out, ExpressionGenerator).config
     assert (config.space, config.hidden, config.noise) == ("flame50", 256, 64)
 
 

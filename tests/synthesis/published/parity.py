@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from auteur.synthesis.full.latents import LatentSpace
+from auteur.synthesis.pretrained.latents import LatentSpace
 
 ROOT = Path(__file__).parents[4] / "shared" / "parity"
 

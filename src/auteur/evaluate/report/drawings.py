@@ -1,11 +1,11 @@
-"""Plots as inline SVG, and pictures and videos as data: nothing on the page is fetched."""
+"""Coordinates of plots, and pictures and videos as data: nothing on the page is fetched."""
 
 import base64
 import math
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,76 +50,79 @@ class Players:
     def __init__(self, page_folder: Path) -> None:
         self._folder, self._left = page_folder, ALL_VIDEO_BYTES
 
-    def video(self, path: Path) -> str:
-        """Returns a player, or a link where the browser knows no such file."""
+    def player(self, name: str, path: Path) -> dict[str, Any]:
+        """Returns a player's values: its source is the video itself, or a link relative to the page."""
         kind = _KINDS.get(path.suffix.lower())
-        link = escape(Path(os.path.relpath(path, self._folder)).as_posix(), quote=True)
-        if kind is None:
-            return f'<a href="{link}">{escape(path.name)}</a>'
+        source = Path(os.path.relpath(path, self._folder)).as_posix()
         size = path.stat().st_size
-        source = link
-        if size <= min(SMALL_VIDEO_BYTES, self._left):
+        if kind is not None and size <= min(SMALL_VIDEO_BYTES, self._left):
             self._left -= size
             source = f"data:{kind};base64," + base64.b64encode(path.read_bytes()).decode()
-        return f'<video controls preload="metadata" playsinline src="{source}"></video>'
+        return {"name": name, "file": path.name, "is_video": kind is not None, "source": source}
 
 
-def interval_plot(estimates: Mapping[str, Estimate], colours: Mapping[str, str]) -> str:
-    """Returns a strip with each system's mean and interval as SVG."""
+def interval_marks(estimates: Mapping[str, Estimate], colours: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Returns where each system's mean and interval stand in a strip 220 wide, 9 apart."""
     shown = {name: e for name, e in estimates.items() if math.isfinite(e.mean)}
     ends = [v for e in shown.values() for v in (e.mean, e.low, e.high) if math.isfinite(v)]
     if not ends:
-        return ""
+        return []
     low, high = min(ends), max(ends)
     room = (high - low) * 0.06 or 1.0
     low, high = low - room, high + room
 
-    def x(value: float) -> float:
-        return 4 + 212 * (value - low) / (high - low)
+    def x(value: float) -> str:
+        return f"{4 + 212 * (value - low) / (high - low):.1f}"
 
-    parts = [f'<svg class="strip" viewBox="0 0 220 {9 * len(shown) + 4}" role="img">']
-    for row, (name, e) in enumerate(shown.items()):
-        y, colour = 7 + 9 * row, colours[name]
-        if math.isfinite(e.low):
-            parts.append(
-                f'<line x1="{x(e.low):.1f}" x2="{x(e.high):.1f}" y1="{y}" y2="{y}" '
-                f'stroke="{colour}" stroke-width="2"/>'
-            )
-        parts.append(f'<circle cx="{x(e.mean):.1f}" cy="{y}" r="3.2" fill="{colour}"/>')
-        parts[-1] = parts[-1].replace("/>", f"><title>{escape(name)}</title></circle>")
-    return "".join([*parts, "</svg>"])
+    return [
+        {
+            "name": name,
+            "colour": colours[name],
+            "x": x(e.mean),
+            "y": 7 + 9 * row,
+            "ends": (x(e.low), x(e.high)) if math.isfinite(e.low) else None,
+        }
+        for row, (name, e) in enumerate(shown.items())
+    ]
 
 
-def line_plot(lines: Mapping[str, Floats], colours: Mapping[str, str], *, rate: float, unit: str) -> str:
-    """Returns curves over time as SVG; NaN breaks a line."""
+def line_plot(
+    lines: Mapping[str, Floats], colours: Mapping[str, str], *, rate: float, unit: str
+) -> dict[str, Any] | None:
+    """Returns curves over time in a field of 720 by 150, or None where nothing was measured.
+
+    Args:
+        lines: Values [T] by name; NaN breaks a line.
+        colours: One per name.
+        rate: Values per second.
+        unit: Written beside the vertical axis.
+    """
     values = np.concatenate([line for line in lines.values() if len(line)])
     values = values[np.isfinite(values)]
     if not len(values):
-        return ""
+        return None
     low, high = float(values.min()), float(values.max()) or 1.0
     high = high if high > low else low + 1
     longest = max(len(line) for line in lines.values())
-    parts = ['<svg class="curve" viewBox="0 0 720 150" role="img">']
-    for name, line in lines.items():
+
+    def path(line: Floats) -> str:
         points: list[str] = []
         pen = "M"
         for i, value in enumerate(line):
             if not np.isfinite(value):
                 pen = "M"
                 continue
-            points.append(
-                f"{pen}{36 + 676 * i / max(1, longest - 1):.1f} "
-                f"{130 - 118 * (value - low) / (high - low):.1f}"
-            )
+            x, y = 36 + 676 * i / max(1, longest - 1), 130 - 118 * (value - low) / (high - low)
+            points.append(f"{pen}{x:.1f} {y:.1f}")
             pen = "L"
-        parts.append(
-            f'<path d="{"".join(points)}" fill="none" stroke="{colours[name]}" stroke-width="1.4">'
-            f"<title>{escape(name)}</title></path>"
-        )
-    parts.append(f'<text x="2" y="14">{high:.1f}</text><text x="2" y="132">{low:.1f}</text>')
-    parts.append(
-        f'<text x="36" y="146">0 s</text>'
-        f'<text x="712" y="146" text-anchor="end">{longest / rate:.1f} s</text>'
-    )
-    parts.append(f'<text x="2" y="74">{escape(unit)}</text></svg>')
-    return "".join(parts)
+        return "".join(points)
+
+    return {
+        "lines": [
+            {"name": name, "colour": colours[name], "path": path(line)} for name, line in lines.items()
+        ],
+        "low": f"{low:.1f}",
+        "high": f"{high:.1f}",
+        "seconds": f"{longest / rate:.1f}",
+        "unit": unit,
+    }

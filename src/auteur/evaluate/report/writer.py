@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from auteur.evaluate.evaluation import Evaluation
-from auteur.evaluate.report import figures
+from auteur.evaluate.report import tables
 from auteur.evaluate.report.page import html_page
 from auteur.files import make_folder, write_text
 
@@ -19,9 +19,9 @@ def write_report(evaluation: Evaluation, folder: Path, *, overwrite: bool = Fals
     make_folder(folder, overwrite=overwrite, names=REPORT_FILES)
     texts = (
         html_page(evaluation, folder),
-        figures.as_json(evaluation),
-        figures.summary_csv(evaluation),
-        figures.clips_csv(evaluation),
+        tables.as_json(evaluation),
+        tables.summary_csv(evaluation),
+        tables.clips_csv(evaluation),
     )
     paths = tuple(folder / name for name in REPORT_FILES)
     for path, text in zip(paths, texts, strict=True):

@@ -32,7 +32,7 @@ TRACK_RATE = Fraction(25)
 """Frames per second of the tracks made from it."""
 UNITS = CONVENTIONS["feafa24"].channels
 """Convention whose channels the indices 0 to 23 number."""
-HEARD_EMOTIONS = (*EMOTIONS, "calm", "bored")
+VOICE_EMOTIONS = (*EMOTIONS, "calm", "bored")
 """Emotions that can be written: the eight of the faces, and two more that corpora of speech label."""
 
 EMOTION_LEAD, EMOTION_END = "The speaker sounds ", "."
@@ -47,8 +47,8 @@ Frame = tuple[tuple[int, float], ...]
 
 _PAIR = re.compile(r"[(\[]\s*(\d{1,2})\s*[,:]\s*(\d{0,3}\.\d+|\d{1,3}\.?)\s*[)\]]", re.ASCII)
 _SEPARATORS = re.compile(r"[\s,;]*")
-_WORDS = {word: word for word in HEARD_EMOTIONS} | {
-    alias: emotion for alias, emotion in EMOTION_ALIASES.items() if alias not in (*HEARD_EMOTIONS, "none")
+_WORDS = {word: word for word in VOICE_EMOTIONS} | {
+    alias: emotion for alias, emotion in EMOTION_ALIASES.items() if alias not in (*VOICE_EMOTIONS, "none")
 }
 _WORDS["surprise"] = "surprised"
 _EMOTION = re.compile(r"\b(" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b", re.IGNORECASE)
@@ -61,7 +61,7 @@ class Answer:
     frames: tuple[Frame, ...]
     """The lists in their order, at `CODEC_RATE`."""
     emotion: str | None = None
-    """One of `HEARD_EMOTIONS`, if one is named outside the lists."""
+    """One of `VOICE_EMOTIONS`, if one is named outside the lists."""
     is_complete: bool = True
     """Whether the last list was closed."""
 

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from auteur.expression.acoustic_features import CHANNELS
 from auteur.expression.audio_lm import vocabulary
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
-from auteur.expression.audio_lm.listener import Ear, ListenerConfig
-from auteur.expression.hearing import CHANNELS
+from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
+from auteur.expression.audio_lm.emotion_classifier import EmotionClassifierConfig, EmotionEnsemble
+from auteur.weights import SavedModel
 
 ROWS_PER_FRAME = 10
 """Rows of acoustic features (50 per second) per frame of text (5 per second)."""
@@ -37,7 +38,7 @@ class AudioLMConfig:
     heads: int = 4
     sound: int = 96
     dropout: float = 0.1
-    ear: ListenerConfig = field(default_factory=ListenerConfig)
+    ear: EmotionClassifierConfig = field(default_factory=EmotionClassifierConfig)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,14 +95,17 @@ class Block(nn.Module):
         return hidden + self.dropout(self.feed(self.before_feed(hidden))), (key, value)
 
 
-class AudioLM(nn.Module):
+class AudioLM(SavedModel):
     """The model."""
+
+    kind = "audio_lm"
+    config_class = AudioLMConfig
 
     def __init__(self, config: AudioLMConfig | None = None) -> None:
         super().__init__()
         self.config = config or AudioLMConfig()
         width, sound = self.config.width, self.config.sound
-        self.ear = Ear(self.config.ear)
+        self.ear = EmotionEnsemble(self.config.ear)
         self.hearing = nn.Sequential(
             nn.Conv1d(CHANNELS, sound, 5, stride=2, padding=2),
             nn.GELU(),
@@ -110,11 +114,11 @@ class AudioLM(nn.Module):
             nn.Conv1d(sound, width, 9, stride=ROWS_PER_FRAME // 2, padding=4),
         )
         self.hear_around = nn.Conv1d(width, width, 5, padding=2)
-        self.heard = nn.Linear(len(HEARD_EMOTIONS), width)
+        self.heard = nn.Linear(len(VOICE_EMOTIONS), width)
         self.pieces = nn.Embedding(vocabulary.SIZE, width)
         self.places = nn.Embedding(_PLACES, width)
         self.before = nn.Linear(len(UNITS), width)
-        self.felt = nn.Embedding(len(HEARD_EMOTIONS) + 1, width)
+        self.felt = nn.Embedding(len(VOICE_EMOTIONS) + 1, width)
         self.align = nn.Linear(width, width)
         self.blocks = nn.ModuleList(Block(self.config) for _ in range(self.config.layers))
         self.last_norm = nn.LayerNorm(width)
@@ -122,11 +126,11 @@ class AudioLM(nn.Module):
         self.register_buffer("frame_codes", _codes(MOST_FRAMES, width), persistent=False)
         self.frame_codes: Tensor
 
-    def prefix(self, asked: Tensor, rows: Tensor, heard: Tensor, frames: int, *, offset: int = 0) -> Prefix:
+    def prefix(self, prompt: Tensor, rows: Tensor, heard: Tensor, frames: int, *, offset: int = 0) -> Prefix:
         """Returns the prefix.
 
         Args:
-            asked: Tokens [B, 2] of the task: the order, then the given emotion or padding.
+            prompt: Tokens [B, 2] of the task: the order, then the given emotion or padding.
             rows: Acoustic features [B, N, CHANNELS].
             heard: Log probabilities of the emotion ensemble, [B, emotions].
             frames: Frames T of the text, at most `MOST_FRAMES`.
@@ -138,7 +142,7 @@ class AudioLM(nn.Module):
         sound = sound + self.frame_codes[offset : offset + frames]
         heard_state = self.heard(heard.exp() * 4 - 0.4)[:, None]
         sound = sound + heard_state
-        states = torch.cat([self.pieces(asked), heard_state, sound], 1)
+        states = torch.cat([self.pieces(prompt), heard_state, sound], 1)
         return Prefix(states=states, sound=sound, heard=heard)
 
     def text_states(self, prefix: Prefix, lights: dict[str, Tensor]) -> Tensor:

@@ -192,10 +192,10 @@ class PretrainedAudioLM:
 
     def prompt(self, one: Question) -> str:
         """Returns everything before the answer, with the audio's place in it."""
-        asked = question(one.order, frames=one.frames, emotion=one.emotion, emotions=self.emotions)
+        requested = question(one.order, frames=one.frames, emotion=one.emotion, emotions=self.emotions)
         return (
             f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
-            f"Audio 1: {AUDIO_BEGIN}{AUDIO}{AUDIO_END}\n{asked}<|im_end|>\n<|im_start|>assistant\n"
+            f"Audio 1: {AUDIO_BEGIN}{AUDIO}{AUDIO_END}\n{requested}<|im_end|>\n<|im_start|>assistant\n"
         )
 
     def encode(self, texts: Sequence[str], sounds: Sequence[Waveform]) -> dict[str, Tensor]:

@@ -74,7 +74,7 @@ def question(
     *,
     frames: int,
     emotion: str | None = None,
-    emotions: Sequence[str] = codec.HEARD_EMOTIONS,
+    emotions: Sequence[str] = codec.VOICE_EMOTIONS,
 ) -> str:
     """Returns the user's text beside the audio.
 
@@ -87,11 +87,11 @@ def question(
     if emotion is not None and emotion not in emotions:
         raise UsageError(f"unknown emotion {emotion!r}; choose one of {', '.join(emotions)}")
     units = ", ".join(name.replace("_", " ") for name in codec.UNITS)
-    asked = _QUESTIONS[order].format(emotions=", ".join(emotions), emotion=emotion, frames=frames)
-    return _FACTS.format(units=units) + asked
+    requested = _QUESTIONS[order].format(emotions=", ".join(emotions), emotion=emotion, frames=frames)
+    return _FACTS.format(units=units) + requested
 
 
-def layout(order: Order, *, frames: int, emotions: Sequence[str] = codec.HEARD_EMOTIONS) -> Layout:
+def layout(order: Order, *, frames: int, emotions: Sequence[str] = codec.VOICE_EMOTIONS) -> Layout:
     """Returns the parts that an answer must have.
 
     Raises:
@@ -133,14 +133,14 @@ def read_answer(text: str, *, frames: int) -> Answer:
     )
 
 
-def find_heard_emotion(name: str) -> str:
-    """Returns the one of `codec.HEARD_EMOTIONS` for a word, whatever its case.
+def find_voice_emotion(name: str) -> str:
+    """Returns the one of `codec.VOICE_EMOTIONS` for a word, whatever its case.
 
     Raises:
         UsageError: None does.
     """
     key = name.strip().lower()
-    return key if key in codec.HEARD_EMOTIONS else find_emotion(name)
+    return key if key in codec.VOICE_EMOTIONS else find_emotion(name)
 
 
 LONGEST_PAIR_TOKENS = 8

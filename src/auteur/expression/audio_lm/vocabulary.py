@@ -16,7 +16,7 @@ _HEAD = 2 + len(Order)
 """Padding, end, then a token per order of the answer."""
 
 _OPEN, _CLOSE, _NEXT = "[", "]", f"]{codec.FRAME_END}["
-_SAID = tuple(word + codec.EMOTION_END for word in codec.HEARD_EMOTIONS)
+_SAID = tuple(word + codec.EMOTION_END for word in codec.VOICE_EMOTIONS)
 _WORDS = (
     codec.EMOTION_LEAD,
     f"\n{codec.EMOTION_LEAD}",
@@ -92,7 +92,7 @@ class Reader:
     index: int = -1
     """Unit whose intensity comes next, -1 elsewhere."""
     emotion: int = -1
-    """Place in `HEARD_EMOTIONS` of the emotion that was given or written, -1 for none."""
+    """Place in `VOICE_EMOTIONS` of the emotion that was given or written, -1 for none."""
 
     def __post_init__(self) -> None:
         self.current = np.zeros(len(codec.UNITS), np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.expression.curve import DIALLED, STRONGEST
+from auteur.expression.curve import MAX_STRENGTH, NON_NEUTRAL_EMOTIONS
 from auteur.expression.space import CompactExpressionSpace
 from auteur.signals import LandmarkTrack
 
@@ -52,7 +52,7 @@ class Trajectories:
         return added
 
     def edited(self, strengths: Floats) -> Floats:
-        """Returns e(α) [T, E] for strengths [T, 7] in the order of `DIALLED`.
+        """Returns e(α) [T, E] for strengths [T, 7] in the order of `NON_NEUTRAL_EMOTIONS`.
 
         Where every strength is 0 the result is the neutral trajectory to the bit, and it is linear in α.
 
@@ -61,7 +61,7 @@ class Trajectories:
         """
         values = checked_strengths(strengths, len(self.neutral))
         result = np.array(self.neutral, dtype=np.float64)
-        for column, emotion in enumerate(DIALLED):
+        for column, emotion in enumerate(NON_NEUTRAL_EMOTIONS):
             if values[:, column].any():
                 result += values[:, column, None] * self.direction(emotion)
         return result.astype(np.float32)
@@ -74,14 +74,16 @@ def checked_strengths(strengths: Floats, frames: int) -> Floats:
         UsageError: They are of another shape or outside 0 to 1.2.
     """
     values = np.asarray(strengths, dtype=np.float64)
-    if values.shape != (frames, len(DIALLED)):
+    if values.shape != (frames, len(NON_NEUTRAL_EMOTIONS)):
         raise UsageError(
-            f"strengths have shape {list(values.shape)}; they must be [{frames}, {len(DIALLED)}]"
+            f"strengths have shape {list(values.shape)}; they must be [{frames}, {len(NON_NEUTRAL_EMOTIONS)}]"
         )
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.sum(axis=1).max() <= STRONGEST + 1e-6):
+    if not (
+        np.isfinite(values).all() and values.min() >= 0 and values.sum(axis=1).max() <= MAX_STRENGTH + 1e-6
+    ):
         raise UsageError(
             f"strengths reach from {values.min():g} to {values.sum(axis=1).max():g}; "
-            f"they must be between 0 and {STRONGEST:g}"
+            f"they must be between 0 and {MAX_STRENGTH:g}"
         )
     return values
 

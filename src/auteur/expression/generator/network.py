@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from auteur.facs import EMOTIONS
+from auteur.weights import SavedModel
 
 LABELS = (*EMOTIONS[1:], "unlabelled")
 """Labels of a trajectory; neutral is every one of them at intensity 0. Footage without a
@@ -71,8 +72,11 @@ class Request:
         return replace(self, intensity=torch.zeros_like(self.intensity))
 
 
-class ExpressionGenerator(nn.Module):
+class ExpressionGenerator(SavedModel):
     """An LSTM over time. At intensity 0 its output does not depend on the label at all."""
+
+    kind = "expression_generator"
+    config_class = GeneratorConfig
 
     scale: Tensor
     """[E]: standard deviation of each number on training footage."""

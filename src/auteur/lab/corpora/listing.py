@@ -12,7 +12,7 @@ from pathlib import Path
 
 from auteur.errors import InputError
 from auteur.lab.corpora.item import KINDS, TOOLS, Problem, Recording, Tree
-from auteur.signals.chance import keyed_generator
+from auteur.signals.seeding import keyed_generator
 
 SOUND_SUFFIXES = (".wav", ".m4a", ".flac", ".mp3", ".ogg", ".aac")
 MEASURED_SUFFIXES = (".csv", ".npz", ".pkl", ".json")

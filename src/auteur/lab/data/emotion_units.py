@@ -21,13 +21,13 @@ import tyro
 from numpy.typing import NDArray
 
 from auteur.errors import InputError
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
+from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
 from auteur.face.action_units import Neutral, action_units, average_neutral, calm_neutral, neutral_of
 from auteur.face.pose import head_pose, without_pose
 from auteur.facs import EMOTIONS, convert, prototype
 from auteur.files import atomic_path
 from auteur.lab.data.face_shards import person_of_photo
-from auteur.lab.data.motion_tracks import even_frames, rest_frames
+from auteur.lab.data.motion_tracks import even_frames, neutral_frames
 from auteur.lab.data.splits import is_held_out
 
 Floats = NDArray[np.floating]
@@ -141,7 +141,7 @@ def neutrals(rows: list[dict[str, str]], labels: Path) -> dict[str, Neutral]:
             continue
         landmarks, blendshapes, _ = clip_arrays(path, float(row["fps"]))
         if len(landmarks) >= _FEWEST_FRAMES:
-            rest = rest_frames(without_pose(landmarks, head_pose(landmarks)), blendshapes)
+            rest = neutral_frames(without_pose(landmarks, head_pose(landmarks)), blendshapes)
             found[row["identity"]] = neutral_of(landmarks[rest], blendshapes[rest])
     return found
 
@@ -288,14 +288,17 @@ def targets(
 
     Args:
         units: The statistics.
-        emotion: One of `HEARD_EMOTIONS`.
+        emotion: One of `VOICE_EMOTIONS`.
         spoken: Units of the speech, [T, 24].
         loudness: [T] from 0 to about 1: the envelope follows it.
         strength: In [0, 1]; 1 is MEAD's level 3.
         random: Random numbers.
+
+    Raises:
+        InputError: The emotion is none of `VOICE_EMOTIONS`.
     """
-    if emotion not in HEARD_EMOTIONS:
-        raise InputError(f"{emotion!r} is none of {', '.join(HEARD_EMOTIONS)}")
+    if emotion not in VOICE_EMOTIONS:
+        raise InputError(f"{emotion!r} is none of {', '.join(VOICE_EMOTIONS)}")
     profile, neutral = units.profile(emotion), units.profile("neutral")
     frames = len(spoken)
     envelope = emotion_envelope(loudness)[:, None]

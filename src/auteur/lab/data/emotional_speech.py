@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from auteur.errors import InputError
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
-from auteur.expression.audio_lm.listener import QUIET, active_rows
-from auteur.expression.hearing import BANDS, CHANNELS, hear
+from auteur.expression.acoustic_features import BANDS, CHANNELS, acoustic_features
+from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
+from auteur.expression.audio_lm.emotion_classifier import QUIET, active_rows
 from auteur.files import atomic_path
 from auteur.lab.data.speech.build import HELD_OUT_SPEAKERS
 from auteur.media import read_speech
@@ -40,11 +40,11 @@ class EmotionalClip:
     name: str
     speaker: str
     emotion: str
-    """One of `HEARD_EMOTIONS`."""
+    """One of `VOICE_EMOTIONS`."""
     intensity: str
     """"normal", "strong", or "" where the corpus does not state it."""
     rows: NDArray[np.float32]
-    """[N, CHANNELS] of `auteur.expression.hearing`."""
+    """[N, CHANNELS] of `auteur.expression.acoustic_features`."""
 
     @property
     def corpus(self) -> str:
@@ -92,7 +92,7 @@ def build(recipe: EmotionalSpeechRecipe) -> None:
             speaker=row["speaker"],
             emotion=row["emotion"],
             intensity=row["intensity"],
-            rows=hear(read_speech(recipe.manifest.parent.parent / row["file"])).rows,
+            rows=acoustic_features(read_speech(recipe.manifest.parent.parent / row["file"])).rows,
         )
         for row in rows
     ]
@@ -141,7 +141,7 @@ def noises(count: int, *, seed: int = 0) -> list[EmotionalClip]:
             speaker=f"{NOISE_SPEAKER}_{number:03d}",
             emotion="neutral",
             intensity="",
-            rows=hear(_noise(number % 5, random)).rows,
+            rows=acoustic_features(_noise(number % 5, random)).rows,
         )
         for number in range(count)
     ]
@@ -187,7 +187,7 @@ class EmotionBatches:
         self, clips: Sequence[EmotionalClip], *, batch_size: int = 48, seed: int = 0, mixed: float = 0.6
     ) -> None:
         self._rows = [active_rows(torch.from_numpy(clip.rows)).numpy() for clip in clips]
-        self._labels = np.array([HEARD_EMOTIONS.index(clip.emotion) for clip in clips])
+        self._labels = np.array([VOICE_EMOTIONS.index(clip.emotion) for clip in clips])
         self._size, self._mixed = batch_size, mixed
         self.random = np.random.default_rng(seed)
 
@@ -200,7 +200,7 @@ class EmotionBatches:
                 "rows": augmented(torch.from_numpy(np.stack(crops)), self.random),
                 "inside": torch.from_numpy(np.stack(inside)),
                 "targets": functional.one_hot(
-                    torch.from_numpy(self._labels[chosen]), len(HEARD_EMOTIONS)
+                    torch.from_numpy(self._labels[chosen]), len(VOICE_EMOTIONS)
                 ).float(),
             }
             yield self._mixup(batch) if self.random.random() < self._mixed else batch

@@ -218,6 +218,9 @@ def read_photographs(labels: Path, photos: Path) -> Photographs:
     Args:
         labels: What `python -m auteur.lab.data.face_teacher` wrote (`photos_*.npz` and their lists of names).
         photos: CSV with the columns file, label.
+
+    Raises:
+        InputError: There are no labelled photographs.
     """
     with photos.open(encoding="utf-8", newline="") as table:
         label = {row["file"]: PHOTO_LABELS.get(row["label"]) for row in csv.DictReader(table)}

@@ -47,7 +47,7 @@ class TeacherRecipe:
 
 
 @dataclass(frozen=True)
-class Scene:
+class FaceScene:
     """A whole picture for the detector, and every face in it."""
 
     identity: str
@@ -96,7 +96,7 @@ class SceneWriter:
         self._table.writerow(["file", "identity", "center_x", "center_y", "side", "roll"])
         self._count = 0
 
-    def write(self, scene: Scene) -> None:
+    def write(self, scene: FaceScene) -> None:
         """Stores one scene, its longer side at most 640 px."""
         height, width = scene.picture.shape[:2]
         scale = min(1.0, SCENE_SIZE_PX / max(height, width))
@@ -141,7 +141,7 @@ def label(recipe: TeacherRecipe) -> None:
         pictures = list(clip_pictures(path))
         write_shard(recipe.out / path.stem, iter(pictures), teacher)
         for picture in pictures[:: max(1, len(pictures) // recipe.scenes_per_clip)]:
-            scenes.write(Scene(person, picture, teacher.find(picture)))
+            scenes.write(FaceScene(person, picture, teacher.find(picture)))
     photos = sorted(path for folder in recipe.photos for path in folder.glob("*.jpg"))
     for start in track(range(0, len(photos), PHOTOS_PER_SHARD), "photos"):
         block = photos[start : start + PHOTOS_PER_SHARD]
@@ -150,7 +150,7 @@ def label(recipe: TeacherRecipe) -> None:
         write_shard(shard, (read_image(path) for path in block), teacher)
         for path in block:
             picture = read_image(path)
-            scenes.write(Scene(person_of_photo(path.name), picture, teacher.find(picture)))
+            scenes.write(FaceScene(person_of_photo(path.name), picture, teacher.find(picture)))
     scenes.close()
 
 

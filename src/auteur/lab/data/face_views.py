@@ -34,9 +34,9 @@ from auteur.lab.data.denoiser_clips import write_clip
 from auteur.lab.data.face_pack import RATE, Piece, read_piece
 from auteur.painting.au_drawing import draw_landmarks
 from auteur.painting.compositing import CropRegion, painted_areas
-from auteur.synthesis.areas import holes
+from auteur.synthesis.canonical_crops import crop_frames
 from auteur.synthesis.conditioners.audio import windows_around
-from auteur.synthesis.views import view_frames
+from auteur.synthesis.masks import holes
 from auteur.synthesis.warp import PortraitWarper
 
 Floats = NDArray[np.floating]
@@ -59,7 +59,7 @@ class FaceViewsRecipe:
     size_px: int = 128
     span_frames: int = 40
     views: tuple[str, ...] = ("mouth",)
-    """Of `auteur.synthesis.views`."""
+    """Of `auteur.synthesis.canonical_crops`."""
     paints: str = "lips"
     """As in the config of the denoiser: openings or lips."""
     least_painted: float = 0.01
@@ -118,7 +118,7 @@ def views_of(
         piece: The face.
         span: Its frames.
         portrait: The frame that is warped.
-        views: Of `auteur.synthesis.views`.
+        views: Of `auteur.synthesis.canonical_crops`.
         size_px: Side of their squares.
         paints: As in the config of the denoiser.
 
@@ -143,8 +143,8 @@ class _Seen:
     def clip(self, span: slice, portrait: int, warped: Tensor, moved: Tensor) -> dict[str, Tensor]:
         """Returns the tensors of a span: warped pictures [T, 3, H, W], the warp's landmarks [T, 478, 3]."""
         piece, size = self._piece, self._size
-        frames = view_frames(moved.numpy(), self._view)
-        own = view_frames(piece.landmarks[portrait][None], self._view)
+        frames = crop_frames(moved.numpy(), self._view)
+        own = crop_frames(piece.landmarks[portrait][None], self._view)
         clip = {
             "clean": self._cut(piece.pictures[span], frames),
             "warped": torch.cat(

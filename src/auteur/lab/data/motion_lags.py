@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auteur.evaluate.lags import aligned, correlations
+
 Floats = NDArray[np.floating]
 
 LARGEST_LAG_FRAMES = 8
@@ -52,12 +54,9 @@ def find_lags(clips: list[SyncedClip]) -> None:
             weights = np.linalg.solve(gram, sum(product for _, product in others))
             for row, clip in zip(rows, clips, strict=True):
                 if clip.person == person:
-                    best = max((_correlation(row @ weights, clip.gap, lag), lag) for lag in _lags())
-                    clip.sync, clip.lag = best if best[0] >= BELIEVED_SYNC else (best[0], 0)
-
-
-def _lags() -> range:
-    return range(-LARGEST_LAG_FRAMES, LARGEST_LAG_FRAMES + 1)
+                    by_lag = correlations(row @ weights, clip.gap, LARGEST_LAG_FRAMES)
+                    clip.sync, lag = float(by_lag.max()), int(by_lag.argmax()) - LARGEST_LAG_FRAMES
+                    clip.lag = lag if clip.sync >= BELIEVED_SYNC else 0
 
 
 def _with_context(speech: Floats) -> Floats:
@@ -65,16 +64,7 @@ def _with_context(speech: Floats) -> Floats:
     return np.concatenate([speech[np.clip(rows + step, 0, len(speech) - 1)] for step in _CONTEXT], axis=1)
 
 
-def _overlap(expected: Floats, seen: Floats, lag: int) -> tuple[Floats, Floats]:
-    frames = len(seen) - abs(lag)
-    return expected[max(0, -lag) :][:frames], seen[max(0, lag) :][:frames]
-
-
-def _correlation(expected: Floats, seen: Floats, lag: int) -> float:
-    return float(np.corrcoef(*_overlap(expected, seen, lag))[0, 1])
-
-
 def _normal_equations(rows: Floats, clip: SyncedClip) -> tuple[Floats, Floats]:
-    inputs, target = _overlap(rows, clip.gap, clip.lag)
+    inputs, target = aligned(rows, clip.gap, clip.lag)
     weight = 1.0 if clip.sync >= BELIEVED_SYNC else 0.1
     return weight * inputs.T @ inputs, weight * inputs.T @ target

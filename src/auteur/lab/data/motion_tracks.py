@@ -32,6 +32,7 @@ from auteur.lab.data.speech.augment import AugmentConfig, Disguise
 from auteur.lab.data.splits import is_held_out
 from auteur.media import read_speech
 from auteur.motion.au_basis import AUBasis
+from auteur.motion.mouth import lip_gap
 from auteur.signals import Waveform
 from auteur.signals.topology import LEFT_IRIS, RIGHT_IRIS
 from auteur.speech.features import CompactSpeechFeatures, frames_at
@@ -104,24 +105,19 @@ def even_frames(index: NDArray[np.integer], values: Floats, fps: float) -> Float
     return values[above - 1] * (1 - weight) + values[above] * weight
 
 
-def rest_frames(face: Floats, blendshapes: Floats) -> NDArray[np.intp]:
+def neutral_frames(face: Floats, blendshapes: Floats) -> NDArray[np.intp]:
     """Returns the frames nearest to a resting face: open eyes, lips as closed as they get, little else.
 
     Args:
         face: Pose-free [T, 478, 3] in millimetres.
         blendshapes: [T, 52].
     """
-    gap = lip_gap_mm(face)
+    gap = lip_gap(face)
     activity = np.delete(blendshapes, _GAZE, axis=1)[:, 1:].sum(1)
     open_eyes = blendshapes[:, _BLINK].mean(1) <= np.quantile(blendshapes[:, _BLINK].mean(1), 0.7)
     closed = gap <= np.quantile(gap[open_eyes], 0.12)
     candidates = np.flatnonzero(open_eyes & closed)
     return candidates[activity[candidates] <= np.quantile(activity[candidates], 0.7)]
-
-
-def lip_gap_mm(face: Floats) -> Floats:
-    """Returns the distance of the inner lips (vertices 13, 14) of faces [..., 478, 3], positive when open."""
-    return np.asarray(face)[..., 14, 1] - np.asarray(face)[..., 13, 1]
 
 
 def _speech_of(row: dict[str, str], root: Path, speech: "SpeechReading", first: int, frames: int) -> Arrays:
@@ -182,8 +178,8 @@ def closed_neutral(face: Floats, rest: NDArray[np.intp], opening: Floats) -> Flo
         opening: Movement per millimetre of lip gap, [478, 3].
     """
     neutral = np.median(face[rest], axis=0)
-    closed_mm = np.quantile(lip_gap_mm(face), _TRULY_CLOSED)
-    return neutral + (closed_mm - lip_gap_mm(neutral)) * opening
+    closed_mm = np.quantile(lip_gap(face), _TRULY_CLOSED)
+    return neutral + (closed_mm - lip_gap(neutral)) * opening
 
 
 def make_track(
@@ -196,7 +192,7 @@ def make_track(
     blendshapes = even_frames(index, stored["blend"].astype(np.float64), fps)
     pose = head_pose(landmarks)
     face = without_pose(landmarks, pose)
-    rest = rest_frames(face, blendshapes)
+    rest = neutral_frames(face, blendshapes)
     neutral = closed_neutral(face, rest, load_shipped(AUBasis(), "au_basis").opening.numpy())
     displacement = face - neutral
     displacement[:, [*RIGHT_IRIS, *LEFT_IRIS]] = 0  # gaze belongs to the gaze model
@@ -228,7 +224,7 @@ def synchronise(tracks: dict[str, Arrays]) -> None:
         SyncedClip(
             person=str(arrays["identity"]),
             speech=arrays["speech"][:, : -LogMelFeatures.dim].astype(np.float64),  # the encoder's are enough
-            gap=lip_gap_mm(arrays["displacement"].astype(np.float64)),
+            gap=lip_gap(arrays["displacement"].astype(np.float64)),
         )
         for arrays in heard.values()
     ]

@@ -20,8 +20,8 @@ import tyro
 from numpy.typing import NDArray
 
 from auteur.errors import InputError, MediaError
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
-from auteur.expression.hearing import CHANNELS, hear
+from auteur.expression.acoustic_features import CHANNELS, acoustic_features
+from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
 from auteur.facs import au_track, convert
 from auteur.files import atomic_path
 from auteur.lab.data.emotion_units import (
@@ -55,12 +55,12 @@ class Performance:
     name: str
     speaker: str
     emotion: str
-    """One of `HEARD_EMOTIONS`; "" without a label."""
+    """One of `VOICE_EMOTIONS`; "" without a label."""
     strength: float
     is_measured: bool
     is_held_out: bool
     rows: Floats
-    """[N, CHANNELS] of `auteur.expression.hearing`."""
+    """[N, CHANNELS] of `auteur.expression.acoustic_features`."""
     units: Floats
     """[T, 24] at 25 per second: measured, or those of the speech alone."""
     loudness: Floats
@@ -202,12 +202,12 @@ def measured(recipe: PerformancesRecipe) -> list[Performance]:
         except MediaError:
             continue
         values, first = units
-        heard = hear(_from(sound, first - int(arrays["lag"]), len(values)))
+        heard = acoustic_features(_from(sound, first - int(arrays["lag"]), len(values)))
         found.append(
             Performance(
                 name=track.stem,
                 speaker=row["identity"],
-                emotion=row["emotion"] if row["emotion"] in HEARD_EMOTIONS else "",
+                emotion=row["emotion"] if row["emotion"] in VOICE_EMOTIONS else "",
                 strength=1.0,
                 is_measured=True,
                 is_held_out=is_held_out(row["identity"]),

@@ -32,7 +32,7 @@ from auteur.lab.data.face_shards import person_of_photo
 from auteur.lab.data.face_views import mirrored, views_of
 from auteur.media import read_image
 from auteur.motion.mouth import lip_gap
-from auteur.motion.own_expression import closing, own_expression
+from auteur.motion.portrait_expression import closing, portrait_expression
 from auteur.motion.speech_motion import SpeechMotion
 from auteur.synthesis.warp import PortraitWarper
 
@@ -62,7 +62,7 @@ def photo_piece(path: Path, picture: NDArray[np.uint8], reading: FaceReading) ->
         InputError: The face cannot be warped.
     """
     landmarks = reading.landmarks.astype(np.float32)
-    jaw_share = own_expression(landmarks, reading.blendshapes).jaw_share
+    jaw_share = portrait_expression(landmarks, reading.blendshapes).jaw_share
     shift_mm = closing(landmarks, SpeechMotion.shipped().basis, jaw_share)
     closed = with_pose(without_pose(landmarks) + shift_mm, head_pose(landmarks)).astype(np.float32)
     warper = PortraitWarper(

@@ -27,7 +27,7 @@ from auteur.facs import ACTION_UNITS
 from auteur.lab.data.face_crops import Picture, Shard
 from auteur.lab.data.face_shards import read_shards
 from auteur.motion.au_basis import AUBasis
-from auteur.motion.habits import POSE_CONVENTION
+from auteur.motion.idle_motion import POSE_CONVENTION
 from auteur.motion.portrait import apply_to
 from auteur.signals import PoseTrack
 from auteur.signals.topology import MEDIAPIPE_COUNT

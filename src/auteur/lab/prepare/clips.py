@@ -14,10 +14,10 @@ from auteur.face.smoothing import smooth_readings
 from auteur.face.tracker import FaceTracker
 from auteur.lab.corpora import Recording
 from auteur.lab.data.motion_tracks import LONGEST_HOLE_SEC, even_frames
-from auteur.lab.prepare.clock import Clock
 from auteur.lab.prepare.frames import Picture, first_frame, pictures_of
 from auteur.lab.prepare.options import RATE
 from auteur.lab.prepare.shots import shots
+from auteur.lab.prepare.stage_timer import StageTimer
 
 Floats = NDArray[np.floating]
 
@@ -92,7 +92,7 @@ class Watched:
     """Reason why no face was measured, where there is no clip."""
 
 
-def watch(recording: Recording, backend: FaceBackend, clock: Clock, *, longest_sec: float) -> Watched:
+def watch(recording: Recording, backend: FaceBackend, timer: StageTimer, *, longest_sec: float) -> Watched:
     """Returns every stretch of a recording with a face, however short; memory holds no pictures.
 
     Raises:
@@ -100,12 +100,12 @@ def watch(recording: Recording, backend: FaceBackend, clock: Clock, *, longest_s
         InputError: The recording has no picture.
     """
     seen: list[_Shot] = []
-    pictures = clock.each("read", pictures_of(recording))
+    pictures = timer.each("read", pictures_of(recording))
     frames = 0
-    for picture, is_cut in clock.each("shots", shots(pictures)):
+    for picture, is_cut in timer.each("shots", shots(pictures)):
         if is_cut or not seen:
             seen.append(_Shot(frames, FaceTracker(backend)))
-        with clock.stage("track"):
+        with timer.stage("track"):
             _look(seen[-1], picture, backend)
         frames += 1
     stretches = [piece for shot in seen for piece in _stretches(shot, longest_sec)]

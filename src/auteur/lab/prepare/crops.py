@@ -12,9 +12,9 @@ from PIL import Image
 from auteur.face.crops import CropFrame, cropped, frame_of_landmarks
 from auteur.lab.data.encoded_video import encode_video
 from auteur.lab.prepare.clips import Clip
-from auteur.lab.prepare.clock import Clock
 from auteur.lab.prepare.frames import Picture
 from auteur.lab.prepare.options import RATE, PrepareOptions
+from auteur.lab.prepare.stage_timer import StageTimer
 from auteur.signals.timebase import local_linear_smooth
 
 Floats = NDArray[np.floating]
@@ -58,7 +58,7 @@ class Framed:
 
 
 def crop_videos(
-    pictures: Iterable[Picture], clips: Iterable[Framed], options: PrepareOptions, clock: Clock
+    pictures: Iterable[Picture], clips: Iterable[Framed], options: PrepareOptions, timer: StageTimer
 ) -> Iterator[tuple[bytes, Picture]]:
     """Yields the video and the kept crop of each clip; clips are in order and do not overlap."""
     remaining, at = iter(pictures), 0
@@ -66,8 +66,8 @@ def crop_videos(
         for _ in islice(remaining, framed.clip.first - at):
             pass
         at = framed.clip.first + framed.clip.frames
-        crops = _Crops(islice(remaining, framed.clip.frames), framed, options.size_px, clock)
-        with clock.stage("encode"):
+        crops = _Crops(islice(remaining, framed.clip.frames), framed, options.size_px, timer)
+        with timer.stage("encode"):
             video = encode_video(crops, rate=RATE, crf=options.crf)
         yield video, crops.kept[0]
 
@@ -75,13 +75,13 @@ def crop_videos(
 class _Crops:
     """The crops of a clip, made when they are read; keeps one of them."""
 
-    def __init__(self, pictures: Iterable[Picture], framed: Framed, size_px: int, clock: Clock) -> None:
-        self._pictures, self._framed, self._size_px, self._clock = pictures, framed, size_px, clock
+    def __init__(self, pictures: Iterable[Picture], framed: Framed, size_px: int, timer: StageTimer) -> None:
+        self._pictures, self._framed, self._size_px, self._timer = pictures, framed, size_px, timer
         self.kept: list[Picture] = []
 
     def __iter__(self) -> Iterator[Picture]:
         for number, (picture, square) in enumerate(zip(self._pictures, self._framed.squares, strict=True)):
-            with self._clock.stage("crop"):
+            with self._timer.stage("crop"):
                 crop = cropped(picture, square, self._size_px)
             if number == self._framed.kept:
                 self.kept.append(crop)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auteur.evaluate.lags import correlations, without_drift
 from auteur.face.pose import without_pose
-from auteur.lab.data.motion_tracks import lip_gap_mm
+from auteur.motion.mouth import lip_gap
 from auteur.speech.features import SpeechAnalysis
 
 Floats = NDArray[np.floating]
@@ -26,7 +27,6 @@ CHANCE = 6.0
 """An offset is accepted from a correlation of this by the square root of the frames. Lips that say something
 else reach about 4.4 by that root at some offset (measured: 0.49 in 75 frames, 0.31 in 250, 0.12 in 1500)."""
 
-_DRIFT_FRAMES = 12
 _EXPECTED_GAP = -2
 
 
@@ -52,29 +52,11 @@ def lip_agreement(landmarks: Floats, analysis: SpeechAnalysis) -> LipAgreement |
 
     None where there is too little of both, or either never moves.
     """
-    seen = without_drift(lip_gap_mm(without_pose(landmarks)))
-    expected = without_drift(analysis.features[:, _EXPECTED_GAP].numpy().astype(np.float64))
+    seen = without_drift(lip_gap(without_pose(landmarks)))
+    expected = without_drift(analysis.features[:, _EXPECTED_GAP].numpy())
     frames = min(len(seen), len(expected))
     if frames - LARGEST_OFFSET_FRAMES < SHORTEST_FRAMES or min(seen.std(), expected.std()) < 1e-6:
         return None
-    offsets = range(-LARGEST_OFFSET_FRAMES, LARGEST_OFFSET_FRAMES + 1)
-    found = [
-        (_correlation(expected[:frames], seen[:frames], offset), -abs(offset), offset) for offset in offsets
-    ]
-    correlation, _, offset = max(found)
-    return LipAgreement(offset, correlation, frames)
-
-
-def without_drift(values: Floats) -> Floats:
-    """Returns values [T] less their mean over about a second around."""
-    padded = np.pad(values, _DRIFT_FRAMES, mode="edge")
-    width = 2 * _DRIFT_FRAMES + 1
-    return values - np.convolve(padded, np.full(width, 1 / width), mode="valid")
-
-
-def _correlation(expected: Floats, seen: Floats, offset: int) -> float:
-    frames = len(seen) - abs(offset)
-    sound, picture = expected[max(0, -offset) :][:frames], seen[max(0, offset) :][:frames]
-    if min(sound.std(), picture.std()) < 1e-9:
-        return 0.0
-    return float(np.corrcoef(sound, picture)[0, 1])
+    by_lag = correlations(expected[:frames], seen[:frames], LARGEST_OFFSET_FRAMES)
+    best = int(by_lag.argmax())
+    return LipAgreement(best - LARGEST_OFFSET_FRAMES, float(by_lag[best]), frames)

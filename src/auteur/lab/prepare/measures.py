@@ -15,9 +15,9 @@ from auteur.face.gaze import gaze_angles_rad, gaze_directions
 from auteur.face.pose import head_pose, without_pose
 from auteur.facs import CONVENTIONS, MEDIAPIPE_BLENDSHAPES, convert
 from auteur.lab.prepare.clips import Clip
+from auteur.lab.prepare.external_measurements import UNIT_TOOLS, ExternalMeasurements, at_clip
+from auteur.lab.prepare.neutral import NeutralFace
 from auteur.lab.prepare.options import RATE
-from auteur.lab.prepare.others import UNIT_TOOLS, OthersOutput, at_clip
-from auteur.lab.prepare.resting import Rest
 
 Floats = NDArray[np.floating]
 
@@ -32,8 +32,8 @@ class Subject:
     clip: Clip
     squares: list[CropFrame]
     size_px: int
-    rest: Rest | None
-    others: OthersOutput
+    rest: NeutralFace | None
+    others: ExternalMeasurements
     space: CompactExpressionSpace
 
 

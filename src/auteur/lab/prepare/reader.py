@@ -14,7 +14,7 @@ from auteur.errors import FormatError, InputError, UsageError
 from auteur.lab.data.encoded_video import decode_video
 from auteur.lab.prepare.archive import from_flac, from_npy, read_tar
 from auteur.lab.prepare.options import FORMAT
-from auteur.lab.prepare.work import INDEX, read_json
+from auteur.lab.prepare.work_folder import INDEX, read_json
 from auteur.provenance.mark import hash_file
 from auteur.signals import Waveform
 

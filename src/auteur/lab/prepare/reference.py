@@ -16,11 +16,12 @@ from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.pose import without_pose
 from auteur.face.tracker import FaceTracker
 from auteur.lab.corpora import Recording
-from auteur.lab.data.motion_tracks import lip_gap_mm, rest_frames
+from auteur.lab.data.motion_tracks import neutral_frames
 from auteur.lab.prepare.clips import Clip
 from auteur.lab.prepare.crops import squares
 from auteur.lab.prepare.frames import Picture, pictures_of
 from auteur.lab.prepare.options import PrepareOptions
+from auteur.motion.mouth import lip_gap
 
 Floats = NDArray[np.floating]
 
@@ -43,11 +44,11 @@ class Reference:
     """Number of the picture in that recording, at 25 per second."""
 
 
-def calmest_frame(clip: Clip) -> int:
+def most_neutral_frame(clip: Clip) -> int:
     """Returns the frame of a clip that shows the face most at rest."""
     faces = without_pose(clip.landmarks)
-    rest = rest_frames(faces, clip.blendshapes)
-    return int(rest[0]) if len(rest) else int(lip_gap_mm(faces).argmin())
+    rest = neutral_frames(faces, clip.blendshapes)
+    return int(rest[0]) if len(rest) else int(lip_gap(faces).argmin())
 
 
 def reference_of(recording: Recording, backend: FaceBackend, options: PrepareOptions) -> Reference:
@@ -62,7 +63,7 @@ def reference_of(recording: Recording, backend: FaceBackend, options: PrepareOpt
     for number, picture in islice(enumerate(pictures_of(recording)), 0, LOOKS * EVERY, EVERY):
         reading = tracker.step(picture)
         if reading is not None:
-            gap = float(lip_gap_mm(without_pose(reading.landmarks)))
+            gap = float(lip_gap(without_pose(reading.landmarks)))
             found = [min([*found, (gap, number, picture, reading)], key=lambda each: each[:2])]
     if not found:
         raise FaceError(f"no reference: {tracker.problem(recording.video.name)}")

@@ -10,13 +10,13 @@ from auteur.engines import Engine
 from auteur.errors import FormatError, InputError
 from auteur.lab.corpora import Corpus, Recording, open_corpus
 from auteur.lab.prepare.filters import FAILED, Rejection
+from auteur.lab.prepare.neutral import neutral_recordings, save_neutral
 from auteur.lab.prepare.options import PrepareOptions, identity
 from auteur.lab.prepare.reader import shard_problem
 from auteur.lab.prepare.report import write_results
-from auteur.lab.prepare.resting import neutral_recordings, save_rest
 from auteur.lab.prepare.shards import MEBIBYTE, Packer, write_shard
-from auteur.lab.prepare.task import Done, Item, PrepareTask, RestTask, relative, write_item
-from auteur.lab.prepare.work import PARTS, WorkFolder
+from auteur.lab.prepare.task import Done, Item, NeutralTask, PrepareTask, relative, write_item
+from auteur.lab.prepare.work_folder import PARTS, WorkFolder
 from auteur.provenance.mark import hash_file
 
 
@@ -175,7 +175,7 @@ class _Run:
             items[recording.key] = Item(
                 recording=recording,
                 reference=None if recording.reference is None else by_key[recording.reference],
-                rest=None if candidates is None else self._rest_path(candidates),
+                rest=None if candidates is None else self._neutral_path(candidates),
                 out=self._work.item(recording.key),
             )
         return items
@@ -194,7 +194,7 @@ class _Run:
         self.progress = Progress(total=len(items))
         todo = self._left(items)
         self.progress.kept = self.progress.done
-        self._find_rests(todo)
+        self._find_neutrals(todo)
         with ended_at_once(self._made(todo)) as made:
             for _ in made:
                 for packer in packers:
@@ -226,7 +226,7 @@ class _Run:
             each.mkdir(parents=True, exist_ok=True)
         todo = [items[key] for shard in broken for key in shard["recordings"]]
         self.progress = Progress(total=len(todo), stage="repairing")
-        self._find_rests(todo)
+        self._find_neutrals(todo)
         with ended_at_once(self._made(todo)) as made:
             for _ in made:
                 pass
@@ -268,20 +268,20 @@ class _Run:
         self.progress.count(len(rows["samples"]), [row["reason"] for row in rows["rejected"]])
         self.progress.done += recordings - 1
 
-    def _rest_path(self, candidates: Sequence[Recording]) -> Path:
+    def _neutral_path(self, candidates: Sequence[Recording]) -> Path:
         return self._work.rest / f"{candidates[0].key}.npz"
 
-    def _find_rests(self, todo: Sequence[Item]) -> None:
+    def _find_neutrals(self, todo: Sequence[Item]) -> None:
         """Finds the people at rest that the items need."""
         wanted = {item.rest for item in todo}
         missing = [
             (tuple(candidates), path)
             for candidates in self._rests.values()
-            if (path := self._rest_path(candidates)) in wanted and not path.exists()
+            if (path := self._neutral_path(candidates)) in wanted and not path.exists()
         ]
-        for done, outcome in enumerate(self._engine.map(RestTask(), missing) if missing else (), start=1):
+        for done, outcome in enumerate(self._engine.map(NeutralTask(), missing) if missing else (), start=1):
             if outcome.failure is not None:  # no worker survived it; their own clips must do
-                save_rest(outcome.item[1], None)
+                save_neutral(outcome.item[1], None)
             self._stop_if(outcome.result)
             self.progress.stage = f"people at rest: {done} of {len(missing)}"
             self._told(self.progress)

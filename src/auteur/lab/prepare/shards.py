@@ -14,7 +14,7 @@ from auteur.errors import FormatError
 from auteur.files import atomic_path, write_text
 from auteur.lab.prepare.archive import Member, read_tar, write_tar
 from auteur.lab.prepare.task import OUTCOME
-from auteur.lab.prepare.work import WorkFolder
+from auteur.lab.prepare.work_folder import WorkFolder
 from auteur.provenance.mark import hash_file
 
 MEBIBYTE = 1 << 20

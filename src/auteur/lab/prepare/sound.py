@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from auteur.lab.corpora import Recording
 from auteur.lab.prepare.clips import Clip
-from auteur.lab.prepare.clock import Clock
 from auteur.lab.prepare.lips import LipAgreement, lip_agreement
 from auteur.lab.prepare.options import RATE
+from auteur.lab.prepare.stage_timer import StageTimer
 from auteur.media import SPEECH_RATE_HZ, probe, read_speech
 from auteur.signals import Waveform
 from auteur.speech.features import CompactSpeechFeatures, SpeechAnalysis
@@ -54,17 +54,17 @@ def read_sound(recording: Recording) -> Waveform | None:
     return read_speech(recording.audio or recording.video)
 
 
-def clip_sound(clip: Clip, whole: Waveform, encoder: CompactSpeechFeatures, clock: Clock) -> ClipSound:
+def clip_sound(clip: Clip, whole: Waveform, encoder: CompactSpeechFeatures, timer: StageTimer) -> ClipSound:
     """Returns the sound of a clip, filled up with silence where the recording ends early."""
     first = round(clip.start_sec * SPEECH_RATE_HZ)
     wanted = clip.frames * SAMPLES_PER_FRAME
     part = whole.samples[first : first + wanted]
     waveform = Waveform(samples=np.pad(part, (0, wanted - part.size)), rate_hz=SPEECH_RATE_HZ)
-    with clock.stage("speech"):
+    with timer.stage("speech"):
         analysis = encoder.analyse(waveform, RATE)
-    with clock.stage("prosody"):
+    with timer.stage("prosody"):
         prosody = prosody_of(waveform, clip.frames)
-    with clock.stage("sync"):
+    with timer.stage("sync"):
         agreement = lip_agreement(clip.landmarks, analysis)
     return ClipSound(waveform=waveform, analysis=analysis, prosody=prosody, agreement=agreement)
 

@@ -18,16 +18,16 @@ from auteur.files import atomic_path
 from auteur.lab.corpora import Recording
 from auteur.lab.prepare.archive import Member, flac, json_line, npy, write_tar
 from auteur.lab.prepare.clips import Clip, watch
-from auteur.lab.prepare.clock import Clock
 from auteur.lab.prepare.crops import Framed, crop_videos, jpeg_of, squares
+from auteur.lab.prepare.external_measurements import read_external
 from auteur.lab.prepare.filters import FAILED, Rejection, judge_picture, judge_sound
 from auteur.lab.prepare.frames import Picture, pictures_of
 from auteur.lab.prepare.measures import FACE_STAGES, Subject
+from auteur.lab.prepare.neutral import find_neutral, load_neutral, save_neutral
 from auteur.lab.prepare.options import RATE, PrepareOptions
-from auteur.lab.prepare.others import read_others
-from auteur.lab.prepare.reference import Reference, calmest_frame, reference_of
-from auteur.lab.prepare.resting import find_rest, load_rest, save_rest
+from auteur.lab.prepare.reference import Reference, most_neutral_frame, reference_of
 from auteur.lab.prepare.sound import ClipSound, clip_sound, read_sound
+from auteur.lab.prepare.stage_timer import StageTimer
 from auteur.speech.features import CompactSpeechFeatures
 
 OUTCOME = "outcome.json"
@@ -42,7 +42,7 @@ class Item:
     reference: Recording | None
     """Recording of its reference picture; None: itself."""
     rest: Path | None
-    """File of `save_rest` for the person, if the corpus has a neutral recording."""
+    """File of `save_neutral` for the person, if the corpus has a neutral recording."""
     out: Path
     """The file to write."""
 
@@ -70,7 +70,7 @@ class Models:
 
 
 @dataclass(frozen=True)
-class RestTask:
+class NeutralTask:
     """Finds people at rest; an item is (recordings to try, file to write)."""
 
     def start(self) -> Callable[[tuple[tuple[Recording, ...], Path]], str | None]:
@@ -81,7 +81,7 @@ class RestTask:
         def find(item: tuple[tuple[Recording, ...], Path]) -> str | None:
             candidates, path = item
             try:
-                save_rest(path, find_rest(candidates, backend))
+                save_neutral(path, find_neutral(candidates, backend))
             except InputError as error:
                 return str(error)
             return None
@@ -112,27 +112,27 @@ class Preparer:
 
     def finish(self, item: Item) -> Done:
         """Makes samples and writes the item's file, which also holds the problems of the recording."""
-        clock = Clock()
+        timer = StageTimer()
         recording = item.recording
         made: list[tuple[dict[str, Any], list[Member]]] = []
         try:
-            made, rejections = self.make(item, clock)
+            made, rejections = self.make(item, timer)
         except AuteurError as error:
             rejections = [Rejection(recording.key, FAILED, str(error))]
         except Exception as error:  # a bad item must never stop the run; it is reported with its error
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             rejections = [Rejection(recording.key, FAILED, f"internal error: {cause}")]
-        with clock.stage("write"):
+        with timer.stage("write"):
             trouble = write_item(item, self._folder, made, rejections)
         return Done(
             samples=len(made),
             rejected=tuple(rejection.reason for rejection in rejections),
-            seconds=dict(clock.seconds),
+            seconds=dict(timer.seconds),
             trouble=trouble,
         )
 
     def make(
-        self, item: Item, clock: Clock
+        self, item: Item, timer: StageTimer
     ) -> tuple[list[tuple[dict[str, Any], list[Member]]], list[Rejection]]:
         """Returns (row of the index, members) of every sample, and what was rejected.
 
@@ -140,7 +140,7 @@ class Preparer:
             AuteurError: The recording, or something that belongs to it, cannot be read.
         """
         recording, options = item.recording, self._options
-        watched = watch(recording, self._models.backend, clock, longest_sec=options.longest_seconds)
+        watched = watch(recording, self._models.backend, timer, longest_sec=options.longest_seconds)
         if not watched.clips:
             return [], [Rejection(recording.key, "no_face", watched.problem)]
         judged = [(clip, judge_picture(clip, options)) for clip in watched.clips]
@@ -148,39 +148,40 @@ class Preparer:
         clips = [clip for clip, objection in judged if objection is None]
         if not clips:
             return [], rejections
-        with clock.stage("speech"):
+        with timer.stage("speech"):
             whole = read_sound(recording)
         heard: list[tuple[Clip, ClipSound | None]] = []
         for clip in clips:
-            sound = None if whole is None else clip_sound(clip, whole, self._models.encoder, clock)
+            sound = None if whole is None else clip_sound(clip, whole, self._models.encoder, timer)
             objection = judge_sound(clip, sound, options)
             if objection is None:
                 heard.append((clip, None if sound is None or sound.is_silent else sound))
             else:
                 rejections.append(objection)
-        return list(self._samples(item, heard, clock)), sorted(rejections, key=lambda each: each.key)
+        return list(self._samples(item, heard, timer)), sorted(rejections, key=lambda each: each.key)
 
     def _samples(
-        self, item: Item, clips: list[tuple[Clip, ClipSound | None]], clock: Clock
+        self, item: Item, clips: list[tuple[Clip, ClipSound | None]], timer: StageTimer
     ) -> Iterator[tuple[dict[str, Any], list[Member]]]:
         if not clips:
             return
-        with clock.stage("others"):
-            others = read_others(item.recording)
-            rest = None if item.rest is None else load_rest(item.rest)
+        with timer.stage("others"):
+            others = read_external(item.recording)
+            rest = None if item.rest is None else load_neutral(item.rest)
         framed = [
-            Framed(clip, squares(clip.landmarks, self._options), calmest_frame(clip)) for clip, _ in clips
+            Framed(clip, squares(clip.landmarks, self._options), most_neutral_frame(clip))
+            for clip, _ in clips
         ]
         with closing(pictures_of(item.recording)) as pictures:
-            made = crop_videos(clock.each("read", pictures), framed, self._options, clock)
+            made = crop_videos(timer.each("read", pictures), framed, self._options, timer)
             for (_, sound), each, (video, kept) in zip(clips, framed, made, strict=True):
                 subject = Subject(
                     clip=each.clip, squares=each.squares, size_px=self._options.size_px, rest=rest,
                     others=others, space=self._models.space,
                 )  # fmt: skip
-                with clock.stage("reference"):
+                with timer.stage("reference"):
                     reference = self._reference(item, each, kept)
-                yield self._sample(item, subject, sound, video, reference, clock)
+                yield self._sample(item, subject, sound, video, reference, timer)
 
     def _reference(self, item: Item, framed: Framed, kept: Picture) -> Reference:
         if item.reference is not None:
@@ -196,14 +197,14 @@ class Preparer:
         sound: ClipSound | None,
         video: bytes,
         reference: Reference,
-        clock: Clock,
+        timer: StageTimer,
     ) -> tuple[dict[str, Any], list[Member]]:
         clip = subject.clip
         row = _row(clip, sound)
         record = {**row, **_origin(item, clip, self._folder), "size_px": subject.size_px}
         members = {"mp4": video}
         for name, stage in FACE_STAGES.items():
-            with clock.stage(name):
+            with timer.stage(name):
                 numbers = stage(subject)
                 members |= {f"{member}.npy": npy(values) for member, values in numbers.arrays.items()}
                 record |= numbers.notes

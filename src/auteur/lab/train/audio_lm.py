@@ -15,15 +15,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.expression.audio_lm import storage, vocabulary
+from auteur.expression.audio_lm import vocabulary
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
-from auteur.expression.audio_lm.listener import Ear
-from auteur.lab.data.answers import IGNORED, AnswerBatches
+from auteur.expression.audio_lm.emotion_classifier import EmotionEnsemble
+from auteur.lab.data.audio_lm_batches import IGNORED, AudioLMBatches
 from auteur.lab.data.emotion_units import load_units
 from auteur.lab.data.emotional_speech import fold_of
 from auteur.lab.data.performances import Performance, load_performances
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
+from auteur.weights import load_model, metadata_of
 
 VALIDATION_FOLD = 4
 _BLUR_HUNDREDTHS = 3.0
@@ -68,7 +69,14 @@ class AnswerLoss:
 
 
 def answer_loss(model: nn.Module, batch: Batch, blur: Tensor, emotion_weight: float) -> Tensor:
-    """Returns the mean cross-entropy of the answers' tokens; intensities have blurred targets."""
+    """Returns the mean cross-entropy of the answers' tokens, []; intensities have blurred targets.
+
+    Args:
+        model: The `AudioLM`.
+        batch: Inputs of `AudioLM.forward`, and "targets" int64 [B, N] with `IGNORED` where none counts.
+        blur: Target distribution of each intensity token, [100, 100].
+        emotion_weight: Of the token of the emotion.
+    """
     with torch.autocast(batch["rows"].device.type, torch.bfloat16):
         logits = model(batch).float()
     targets = batch["targets"]
@@ -91,7 +99,7 @@ def blurred_numbers() -> Tensor:
 
 
 @torch.no_grad()
-def heard_of(performances: list[Performance], ear: Ear, run: Path) -> dict[str, np.ndarray]:
+def heard_of(performances: list[Performance], ear: EmotionEnsemble, run: Path) -> dict[str, np.ndarray]:
     """Returns the log probabilities of the emotions, by name of the performance.
 
     Out-of-fold predictions for the training speakers of the ensemble; its mean for all other speakers.
@@ -100,7 +108,7 @@ def heard_of(performances: list[Performance], ear: Ear, run: Path) -> dict[str, 
     found = dict(zip(stored["name"].tolist(), stored["log_probabilities"], strict=True))
     for one in performances:
         if one.name not in found:
-            found[one.name] = ear.listen(torch.from_numpy(one.rows)).numpy()
+            found[one.name] = ear.emotion_log_probabilities(torch.from_numpy(one.rows)).numpy()
     return found
 
 
@@ -114,7 +122,7 @@ def split(performances: list[Performance]) -> tuple[list[Performance], list[Perf
 
 def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
     """Returns the model with its frozen emotion ensemble, its batches and loss."""
-    model = AudioLM(recipe.config) if recipe.start is None else storage.load_audio_lm(recipe.start).train()
+    model = AudioLM(recipe.config) if recipe.start is None else load_model(recipe.start, AudioLM).train()
     ear = load_file(recipe.ear / "ear.safetensors")
     model.ear.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in ear.items()})
     model.ear.eval().requires_grad_(False)
@@ -122,10 +130,10 @@ def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
     statistics = load_units(recipe.units)
     heard = heard_of(performances, model.ear, recipe.ear)
     training, validation = split(performances)
-    batches = AnswerBatches(
+    batches = AudioLMBatches(
         training, statistics, heard, batch_size=recipe.batch_size, seed=recipe.schedule.seed
     )
-    kept = AnswerBatches(validation, statistics, heard, batch_size=16, seed=1, augment=False)
+    kept = AudioLMBatches(validation, statistics, heard, batch_size=16, seed=1, augment=False)
     held_out = [kept.batch() for _ in range(6)]
     blur = blurred_numbers()
 
@@ -139,7 +147,7 @@ def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
         batches=by_key(batches),
         loss=lambda network, batch, _: answer_loss(network, batch, blur, recipe.emotion_weight),
         evaluate=evaluate,
-        metadata=storage.config_to_metadata(model.config),
+        metadata=metadata_of(model.kind, model.config),
     )
 
 

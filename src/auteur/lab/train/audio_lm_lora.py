@@ -21,13 +21,13 @@ from torch.utils.data import Dataset
 from auteur.errors import FormatError, InputError
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.pretrained import LONGEST_SEC, LoRASettings, PretrainedAudioLM, Question
-from auteur.expression.audio_lm.prompts import Order, answer_text, find_heard_emotion
+from auteur.expression.audio_lm.prompts import Order, answer_text, find_voice_emotion
 from auteur.formats import read_au_track
 from auteur.lab.train.devices import Tracker
 from auteur.lab.train.phases import Learner, Phase, cosine
 from auteur.lab.train.trainer import Trainer, TrainerSettings
 from auteur.media import read_speech
-from auteur.signals.chance import keyed_generator
+from auteur.signals.seeding import keyed_generator
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class AnsweredClips(Dataset[tuple[Question, str]]):
         sound = read_speech(self._folder / row["audio"])
         if sound.duration_sec > LONGEST_SEC:
             raise InputError(f"{row['audio']!r} is longer than {LONGEST_SEC} s; cut it")
-        emotion = find_heard_emotion(row["emotion"])
+        emotion = find_voice_emotion(row["emotion"])
         given = emotion if self._order is Order.UNITS_GIVEN_EMOTION else None
         question = Question(sound=sound, order=self._order, emotion=given)
         track = read_au_track(self._folder / row["track"])

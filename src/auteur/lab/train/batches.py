@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from auteur.signals.chance import rekey
+from auteur.signals.seeding import rekey
 
 Batch = dict[str, Tensor]
 BatchOf = Callable[[str], Batch]

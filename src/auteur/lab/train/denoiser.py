@@ -30,8 +30,8 @@ from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import parts, train_only
 from auteur.synthesis.denoiser.presets import preset
 from auteur.synthesis.denoiser.storage import load_parts, save_denoiser
-from auteur.synthesis.full.loading import BaseFolders, load_base
 from auteur.synthesis.losses import LOSSES
+from auteur.synthesis.pretrained.loading import BaseFolders, load_base
 
 _Number = TypeVar("_Number", int, float)
 

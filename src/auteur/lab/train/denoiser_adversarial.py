@@ -84,7 +84,7 @@ class AdversarialRecipe:
     photo_share: float = 0.35
     """Share of the rows from photographs, if there are any."""
     views: tuple[str, ...] = ()
-    """Views that the student paints, of `auteur.synthesis.views`; (): those of its teacher."""
+    """Views that the student paints, of `auteur.synthesis.canonical_crops`; (): those of its teacher."""
     paints: Literal["openings", "lips"] | None = None
     """Area that it paints, as in the config of the denoiser; None: that of its teacher."""
     windows: int = 3

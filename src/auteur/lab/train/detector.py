@@ -18,7 +18,7 @@ from auteur.lab.data.face_scenes import CANVAS_SIZE_PX, LabelledScene, SceneMosa
 from auteur.lab.train.batches import Batch, Batches
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
 from auteur.lab.train.sheets import draw_detections
-from auteur.signals.chance import keyed_generator
+from auteur.signals.seeding import keyed_generator
 
 
 @dataclass(frozen=True)

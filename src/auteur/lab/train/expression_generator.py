@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from auteur.errors import UsageError
 from auteur.expression.generator.network import ExpressionGenerator, GeneratorConfig
-from auteur.expression.generator.storage import config_to_metadata, load_generator
 from auteur.expression.space import CompactExpressionSpace
 from auteur.lab.data.expression_apexes import jaw_apart, textbook_vectors
 from auteur.lab.data.expression_tracks import (
@@ -49,6 +48,7 @@ from auteur.lab.train.expression_space import named_shapes
 from auteur.lab.train.expression_statistics import aim, liveliness_of, start_from_means
 from auteur.lab.train.phases import Learner, Phase, cosine
 from auteur.lab.train.trainer import Trainer, TrainerSettings
+from auteur.weights import load_model, metadata_of
 
 _BETAS = (0.5, 0.99)
 
@@ -141,7 +141,11 @@ def build(
 ) -> tuple[ExpressionGenerator, Judges]:
     """Returns the generator, its means those of the training people, and its discriminators."""
     config = GeneratorConfig() if recipe.size == "compact" else GeneratorConfig.full()
-    generator = ExpressionGenerator(config) if recipe.start is None else load_generator(recipe.start).train()
+    generator = (
+        ExpressionGenerator(config)
+        if recipe.start is None
+        else load_model(recipe.start, ExpressionGenerator).train()
+    )
     if recipe.start is None:
         generator.scale.copy_(torch.from_numpy(scale_of(training)))
         start_from_means(generator, training, peaks)
@@ -196,4 +200,4 @@ def train(recipe: ExpressionGeneratorRecipe) -> None:
 def save(generator: ExpressionGenerator, path: Path) -> None:
     """Writes a generator with its sizes as safetensors in half precision."""
     state = {name: value.half().contiguous().cpu() for name, value in generator.state_dict().items()}
-    save_file(state, path, metadata=config_to_metadata(generator.config))
+    save_file(state, path, metadata=metadata_of(generator.kind, generator.config))

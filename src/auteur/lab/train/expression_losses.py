@@ -97,7 +97,14 @@ def _log_size(values: Tensor) -> Tensor:
 
 
 def generator_losses(generator: ExpressionGenerator, judges: Judges, batch: Batch) -> dict[str, Tensor]:
-    """Returns each term of the generator's loss, not yet weighted."""
+    """Returns each term of the generator's loss, [] each, not yet weighted.
+
+    Args:
+        generator: The generator.
+        judges: Discriminators and emotion classifier.
+        batch: "vectors" [B, T, E], "inside" [B, T] (1 inside the clip), "label" int64 [B], "intensity" [B],
+            and the speech of the windows.
+    """
     scale = generator.scale
     real, inside = batch["vectors"] / scale, batch["inside"]
     guesses = [generator(random_request(generator, batch)) / scale for _ in range(GUESSES)]

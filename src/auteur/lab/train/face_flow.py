@@ -35,9 +35,9 @@ from auteur.motion.face_flow import (
     SPEECH_SAMPLING,
     FaceFlow,
     FaceFlowConfig,
-    face_flow_metadata,
 )
 from auteur.motion.style import style_of_liveliness
+from auteur.weights import metadata_of
 
 Floats = NDArray[np.floating[Any]]
 
@@ -212,7 +212,7 @@ def build(recipe: FaceFlowRecipe, clips: list[MotionClip]) -> Training[FaceFlowS
         batches=by_key(windows),
         loss=loss,
         evaluate=lambda network: face_flow_scores(network, validation, data.blinks),  # pyright: ignore
-        metadata=face_flow_metadata(recipe.config),
+        metadata=metadata_of(FaceFlow.kind, recipe.config),
     )
 
 

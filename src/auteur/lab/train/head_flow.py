@@ -20,7 +20,8 @@ from auteur.lab.data.motion_tracks import RATE, Part
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.face_flow import ConditionDropout, flow_matching_loss
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
-from auteur.motion.head_flow import HeadFlow, HeadFlowConfig, head_flow_metadata, head_style
+from auteur.motion.head_flow import HeadFlow, HeadFlowConfig, head_style
+from auteur.weights import metadata_of
 
 Floats = NDArray[np.floating[Any]]
 
@@ -212,7 +213,7 @@ def build(recipe: HeadFlowRecipe, clips: list[HeadClip]) -> Training[HeadScores]
         batches=by_key(windows),
         loss=loss,
         evaluate=evaluate,
-        metadata=head_flow_metadata(recipe.config),
+        metadata=metadata_of(HeadFlow.kind, recipe.config),
     )
 
 

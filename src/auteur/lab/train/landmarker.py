@@ -37,7 +37,7 @@ from auteur.lab.train.batches import Batch, Batches
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
 from auteur.lab.train.sheets import PICTURES, draw_landmarks
 from auteur.lab.train.tracking_errors import TrackingErrors, read_crops, tracking_errors
-from auteur.signals.chance import keyed_generator
+from auteur.signals.seeding import keyed_generator
 
 DETAIL_WEIGHT = 3.0
 """Weight of eyes, irises, brows and lips relative to the rest."""
@@ -163,10 +163,16 @@ def continued(model: Landmarker, path: Path) -> Landmarker:
 
 
 def landmarker_loss(output: LandmarkerOutput, batch: dict[str, Tensor], deviations: Tensor) -> Tensor:
-    """Returns the training loss: landmarks (refined and coarse), blendshapes and presence.
+    """Returns the training loss, []: landmarks (refined and coarse), blendshapes and presence.
 
     Landmark errors are in units of 1 % of the crop's side under a smooth L1, of faces only; blendshape errors
     in units of each channel's standard deviation, of faces that the teacher labelled only.
+
+    Args:
+        output: Of B crops.
+        batch: "landmarks" [B, 478, 3] in fractions of the crop's side, "blendshapes" [B, 52], "face" and
+            "labelled" [B], 0 or 1.
+        deviations: Standard deviation of each blendshape, [52].
     """
     face = batch["face"]
     weight = torch.ones(output.landmarks.shape[1], device=face.device)

@@ -19,16 +19,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.evaluate.mouth_motion import best_correlation, correlation
+from auteur.evaluate.lags import best_correlation, correlation
+from auteur.evaluate.mouth_motion import LARGEST_LAG_FRAMES
 from auteur.lab.data.motion_tracks import fold_of
 from auteur.lab.data.speech.lips import LIP_TARGETS, LipClip, LipCrops, read_lip_clips
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.devices import is_main_process
 from auteur.lab.train.model_recipe import Schedule, Training, save_half, train_recipe
-from auteur.speech.features import config_to_metadata
 from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
-from auteur.weights import load_file, load_shipped
+from auteur.weights import load_file, load_shipped, metadata_of
 
 _TARGET_WEIGHTS = (2.0, 1.5, *(0.4 for _ in LIP_TARGETS[2:]))
 _LEAST_VARIANCE = 1e-3
@@ -147,7 +147,13 @@ def lip_scores(encoder: nn.Module, clips: list[LipClip]) -> LipScores:
         power = mel_power(torch.from_numpy(clip.samples)[None], MelConfig())
         lips = encoder(levelled(power, measure_level(power))).lips[0, ::2].numpy()[: len(clip.targets)]
         pairs = [(lips[:, n], clip.targets[:, n]) for n in (0, 1)]
-        rows.append(tuple(measure(*pair) for pair in pairs for measure in (correlation, best_correlation)))
+        rows.append(
+            tuple(
+                found
+                for pair in pairs
+                for found in (correlation(*pair), best_correlation(*pair, LARGEST_LAG_FRAMES))
+            )
+        )
     return LipScores(*np.median(np.array(rows), axis=0).round(4).tolist())
 
 
@@ -171,7 +177,7 @@ def build(
         batches=by_key(crops),
         loss=loss,
         evaluate=lambda network: lip_scores(network.encoder, validation),  # pyright: ignore
-        metadata=config_to_metadata(recipe.config),
+        metadata=metadata_of(CompactSpeechEncoder.kind, recipe.config),
     )
 
 
@@ -190,5 +196,5 @@ def _train_one(recipe: LipEncoderRecipe, clips: list[LipClip], *, without: int |
     scores = train_recipe(recipe, lambda r: build(r, clips, without=without))
     if is_main_process():
         trained = load_file(LipTraining(recipe.config), recipe.out)
-        save_half(trained.encoder, recipe.out, config_to_metadata(recipe.config))
+        save_half(trained.encoder, recipe.out, metadata_of(CompactSpeechEncoder.kind, recipe.config))
     return scores

@@ -27,9 +27,8 @@ from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.devices import is_main_process
 from auteur.lab.train.model_recipe import Schedule, Training, save_half, train_recipe
 from auteur.motion.generator import MotionConfig, MotionGenerator
-from auteur.motion.storage import config_to_metadata
 from auteur.motion.sync import MOUTH, SyncExpert
-from auteur.weights import load_file
+from auteur.weights import load_file, metadata_of
 
 LARGEST_GAIN = 2.5
 """Largest factor on the spoken lip gap about its mean; beyond it errors outweigh the speech."""
@@ -199,7 +198,11 @@ def motion_scores(model: MotionTraining, clips: list[MotionClip]) -> MotionScore
 
 
 def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraining, MotionWindows, Tensor]:
-    """Returns the model with its fitted basis and statistics, the batches, the scale of coordinates."""
+    """Returns the model with its fitted basis and statistics, the batches, the scale of coordinates.
+
+    Raises:
+        UsageError: The tracks and the config differ in the width of the speech features.
+    """
     training = [clip for clip in clips if clip.part == "train"]
     speech = np.concatenate([clip.speech for clip in training if clip.speech is not None])
     if speech.shape[1] != recipe.config.speech_features:
@@ -247,5 +250,5 @@ def train(recipe: MotionRecipe) -> MotionScores:
     if is_main_process():
         generator = load_file(MotionTraining(recipe.config), recipe.out).eval().generator
         fit_spoken_gap(generator, clips)
-        save_half(generator, recipe.out, config_to_metadata(recipe.config))
+        save_half(generator, recipe.out, metadata_of(MotionGenerator.kind, recipe.config))
     return best

@@ -142,7 +142,11 @@ class AdaptedBase:
         return self.networks.adapter
 
     def adapt(self, recipe: DenoiserRecipe, sizes: AUConfig | None) -> Adapter:
-        """Puts an adapter into the base and returns it: a new one, or the one that the recipe starts from."""
+        """Puts an adapter into the base and returns it: a new one, or the one that the recipe starts from.
+
+        Raises:
+            UsageError: The adapter reads numbers instead of drawings.
+        """
         unet = self.networks.get_submodule(LAYOUTS[self.kind].unet)
         if recipe.start:
             made = load_adapter(unet, recipe.start[0])  # pyright: ignore[reportArgumentType]

@@ -88,7 +88,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "habits": Recipe(
         "Statistics of blinks and gaze while people talk.",
-        "habits", "HabitsRecipe", _TRACKS, "tracks:habits",
+        "idle_motion", "IdleMotionRecipe", _TRACKS, "tracks:habits",
     ),
     "denoiser": Recipe(
         "The diffusion synthesiser of papers A, B and C, in the phases of its preset.",
@@ -111,8 +111,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "listener": Recipe(
         "The emotion classifiers of the compact audio-language model, one per fold of speakers.",
-        "listener", "ListenerRecipe", "python -m auteur.lab.data.emotional_speech", "performances:listener",
-        writes_folder=True,
+        "emotion_classifier", "EmotionClassifierRecipe", "python -m auteur.lab.data.emotional_speech",
+        "performances:listener", writes_folder=True,
     ),
     "audio-lm": Recipe(
         "Paper A's first stage, compact: speech to an emotion, then Action Units as text.",

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
-from auteur.expression.regressor import Regressor, RegressorConfig, config_to_metadata
+from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
+from auteur.expression.regressor import Regressor, RegressorConfig
 from auteur.lab.data.emotion_units import EmotionUnits, load_units
 from auteur.lab.data.emotional_speech import augmented
 from auteur.lab.data.performances import Performance, load_performances
 from auteur.lab.train.audio_lm import split
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
+from auteur.weights import metadata_of
 
 _UNKNOWN = -100
 _CROP_FRAMES = 75
@@ -110,16 +111,16 @@ class UnitBatches:
         }
 
     def _one(self, one: Performance) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
-        emotion, given = one.emotion, np.full(len(HEARD_EMOTIONS), np.nan, np.float32)
+        emotion, given = one.emotion, np.full(len(VOICE_EMOTIONS), np.nan, np.float32)
         if emotion and self.random.random() < 0.5:
             if not one.is_measured and self.random.random() < 0.5:
-                emotion = str(self.random.choice(HEARD_EMOTIONS))
-            given[:] = np.arange(len(HEARD_EMOTIONS)) == HEARD_EMOTIONS.index(emotion)
+                emotion = str(self.random.choice(VOICE_EMOTIONS))
+            given[:] = np.arange(len(VOICE_EMOTIONS)) == VOICE_EMOTIONS.index(emotion)
         target = one.target(self._statistics, self.random, emotion=emotion or None).astype(np.float32)
         start = int(self.random.integers(max(len(target) - _CROP_FRAMES, 0) + 1))
         units = _filled(target[start : start + _CROP_FRAMES], _CROP_FRAMES)
         rows = _filled(one.rows[2 * start : 2 * (start + _CROP_FRAMES)], 2 * _CROP_FRAMES)
-        label = HEARD_EMOTIONS.index(one.emotion) if one.emotion else _UNKNOWN
+        label = VOICE_EMOTIONS.index(one.emotion) if one.emotion else _UNKNOWN
         return rows.astype(np.float32), units, label, given
 
 
@@ -128,7 +129,13 @@ def _filled(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def regressor_loss(model: nn.Module, batch: Batch, emotion_weight: float) -> Tensor:
-    """Returns the mean absolute error of the units plus the emotion's weighted cross-entropy."""
+    """Returns the mean absolute error of the units plus the emotion's weighted cross-entropy, [].
+
+    Args:
+        model: The regressor.
+        batch: "rows" [B, 2 T, C], "given" [B, emotions], "units" [B, T, 24] in [0, 1], "label" int64 [B].
+        emotion_weight: Of the cross-entropy; it is left out where no row has a label.
+    """
     with torch.autocast(batch["rows"].device.type, torch.bfloat16):
         units, emotions = model(batch["rows"], batch["given"])
     error = (units.float() - batch["units"]).abs().mean()
@@ -163,7 +170,7 @@ def build(recipe: RegressorRecipe) -> Training[RegressorScores]:
         batches=by_key(batches),
         loss=lambda model, batch, _: regressor_loss(model, batch, recipe.emotion_weight),
         evaluate=lambda model: regressor_scores(model, held_out),
-        metadata=config_to_metadata(recipe.config),
+        metadata=metadata_of(Regressor.kind, recipe.config),
     )
 
 

@@ -18,11 +18,11 @@ from auteur.lab.data.speech.augment import SpeechCrops
 from auteur.lab.data.speech.corpus import UNKNOWN, Utterance, load_corpus
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
-from auteur.speech.features import config_to_metadata
 from auteur.speech.mel import levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
 from auteur.speech.phones import ARTICULATIONS, articulation_table
 from auteur.weights import load_file as load_weights
+from auteur.weights import metadata_of
 
 SHARES = {"espeak": 0.25, "flite": 0.2, "ravdess": 0.15, "emodb": 0.15, "clips": 0.25}
 """Relative frequency of each source; sources whose file is absent are skipped."""
@@ -172,7 +172,7 @@ def build(recipe: SpeechEncoderRecipe) -> Training[SpeechScores]:
         batches=by_key(crops),
         loss=SpeechLoss(recipe),
         evaluate=HeldOutSpeakers({name: one.part(is_held_out=True) for name, one in corpora.items()}),
-        metadata=config_to_metadata(config),
+        metadata=metadata_of(CompactSpeechEncoder.kind, config),
     )
 
 

@@ -22,10 +22,9 @@ from auteur.lab.data.speech.lips import LipClip, LipCrops, read_lip_clips
 from auteur.lab.train.batches import Batch, Batches, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
 from auteur.lab.train.speech_encoder import SHARES, SpeechEncoderRecipe, SpeechLoss
-from auteur.speech.features import config_to_metadata
 from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
-from auteur.weights import load_file
+from auteur.weights import load_file, metadata_of
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def build(
         batches=Batches(lambda key: heard(key) | seen(key)),
         loss=loss,
         evaluate=LipCorrelation([clip for clip in clips if clip.part == "validation"]),
-        metadata=config_to_metadata(CompactSpeechConfig()),
+        metadata=metadata_of(CompactSpeechEncoder.kind, CompactSpeechConfig()),
     )
 
 

@@ -21,7 +21,7 @@ from auteur.lab.train.devices import Devices, Precision, Tracker
 from auteur.lab.train.learner import OptimizedLearner, Place
 from auteur.lab.train.phases import Evaluation, Phase, Validation
 from auteur.lab.train.run_folder import RunFolder
-from auteur.signals.chance import keyed_generator
+from auteur.signals.seeding import keyed_generator
 
 
 @dataclass(frozen=True, kw_only=True)

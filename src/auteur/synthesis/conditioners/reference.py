@@ -181,7 +181,11 @@ def _by_head(tokens: Tensor, heads: int) -> Tensor:
 
 
 def trimmed(network: Any, last: str) -> nn.Module:
-    """Returns the UNet up to the input of its last self-attention; later layers would get no gradient."""
+    """Returns the UNet up to the input of its last self-attention; later layers would get no gradient.
+
+    Raises:
+        UsageError: The UNet has no attention on its way up.
+    """
     kind, block, layer = last.split("_")
     if kind == "up":
         final = network.up_blocks[int(block)]

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from auteur.errors import UsageError
+from auteur.synthesis.canonical_crops import CANONICAL_CROPS
 from auteur.synthesis.conditioners.registry import CONDITIONERS
 from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 from auteur.synthesis.samplers import Process, process_named
 from auteur.synthesis.samplers.schedule import MOST_STEPS
-from auteur.synthesis.views import VIEWS
 from auteur.weights.config import config_of
 
 
@@ -166,7 +166,7 @@ class PaintingConfig:
     """Settings of painting with the network; the network itself is the same for every value."""
 
     views: tuple[str, ...] = ()
-    """Squares that it paints, of `synthesis.views`, each as a row of its own; (): one around the face."""
+    """Squares that it paints, of `synthesis.canonical_crops`, one row each; (): the square of the face."""
     paints: Literal["openings", "lips"] = "openings"
     """Area of a mouth in which its change to the warp shows: between the lips, or with lips that moved."""
     sample_px: int | None = None
@@ -179,8 +179,8 @@ class PaintingConfig:
         problems: list[str] = []
         if self.paints not in ("openings", "lips"):
             problems.append(f'paints is {self.paints!r}; choose "openings" or "lips"')
-        if unknown := set(self.views) - set(VIEWS):
-            problems.append(f"views are {sorted(unknown)}; choose of {', '.join(VIEWS)}")
+        if unknown := set(self.views) - set(CANONICAL_CROPS):
+            problems.append(f"views are {sorted(unknown)}; choose of {', '.join(CANONICAL_CROPS)}")
         if self.sample_px is not None and (self.sample_px < 1 or self.sample_px % size_multiple):
             problems.append(f"sample_px is {self.sample_px}; it must be a multiple of {size_multiple}")
         if self.paints_in is not None and not 1 <= self.paints_in <= MOST_STEPS:

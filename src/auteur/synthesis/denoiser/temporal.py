@@ -28,7 +28,11 @@ class TemporalLayers(nn.Module):
         self.modules_by_place = nn.ModuleDict(modules)
 
     def forward(self, place: str, hidden: Tensor, frames: int) -> Tensor:
-        """[B * F, C, h, w] → the same, after attention between the frames."""
+        """[B * F, C, h, w] → the same, after attention between the frames.
+
+        Raises:
+            UsageError: The window is longer than the positions of the motion modules.
+        """
         if place not in self.modules_by_place:
             return hidden
         if frames > self.longest_window:

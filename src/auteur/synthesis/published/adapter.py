@@ -17,12 +17,14 @@ from auteur.synthesis.conditioners.conditioner import Given, SampleSize
 from auteur.synthesis.denoiser.unet import places_of
 from auteur.synthesis.published.sizes import GROUPS
 from auteur.synthesis.published.unet import VideoUNet
-from auteur.weights import load_model, metadata_of
+from auteur.weights import WeightsFile, metadata_of
 
 Adapter = AUConditioner
 
 ADAPTER_FILE = "au_adapter.safetensors"
 """Name of the file of a trained adapter in a converted folder."""
+
+_KIND = "au_adapter"
 
 
 def new_adapter(unet: VideoUNet, config: AUConfig | None = None) -> Adapter:
@@ -35,7 +37,7 @@ def save_adapter(adapter: Adapter, path: Path | str, *, overwrite: bool = False)
 
     As `au_adapter.safetensors` in a converted folder it is loaded with it.
     """
-    metadata = metadata_of("au_adapter", adapter.config)
+    metadata = metadata_of(_KIND, adapter.config)
     with atomic_path(path, overwrite=overwrite) as temporary:
         save_file(
             {key: value.contiguous() for key, value in adapter.state_dict().items()}, temporary, metadata
@@ -48,7 +50,9 @@ def load_adapter(unet: VideoUNet, path: Path | str) -> Adapter:
     Raises:
         WeightsError: The file is missing, damaged or of another UNet; every misfit is listed.
     """
-    return load_model(path, "au_adapter", AUConfig, lambda config: new_adapter(unet, config))
+    file = WeightsFile(path)
+    config = file.config(_KIND, AUConfig)
+    return file.fill(file.build(lambda: new_adapter(unet, config)))
 
 
 def added_by(

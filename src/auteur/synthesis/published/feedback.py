@@ -13,7 +13,7 @@ the originals do so by accident, and were trained with it. "by_row": each half t
 
 
 class Latents(Protocol):
-    """Between pictures and latents; `synthesis.full.latents.LatentSpace` is one."""
+    """Between pictures and latents; `synthesis.pretrained.latents.LatentSpace` is one."""
 
     def encode(self, frames: Tensor) -> Tensor:
         """[B, F, 3, H, W] in [-1, 1] → [B, F, 4, h, w]."""

@@ -10,8 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from auteur.errors import UsageError, WeightsError
-from auteur.synthesis.full.folders import load_folder
-from auteur.synthesis.full.latents import LatentSpace
+from auteur.synthesis.pretrained.folders import load_folder
+from auteur.synthesis.pretrained.latents import LatentSpace
 from auteur.synthesis.published.adapter import ADAPTER_FILE, load_adapter
 from auteur.synthesis.published.checkpoints import LAYOUTS, Kind, Networks, blank
 from auteur.synthesis.published.convert import DESCRIPTION, SIDE_PX

@@ -8,49 +8,42 @@ so: there the lowest level has no motion modules, and motion frames stand before
 ones. That is what is computed here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from auteur.synthesis.published.adapter import Adapter, added_by
+from auteur.synthesis.published.adapter import added_by
 from auteur.synthesis.published.face_locator import FaceLocator
-from auteur.synthesis.published.feedback import Latents, Tiling, contexts_of, seen_by, with_feedback
+from auteur.synthesis.published.feedback import Tiling, contexts_of, seen_by
+from auteur.synthesis.published.memory import Memory
 from auteur.synthesis.published.motion import MotionModule
 from auteur.synthesis.published.projections import AudioProjection, ImageProjection
 from auteur.synthesis.published.reference import ReferenceNet, as_map
 from auteur.synthesis.published.region_audio import RegionAudio
-from auteur.synthesis.published.schedule import LoopSettings, TrailingDDIM, guided
+from auteur.synthesis.published.schedule import LoopSettings, Sampler, TrailingDDIM
 from auteur.synthesis.published.sizes import UNetSizes
 from auteur.synthesis.published.unet import VideoUNet
-from auteur.synthesis.samplers import OnStep
+from auteur.synthesis.published.windowed import Encoded, WindowConditions, WindowModel
 
 PAST_FRAMES = 2
 """Motion frames before each window."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class HalloConditions:
+class HalloConditions(WindowConditions):
     """Conditions of a window, without portrait and past frames."""
 
-    embedding: Tensor
-    """Of the face, [1, 512]; zeros where there is none."""
-    audio: Tensor
-    """Speech features around each frame, [F, 5, layers, D]."""
     face_box: Tensor
     """1 in the box around the face, 0 elsewhere, [1, 3, H, W]."""
     masks: Sequence[Tensor]
     """For each level, weights of pose, face and lips at each pixel, [3, pixels]."""
     scales: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Factors on pose, face and lips."""
-    adapter: Tensor | None = None
-    """Input of an adapter for these frames; see `published.adapter`."""
-    sees_portrait: bool = True
-    """Whether the conditional row attends to the portrait; training an adapter leaves it out at random."""
 
 
-class Hallo(nn.Module):
+class Hallo(WindowModel[HalloConditions]):
     """All networks of `hallo/net.pth`, under its prefixes.
 
     Args:
@@ -62,6 +55,8 @@ class Hallo(nn.Module):
         tiling: See `feedback.Tiling`.
     """
 
+    past_frames = PAST_FRAMES
+
     def __init__(
         self,
         sizes: UNetSizes,
@@ -72,9 +67,8 @@ class Hallo(nn.Module):
         half_features: bool = True,
         tiling: Tiling = "published",
     ) -> None:
-        super().__init__()
+        super().__init__(tiling)
         self.half_features = half_features
-        self.tiling: Tiling = tiling
         self.denoising_unet = VideoUNet(
             sizes,
             lambda width: MotionModule(width, sizes.longest),
@@ -84,7 +78,10 @@ class Hallo(nn.Module):
         self.face_locator = FaceLocator(**(locator or {}))  # pyright: ignore[reportArgumentType]
         self.imageproj = ImageProjection(**(image or {}))
         self.audioproj = AudioProjection(**(audio or {}))
-        self.adapter: Adapter | None = None
+
+    def sampler(self, settings: LoopSettings) -> Sampler:
+        """Returns the published sampler."""
+        return TrailingDDIM(settings.steps)
 
     def portrait(self, latents: Tensor, context: Tensor) -> dict[str, Tensor]:
         """Returns features [B * (1 + P), pixels, C] by layer.
@@ -139,7 +136,7 @@ class Hallo(nn.Module):
         portrait = seen if given.sees_portrait else None
         return unet(sample, time, context, portrait=portrait, after=after, enter=enter)
 
-    def encoded(self, given: HalloConditions, conditional: Sequence[bool]) -> tuple[Tensor, Tensor, Tensor]:
+    def encoded(self, given: HalloConditions, conditional: Sequence[bool]) -> Encoded:
         """Returns context [B, tokens, D], audio [B, F, K, D] and located face [B, 1, C, h, w].
 
         Args:
@@ -154,85 +151,23 @@ class Hallo(nn.Module):
             torch.cat([located if has else torch.zeros_like(located) for has in conditional]),
         )
 
-    def predict_row(
-        self, sample: Tensor, time: float, *, reference: Tensor, given: HalloConditions, conditional: bool
-    ) -> Tensor:
-        """Returns v of noisy latents [1, F, 4, h, w]; gradients reach nothing before the UNet.
-
-        Args:
-            sample: Noisy latents.
-            time: 0 to 999.
-            reference: Latents of portrait and motion frames, [1 + P, 4, h, w].
-            given: Everything else.
-            conditional: False: the row is the unconditional one of guidance.
-        """
-        with torch.no_grad():
-            context, audio, located = self.encoded(given, (conditional,))
-            features = self.portrait(reference, context)
-        if not conditional:
-            given = replace(given, adapter=None, sees_portrait=False)
-        return self.predict(
-            sample, time, context=context, features=features, audio=audio, located=located, given=given
-        )
-
-    @torch.no_grad()
-    def window(
+    def prediction(
         self,
-        noise: Tensor,
-        *,
-        reference: Tensor,
+        sample: Tensor,
+        time: float,
+        encoded: Encoded,
+        features: dict[str, Tensor],
         given: HalloConditions,
-        settings: LoopSettings,
-        on_step: OnStep | None = None,
+        memory: Memory,
     ) -> Tensor:
-        """Returns the latents [1, F, 4, h, w] of a window.
-
-        Args:
-            noise: [1, F, 4, h, w].
-            reference: Latents of portrait and motion frames, [1 + P, 4, h, w].
-            given: Everything else.
-            settings: Steps and guidance.
-            on_step: Called after each step with (done, total). Raise to cancel.
-        """
-        context, audio, located = self.encoded(given, settings.conditional)
-        features = self.portrait(reference, context)
-        sampler, sample = TrailingDDIM(settings.steps), noise
-        for index, time in enumerate(sampler.times):
-            rows = sample.expand(settings.rows, -1, -1, -1, -1)
-            prediction = self.predict(
-                rows, time, context=context, features=features, audio=audio, located=located, given=given
-            )
-            sample = sampler.step(sample, guided(prediction, settings.guidance), index)
-            if on_step is not None:
-                on_step(index + 1, settings.steps)
-        return sample
-
-    def generate(
-        self,
-        windows: int,
-        *,
-        noise: Callable[[int], Tensor],
-        portrait: Tensor,
-        given: Callable[[int], HalloConditions],
-        latents: Latents,
-        settings: LoopSettings,
-        on_step: OnStep | None = None,
-    ) -> Iterator[Tensor]:
-        """Yields the pictures [F, 3, H, W] in [-1, 1] of each window; the last two are given to the next.
-
-        Args:
-            windows: Their number.
-            noise: (number of a window) → [1, F, 4, h, w].
-            portrait: [3, H, W] in [-1, 1].
-            given: (number of a window) → its conditions.
-            latents: Encodes and decodes.
-            settings: Steps and guidance.
-            on_step: As for `window`.
-        """
-
-        def denoise(number: int, reference: Tensor) -> Tensor:
-            return self.window(
-                noise(number), reference=reference, given=given(number), settings=settings, on_step=on_step
-            )
-
-        yield from with_feedback(portrait, windows, PAST_FRAMES, latents, denoise)
+        """Returns what `predict` returns."""
+        context, audio, located = encoded
+        return self.predict(
+            sample,
+            time,
+            context=context,
+            features=features,
+            audio=audio,
+            located=located,
+            given=given,
+        )

@@ -5,22 +5,22 @@ pixels a side, 20 steps of rectified flow, guidance 3.5, windows of 16 frames af
 second.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from auteur.synthesis.published.adapter import Adapter, added_by
-from auteur.synthesis.published.feedback import Latents, Tiling, contexts_of, seen_by, with_feedback
+from auteur.synthesis.published.adapter import added_by
+from auteur.synthesis.published.feedback import Tiling, contexts_of, seen_by
 from auteur.synthesis.published.joint_audio import NULL_EMOTION, JointAudio
 from auteur.synthesis.published.memory import Memory, MemoryMotion
 from auteur.synthesis.published.projections import AudioProjection, ImageProjection
 from auteur.synthesis.published.reference import ReferenceNet, as_map
-from auteur.synthesis.published.schedule import LoopSettings, ShiftlessFlow, guided
+from auteur.synthesis.published.schedule import LoopSettings, Sampler, ShiftlessFlow
 from auteur.synthesis.published.sizes import UNetSizes
 from auteur.synthesis.published.unet import VideoUNet
-from auteur.synthesis.samplers import OnStep
+from auteur.synthesis.published.windowed import Encoded, WindowConditions, WindowModel
 
 PAST_FRAMES = 16
 """Number of past frames that condition a window."""
@@ -33,22 +33,14 @@ EMOTION_CLASSES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoConditions:
+class MemoConditions(WindowConditions):
     """Conditions of a window, without portrait and past frames."""
 
-    embedding: Tensor
-    """Of the face, [1, 512]; zeros where there is none."""
-    audio: Tensor
-    """Speech features around each frame, [F, 5, layers, D]."""
     emotion: int
     """One of `EMOTION_CLASSES`, by number."""
-    adapter: Tensor | None = None
-    """Input of an adapter for these frames; see `published.adapter`."""
-    sees_portrait: bool = True
-    """Whether the conditional row attends to the portrait; training an adapter leaves it out at random."""
 
 
-class Memo(nn.Module):
+class Memo(WindowModel[MemoConditions]):
     """Diffusion network, ReferenceNet and the two projections, under the names of their folders.
 
     Args:
@@ -58,6 +50,8 @@ class Memo(nn.Module):
         tiling: See `feedback.Tiling`.
     """
 
+    past_frames = PAST_FRAMES
+
     def __init__(
         self,
         sizes: UNetSizes,
@@ -66,8 +60,7 @@ class Memo(nn.Module):
         audio: dict[str, int] | None = None,
         tiling: Tiling = "published",
     ) -> None:
-        super().__init__()
-        self.tiling: Tiling = tiling
+        super().__init__(tiling)
         self.diffusion_net = VideoUNet(
             sizes,
             lambda width: MemoryMotion(width, sizes.longest),
@@ -76,7 +69,10 @@ class Memo(nn.Module):
         self.reference_net = ReferenceNet(sizes)
         self.image_proj = ImageProjection(**(image or {}))
         self.audio_proj = AudioProjection(**(audio or {}))
-        self.adapter: Adapter | None = None
+
+    def sampler(self, settings: LoopSettings) -> Sampler:
+        """Returns the published sampler."""
+        return ShiftlessFlow(settings.steps)
 
     def portrait(self, latents: Tensor, context: Tensor) -> dict[str, Tensor]:
         """Returns features of B x (1 + P) pictures by layer: tokens, and maps where there is no attention.
@@ -135,7 +131,7 @@ class Memo(nn.Module):
         portrait = seen if given is None or given.sees_portrait else None
         return unet(sample, time, context, portrait=portrait, after=after)
 
-    def encoded(self, given: MemoConditions, conditional: Sequence[bool]) -> tuple[Tensor, Tensor, Tensor]:
+    def encoded(self, given: MemoConditions, conditional: Sequence[bool]) -> Encoded:
         """Returns context [B, tokens, D], audio [B, F, K, D] and emotions [B].
 
         Args:
@@ -151,25 +147,17 @@ class Memo(nn.Module):
             ),
         )
 
-    def predict_row(
-        self, sample: Tensor, time: float, *, reference: Tensor, given: MemoConditions, conditional: bool
+    def prediction(
+        self,
+        sample: Tensor,
+        time: float,
+        encoded: Encoded,
+        features: dict[str, Tensor],
+        given: MemoConditions,
+        memory: Memory,
     ) -> Tensor:
-        """Returns the velocity of noisy latents [1, F, 4, h, w] in the first window of a video.
-
-        Gradients reach nothing before the UNet.
-
-        Args:
-            sample: Noisy latents.
-            time: 0 to 1000.
-            reference: Latents of portrait and past frames, [1 + P, 4, h, w].
-            given: Everything else.
-            conditional: False: the row is the unconditional one of guidance.
-        """
-        with torch.no_grad():
-            context, audio, emotions = self.encoded(given, (conditional,))
-            features = self.portrait(reference, context)
-        if not conditional:
-            given = replace(given, adapter=None, sees_portrait=False)
+        """Returns what `predict` returns."""
+        context, audio, emotions = encoded
         return self.predict(
             sample,
             time,
@@ -177,86 +165,6 @@ class Memo(nn.Module):
             features=features,
             audio=audio,
             emotions=emotions,
-            memory=Memory(),
             given=given,
+            memory=memory,
         )
-
-    @torch.no_grad()
-    def window(
-        self,
-        noise: Tensor,
-        *,
-        reference: Tensor,
-        given: MemoConditions,
-        memory: Memory,
-        settings: LoopSettings,
-        on_step: OnStep | None = None,
-    ) -> Tensor:
-        """Returns the latents [1, F, 4, h, w] of a window.
-
-        Args:
-            noise: [1, F, 4, h, w].
-            reference: Latents of portrait and past frames, [1 + P, 4, h, w].
-            given: Everything else.
-            memory: Of the windows before; updated.
-            settings: Steps and guidance.
-            on_step: Called after each step with (done, total). Raise to cancel.
-        """
-        context, audio, emotions = self.encoded(given, settings.conditional)
-        features = self.portrait(reference, context)
-        sampler, sample = ShiftlessFlow(settings.steps), noise
-        for index, time in enumerate(sampler.times):
-            memory.adds = memory.starts or index == 0
-            prediction = self.predict(
-                sample.expand(settings.rows, -1, -1, -1, -1),
-                time,
-                context=context,
-                features=features,
-                audio=audio,
-                emotions=emotions,
-                memory=memory,
-                given=given,
-            )
-            sample = sampler.step(sample, guided(prediction, settings.guidance), index)
-            if on_step is not None:
-                on_step(index + 1, settings.steps)
-        memory.starts = False
-        return sample
-
-    def generate(
-        self,
-        windows: int,
-        *,
-        noise: Callable[[int], Tensor],
-        portrait: Tensor,
-        given: Callable[[int], MemoConditions],
-        latents: Latents,
-        settings: LoopSettings,
-        past: int = PAST_FRAMES,
-        on_step: OnStep | None = None,
-    ) -> Iterator[Tensor]:
-        """Yields the pictures [F, 3, H, W] in [-1, 1] of each window; its last ones are given to the next.
-
-        Args:
-            windows: Their number.
-            noise: (number of a window) → [1, F, 4, h, w].
-            portrait: [3, H, W] in [-1, 1].
-            given: (number of a window) → its conditions.
-            latents: Encodes and decodes.
-            settings: Steps and guidance.
-            past: Number of pictures of a window that condition the next.
-            on_step: As for `window`.
-        """
-        memory = Memory()
-
-        def denoise(number: int, reference: Tensor) -> Tensor:
-            return self.window(
-                noise(number),
-                reference=reference,
-                given=given(number),
-                memory=memory,
-                settings=settings,
-                on_step=on_step,
-            )
-
-        yield from with_feedback(portrait, windows, past, latents, denoise)

@@ -74,6 +74,13 @@ def sample_heun(
 ) -> Tensor:
     """Returns data by Heun's second-order steps: 2 steps - 1 evaluations (Karras et al. 2022, algorithm 1).
 
+    Args:
+        process: Of the network's training.
+        predict: The network with its conditions, (sample [B, ...], model time [B]) → v̂ [B, ...].
+        noise: The sample at time 1, [B, ...].
+        steps: 1 to 1000.
+        on_step: Called after each step with (done, total). Raise to cancel.
+
     Raises:
         UsageError: `steps` is out of range.
     """

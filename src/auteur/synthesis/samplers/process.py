@@ -40,7 +40,7 @@ class Process(Protocol):
         ...
 
     def prediction_between(self, sample: Tensor, later: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
-        """Returns the prediction with which `step` goes from `sample` to `later`: the inverse of `step`."""
+        """Returns the prediction [B, ...] with which `step` goes from `sample` to `later`: its inverse."""
         ...
 
     def model_time(self, time: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Process(Protocol):
         ...
 
     def snr(self, time: Tensor) -> Tensor:
-        """Returns the signal-to-noise ratio at `time`."""
+        """Returns the signal-to-noise ratio of powers at `time`, [] or [B]."""
         ...
 
 

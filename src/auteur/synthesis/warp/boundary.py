@@ -8,6 +8,7 @@ from torch import Tensor
 
 from auteur.synthesis.warp.mesh import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP
 from auteur.synthesis.warp.pose import HeadMotion
+from auteur.synthesis.warp.sampling import smooth_step
 
 # Ring positions: up to 1 inside the part that moves with the head, from 1 to 2 in the part where motion
 # fades.
@@ -66,8 +67,8 @@ def build_boundary(landmarks: Tensor, width_px: int, height_px: int) -> Boundary
         distance = inner * reach + outer * fade
         depth = oval[:, 2] + inner * backness * (back - oval[:, 2])
         points.append(torch.cat([oval[:, :2] + direction * distance[:, None], depth[:, None]], dim=-1))
-        follows_head.append(torch.full_like(distance, 1.0 - _smooth_step(torch.tensor(outer)).item()))
-        fades = 1.0 - _smooth_step(distance / deformation_reach)
+        follows_head.append(torch.full_like(distance, 1.0 - smooth_step(torch.tensor(outer)).item()))
+        fades = 1.0 - smooth_step(distance / deformation_reach)
         follows_skin.append(fades * follows_head[-1])
     return BoundaryControlPoints(
         points=torch.cat(points),
@@ -80,12 +81,7 @@ def build_boundary(landmarks: Tensor, width_px: int, height_px: int) -> Boundary
 def _by_direction(upness: Tensor, values: tuple[float, float, float]) -> Tensor:
     """Blends three values, for top, side and bottom, by the cosine to the face's upward axis."""
     top, side, bottom = values
-    return side + (top - side) * _smooth_step(upness) + (bottom - side) * _smooth_step(-1.4 * upness)
-
-
-def _smooth_step(x: Tensor) -> Tensor:
-    x = x.clamp(0, 1)
-    return x * x * (3 - 2 * x)
+    return side + (top - side) * smooth_step(upness) + (bottom - side) * smooth_step(-1.4 * upness)
 
 
 def _distance_to_border(points: Tensor, direction: Tensor, width_px: int, height_px: int) -> Tensor:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from auteur.synthesis.warp.apertures import Aperture, Depths, aperture_between
 from auteur.synthesis.warp.lids import ClosingLid
 from auteur.synthesis.warp.mesh import (
     LEFT_EYE_LOWER,
@@ -12,7 +13,6 @@ from auteur.synthesis.warp.mesh import (
     RIGHT_EYE_UPPER,
     RIGHT_IRIS,
 )
-from auteur.synthesis.warp.openings import Depths, Opening, opening_between
 from auteur.synthesis.warp.sampling import Box, Picture, box_around, fill_in, smooth_step
 
 # Share of its openness in the portrait below which a lid starts to be pulled shut, and at which it is shut:
@@ -30,9 +30,9 @@ def close_lids(source: Tensor, target: Tensor) -> Tensor:
     result = target.clone()
     for upper, lower in ((RIGHT_EYE_UPPER, RIGHT_EYE_LOWER), (LEFT_EYE_UPPER, LEFT_EYE_LOWER)):
         high, low = torch.tensor(upper[1:-1]), torch.tensor(lower[1:-1])
-        asked = (target[low] - target[high])[:, :2].norm(dim=-1).mean()
+        requested = (target[low] - target[high])[:, :2].norm(dim=-1).mean()
         own = (source[low] - source[high])[:, :2].norm(dim=-1).mean().clamp(min=1e-3)
-        shut = 1 - smooth_step((asked / own - _SHUT_AT) / (_PULL_FROM - _SHUT_AT))
+        shut = 1 - smooth_step((requested / own - _SHUT_AT) / (_PULL_FROM - _SHUT_AT))
         gap = target[low] - target[high]
         result[high] += 0.85 * shut * gap
         result[low] -= 0.15 * shut * gap
@@ -70,9 +70,9 @@ class Eye:
         self._lid = ClosingLid(portrait, landmarks, is_right=is_right, eye_distance_px=eye_distance_px)
         self._ball = self._build_ball()
 
-    def opening(self, landmarks: Tensor) -> Opening:
+    def opening(self, landmarks: Tensor) -> Aperture:
         """Returns the opening between the lids for landmarks [478, 3]."""
-        return opening_between(landmarks[list(self._upper), :2], landmarks[list(self._lower), :2])
+        return aperture_between(landmarks[list(self._upper), :2], landmarks[list(self._lower), :2])
 
     def box(self, landmarks: Tensor, area: Box) -> Box:
         """Returns the pixels of `area` that the opening can touch for landmarks [478, 3]; may be empty."""

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from auteur.synthesis.warp.apertures import SAMPLES, Aperture, aperture_between
 from auteur.synthesis.warp.mesh import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
@@ -16,7 +17,6 @@ from auteur.synthesis.warp.mesh import (
     RIGHT_LID_FOOT,
     RIGHT_UNDER_BROW,
 )
-from auteur.synthesis.warp.openings import SAMPLES, Opening, opening_between
 from auteur.synthesis.warp.sampling import Box, Picture, blur, box_around, fill_in, smooth_step
 
 _UNFOLDS_FROM, _UNFOLDED_AT = 0.3, 0.92
@@ -74,10 +74,10 @@ class ClosingLid:
             else (LEFT_EYE_UPPER, LEFT_EYE_LOWER, LEFT_LID_CREASE, LEFT_LID_FOOT, LEFT_UNDER_BROW)
         )
         upper, lower = (landmarks[list(chain), :2] for chain in self._chains[:2])
-        self._opening = opening_between(upper, lower)
+        self._opening = aperture_between(upper, lower)
         self._build(portrait, landmarks)
 
-    def unfold(self, frame: Tensor, origins: Tensor, landmarks: Tensor, opening: Opening, area: Box) -> None:
+    def unfold(self, frame: Tensor, origins: Tensor, landmarks: Tensor, opening: Aperture, area: Box) -> None:
         """Draws the smooth skin of closing lids over the warped one, in place; nothing while the eye is open.
 
         Args:
@@ -107,7 +107,7 @@ class ClosingLid:
         share = (1 - _CREASE_LEFT) * unfolded * skin[3] * (1 - carried)
         frame[within] = torch.lerp(frame[within], (light * skin[:3] + grain).clamp(0, 255), share)
 
-    def draw_lashes(self, frame: Tensor, landmarks: Tensor, opening: Opening, area: Box) -> None:
+    def draw_lashes(self, frame: Tensor, landmarks: Tensor, opening: Aperture, area: Box) -> None:
         """Draws the line of the lashes where lids meet, in place; it fades in as they do.
 
         Args:
@@ -191,13 +191,13 @@ class ClosingLid:
         most = 2.5 * fine.abs().mean()
         return fine.clamp(-most, most)
 
-    def _gap(self, opening: Opening) -> Tensor:
+    def _gap(self, opening: Aperture) -> Tensor:
         """Gap relative to the portrait's, 1 open to 0 shut, independent of the size of the frame's eye."""
         own = self._opening
         lost = own.gap_px - opening.gap_px * (own.length_px / opening.length_px)
         return 1 - lost / own.gap_px.clamp(min=1.0)
 
-    def _region(self, landmarks: Tensor, up: float, down: float, aside: float) -> Opening:
+    def _region(self, landmarks: Tensor, up: float, down: float, aside: float) -> Aperture:
         """The region around the eye, up to given places between the rows of the mesh."""
         upper, lower, crease, foot, brow = (landmarks[list(chain), :2] for chain in self._chains)
         outer, inner = (0, -1) if self._is_right else (-1, 0)
@@ -206,7 +206,7 @@ class ClosingLid:
         ends[inner] = upper[inner] + (_INNER_MARGIN + aside) * width
         high = torch.lerp(crease, brow, up)
         low = torch.lerp(lower[1:-1], foot, down)
-        return opening_between(
+        return aperture_between(
             torch.cat([ends[0][None], high, ends[-1][None]]), torch.cat([ends[0][None], low, ends[-1][None]])
         )
 
@@ -217,12 +217,12 @@ class ClosingLid:
         return torch.cat([sides, brow, foot])
 
 
-def _seam(opening: Opening) -> Tensor:
+def _seam(opening: Aperture) -> Tensor:
     """Height of the line where lids meet, and beyond their corners, without kinks, pixels, [65 + 2 * 17]."""
     middle = 0.5 * (opening.upper + opening.lower)
     longer = functional.pad(middle[None, None], (_BEYOND, _BEYOND), mode="replicate")[0]
     return functional.avg_pool1d(longer, 13, 1, 6, count_include_pad=False)[0]
 
 
-def _middle(opening: Opening) -> Tensor:
+def _middle(opening: Aperture) -> Tensor:
     return opening.origin + 0.5 * opening.length_px * opening.along

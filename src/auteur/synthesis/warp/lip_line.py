@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from auteur.synthesis.warp.apertures import Aperture
 from auteur.synthesis.warp.mesh import MOUTH_LOWER, MOUTH_UPPER
-from auteur.synthesis.warp.openings import Opening
 from auteur.synthesis.warp.sampling import Box, Picture, box_around, smooth_step
 
 _MOUTH_CORNERS = (61, 291)
@@ -32,7 +32,7 @@ class LipLine:
         eye_distance_px: Distance between the irises.
     """
 
-    def __init__(self, skin: Picture, landmarks: Tensor, own: Opening, eye_distance_px: float) -> None:
+    def __init__(self, skin: Picture, landmarks: Tensor, own: Aperture, eye_distance_px: float) -> None:
         self._unit_px = eye_distance_px
         self._own_gap = own.gap_px / eye_distance_px
         self._is_drawn = smooth_step(self._own_gap / 0.05 - 0.4)
@@ -49,7 +49,7 @@ class LipLine:
         self._lighter = Picture(torch.cat([without, weight[None]]), self._home.left, self._home.top)
         self._colour = skin.soft(line[None])[:, 0].mean(-1) * _SEAM_DARKNESS
 
-    def erase(self, frame: Tensor, origins: Tensor, opening: Opening, box: Box, area: Box) -> None:
+    def erase(self, frame: Tensor, origins: Tensor, opening: Aperture, box: Box, area: Box) -> None:
         """Takes the line out of the skin as far as the mouth is open, in place.
 
         Args:
@@ -74,7 +74,7 @@ class LipLine:
         part = frame[(slice(None), *within)]
         frame[(slice(None), *within)] = torch.lerp(part, read[:3], read[3:].clamp(0, 1) * amount)
 
-    def draw(self, frame: Tensor, opening: Opening, positions: Tensor) -> Tensor:
+    def draw(self, frame: Tensor, opening: Aperture, positions: Tensor) -> Tensor:
         """Returns part of the frame [3, h, w] with a line where motion closed the lips, at [h, w, 2]."""
         shut = 1 - smooth_step(opening.gap_px / self._unit_px / _SEAM_UNTIL)
         if shut * self._is_drawn <= 0:

@@ -7,6 +7,7 @@ All lengths here are in eye distances (about 63 mm in an adult), so the anatomy 
 import torch
 from torch import Tensor
 
+from auteur.synthesis.warp.apertures import Aperture, aperture_between
 from auteur.synthesis.warp.mesh import (
     CHEEK_VERTICES,
     CHIN_VERTICES,
@@ -16,7 +17,6 @@ from auteur.synthesis.warp.mesh import (
     MOUTH_UPPER,
     RIGHT_IRIS,
 )
-from auteur.synthesis.warp.openings import Opening, opening_between
 from auteur.synthesis.warp.pose import HeadMotion
 from auteur.synthesis.warp.sampling import Box, Picture, blur, box_around, smooth_step
 
@@ -66,9 +66,9 @@ class Mouth:
         self._colours = self._mix_colours()
         self._own = self._cut_out()
 
-    def opening(self, landmarks: Tensor) -> Opening:
+    def opening(self, landmarks: Tensor) -> Aperture:
         """Returns the opening between the lips for landmarks [478, 3]."""
-        return opening_between(landmarks[list(MOUTH_UPPER), :2], landmarks[list(MOUTH_LOWER), :2])
+        return aperture_between(landmarks[list(MOUTH_UPPER), :2], landmarks[list(MOUTH_LOWER), :2])
 
     def box(self, landmarks: Tensor, area: Box) -> Box:
         """Returns the pixels of `area` that the opening can touch for landmarks [478, 3]; may be empty."""
@@ -125,7 +125,7 @@ class Mouth:
         dropped = (landmarks[chin] - motion.apply(self._landmarks[chin]))[:, :2].mean(0)
         return on_skull, on_skull - inverse @ dropped
 
-    def _painted(self, opening: Opening, positions: Tensor, on_skull: Tensor, on_jaw: Tensor) -> Tensor:
+    def _painted(self, opening: Aperture, positions: Tensor, on_skull: Tensor, on_jaw: Tensor) -> Tensor:
         """A dark cavity with a tongue and two rows of teeth in soft light, [3, h, w]."""
         below_lip, above_lip = (distance / self._unit_px for distance in opening.edge_distances(positions))
         across, down = self._from_middle(on_skull, self._middle[0])

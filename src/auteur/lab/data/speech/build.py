@@ -115,7 +115,11 @@ def spoken_by_flite(config: BuildConfig) -> Iterator[Utterance]:
 
 
 def recorded(espeak: Espeak, folder: Path, corpus: str) -> Iterator[Utterance]:
-    """Yields the recordings of one corpus whose words could be laid over the sound."""
+    """Yields the recordings of one corpus whose words could be laid over the sound.
+
+    Raises:
+        InputError: The manifest is missing, or a recording has another sample rate.
+    """
     manifest = folder / "manifest.csv"
     if not manifest.is_file():
         raise InputError(f"{str(manifest)!r} is missing; name the folder that holds the recordings' manifest")

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auteur.lab.data.motion_tracks import Part, first_frame, lip_gap_mm
+from auteur.lab.data.motion_tracks import Part, first_frame
 from auteur.lab.data.motion_windows import fit_space
 from auteur.lab.data.speech.augment import AugmentConfig, Disguise
 from auteur.media import read_speech
+from auteur.motion.mouth import lip_gap
 from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
 
 CROP_FRAMES = 100
@@ -82,7 +83,7 @@ def read_lip_clips(
         face = displacement + track["neutral"]
         left, right = _MOUTH_CORNERS
         width = np.linalg.norm(face[:, left, :2] - face[:, right, :2], axis=1)
-        targets = np.column_stack([lip_gap_mm(displacement), width, space.coefficients(displacement)])
+        targets = np.column_stack([lip_gap(displacement), width, space.coefficients(displacement)])
         clips.append(
             LipClip(
                 person=str(track["identity"]),

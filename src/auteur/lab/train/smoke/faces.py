@@ -61,8 +61,10 @@ class DrawnFaces:
 
     def landmarks(self, build: Floats, blendshapes: Floats, *, side_px: int = CROP_PX) -> Floats:
         """Returns the points [478, 3] of a slightly turned head in the middle of a picture, px."""
-        asked = {unit: float(blendshapes[MEDIAPIPE_BLENDSHAPES.index(name)]) for name, unit in _SHOWS.items()}
-        mesh = (self._mesh + self._basis.displacement(asked)) * build
+        requested = {
+            unit: float(blendshapes[MEDIAPIPE_BLENDSHAPES.index(name)]) for name, unit in _SHOWS.items()
+        }
+        mesh = (self._mesh + self._basis.displacement(requested)) * build
         roll = self.random.normal(0, 0.08)
         turn = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
         return mesh @ turn.T * _PX_PER_MM * side_px / CROP_PX + [side_px / 2, side_px / 2, 0]

@@ -10,7 +10,7 @@ import torch
 import transformers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
+from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
 from auteur.expression.audio_lm.pretrained import LoRASettings
 from auteur.expression.audio_lm.prompts import Order, answer_text
 from auteur.facs import au_track
@@ -31,7 +31,7 @@ def write_tokenizer(folder: Path) -> "transformers.PreTrainedTokenizerFast":
     sample = [
         answer_text(
             Order.EMOTION_THEN_UNITS,
-            emotion=str(random.choice(HEARD_EMOTIONS)),
+            emotion=str(random.choice(VOICE_EMOTIONS)),
             frames=[tuple((i, int(random.integers(1, 101)) / 100) for i in range(0, 24, 3))] * 4,
         )
         for _ in range(20)

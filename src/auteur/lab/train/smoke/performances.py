@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from auteur.expression.audio_lm.codec import HEARD_EMOTIONS, UNITS
+from auteur.expression.acoustic_features import BANDS, CHANNELS
+from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
 from auteur.expression.audio_lm.compact import AudioLMConfig
-from auteur.expression.audio_lm.listener import Ear, ListenerConfig
-from auteur.expression.hearing import BANDS, CHANNELS
+from auteur.expression.audio_lm.emotion_classifier import EmotionClassifierConfig, EmotionEnsemble
 from auteur.expression.regressor import RegressorConfig
 from auteur.facs import EMOTIONS
 from auteur.lab.data.emotion_units import EmotionUnits, save_units
@@ -15,12 +15,12 @@ from auteur.lab.data.emotional_speech import FOLDS, EmotionalClip, fold_of, save
 from auteur.lab.data.performances import Performance, save_performances
 from auteur.lab.data.speech.build import HELD_OUT_SPEAKERS
 from auteur.lab.train.audio_lm import AudioLMRecipe
-from auteur.lab.train.listener import ListenerRecipe
+from auteur.lab.train.emotion_classifier import EmotionClassifierRecipe
 from auteur.lab.train.model_recipe import Schedule, save_half
 from auteur.lab.train.regressor import RegressorRecipe
 from auteur.lab.train.smoke.trial import Trial
 
-_EAR = ListenerConfig(width=8, hidden=16)
+_EAR = EmotionClassifierConfig(width=8, hidden=16)
 
 
 def speakers() -> list[str]:
@@ -32,7 +32,7 @@ def speakers() -> list[str]:
 
 def _rows(emotion: str, seconds: float, random: np.random.Generator) -> np.ndarray:
     """Rows [N, CHANNELS] in which every emotion has a band, a pitch and a rhythm of its own."""
-    count, place = round(50 * seconds), HEARD_EMOTIONS.index(emotion)
+    count, place = round(50 * seconds), VOICE_EMOTIONS.index(emotion)
     time = np.arange(count) / 50
     rows = random.normal(0, 0.15, (count, CHANNELS))
     beat = 0.5 + 0.5 * np.sin(2 * np.pi * (1.0 + 0.4 * place) * time + random.uniform(0, 6))
@@ -54,7 +54,7 @@ def write_speech(folder: Path) -> Path:
             rows=_rows(emotion, 1.2, random),
         )
         for speaker in speakers()
-        for emotion in HEARD_EMOTIONS
+        for emotion in VOICE_EMOTIONS
     ]
     save_clips(folder / "speech.npz", clips)
     return folder / "speech.npz"
@@ -83,7 +83,7 @@ def write_performances(folder: Path) -> tuple[Path, Path]:
             loudness=np.ones(80, np.float32),
         )
         for speaker in speakers()
-        for emotion in HEARD_EMOTIONS
+        for emotion in VOICE_EMOTIONS
     ]
     save_performances(folder / "performances.npz", performances)
     return folder / "performances.npz", folder / "units.npz"
@@ -97,7 +97,7 @@ def listener(folder: Path) -> Trial:
         log_every_steps=1,
     )  # fmt: skip
     out = folder / "run"
-    recipe = ListenerRecipe(
+    recipe = EmotionClassifierRecipe(
         clips=write_speech(folder), out=out, batch_size=16, config=_EAR, schedule=schedule
     )
     return Trial(recipe, log=out / "voter_0.jsonl")
@@ -107,13 +107,13 @@ def audio_lm(folder: Path) -> Trial:
     """The audio-language model with an untrained emotion ensemble."""
     folder.mkdir(parents=True, exist_ok=True)
     performances, units = write_performances(folder)
-    save_half(Ear(_EAR), folder / "ear.safetensors")
+    save_half(EmotionEnsemble(_EAR), folder / "ear.safetensors")
     np.savez(
         folder / "heard.npz",
         allow_pickle=False,
-        name=np.array([f"{s}_{e}" for s in speakers() for e in HEARD_EMOTIONS]),
+        name=np.array([f"{s}_{e}" for s in speakers() for e in VOICE_EMOTIONS]),
         log_probabilities=np.log(
-            np.tile(0.9 * np.eye(len(HEARD_EMOTIONS)) + 0.1 / len(HEARD_EMOTIONS), (len(speakers()), 1))
+            np.tile(0.9 * np.eye(len(VOICE_EMOTIONS)) + 0.1 / len(VOICE_EMOTIONS), (len(speakers()), 1))
         ).astype(np.float32),
     )
     recipe = AudioLMRecipe(

@@ -11,8 +11,8 @@ from auteur.lab.train.smoke.tracks import write_sound, write_tracks
 from auteur.lab.train.smoke.trial import Trial
 from auteur.lab.train.speech_encoder import SpeechEncoderRecipe
 from auteur.lab.train.speech_lips import SpeechLipsRecipe
-from auteur.speech.features import config_to_metadata
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder
+from auteur.weights import metadata_of
 
 
 def write_corpora(folder: Path) -> Path:
@@ -47,7 +47,7 @@ def speech_lips(folder: Path) -> Trial:
     tracks, talks = write_tracks(folder)
     clips = write_sound(folder, talks)
     start, config = folder / "phones.safetensors", CompactSpeechConfig()
-    save_half(CompactSpeechEncoder(config), start, config_to_metadata(config))
+    save_half(CompactSpeechEncoder(config), start, metadata_of(CompactSpeechEncoder.kind, config))
     schedule = Schedule(
         steps=16, learning_rate=2e-3, weight_decay=0.05, average_decay=0.9, evaluate_every_steps=8,
         log_every_steps=1,

@@ -12,8 +12,8 @@ from auteur.lab.data.motion_tracks import part_of
 from auteur.lab.data.motion_windows import read_clips
 from auteur.lab.train.au_basis import AUBasisRecipe
 from auteur.lab.train.face_flow import FaceFlowRecipe
-from auteur.lab.train.habits import HabitsRecipe
 from auteur.lab.train.head_flow import HeadFlowRecipe
+from auteur.lab.train.idle_motion import IdleMotionRecipe
 from auteur.lab.train.lip_encoder import LipEncoderRecipe
 from auteur.lab.train.model_recipe import Schedule
 from auteur.lab.train.motion import MotionRecipe
@@ -23,8 +23,8 @@ from auteur.media import write_audio
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
 from auteur.motion.face_flow import FaceFlowConfig
 from auteur.motion.generator import MotionConfig
-from auteur.motion.habits import FaceHabits
 from auteur.motion.head_flow import HeadFlowConfig
+from auteur.motion.idle_motion import IdleMotion
 from auteur.provenance import Mark
 from auteur.weights import load_file, load_shipped
 
@@ -224,11 +224,11 @@ def au_basis(folder: Path) -> Trial:
 def habits(folder: Path) -> Trial:
     """The statistics of head, lids and eyes; error: distance of those of blinks and gaze from the truth."""
     tracks, _ = write_tracks(folder, seconds=20.0)
-    recipe = HabitsRecipe(tracks=tracks, out=folder / "habits.safetensors")
+    recipe = IdleMotionRecipe(tracks=tracks, out=folder / "habits.safetensors")
 
-    def error(model: FaceHabits) -> float:
+    def error(model: IdleMotion) -> float:
         deviations = np.abs(model.gaze.numpy()[:2] / np.array(GAZE_RAD) - 1).mean()
         lids = np.abs(model.blink.numpy()[[2, 4]] - (0.05, 0.1)).mean()
         return float(deviations + lids)
 
-    return Trial(recipe, lambda: (error(FaceHabits()), error(load_file(FaceHabits(), recipe.out))))
+    return Trial(recipe, lambda: (error(IdleMotion()), error(load_file(IdleMotion(), recipe.out))))

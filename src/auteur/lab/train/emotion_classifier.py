@@ -1,0 +1,181 @@
+r"""Recipe: the audio-language model's emotion classifiers, on rows of `auteur.lab.data.emotional_speech`.
+
+    auteur train listener --clips speech.npz --out RUN --schedule.minutes 2.2
+
+One classifier per fold of speakers, each trained without that fold, which chooses its checkpoint. `RUN`
+receives `voter_K.safetensors`, `ear.safetensors` (all of them) and `heard.npz`: the out-of-fold predictions
+for every training clip.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
+from auteur.expression.audio_lm.emotion_classifier import (
+    EmotionClassifier,
+    EmotionClassifierConfig,
+    EmotionEnsemble,
+    active_rows,
+)
+from auteur.lab.data.emotional_speech import FOLDS, EmotionalClip, EmotionBatches, fold_of, load_clips
+from auteur.lab.train.batches import Batch, by_key
+from auteur.lab.train.devices import is_main_process
+from auteur.lab.train.model_recipe import Schedule, Training, save_half, train_model
+
+_SMOOTHING = 0.08
+CORPUS_EMOTIONS = {
+    "ravdess": ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "calm"),
+    "emodb": ("neutral", "happy", "sad", "angry", "fear", "disgusted", "bored"),
+}
+"""Closed list of emotions of each corpus."""
+
+
+@dataclass(frozen=True)
+class EmotionClassifierRecipe:
+    """Settings of the recipe."""
+
+    clips: Path
+    """File of `python -m auteur.lab.data.emotional_speech`."""
+    out: Path
+    """Folder."""
+    folds: tuple[int, ...] = tuple(range(FOLDS))
+    """Folds whose classifiers are trained now; those of other runs must lie in `out` already."""
+    start: Path | None = None
+    """Folder of classifiers to start from; they must be of the same sizes and folds."""
+    batch_size: int = 32
+    config: EmotionClassifierConfig = field(default_factory=EmotionClassifierConfig)
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(
+            minutes=2.2,
+            learning_rate=2e-3,
+            weight_decay=0.05,
+            average_decay=0.995,
+            evaluate_every_minutes=0.4,
+        )
+    )
+    """Schedule of each classifier."""
+
+
+@dataclass(frozen=True)
+class EmotionClassifierScores:
+    """Accuracy on the fold's speakers, each over its corpus's own list of emotions."""
+
+    ravdess: float
+    emodb: float
+    loss: float
+
+    @property
+    def score(self) -> float:
+        """Smaller is better."""
+        return -(2 * self.ravdess + self.emodb) + 0.3 * self.loss
+
+
+def emotion_classifier_loss(model: nn.Module, batch: Batch, step: int = 0) -> Tensor:
+    """Returns the cross-entropy with smoothed labels, [].
+
+    Args:
+        model: A classifier.
+        batch: "rows" [B, N, CHANNELS], "inside" [B, N] (1 where sound is), "targets" [B, emotions], rows of
+            which add up to 1.
+        step: Not used.
+    """
+    with torch.autocast(batch["rows"].device.type, torch.bfloat16):
+        logits = model(batch["rows"], batch["inside"])
+    targets = batch["targets"] * (1 - _SMOOTHING) + _SMOOTHING / len(VOICE_EMOTIONS)
+    return -(targets * logits.float().log_softmax(-1)).sum(-1).mean()
+
+
+@torch.no_grad()
+def predicted_by(model: nn.Module, clips: list[EmotionalClip]) -> Tensor:
+    """Returns log probabilities [clips, emotions], from each clip as a whole."""
+    model.eval()
+    found: list[Tensor] = []
+    for clip in clips:
+        rows = active_rows(torch.from_numpy(clip.rows))
+        found.append(model(rows[None], torch.ones(1, len(rows)))[0].log_softmax(-1))
+    return torch.stack(found)
+
+
+def accuracy(log_probabilities: Tensor, clips: list[EmotionalClip], corpus: str) -> float:
+    """Returns the share of a corpus's clips whose emotion is the likeliest of the corpus's own list."""
+    columns = [VOICE_EMOTIONS.index(word) for word in CORPUS_EMOTIONS[corpus]]
+    rows = [i for i, clip in enumerate(clips) if clip.corpus == corpus]
+    best = log_probabilities[rows][:, columns].argmax(-1).tolist()
+    right = [CORPUS_EMOTIONS[corpus][b] == clips[i].emotion for b, i in zip(best, rows, strict=True)]
+    return float(np.mean(right)) if right else 0.0
+
+
+def scores(log_probabilities: Tensor, clips: list[EmotionalClip]) -> EmotionClassifierScores:
+    """Returns the accuracies and the cross-entropy."""
+    labels = torch.tensor([VOICE_EMOTIONS.index(clip.emotion) for clip in clips])
+    return EmotionClassifierScores(
+        ravdess=accuracy(log_probabilities, clips, "ravdess"),
+        emodb=accuracy(log_probabilities, clips, "emodb"),
+        loss=float(functional.nll_loss(log_probabilities, labels)),
+    )
+
+
+def train_member(
+    recipe: EmotionClassifierRecipe, clips: list[EmotionalClip], fold: int
+) -> EmotionClassifierScores:
+    """Trains the classifier of one fold; returns its scores on the fold's speakers."""
+    torch.manual_seed(recipe.schedule.seed + fold)
+    training = [clip for clip in clips if fold_of(clip.speaker) != fold]
+    validation = [clip for clip in clips if fold_of(clip.speaker) == fold]
+    member = EmotionClassifier(recipe.config)
+    if recipe.start is not None:
+        _fill(member, recipe.start / f"voter_{fold}.safetensors")
+    batches = EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold)
+    return train_model(
+        Training(
+            model=member,
+            batches=by_key(batches),
+            loss=emotion_classifier_loss,
+            evaluate=lambda model: scores(predicted_by(model, validation), validation),
+        ),
+        schedule=recipe.schedule,
+        out=recipe.out / f"voter_{fold}.safetensors",
+        recipe=recipe,
+    )
+
+
+def train(recipe: EmotionClassifierRecipe) -> None:
+    """Trains every classifier; writes the ensemble and the out-of-fold predictions."""
+    torch.set_num_threads(recipe.schedule.threads)
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    clips = [clip for clip in load_clips(recipe.clips) if not clip.is_held_out]
+    for fold in recipe.folds:
+        train_member(recipe, clips, fold)
+    if is_main_process() and all(
+        (recipe.out / f"voter_{fold}.safetensors").exists() for fold in range(FOLDS)
+    ):
+        finish(recipe, clips)
+
+
+def finish(recipe: EmotionClassifierRecipe, clips: list[EmotionalClip]) -> EmotionClassifierScores:
+    """Joins the classifiers into `ear.safetensors`, writes `heard.npz` and returns its scores."""
+    ensemble = EmotionEnsemble(recipe.config)
+    heard = torch.zeros(len(clips), len(VOICE_EMOTIONS))
+    for fold, member in enumerate(ensemble.voters):
+        _fill(member, recipe.out / f"voter_{fold}.safetensors")
+        own = [i for i, clip in enumerate(clips) if fold_of(clip.speaker) == fold]
+        heard[own] = predicted_by(member, [clips[i] for i in own])
+    save_half(ensemble, recipe.out / "ear.safetensors")
+    np.savez(
+        recipe.out / "heard.npz",
+        allow_pickle=False,
+        name=np.array([clip.name for clip in clips]),
+        log_probabilities=heard.numpy(),
+    )
+    return scores(heard, clips)
+
+
+def _fill(member: nn.Module, path: Path) -> None:
+    tensors = load_file(path)
+    member.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})

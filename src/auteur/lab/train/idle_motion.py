@@ -1,0 +1,126 @@
+"""Recipe: statistics of blinks and gaze of people who talk.
+
+auteur train habits --tracks TRACKS --out RUN
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from auteur.errors import InputError
+from auteur.lab.data.motion_tracks import RATE
+from auteur.lab.train.model_recipe import save_half
+from auteur.motion.idle_motion import IdleMotion
+
+Floats = NDArray[np.floating]
+
+FEWEST_FRAMES = 150
+_BLINK_PEAK = 0.45
+_BLINK_EDGE = 0.2
+"""Share of the peak at which a blink begins and ends."""
+_LONGEST_BLINK_FRAMES = 10
+_SACCADE_RAD = 0.05
+BLINKS_PER_MINUTE = 17.0
+"""Blinks per minute of adults at rest (Bentivoglio et al. 1997). Clips show fewer: cuts and 25 frames a
+second hide short ones."""
+
+
+@dataclass(frozen=True)
+class IdleMotionRecipe:
+    """Path of the tracks."""
+
+    tracks: Path
+    out: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Talker:
+    """One clip."""
+
+    pose: Floats
+    """[T, 6]."""
+    blink: Floats
+    """[T]."""
+    gaze: Floats
+    """[T, 2] rad, of the eyes in the head."""
+
+
+def read_talkers(folder: Path) -> list[Talker]:
+    """Returns the training people's clips that are long enough and have sound.
+
+    Raises:
+        InputError: There is none.
+    """
+    talkers: list[Talker] = []
+    for path in sorted(folder.glob("*.npz")):
+        arrays = np.load(path)
+        if str(arrays["part"]) != "train" or "loudness" not in arrays or len(arrays["pose"]) < FEWEST_FRAMES:
+            continue
+        pose = arrays["pose"].astype(np.float64)
+        eyes_in_head = arrays["gaze"] + pose[:, [1, 0]] * (-1.0, 1.0)
+        talkers.append(Talker(pose, arrays["blink"].astype(np.float64), eyes_in_head))
+    if not talkers:
+        raise InputError(
+            f"{str(folder)!r} holds no track of a training person with sound and {FEWEST_FRAMES} frames; "
+            "run python -m auteur.lab.data.motion_tracks"
+        )
+    return talkers
+
+
+def blink_statistics(talkers: list[Talker]) -> Floats:
+    """Returns interval (mean and deviation of its log) and the times of closing, staying closed, opening."""
+    intervals: list[float] = []
+    closing: list[float] = []
+    opening: list[float] = []
+    for talker in talkers:
+        lids = talker.blink - np.median(talker.blink)
+        around = range(2, len(lids) - 2)
+        peaks = [t for t in around if lids[t] > _BLINK_PEAK and lids[t] == lids[max(0, t - 6) : t + 7].max()]
+        intervals += list(np.diff(peaks) / float(RATE))
+        for t in peaks:
+            before, after = (_edge_frames(lids, t, step) for step in (-1, 1))
+            if max(before, after) < _LONGEST_BLINK_FRAMES:
+                closing.append(before / float(RATE))
+                opening.append(after / float(RATE))
+    log_interval = np.log(np.maximum(intervals, 0.5))
+    deviation = float(log_interval.std())
+    mean = float(np.log(60 / BLINKS_PER_MINUTE) - deviation**2 / 2)
+    blur = 1 / float(RATE)  # a frame's exposure and the tracker widen each slope by about a frame
+    down, up = (np.median(slopes) / (1 - _BLINK_EDGE) - blur for slopes in (closing, opening))
+    return np.array([mean, deviation, down, 0.02, up])
+
+
+def _edge_frames(lids: Floats, peak: int, step: int) -> float:
+    """Frames from the peak to where the lids are back at the edge, between frames by straight line."""
+    edge = _BLINK_EDGE * lids[peak]
+    t = peak
+    while 0 < t < len(lids) - 1 and lids[t] > edge:
+        t += step
+    inner = lids[t - step]
+    return abs(t - peak) - (edge - lids[t]) / (inner - lids[t] + 1e-9)
+
+
+def gaze_statistics(talkers: list[Talker]) -> Floats:
+    """Returns the deviations of the gaze (rad) and the log of the seconds of a fixation (mean, deviation)."""
+    deviations = np.median([talker.gaze.std(0) for talker in talkers], axis=0)
+    fixations: list[float] = []
+    for talker in talkers:
+        open_eyes = talker.blink < np.median(talker.blink) + 0.15
+        jump = np.linalg.norm(talker.gaze[2:] - talker.gaze[:-2], axis=1) > _SACCADE_RAD
+        moments = np.flatnonzero(jump & open_eyes[2:] & open_eyes[:-2])
+        moments = moments[np.diff(moments, prepend=-10) > 3]
+        fixations += list(np.diff(moments) / float(RATE))
+    logs = np.log(fixations)
+    return np.array([*deviations, logs.mean(), logs.std()])
+
+
+def train(recipe: IdleMotionRecipe) -> None:
+    """Fits the statistics on training people and writes them."""
+    talkers = read_talkers(recipe.tracks)
+    model = IdleMotion()
+    for name, values in {"blink": blink_statistics(talkers), "gaze": gaze_statistics(talkers)}.items():
+        getattr(model, name).copy_(torch.from_numpy(values.astype(np.float32)))
+    save_half(model, recipe.out)
