@@ -167,8 +167,8 @@ class SpeechMotion:
         coefficients, brows = self._coefficients(
             speech if speaks else None, units, performance.lips, options, window_frames
         )
-        head = self._head(speech, performance, options)
-        lids, gaze = self._eyes(performance, cues, options, head)
+        head = self.head_of(speech, performance, options)
+        lids, gaze = self.eyes_of(performance, cues, options, head)
         return Motion(
             performance=performance,
             coefficients=coefficients,
@@ -318,7 +318,7 @@ class SpeechMotion:
         taken = self.basis.track_displacement(own.taken_out(asked, override))
         return with_lip_gap(taken, np.zeros(len(taken)), self._opening)
 
-    def _head(self, speech: Tensor | None, performance: Performance, options: MotionOptions) -> PoseTrack:
+    def head_of(self, speech: Tensor | None, performance: Performance, options: MotionOptions) -> PoseTrack:
         """Performed or drawn head motion, times the factor, within what the warp has pixels for."""
         head = performance.head
         if head is None:
@@ -334,7 +334,7 @@ class SpeechMotion:
         values[:, :3] = _LARGEST_TURN_RAD * np.tanh(values[:, :3] / _LARGEST_TURN_RAD)
         return head.replace(values=values)
 
-    def _eyes(
+    def eyes_of(
         self, performance: Performance, cues: SpeechCues, options: MotionOptions, head: PoseTrack
     ) -> tuple[Floats, Floats]:
         """Lids and gaze, each [T, 2]; a performance that specifies them replaces what is drawn."""
