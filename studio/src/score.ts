@@ -8,7 +8,7 @@ export const EMOTIONS = ["happy", "sad", "angry", "fear", "disgusted", "surprise
 
 /** Largest sum of the emotions at one time: beyond 1, faces are extrapolated. */
 export const STRONGEST = 1.2;
-export const LARGEST_ANGLE_DEG = 30;
+export const LARGEST_ANGLE_DEG = 45;
 
 export const HEAD_ANGLES = ["yaw", "pitch", "roll"] as const;
 export const GAZE_AXES = ["x", "y"] as const;
