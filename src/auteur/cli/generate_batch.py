@@ -28,7 +28,12 @@ def check_alone(arguments: GenerateArguments) -> tuple[Path, Path | None]:
         raise UsageError(f"{_option(name)} has no effect without --batch; leave it out")
     performance = arguments.performance
     is_performed = performance.track is not None or performance.drive is not None
-    if arguments.portrait is None or (arguments.speech is None and not is_performed):
+    is_said = arguments.voice.say is not None
+    if is_said and arguments.speech is not None:
+        raise UsageError("give either SPEECH or --say, not both")
+    if not is_said and (useless := given(arguments.voice)):
+        raise UsageError(f"{_option(next(iter(useless)))} has no effect without --say; leave it out")
+    if arguments.portrait is None or (arguments.speech is None and not (is_performed or is_said)):
         missing = "PORTRAIT and SPEECH" if arguments.portrait is None else "SPEECH"
         raise UsageError(f"{missing} missing: auteur generate PORTRAIT SPEECH, or --batch JOBS.jsonl")
     return arguments.portrait, arguments.speech
@@ -39,6 +44,7 @@ def generate_batch(arguments: GenerateArguments) -> int:
     started_sec = time.monotonic()
     run = arguments.batch
     single = {name: getattr(arguments, name) for name in ("portrait", "speech")} | given(arguments.extras)
+    single |= given(arguments.voice)
     for name in (name for name, value in single.items() if value is not None):
         raise UsageError(f"{_option(name)} has no effect with --batch; leave it out")
     if run.batch is None or arguments.out.suffix.lower() in (".mp4", ".mov", ".webm", ".gif"):
