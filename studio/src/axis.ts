@@ -11,17 +11,22 @@ export const toSec = (axis: Axis, px: number): number => px / axis.pxPerSec + ax
 
 const LARGEST_PX_PER_SEC = 1200;
 
+/** Room before 0 and behind the end, so that keys there can be taken hold of. */
+export const MARGIN_PX = 10;
+
 /** The axis on which everything from 0 to the end just fits. */
 export function whole(durationSec: number, widthPx: number): Axis {
-  return { startSec: 0, pxPerSec: Math.max(widthPx, 1) / Math.max(durationSec, 0.1) };
+  const pxPerSec = Math.max(widthPx - 2 * MARGIN_PX, 1) / Math.max(durationSec, 0.1);
+  return { startSec: -MARGIN_PX / pxPerSec, pxPerSec };
 }
 
 /** Keeps an axis within 0 and the end. */
 export function bounded(axis: Axis, durationSec: number, widthPx: number): Axis {
   const least = whole(durationSec, widthPx).pxPerSec;
   const pxPerSec = Math.min(Math.max(axis.pxPerSec, least), Math.max(LARGEST_PX_PER_SEC, least));
-  const latest = Math.max(0, durationSec - widthPx / pxPerSec);
-  return { pxPerSec, startSec: Math.min(Math.max(axis.startSec, 0), latest) };
+  const margin = MARGIN_PX / pxPerSec;
+  const latest = Math.max(-margin, durationSec + margin - widthPx / pxPerSec);
+  return { pxPerSec, startSec: Math.min(Math.max(axis.startSec, -margin), latest) };
 }
 
 /** Zooms so that the time at `atPx` stays where it is. */
@@ -44,11 +49,16 @@ export function ticks(axis: Axis, widthPx: number): Tick[] {
   const large = STEPS.find((step) => step * axis.pxPerSec >= 72) ?? 600;
   const parts = large * axis.pxPerSec >= 140 ? 10 : 5;
   const small = large / parts;
-  const [first, last] = [Math.ceil(axis.startSec / small), Math.floor(toSec(axis, widthPx) / small)];
+  const [first, last] = [Math.max(0, Math.ceil(axis.startSec / small)), Math.floor(toSec(axis, widthPx) / small)];
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => {
     const n = first + i;
-    return { t: n * small, label: n % parts === 0 ? clock(n * small, large < 1 ? 2 : 0) : "" };
+    return { t: n * small, label: n % parts === 0 ? short(n * small, large < 1 ? (large < 0.2 ? 2 : 1) : 0) : "" };
   });
+}
+
+/** Returns a time as "4.5 s", from a minute on as "1:05.5". */
+function short(t: number, digits: number): string {
+  return t < 59.995 ? `${t.toFixed(digits)} s` : clock(t, digits);
 }
 
 /** Returns a time as "1:05" or "1:05.20". */

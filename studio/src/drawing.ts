@@ -46,20 +46,22 @@ export function drawGrid(context: CanvasRenderingContext2D, axis: Axis, widthPx:
   context.stroke();
 }
 
-/** Draws a curve, filled down to 0. */
+/** Draws a curve from 0 to the end, filled down to 0. */
 export function drawCurve(context: CanvasRenderingContext2D, value: (t: number) => number, axis: Axis, widthPx: number, scale: Scale, colour: string): void {
   const path = new Path2D();
-  for (let x = 0; x <= widthPx; x += 1) {
+  const [left, right] = [Math.max(0, toPx(axis, 0)), Math.min(widthPx, toPx(axis, scale.bounds.endSec))];
+  for (let x = left; ; x = Math.min(x + 1, right)) {
     const y = scale.y(value(toSec(axis, x)));
-    if (x === 0) path.moveTo(x, y);
+    if (x === left) path.moveTo(x, y);
     else path.lineTo(x, y);
+    if (x >= right) break;
   }
   context.strokeStyle = colour;
   context.lineWidth = 1.75;
   context.lineJoin = "round";
   context.stroke(path);
-  path.lineTo(widthPx, scale.y(0));
-  path.lineTo(0, scale.y(0));
+  path.lineTo(right, scale.y(0));
+  path.lineTo(left, scale.y(0));
   path.closePath();
   const alpha = context.globalAlpha;
   context.globalAlpha = alpha * 0.2;
@@ -93,14 +95,17 @@ export function drawSamples(context: CanvasRenderingContext2D, samples: Samples,
 
 export function drawKeys(context: CanvasRenderingContext2D, keys: Keys, selected: readonly number[], axis: Axis, widthPx: number, scale: Scale, colour: string): void {
   const colours = palette();
+  // Of an emotion without strength, the keys are those of the others.
+  const isIdle = keys.length > 1 && keys.every((key) => key.v === 0);
   keys.forEach((key, i) => {
     const [x, y] = [toPx(axis, key.t), scale.y(key.v)];
     if (x < -8 || x > widthPx + 8) return;
     const isSelected = selected.includes(i);
     context.beginPath();
-    context.arc(x, y, isSelected ? 5 : 3.5, 0, 2 * Math.PI);
-    context.fillStyle = isSelected ? colours.selected : colour;
+    context.arc(x, y, isSelected ? 5 : isIdle ? 2 : 3.5, 0, 2 * Math.PI);
+    context.fillStyle = isSelected ? colours.selected : isIdle ? colours.baseline : colour;
     context.fill();
+    if (isIdle && !isSelected) return;
     context.lineWidth = 1.5;
     context.strokeStyle = isSelected ? colours.text : colours.surface;
     context.stroke();

@@ -14,6 +14,7 @@ import { TEXT } from "./text";
 import { renderedOf } from "./tracks";
 
 const HEIGHT_PX = 34;
+const EMOTION_PX = 30;
 const TALL_PX = 120;
 const CLICK_PX = 4;
 
@@ -68,7 +69,7 @@ export class LaneView {
   }
 
   private get heightPx(): number {
-    return this.store.state.tallLanes.includes(this.row.lane) ? TALL_PX : HEIGHT_PX;
+    return this.store.state.tallLanes.includes(this.row.lane) ? TALL_PX : this.row.group === "emotion" ? EMOTION_PX : HEIGHT_PX;
   }
 
   private get scale(): Scale {
@@ -85,7 +86,7 @@ export class LaneView {
     const colour = colours.group[group] ?? colours.accent;
     drawGrid(context, axis, widthPx, scale);
     context.globalAlpha = isHeard(score, lane) ? 1 : 0.35;
-    if (keys.length) drawCurve(context, shown(score, lane), axis, widthPx, scale, colour);
+    if (keys.some((key) => key.v !== 0)) drawCurve(context, shown(score, lane), axis, widthPx, scale, colour);
     context.globalAlpha = 1;
     const take = state.takes.find((one) => one.id === state.shown);
     const samples = take?.tracks && renderedOf(take.tracks.rendered, take.tracks.head, lane);

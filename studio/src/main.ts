@@ -74,12 +74,10 @@ async function takeAll(dropped: readonly File[]): Promise<void> {
 }
 
 async function start(): Promise<void> {
-  try {
-    const [service, known] = await Promise.all([about(), units()]);
-    store.set({ presets: service.presets ?? [], voices: service.voices ?? [], units: known });
-  } catch (error) {
-    notices.report(error);
-  }
+  await Promise.all([
+    about().then(({ presets = [], voices = [] }) => store.set({ presets, voices }), notices.report),
+    units().then((known) => store.set({ units: known }), notices.report),
+  ]);
   const isBack = await files.reopen();
   if (!isBack && files.hasLast) notices.show(TEXT.restore, false, { text: TEXT.open, act: () => void files.openLast() });
 }

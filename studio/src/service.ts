@@ -112,6 +112,23 @@ export async function preview(body: Body, timeSec: number, quality: Quality, str
   return (await call("/v1/preview", json(request, signal))).blob();
 }
 
+/** Where the face lies in a portrait, in fractions of its width and height. */
+export interface FaceBox {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Returns the box around the landmarks of a portrait at rest. */
+export async function faceBox(portrait: string): Promise<FaceBox> {
+  const body = { portrait, curves: { AU12: [[0, 0], [1, 0]] }, time_sec: 0, quality: "landmarks" };
+  const { landmarks, image_size_px } = await read<{ landmarks: [number, number][]; image_size_px: [number, number] }>(call("/v1/preview", json(body)));
+  const [xs, ys] = [landmarks.map((point) => point[0] / image_size_px[0]), landmarks.map((point) => point[1] / image_size_px[1])];
+  const [x, y] = [Math.min(...xs), Math.min(...ys)];
+  return { x, y, width: Math.max(...xs) - x, height: Math.max(...ys) - y };
+}
+
 export const render = (body: Body, key: string): Promise<Job> => {
   const options = json(body);
   return read(call("/v1/videos", { ...options, headers: { ...(options.headers as Record<string, string>), "Idempotency-Key": key } }));

@@ -4,9 +4,13 @@ import { button, el, icon } from "./dom";
 import type { Player } from "./player";
 import type { Frame } from "./preview";
 import { canPreview } from "./preview";
-import { contentUrl } from "./service";
+import { type FaceBox, ServiceError, contentUrl, faceBox } from "./service";
 import type { Store } from "./store";
 import { TEXT } from "./text";
+
+/** Share of the stage's height that a face fills. */
+const FACE_SHARE = 0.62;
+const LARGEST_ZOOM = 6;
 
 export class Stage {
   readonly element: HTMLElement;
@@ -17,7 +21,10 @@ export class Stage {
   private readonly names = [el("span", { class: "name-a" }), el("span", { class: "name-b" })] as const;
   private readonly play = button(TEXT.play, () => this.player.toggle(), { icon: "play", class: "round", id: "play" });
   private readonly live = button(TEXT.liveHint, () => this.store.set({ shown: null, beside: null }), { text: TEXT.live, class: "live-switch", id: "live" });
+  private readonly closeUp = button(TEXT.closeUpHint, () => this.switchCloseUp(), { text: TEXT.closeUp, id: "close-up" });
   private readonly screen: HTMLElement;
+  private face: FaceBox | null = null;
+  private isCloseUp = true;
   private url = "";
   private error = "";
 
@@ -25,9 +32,9 @@ export class Stage {
     private readonly store: Store,
     private readonly player: Player,
   ) {
-    this.screen = el("div", { class: "screen" }, this.picture, ...player.videos, ...this.names, this.wipe, this.hint);
+    this.screen = el("div", { class: "screen" }, this.picture, ...player.videos.map((video, i) => el("div", { class: `pane ${"ab"[i]}` }, video)), ...this.names, this.wipe, this.hint);
     const toStart = button(TEXT.toStart, () => player.seek(0), { icon: "start" });
-    this.element = el("figure", { class: "stage" }, this.screen, this.caption, el("div", { class: "transport" }, toStart, this.play, this.live));
+    this.element = el("figure", { class: "stage" }, this.screen, this.caption, el("div", { class: "transport" }, toStart, this.play, this.live, this.closeUp));
     this.wipe.addEventListener("input", () => this.screen.style.setProperty("--wipe", `${this.wipe.value}%`));
     store.on(["portrait"], () => this.portrait());
     store.on(["shown", "beside", "takes", "portrait"], () => this.arrange());
@@ -36,10 +43,56 @@ export class Stage {
       this.play.title = isPlaying ? TEXT.pause : TEXT.play;
       this.play.setAttribute("aria-label", this.play.title);
     });
+    for (const shown of [this.picture, ...player.videos]) {
+      for (const event of ["load", "loadedmetadata"]) shown.addEventListener(event, () => this.frame());
+    }
+    new ResizeObserver(() => this.frame()).observe(this.screen);
     this.arrange();
   }
 
+  private switchCloseUp(): void {
+    this.isCloseUp = !this.isCloseUp;
+    this.frame();
+  }
+
+  /** Enlarges picture and videos about the face, or shows them whole. */
+  private frame(): void {
+    this.closeUp.hidden = !this.face;
+    this.closeUp.setAttribute("aria-pressed", String(this.isCloseUp));
+    const { clientWidth: width, clientHeight: height } = this.screen;
+    for (const shown of [this.picture, ...this.player.videos]) {
+      const [w, h] = shown instanceof HTMLImageElement ? [shown.naturalWidth, shown.naturalHeight] : [shown.videoWidth, shown.videoHeight];
+      if (!this.face || !this.isCloseUp || !w || !h) {
+        shown.style.transform = "";
+        continue;
+      }
+      const fit = Math.min(width / w, height / h);
+      const zoom = Math.min(Math.max((FACE_SHARE * height) / (this.face.height * h * fit), 1), LARGEST_ZOOM);
+      const x = (this.face.x + this.face.width / 2 - 0.5) * w * fit * zoom;
+      // Nothing is shown beyond the upper and lower edge of the picture.
+      const spare = Math.max(0, (h * fit * zoom - height) / 2);
+      const y = Math.min(Math.max((this.face.y + this.face.height * 0.48 - 0.5) * h * fit * zoom, -spare), spare);
+      const sideways = Math.max(0, (w * fit * zoom - width) / 2);
+      shown.style.transform = `translate(${-Math.min(Math.max(x, -sideways), sideways)}px, ${-y}px) scale(${zoom})`;
+    }
+  }
+
+  private async findFace(): Promise<void> {
+    const { portrait } = this.store.state;
+    this.face = null;
+    this.frame();
+    if (!portrait) return;
+    try {
+      const face = await faceBox(portrait.id);
+      if (this.store.state.portrait?.id === portrait.id) this.face = face;
+    } catch (error) {
+      this.showError(error instanceof ServiceError ? error.message : "");
+    }
+    this.frame();
+  }
+
   private portrait(): void {
+    void this.findFace();
     const { portrait } = this.store.state;
     this.picture.hidden = !portrait;
     this.picture.classList.remove("draft");
@@ -71,8 +124,8 @@ export class Stage {
     const { state } = this.store;
     const [shown, beside] = [state.shown, state.beside].map((id) => state.takes.find((take) => take.id === id));
     const [first, second] = this.player.videos;
-    first.hidden = !shown;
-    second.hidden = !beside;
+    first.parentElement!.hidden = !shown;
+    second.parentElement!.hidden = !beside;
     this.wipe.hidden = !beside;
     this.picture.hidden = Boolean(shown) || !state.portrait;
     this.hint.hidden = Boolean(shown) || state.portrait !== null;

@@ -58,6 +58,8 @@ export const TEXT = {
   fullFrame: "as rendered",
   milliseconds: (n: number) => `${Math.round(n)} ms`,
   previewNote: (seconds: number, quality: string, took: string) => `${clock(seconds)} · ${quality} · ${took}`,
+  closeUp: "Face",
+  closeUpHint: "The face alone, or the whole picture",
   play: "Play",
   pause: "Pause",
   toStart: "To the start",

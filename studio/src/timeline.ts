@@ -1,6 +1,6 @@
 /** The timeline: ruler, waveform and lanes on one time axis. */
 
-import { bounded, clock, ticks, toPx, toSec, whole, zoomed } from "./axis";
+import { MARGIN_PX, bounded, clock, ticks, toPx, toSec, whole, zoomed } from "./axis";
 import { button, el } from "./dom";
 import { drawCurve, Scale } from "./drawing";
 import type { Edits } from "./edits";
@@ -52,7 +52,7 @@ class GroupView {
     for (const lane of this.row.lanes) {
       if (!keysOf(score, lane).some((key) => key.v !== 0) || !isHeard(score, lane)) continue;
       context.globalAlpha = 0.7;
-      drawCurve(context, shown(score, lane), axis, widthPx, new Scale(boundsOf(lane, 1), GROUP_PX), colour);
+      drawCurve(context, shown(score, lane), axis, widthPx, new Scale(boundsOf(lane, durationOf(this.store.state)), GROUP_PX), colour);
     }
     context.globalAlpha = 1;
   }
@@ -134,7 +134,7 @@ export class Timeline {
     this.body.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.scrollbar.addEventListener("scroll", () => {
       const { axis, widthPx } = store.state;
-      const startSec = this.scrollbar.scrollLeft / axis.pxPerSec;
+      const startSec = (this.scrollbar.scrollLeft - MARGIN_PX) / axis.pxPerSec;
       if (Math.abs(startSec - axis.startSec) * axis.pxPerSec > 1) store.set({ axis: bounded({ ...axis, startSec }, durationOf(store.state), widthPx) });
     });
     const scrub = (event: PointerEvent): void => this.seek(toSec(store.state.axis, event.clientX - this.rulerBox.getBoundingClientRect().left));
@@ -237,9 +237,9 @@ export class Timeline {
     }
     context.stroke();
     this.wave.draw();
-    this.spacer.style.width = `${this.clock.offsetWidth + durationOf(this.store.state) * axis.pxPerSec}px`;
+    this.spacer.style.width = `${this.clock.offsetWidth + durationOf(this.store.state) * axis.pxPerSec + 2 * MARGIN_PX}px`;
     this.spacer.style.height = "1px";
-    this.scrollbar.scrollLeft = axis.startSec * axis.pxPerSec;
+    this.scrollbar.scrollLeft = axis.startSec * axis.pxPerSec + MARGIN_PX;
   }
 
   private movePlayhead(): void {

@@ -57,10 +57,10 @@ export class Wave {
     this.surfer?.destroy();
     this.surfer = null;
     this.isReady = false;
-    const { envelope, widthPx } = this.store.state;
+    const { envelope } = this.store.state;
     if (!envelope) return;
     const colours = palette();
-    this.holder.style.width = `${widthPx}px`;
+    this.place();
     this.surfer = WaveSurfer.create({
       container: this.holder,
       height: WAVE_PX,
@@ -70,6 +70,7 @@ export class Wave {
       progressColor: colours.wave,
       cursorWidth: 0,
       interact: false,
+      normalize: true,
       hideScrollbar: true,
       autoScroll: false,
       autoCenter: false,
@@ -83,13 +84,22 @@ export class Wave {
 
   draw(): void {
     const { axis, widthPx, heard } = this.store.state;
-    this.holder.style.width = `${widthPx}px`;
+    this.place();
     if (this.surfer && this.isReady) {
       this.surfer.zoom(axis.pxPerSec);
-      this.surfer.setScroll(axis.startSec * axis.pxPerSec);
+      this.surfer.setScroll(Math.max(0, axis.startSec) * axis.pxPerSec);
     }
     const context = prepared(this.strip, widthPx, STRIP_PX);
     this.pieces(context, heard?.words.length ? heard.words : (heard?.phones ?? []));
+  }
+
+  /** The waveform lies where the axis has the sound, within what is visible. */
+  private place(): void {
+    const { state } = this.store;
+    const left = Math.max(0, toPx(state.axis, 0));
+    const right = Math.min(state.widthPx, toPx(state.axis, durationOf(state)));
+    this.holder.style.marginLeft = `${left}px`;
+    this.holder.style.width = `${Math.max(1, right - left)}px`;
   }
 
   private pieces(context: CanvasRenderingContext2D, pieces: readonly Piece[]): void {
