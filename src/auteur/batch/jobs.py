@@ -106,7 +106,7 @@ def check_keys(values: Mapping[str, Any]) -> Values:
 
 
 def kinds_of_keys() -> dict[str, str]:
-    """Returns what kind of value every key takes: text, file, number, whole, truth, intensities …"""
+    """Returns what kind of value every key takes: text, file, number, whole, truth and so on."""
     return {key: check.__name__.removeprefix("_") for key, check in _KEYS.items()}
 
 
@@ -174,15 +174,11 @@ def job_of(
     curves, head_curves = values.pop("curves", None), values.pop("head_curves", None)
     if head_curves:
         sources["head_track"] = head_curves_track(head_curves, rate=MOTION_RATE)
-    drawn = None
     if curves:
-        if "drive" in paths:
-            raise UsageError("curves and drive: give either curves or a video of an actor, not both")
-        drawn = _drawn(curves, track, paths.pop("track", None), reading)
-        reading = TrackReading()
+        track, reading = _drawn(curves, track, paths, reading), TrackReading()
     asked = PerformanceRequest(
         action_units=values.pop("au", {}),
-        track=drawn or track or paths.get("track"),
+        track=track or paths.get("track"),
         drive=paths.get("drive"),
         lips=values.pop("lips", None),
         scales=values.pop("au_scale", {}) | dict.fromkeys(values.pop("mute", []), 0.0),
@@ -198,11 +194,13 @@ def job_of(
 
 
 def _drawn(
-    curves: Mapping[str, Keyframes], track: AUTrack | None, path: Path | None, reading: TrackReading
+    curves: Mapping[str, Keyframes], track: AUTrack | None, paths: dict[str, Path], reading: TrackReading
 ) -> AUTrack:
-    """The curves on top of a track, if there is one."""
-    if path is not None:
-        track = read_recorded(path, reading).action_units
+    """The curves on top of a track, if there is one; its file is taken out of `paths`."""
+    if "drive" in paths:
+        raise UsageError("curves and drive: give either curves or a video of an actor, not both")
+    if "track" in paths:
+        track = read_recorded(paths.pop("track"), reading).action_units
     under = None if track is None else as_specified(measured(track))
     return unit_curves_track(curves, rate=MOTION_RATE, duration_sec=0, under=under)
 

@@ -96,7 +96,7 @@ class EmotionCurve:
         )
 
     def at(self, times_sec: Floats) -> Floats:
-        """Returns strengths [T, 7] in the order of `DIALLED`, exactly a key's at its time: `monotone_cubic`."""
+        """Returns strengths [T, 7] in the order of `DIALLED`, a key's at its time (`monotone_cubic`)."""
         knots = np.array([key.time_sec for key in self.keys])
         return monotone_cubic(knots, np.array([key.strengths for key in self.keys]), times_sec)
 

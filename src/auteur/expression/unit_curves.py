@@ -1,7 +1,7 @@
 """Keyframes of single controls and of the head, and the curves through them.
 
-The curves are those of emotions over time (`auteur.expression.curve`): monotone cubics that pass through every
-keyframe, never overshoot, and hold their first and last value outside.
+The curves are those of emotions over time (`auteur.expression.curve`): monotone cubics that pass through
+every keyframe, never overshoot, and hold their first and last value outside.
 """
 
 import math
@@ -40,8 +40,8 @@ def keyframes_of(name: str, values: object, *, low: float, high: float) -> tuple
     """
     if not isinstance(values, list | tuple) or not 1 <= len(values) <= MOST_KEYFRAMES:
         raise UsageError(
-            f"the curve of {name} must be a list of 1 to {MOST_KEYFRAMES} keyframes [seconds, value], such as "
-            "[[0, 0], [1.2, 0.8]]"
+            f"the curve of {name} must be a list of 1 to {MOST_KEYFRAMES} keyframes [seconds, value], "
+            "such as [[0, 0], [1.2, 0.8]]"
         )
     found: list[tuple[float, float]] = []
     for entry in values:

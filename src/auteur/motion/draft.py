@@ -1,4 +1,4 @@
-"""A performance on motion that is there already: what interactive work shows until the motion is made anew."""
+"""A performance added to motion that exists already: what a preview shows until the motion is made anew."""
 
 from dataclasses import replace
 

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from auteur.service.limits import LOOPBACK, ServiceSettings
-from auteur.service.problems import Problem
+from auteur.service.problems import CallError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -59,7 +59,7 @@ class Access:
         try:
             self._check(request)
             counted.check_length(request.headers.get("content-length"))
-        except Problem as problem:
+        except CallError as problem:
             await _refuse(problem, sealed)
             return
         if self._settings.token is not None and "token" in request.query_params:
@@ -76,16 +76,16 @@ class Access:
     def _check(self, request: Request) -> None:
         host = request.headers.get("host", "")
         if not self._any_host and _name_of(host) not in self._hosts:
-            raise Problem("bad_host", "the service has no such name; start it with --name to give it one")
+            raise CallError("bad_host", "the service has no such name; start it with --name to give it one")
         origin = request.headers.get("origin")
         if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
-            raise Problem("bad_origin", "a page of another site called; only the service's own page may")
+            raise CallError("bad_origin", "a page of another site called; only the service's own page may")
         is_foreign = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if is_foreign and (request.method not in _SAFE_METHODS or request.url.path.startswith("/v1")):
-            raise Problem("bad_origin", "a page of another site called; only the service's own page may")
+            raise CallError("bad_origin", "a page of another site called; only the service's own page may")
         token = self._settings.token
         if token is not None and not any(_same(token, shown) for shown in _shown(request)):
-            raise Problem("no_token", "the token is missing or wrong; send it as Authorization: Bearer …")
+            raise CallError("no_token", "the token is missing or wrong; send it as Authorization: Bearer …")
 
     async def _set_cookie(self, request: Request, send: Send) -> None:
         """Turns the token of the address into a cookie, so that it stays out of the history and of logs."""
@@ -116,8 +116,8 @@ class _Counted:
             raise self._problem()
         return message
 
-    def _problem(self) -> Problem:
-        return Problem("too_large", f"the body is larger than {self._most / 1e6:g} MB")
+    def _problem(self) -> CallError:
+        return CallError("too_large", f"the body is larger than {self._most / 1e6:g} MB")
 
 
 def _name_of(host: str) -> str:
@@ -146,7 +146,7 @@ def _with_headers(send: Send) -> Send:
     return sealed
 
 
-async def _refuse(problem: Problem, send: Send) -> None:
+async def _refuse(problem: CallError, send: Send) -> None:
     body = json.dumps(problem.to_json()).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})

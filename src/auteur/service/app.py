@@ -15,7 +15,7 @@ from auteur.service import calls, uploads, videos
 from auteur.service.access import Access
 from auteur.service.documentation import documentation_page, openapi_of
 from auteur.service.limits import ServiceSettings
-from auteur.service.problems import Problem, problem_of
+from auteur.service.problems import CallError, problem_of
 from auteur.service.service import Service
 
 _CODE_OF_STATUS = {404: "not_found", 405: "bad_request", 413: "too_large"}
@@ -46,7 +46,7 @@ def make_app(settings: ServiceSettings) -> Callable[..., Any]:
     for router in (calls.router, uploads.router, videos.router):
         app.include_router(router)
     _add_pages(app, service)
-    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(CallError, _on_problem)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_error)
     return Access(app, settings)
@@ -74,7 +74,7 @@ def _add_pages(app: FastAPI, service: Service) -> None:
         app.mount("/static", StaticFiles(directory=bundle), name="static")
 
 
-def _answer(problem: Problem) -> JSONResponse:
+def _answer(problem: CallError) -> JSONResponse:
     headers = {"Retry-After": "30"} if problem.code == "queue_full" else None
     return JSONResponse(problem.to_json(), status_code=problem.status, headers=headers)
 
@@ -86,7 +86,7 @@ async def _on_problem(request: Request, error: Exception) -> JSONResponse:
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
     code = _CODE_OF_STATUS.get(error.status_code, "bad_request")
-    body = Problem(code, str(error.detail)).to_json()
+    body = CallError(code, str(error.detail)).to_json()
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from auteur.service.problems import Problem
+from auteur.service.problems import CallError
 
 Body = dict[str, Any]
 
@@ -20,11 +20,11 @@ async def json_body(request: Request) -> Body:
     """Returns the JSON object of a request.
 
     Raises:
-        Problem: The type is another, or the body is no JSON object.
+        CallError: The type is another, or the body is no JSON object.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Problem("bad_type", f"the body is {kind or 'of no type'}; send application/json")
+        raise CallError("bad_type", f"the body is {kind or 'of no type'}; send application/json")
     return parse_json(await request.body())
 
 
@@ -32,22 +32,24 @@ def parse_json(content: bytes | str) -> Body:
     """Returns a JSON object; repeated keys, NaN and endless numbers are refused.
 
     Raises:
-        Problem: It is none.
+        CallError: It is none.
     """
     try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
         values = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
         json.dumps(values, ensure_ascii=False).encode()  # lone surrogates cannot be kept
     except UnicodeError as error:
-        raise Problem("bad_json", "the body is not text in UTF-8") from error
+        raise CallError("bad_json", "the body is not text in UTF-8") from error
     except RecursionError as error:
-        raise Problem("bad_json", "the body is nested too deeply") from error
+        raise CallError("bad_json", "the body is nested too deeply") from error
     except json.JSONDecodeError as error:
-        raise Problem("bad_json", f"the body is no JSON: {error.msg} at character {error.pos + 1}") from error
+        raise CallError(
+            "bad_json", f"the body is no JSON: {error.msg} at character {error.pos + 1}"
+        ) from error
     except ValueError as error:
-        raise Problem("bad_json", f"the body is no JSON: {str(error)[:80]}") from error
+        raise CallError("bad_json", f"the body is no JSON: {str(error)[:80]}") from error
     if not isinstance(values, dict):
-        raise Problem("bad_json", 'the body is no JSON object; send {"key": value, …}')
+        raise CallError("bad_json", 'the body is no JSON object; send {"key": value, …}')
     return values
 
 
@@ -65,7 +67,7 @@ async def write_file(path: Path, source: Request | UploadFile) -> int:
     """Writes the bytes of a body or of a part; returns how many.
 
     Raises:
-        Problem: There are none.
+        CallError: There are none.
     """
     size = 0
     with path.open("xb") as file:
@@ -73,7 +75,7 @@ async def write_file(path: Path, source: Request | UploadFile) -> int:
             file.write(chunk)
             size += len(chunk)
     if not size:
-        raise Problem("bad_request", "the file is empty")
+        raise CallError("bad_request", "the file is empty")
     return size
 
 
@@ -81,15 +83,15 @@ def text_of(body: Body, key: str, *, most: int, required: bool = False) -> str |
     """Takes a text out of a body.
 
     Raises:
-        Problem: It is no text, too long, or missing where it is required.
+        CallError: It is no text, too long, or missing where it is required.
     """
     value = body.pop(key, None)
     if value is None and not required:
         return None
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise Problem("bad_value", f"{key} must be text", field=key)
+        raise CallError("bad_value", f"{key} must be text", field=key)
     if len(value) > most:
-        raise Problem("bad_value", f"{key} has {len(value)} characters; at most {most}", field=key)
+        raise CallError("bad_value", f"{key} has {len(value)} characters; at most {most}", field=key)
     return value
 
 
@@ -97,11 +99,11 @@ def number_of(body: Body, key: str) -> float:
     """Takes a number out of a body.
 
     Raises:
-        Problem: It is none.
+        CallError: It is none.
     """
     value = body.pop(key, None)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**63:
-        raise Problem("bad_value", f"{key} must be a number", field=key)
+        raise CallError("bad_value", f"{key} must be a number", field=key)
     return float(value)
 
 
@@ -109,11 +111,11 @@ def nothing_left(body: Body, *known: str) -> None:
     """Refuses keys that were not taken out of a body.
 
     Raises:
-        Problem: There are some.
+        CallError: There are some.
     """
     if body:
         key = next(iter(body))
-        raise Problem(
+        raise CallError(
             "bad_value", f"unknown key {key[:80]!r}; choose among {', '.join(known)}", field=key[:80]
         )
 

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from auteur import __version__
 from auteur.facs import EMOTIONS
 from auteur.service.bodies import Body, json_body, nothing_left, number_of, text_of
-from auteur.service.problems import Problem
+from auteur.service.problems import CallError
 from auteur.service.processes import Answer
 from auteur.service.service import Message, units
 from auteur.service.uploads import service_of
@@ -38,14 +38,14 @@ class LatestOnly:
         """Returns what `work()` returns in a thread.
 
         Raises:
-            Problem: A newer call of the stream came while this one waited.
+            CallError: A newer call of the stream came while this one waited.
         """
         self._tickets += 1
         ticket = self._newest[stream] = self._tickets
         try:
             async with self._lock:
                 if self._newest.get(stream) != ticket:
-                    raise Problem("superseded", "a newer preview of the same stream took its place")
+                    raise CallError("superseded", "a newer preview of the same stream took its place")
                 return await run_in_threadpool(work)
         finally:
             if self._newest.get(stream) == ticket:
@@ -116,7 +116,7 @@ async def track(request: Request) -> Message:
     path, record = await run_in_threadpool(service.file_of, body.pop("source", None), "source", kinds)
     face = body.pop("face", None)
     if face is not None and (not isinstance(face, int) or isinstance(face, bool) or not 0 <= face < 100):
-        raise Problem(
+        raise CallError(
             "bad_value", f"face is {str(face)[:40]}; it must be a whole number from 0", field="face"
         )
     rate = None if body.get("track_rate") is None else str(body["track_rate"])[:40]
@@ -139,7 +139,7 @@ async def convert(request: Request) -> Response:
     service, body = service_of(request), await json_body(request)
     to = text_of(body, "to", most=20, required=True)
     if to not in _TABLES:
-        raise Problem("bad_value", f"to is {to!r}; choose one of {', '.join(_TABLES)}", field="to")
+        raise CallError("bad_value", f"to is {to!r}; choose one of {', '.join(_TABLES)}", field="to")
     task: Message = {"task": "convert", "to": to, "convention": text_of(body, "convention", most=20)}
     task["rate"] = None if body.get("rate") is None else str(body["rate"])[:40]
     body.pop("rate", None)
@@ -189,7 +189,7 @@ def _preview_task(request: Request, body: Body) -> Message:
     stream = text_of(body, "stream", most=64) or ""
     quality = text_of(body, "quality", most=20) or "small"
     if quality not in _QUALITIES:
-        raise Problem(
+        raise CallError(
             "bad_value", f"quality is {quality!r}; choose one of {', '.join(_QUALITIES)}", field="quality"
         )
     time_sec = number_of(body, "time_sec")

@@ -49,7 +49,7 @@ class Context:
             raise StoppedError
 
     def kept(self, key: Any, make: Callable[[], Any], *, most: int = 2) -> Any:
-        """Returns the model of a key, loaded the first time; the oldest go when there are more than `most`."""
+        """Returns the model of a key, loaded the first time; the oldest of over `most` go."""
         if key not in self.models:
             for old in list(self.models)[: max(0, len(self.models) - most + 1)]:
                 del self.models[old]

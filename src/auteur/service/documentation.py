@@ -1,4 +1,4 @@
-"""The page that shows every call, made here: a page that loads its scripts from elsewhere would tell them of us."""
+"""The page that lists every call; it loads nothing from elsewhere, as usual pages of this kind do."""
 
 import json
 from html import escape
@@ -19,11 +19,15 @@ _EXAMPLES: dict[str, Any] = {
 _FILE = {"type": "string", "format": "binary"}
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1f }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+body { color: #1b1b1f }
 code, pre { font: 13px/1.45 ui-monospace, monospace; background: #f2f2f5; border-radius: 4px }
-code { padding: 1px 4px } pre { padding: .7rem; overflow: auto } h2 { margin: 2rem 0 .3rem; font-size: 1.05rem }
+code { padding: 1px 4px } pre { padding: .7rem; overflow: auto }
+h2 { margin: 2rem 0 .3rem; font-size: 1.05rem }
 b { display: inline-block; min-width: 4.2rem; color: #14508c }
-@media (prefers-color-scheme: dark) { body { background: #17171a; color: #e6e6ea } code, pre { background: #26262b }
+@media (prefers-color-scheme: dark) {
+body { background: #17171a; color: #e6e6ea }
+code, pre { background: #26262b }
 b { color: #8cc0ff } }
 """
 
@@ -76,7 +80,8 @@ def openapi_of(app: FastAPI, schema: dict[str, Any]) -> dict[str, Any]:
 def documentation_page(description: dict[str, Any]) -> str:
     """Returns an HTML page of an OpenAPI description; it runs no script and loads nothing."""
     parts = [
-        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>",
+        "<!doctype html><html lang='en'><meta charset='utf-8'>",
+        "<meta name='viewport' content='width=device-width'>",
         f"<title>Auteur {escape(description['info']['version'])}: calls</title><style>{_STYLE}</style>",
         "<h1>Auteur: calls of the service</h1><p>The same for programs: "
         "<a href='/openapi.json'><code>/openapi.json</code></a>.</p>",

@@ -9,7 +9,7 @@ from typing import Any
 
 from auteur.batch.results import remove_parts
 from auteur.service.limits import Limits
-from auteur.service.problems import Problem, problem_of
+from auteur.service.problems import CallError, problem_of
 from auteur.service.processes import CancelledError, ModelProcess
 from auteur.service.store import Store, new_id, stamp
 
@@ -120,16 +120,16 @@ class JobQueue:
         """Refuses a job more than may wait.
 
         Raises:
-            Problem: The queue is full.
+            CallError: The queue is full.
         """
         if len(self._waiting) >= self._limits.queued_jobs:
-            raise Problem("queue_full", f"{len(self._waiting)} jobs are waiting already; try again later")
+            raise CallError("queue_full", f"{len(self._waiting)} jobs are waiting already; try again later")
 
     def submit(self, body: Message, request: Message, uploads: list[str], key: str | None) -> Job:
         """Adds a job and returns it, or the one that was added with the same key.
 
         Raises:
-            Problem: The queue is full.
+            CallError: The queue is full.
         """
         with self._change:
             known = self.with_key(key)
@@ -155,11 +155,11 @@ class JobQueue:
         """Returns a job.
 
         Raises:
-            Problem: There is none.
+            CallError: There is none.
         """
         job = self._jobs.get(identity)
         if job is None:
-            raise Problem("not_found", "there is no such job, or it has expired")
+            raise CallError("not_found", "there is no such job, or it has expired")
         return job
 
     def seen(self, job: Job, *, with_request: bool = True) -> Message:
@@ -210,7 +210,7 @@ class JobQueue:
             try:
                 record = self._store.jobs.read(identity)
                 job = Job(**record)
-            except (Problem, TypeError):
+            except (CallError, TypeError):
                 self._store.jobs.remove(identity)  # its first record was never written
                 continue
             found.append(job)

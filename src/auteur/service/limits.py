@@ -76,10 +76,12 @@ class ServiceSettings:
                 f"the token has {len(self.token)} characters; it needs {SHORTEST_TOKEN} or more, such as the "
                 "output of: python -c 'import secrets; print(secrets.token_urlsafe())'"
             )
+        if self.token is not None and not all(one.isalnum() or one in "-_.~+/=" for one in self.token):
+            raise UsageError("the token may hold letters, digits and -_.~+/= only; choose another")
         if not self.is_loopback and self.token is None:
             raise UsageError(
-                f"the service would answer everybody who reaches {self.host}: set the variable AUTEUR_TOKEN to "
-                f"a secret of {SHORTEST_TOKEN} characters or more, or leave out --host"
+                f"the service would answer everybody who reaches {self.host}: set the variable "
+                f"AUTEUR_TOKEN to a secret of {SHORTEST_TOKEN} characters or more, or leave out --host"
             )
 
     @property

@@ -29,7 +29,7 @@ STATUS_OF_CODE = {
 """HTTP status of every code that answers may carry."""
 
 
-class Problem(AuteurError):
+class CallError(AuteurError):
     """A call that gets an error as its answer.
 
     Attributes:
@@ -51,18 +51,18 @@ class Problem(AuteurError):
         return {"error": {"code": self.code, "message": str(self), "field": self.field}}
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception) -> CallError:
     """Returns what a client is told of an error; only of our own errors the text."""
-    if isinstance(error, Problem):
+    if isinstance(error, CallError):
         return error
     if is_disk_full(error):
-        return Problem("disk_full", "the disk is full; remove results, or wait until some expire")
+        return CallError("disk_full", "the disk is full; remove results, or wait until some expire")
     if isinstance(error, UsageError):
-        return Problem("bad_value", str(error))
+        return CallError("bad_value", str(error))
     if isinstance(error, InputError):
-        return Problem("bad_input", str(error))
+        return CallError("bad_input", str(error))
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
-        return Problem("bad_input", "not enough memory; give a smaller picture or a shorter recording")
+        return CallError("bad_input", "not enough memory; give a smaller picture or a shorter recording")
     if isinstance(error, AuteurError):
-        return Problem("internal", str(error))
-    return Problem("internal", f"{type(error).__name__}; this is a bug of Auteur")
+        return CallError("internal", str(error))
+    return CallError("internal", f"{type(error).__name__}; this is a bug of Auteur")

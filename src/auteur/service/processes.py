@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from auteur.service.child import child_main
-from auteur.service.problems import Problem
+from auteur.service.problems import CallError
 
 Message = dict[str, Any]
 
@@ -78,7 +78,7 @@ class ModelProcess:
             most_sec: How long it may take.
 
         Raises:
-            Problem: The task failed, the process died, or it took too long.
+            CallError: The task failed, the process died, or it took too long.
             CancelledError: `cancel` was set.
         """
         with self._lock:
@@ -157,19 +157,19 @@ class ModelProcess:
                     raise CancelledError
                 if now > deadline:
                     self._end()
-                    raise Problem("busy", f"it took longer than {most_sec:g} s and was stopped")
+                    raise CallError("busy", f"it took longer than {most_sec:g} s and was stopped")
         except (EOFError, OSError, ValueError) as error:
             how = self._cause_of_death()
             self._end()
             if cancel is not None and cancel.is_set():
                 raise CancelledError from error
-            raise Problem("worker_died", f"the process that worked on it ended {how}; try again") from error
+            raise CallError("worker_died", f"the process that worked on it ended {how}; try again") from error
 
     def _answered(self, kind: str, message: Message, pipe: Connection) -> Answer:
         if kind == "cancelled":
             raise CancelledError
         if kind == "failed":
-            raise Problem(message["code"], message["message"], field=message.get("field"))
+            raise CallError(message["code"], message["message"], field=message.get("field"))
         payload = pipe.recv_bytes() if message.pop("has_payload") else None
         return Answer(message, payload)
 

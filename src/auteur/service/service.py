@@ -9,7 +9,7 @@ from typing import Any
 from auteur.facs import EMOTIONS, listed_controls, prototype
 from auteur.service.jobs import Job, JobQueue
 from auteur.service.limits import ServiceSettings
-from auteur.service.problems import Problem
+from auteur.service.problems import CallError
 from auteur.service.processes import Answer, ModelProcess
 from auteur.service.store import Record, Store, is_id, new_id, shown_name, stamp
 
@@ -74,7 +74,7 @@ class Service:
         """Returns what a process makes of a request.
 
         Raises:
-            Problem: It failed.
+            CallError: It failed.
         """
         return self.processes[process].call(request, cancel=cancel, most_sec=self.limits.call_sec)
 
@@ -92,7 +92,7 @@ class Service:
             name: The client's name of it.
 
         Raises:
-            Problem: There is no room, or it is of no kind that can be used.
+            CallError: There is no room, or it is of no kind that can be used.
         """
         identity = self.begin_upload()
         try:
@@ -106,7 +106,7 @@ class Service:
         """Returns the id of an upload whose file is still to be written, as "file" in its folder.
 
         Raises:
-            Problem: There is no room.
+            CallError: There is no room.
         """
         self.store.check_room()
         identity = new_id()
@@ -119,7 +119,7 @@ class Service:
         """Returns what is known of an upload whose file is there.
 
         Raises:
-            Problem: It is of no kind that can be used.
+            CallError: It is of no kind that can be used.
         """
         path = self.store.uploads.path(identity) / "file"
         self.store.check_room()
@@ -149,11 +149,11 @@ class Service:
         """Removes an upload.
 
         Raises:
-            Problem: There is none, or a job still needs it.
+            CallError: There is none, or a job still needs it.
         """
         self.store.uploads.read(identity)
         if identity in self.jobs.inputs_in_use():
-            raise Problem("in_use", "a job still needs this upload; cancel the job first")
+            raise CallError("in_use", "a job still needs this upload; cancel the job first")
         self.store.uploads.remove(identity)
 
     def file_of(self, identity: object, key: str, kinds: tuple[str, ...]) -> tuple[Path, Record]:
@@ -165,20 +165,20 @@ class Service:
             kinds: Kinds that it may be of.
 
         Raises:
-            Problem: It is no id, there is none, or of another kind.
+            CallError: It is no id, there is none, or of another kind.
         """
         if not isinstance(identity, str) or not is_id(identity):
-            raise Problem(
+            raise CallError(
                 "bad_value", f"{key} is {str(identity)[:60]!r}; it must be the id of an upload", field=key
             )
         try:
             record = self.store.touch_upload(identity)
-        except Problem as error:
-            raise Problem(
+        except CallError as error:
+            raise CallError(
                 "not_found", f"there is no upload with the id of {key}, or it has expired", field=key
             ) from error
         if record["kind"] not in kinds:
-            raise Problem(
+            raise CallError(
                 "bad_type",
                 f"{key} is a {record['kind']} ({record['name']}); it must be a {' or a '.join(kinds)}",
                 field=key,
@@ -189,7 +189,7 @@ class Service:
         """Returns what a process needs to know of a body, and the ids of its uploads.
 
         Raises:
-            Problem: A file is missing or of the wrong kind, or a name is unknown.
+            CallError: A file is missing or of the wrong kind, or a name is unknown.
         """
         body = dict(body)
         body.pop("output", None)
@@ -209,11 +209,11 @@ class Service:
             files[key], names[str(path)] = str(path), record["name"]
             uploads.append(record["id"])
         if "portrait" not in files:
-            raise Problem("bad_value", "the key 'portrait' is missing; name an upload", field="portrait")
+            raise CallError("bad_value", "the key 'portrait' is missing; name an upload", field="portrait")
         preset = body.pop("preset", None) or self.settings.preset
         if preset not in (*_PRESETS, self.settings.preset):
             shown = ", ".join(_PRESETS)
-            raise Problem(
+            raise CallError(
                 "bad_value", f"preset is {str(preset)[:40]!r}; choose one of {shown}", field="preset"
             )
         return {"body": body, "files": files, "names": names, "preset": preset}, uploads
@@ -222,11 +222,11 @@ class Service:
         """Takes the format of the video out of a body.
 
         Raises:
-            Problem: There is no such format.
+            CallError: There is no such format.
         """
         chosen = body.pop("format", None) or "mp4"
         if chosen not in _FORMATS:
-            raise Problem(
+            raise CallError(
                 "bad_value",
                 f"format is {str(chosen)[:40]!r}; choose one of {', '.join(_FORMATS)}",
                 field="format",
@@ -237,7 +237,7 @@ class Service:
         """Returns the job of a body, after all of it was checked.
 
         Raises:
-            Problem: Something is wrong with it, or there is no room.
+            CallError: Something is wrong with it, or there is no room.
         """
         known = self.jobs.with_key(key)
         if known is not None:
@@ -255,7 +255,7 @@ class Service:
     def _check_length(self, record: Record, key: str) -> None:
         length = record.get("duration_sec")
         if length is not None and length > self.limits.speech_sec:
-            raise Problem(
+            raise CallError(
                 "bad_value",
                 f"{key} lasts {length:.0f} s; at most {self.limits.speech_sec:g} s are taken here",
                 field=key,
@@ -264,10 +264,10 @@ class Service:
     def _check_colour(self, value: object) -> None:
         is_word = isinstance(value, str) and value.removeprefix("#").isalnum() and value.isascii()
         if not is_word or len(str(value)) > _MOST_COLOUR_CHARACTERS:
-            raise Problem(
+            raise CallError(
                 "bad_value",
-                f"background is {str(value)[:40]!r}; give none, a colour such as white or #20c040, or the id of "
-                "a picture",
+                f"background is {str(value)[:40]!r}; give none, a colour such as white or #20c040, or the id "
+                "of a picture",
                 field="background",
             )
 

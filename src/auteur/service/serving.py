@@ -44,7 +44,10 @@ def serve(settings: ServiceSettings, *, on_ready: Callable[[str], None] | None =
     try:
         port = bound.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        busy = f"another service uses the folder {str(settings.folder)!r}; stop it, or name another with --folder"
+        busy = (
+            f"another service uses the folder {str(settings.folder)!r}; stop it, or "
+            "name another with --folder"
+        )
         with held(settings.folder / "service.lock", busy):
             if on_ready is not None:
                 on_ready(f"http://{host}:{port}/")
@@ -70,8 +73,8 @@ def _bound(config: Any, settings: ServiceSettings) -> Any:
     except SystemExit as stop:
         cause = causes[0].strerror if causes else "the address cannot be used"
         raise InputError(
-            f"cannot serve on {settings.host} port {settings.port}: {cause}; is auteur running there already? "
-            "Choose another with --port"
+            f"cannot serve on {settings.host} port {settings.port}: {cause}; is auteur running there? Choose "
+            "another with --port"
         ) from stop
     finally:
         logger.removeHandler(handler)

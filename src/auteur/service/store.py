@@ -1,4 +1,4 @@
-"""The folder of a service: uploads and jobs as files, whole or not at all, found by ids that nobody guesses."""
+"""The folder of a service: uploads and jobs as files, whole or not at all, under random ids."""
 
 import json
 import re
@@ -14,13 +14,15 @@ from typing import Any
 from auteur.errors import one_line
 from auteur.files import make_folders, write_text
 from auteur.service.limits import GIGABYTE, Limits
-from auteur.service.problems import Problem
+from auteur.service.problems import CallError
 
 Record = dict[str, Any]
 
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RECORD = "record.json"
 _LONGEST_NAME = 120
+_TOUCH_SEC = 60.0
+"""How exactly the last use of an upload is known."""
 
 
 def is_id(text: object) -> bool:
@@ -61,10 +63,10 @@ class Shelf:
         """Returns the folder of an id, which need not exist.
 
         Raises:
-            Problem: The text is no id.
+            CallError: The text is no id.
         """
         if not is_id(identity):
-            raise Problem("not_found", "there is no such id")
+            raise CallError("not_found", "there is no such id")
         return self.folder / identity
 
     def make(self, identity: str) -> Path:
@@ -81,14 +83,14 @@ class Shelf:
         """Returns the record of an id.
 
         Raises:
-            Problem: There is none, or it is damaged.
+            CallError: There is none, or it is damaged.
         """
         try:
             record = json.loads((self.path(identity) / _RECORD).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise Problem("not_found", "there is no such id, or it has expired") from error
+            raise CallError("not_found", "there is no such id, or it has expired") from error
         if not isinstance(record, dict):
-            raise Problem("not_found", "there is no such id, or it has expired")
+            raise CallError("not_found", "there is no such id, or it has expired")
         return record
 
     def remove(self, identity: str) -> None:
@@ -122,14 +124,14 @@ class Store:
         """Refuses what would pass the disk budget.
 
         Raises:
-            Problem: There is no room.
+            CallError: There is no room.
         """
         used = self.used_bytes()
         if used + more_bytes > self._limits.disk_bytes:
-            raise Problem(
+            raise CallError(
                 "disk_full",
-                f"uploads and results take {used / GIGABYTE:.2f} GB of {self._limits.disk_bytes / GIGABYTE:g} GB; "
-                "remove some, or wait until they expire",
+                f"uploads and results take {used / GIGABYTE:.2f} GB of "
+                f"{self._limits.disk_bytes / GIGABYTE:g} GB; remove some, or wait until they expire",
             )
 
     def used_bytes(self) -> int:
@@ -145,11 +147,12 @@ class Store:
         """Returns the record of an upload, whose time of expiry begins anew.
 
         Raises:
-            Problem: There is none.
+            CallError: There is none.
         """
         record = self.uploads.read(identity)
-        record["used_sec"] = time.time()
-        self.uploads.write(identity, record)
+        if time.time() - float(record["used_sec"]) > _TOUCH_SEC:
+            record["used_sec"] = time.time()
+            self.uploads.write(identity, record)
         return record
 
     def upload_path(self, identity: str, record: Record) -> Path:
@@ -164,7 +167,7 @@ class Store:
                 continue
             try:
                 last = float(self.uploads.read(identity)["used_sec"])
-            except (Problem, KeyError, TypeError, ValueError):
+            except (CallError, KeyError, TypeError, ValueError):
                 with suppress(OSError):  # being received, or left by a crash
                     last = self.uploads.path(identity).stat().st_mtime
                     if now - last > min(self._limits.keep_sec, 3600):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from auteur.errors import InputError, UsageError
 from auteur.service.child import Context
-from auteur.service.problems import Problem
+from auteur.service.problems import CallError
 
 if TYPE_CHECKING:
     from auteur.batch.jobs import Job
@@ -38,7 +38,7 @@ def probe(request: Message, context: Context) -> Done:
         info = probe_media(path)
     except MediaError as error:
         if "known kind" in str(error):
-            raise Problem("bad_type", str(error)) from error
+            raise CallError("bad_type", str(error)) from error
         raise
     kind = {"audio": "sound"}.get(info.kind, info.kind)
     return {
@@ -109,16 +109,14 @@ def inline_track(document: Message) -> Any:
 
 def check(request: Message, context: Context) -> Done:
     """Says what is wrong with a job before it is queued."""
-    from auteur.files import check_name
     from auteur.media.frame_output import ENDINGS
 
     job = job_of_request(request, context)
     ending = f".{request['format']}"
-    if ending not in ENDINGS or ending == "":
+    if ending not in ENDINGS:
         raise UsageError(f"format is {request['format']!r}; choose mp4, webm, mov or gif")
     if job.settings.background == "none" and ending not in (".webm", ".mov"):
         raise UsageError("background none needs the format webm or mov")
-    check_name(job.output)
     return {}, None
 
 
@@ -193,7 +191,7 @@ def preview(request: Message, context: Context) -> Done:
         "notes": list(moment.notes),
     }
     if moment.picture is None:
-        result["landmarks"] = np.round(moment.landmarks, 1).tolist()
+        result["landmarks"] = np.round(moment.landmarks.astype(np.float64), 1).tolist()
         return {**result, "seconds": round(time.monotonic() - started, 4)}, None
     picture = moment.picture
     if picture.shape[2] == 4:

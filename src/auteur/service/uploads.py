@@ -1,5 +1,7 @@
 """Calls about uploads."""
 
+from pathlib import Path
+
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
@@ -8,7 +10,7 @@ from starlette.formparsers import MultiPartException
 
 from auteur.files import is_disk_full
 from auteur.service.bodies import MOST_PARTS, json_body, nothing_left, text_of, write_file
-from auteur.service.problems import Problem
+from auteur.service.problems import CallError
 from auteur.service.service import Message, Service
 
 router = APIRouter()
@@ -33,18 +35,18 @@ async def form_of(request: Request) -> FormData:
     """Returns the parts of a multipart body.
 
     Raises:
-        Problem: The body is malformed.
+        CallError: The body is malformed.
     """
     try:
         return await request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS)
-    except Problem:
+    except CallError:
         raise
     except Exception as error:
         detail = str(getattr(error, "detail", error))[:120]
         known = isinstance(error, MultiPartException | KeyError | ValueError) or hasattr(error, "detail")
         if not known:
             raise
-        raise Problem("bad_request", f"the multipart body is malformed: {detail}") from error
+        raise CallError("bad_request", f"the multipart body is malformed: {detail}") from error
 
 
 def is_multipart(request: Request) -> bool:
@@ -56,7 +58,7 @@ async def receive(service: Service, source: Request | UploadFile, name: str | No
     """Writes an upload and returns what is known of it; nothing stays of one that cannot be used.
 
     Raises:
-        Problem: It is too large, empty, of no known kind, or there is no room.
+        CallError: It is too large, empty, of no known kind, or there is no room.
     """
     identity = await run_in_threadpool(service.begin_upload)
     try:
@@ -65,7 +67,7 @@ async def receive(service: Service, source: Request | UploadFile, name: str | No
     except BaseException as error:
         await run_in_threadpool(service.store.uploads.remove, identity)
         if isinstance(error, OSError) and is_disk_full(error):
-            raise Problem(
+            raise CallError(
                 "disk_full", "the disk is full; remove results, or wait until some expire"
             ) from error
         raise
@@ -82,7 +84,7 @@ async def upload(request: Request) -> JSONResponse:
     try:
         part = form.get("file")
         if not isinstance(part, UploadFile) or len(form) != 1:
-            raise Problem("bad_request", "send one part with the name file", field="file")
+            raise CallError("bad_request", "send one part with the name file", field="file")
         return JSONResponse(await receive(service, part, part.filename), status_code=201)
     finally:
         await form.close()
@@ -134,9 +136,9 @@ async def say(request: Request) -> JSONResponse:
     return JSONResponse(await run_in_threadpool(spoken), status_code=201)
 
 
-def _type_of(path: object, kind: str) -> str:
+def _type_of(path: Path, kind: str) -> str:
     """A type that a browser shows as picture, sound or video, never as a page."""
-    with open(str(path), "rb") as file:
+    with path.open("rb") as file:
         head = file.read(16)
     for start, found in _TYPES.items():
         if head.startswith(start):

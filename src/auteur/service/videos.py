@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 
 from auteur.service.bodies import Body, json_body, parse_json, text_of
 from auteur.service.jobs import ENDED, Job
-from auteur.service.problems import Problem
+from auteur.service.problems import CallError
 from auteur.service.service import FILE_KEYS, Message, Service
 from auteur.service.uploads import form_of, is_multipart, receive, service_of
 
@@ -33,7 +33,7 @@ async def submit(request: Request) -> JSONResponse:
     service = service_of(request)
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= _MOST_KEY_CHARACTERS:
-        raise Problem("bad_value", f"the Idempotency-Key must have 1 to {_MOST_KEY_CHARACTERS} characters")
+        raise CallError("bad_value", f"the Idempotency-Key must have 1 to {_MOST_KEY_CHARACTERS} characters")
     known = service.jobs.with_key(key)
     if known is not None:
         return JSONResponse(service.jobs.seen(known), status_code=202)
@@ -104,7 +104,7 @@ def content(identity: str, request: Request) -> FileResponse:
     ending = str((job.result or {}).get("format"))
     path = service.store.jobs.path(job.id) / f"video.{ending}"
     if not path.is_file():
-        raise Problem("not_found", "the video has been removed")
+        raise CallError("not_found", "the video has been removed")
     is_saved = request.query_params.get("download") == "1"
     return FileResponse(
         path,
@@ -129,7 +129,7 @@ def tracks(identity: str, request: Request) -> Response:
 def _done(service: Service, identity: str) -> Job:
     job = service.jobs.get(identity)
     if job.status != "done":
-        raise Problem("not_done", f"the job is {job.status}")
+        raise CallError("not_done", f"the job is {job.status}")
     return job
 
 
@@ -144,7 +144,7 @@ async def _body_of_parts(request: Request, service: Service, made: list[str]) ->
                 continue
             if key not in FILE_KEYS or not isinstance(part, UploadFile) or key in body:
                 shown = ", ".join(FILE_KEYS)
-                raise Problem(
+                raise CallError(
                     "bad_request",
                     f"{key[:40]!r} is no part of one file each ({shown}) nor 'request'",
                     field=key[:40],

@@ -1,7 +1,9 @@
 """What is heard in a speech: emotion and Action Units, phones, loudness over time."""
 
+import json
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +51,6 @@ class HeardSpeech:
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON values."""
-        import json
-
         return {
             "duration_sec": round(self.duration_sec, 6),
             "emotion": self.direction.emotion,
@@ -124,7 +124,7 @@ def phones_of(probabilities: Floats) -> tuple[HeardPhone, ...]:
     best = probabilities.argmax(axis=1)
     edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
     found: list[HeardPhone] = []
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         phone = PHONES[int(best[start])]
         if phone != PHONES[0] and stop - start >= _SHORTEST_PHONE_FRAMES:
             found.append(

