@@ -140,7 +140,8 @@ export class Files {
     try {
       const { blob, name, notes } = await convert(curves, head, durationOf(state), to);
       saveFile(blob, name);
-      this.report([TEXT.saved(name), ...notes].join(" "));
+      const emotions = state.score.emotions.length ? [TEXT.emotionsStay] : [];
+      this.report([TEXT.saved(name), ...emotions, ...notes].join(" "));
     } catch (error) {
       this.report(error);
     }

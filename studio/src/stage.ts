@@ -6,6 +6,7 @@ import type { Frame } from "./preview";
 import { canPreview } from "./preview";
 import { type FaceBox, ServiceError, contentUrl, faceBox } from "./service";
 import type { Store } from "./store";
+import { shortMark } from "./takes";
 import { TEXT } from "./text";
 
 /** Share of the stage's height that a face fills. */
@@ -133,8 +134,9 @@ export class Stage {
     this.names[0].textContent = beside ? (shown?.name ?? "") : "";
     this.names[1].textContent = beside?.name ?? "";
     this.live.setAttribute("aria-pressed", String(!shown));
-    if (shown) this.caption.textContent = shown.job.result?.mark ?? "";
+    const mark = shown?.job.result?.mark ?? "";
+    if (shown) this.caption.textContent = `${shown.name} · ${shortMark(mark)}`;
     else if (!canPreview(state)) this.caption.textContent = "";
-    this.caption.title = this.caption.textContent ?? "";
+    this.caption.title = mark;
   }
 }

@@ -22,6 +22,13 @@ export function statusText(take: Take): string {
   }
 }
 
+/** The sentence of a mark, without the list of models that follows it. */
+export function shortMark(mark: string): string {
+  return mark.split(" (")[0]!;
+}
+
+const MOST_NOTES = 3;
+
 export class Takes {
   readonly element: HTMLElement;
   private readonly list = el("ol", { class: "take-list" });
@@ -54,7 +61,8 @@ export class Takes {
       { class: `take ${job.status}${take.id === shown ? " shown" : ""}`, "data-take": take.id, "data-status": job.status },
       el("div", { class: "take-title" }, el("strong", {}, take.name), el("span", { class: "take-status" }, statusText(take))),
       progress,
-      job.result ? el("small", { class: "mark", title: job.result.mark }, job.result.mark) : null,
+      job.result ? el("small", { class: "mark", title: job.result.mark }, shortMark(job.result.mark)) : null,
+      ...job.notes.slice(0, MOST_NOTES).map((note) => el("small", { class: "note" }, note)),
       el("div", { class: "take-actions" }, ...this.actions(take, isActive, shown, beside)),
     );
   }

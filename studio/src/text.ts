@@ -131,7 +131,7 @@ export const TEXT = {
   } as Record<string, string>,
   laneHints: {
     "head:yaw": "degrees; up: towards the right of the picture",
-    "head:pitch": "degrees; up: looks down",
+    "head:pitch": "degrees; up: lifts the nose",
     "head:roll": "degrees; up: clockwise",
     "gaze:x": "up: towards the right of the picture",
     "gaze:y": "up: looks up",
@@ -165,6 +165,7 @@ export const TEXT = {
     openface: "OpenFace (CSV)",
     fex: "py-feat (CSV)",
   } as Record<string, string>,
+  emotionsStay: "Tables hold units, gaze and head; emotions stay in the project.",
   nothingToExport: "There are no curves to export yet.",
 
   // Messages

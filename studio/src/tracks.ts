@@ -86,10 +86,9 @@ export function withUnits(score: Score, track: Track, wanted: Wanted): Score {
 
 const bounded = (keys: Keys, low: number, high: number): Keys => keys.map((key) => ({ t: key.t, v: Math.min(Math.max(key.v, low), high) }));
 
-/** Angles of a pose track in degrees, in the directions of the lanes: a track's pitch is positive upwards. */
+/** Angles of a pose track in degrees. */
 function angles(track: Track, angle: string): (number | null)[] {
-  const sign = angle === "pitch" ? -1 : 1;
-  return column(track, angle).map((value) => (value === null ? null : sign * value * DEGREES));
+  return column(track, angle).map((value) => (value === null ? null : value * DEGREES));
 }
 
 /** Returns the score with lanes from a pose track. */

@@ -74,10 +74,10 @@ describe("tracks", () => {
     expect(usedLanes(withUnits(EMPTY, track(["AU12L", "AU12R"], values), { lips: false }))).toEqual(["unit:AU12L", "unit:AU12R"]);
   });
 
-  it("of heads are in degrees, pitch positive downwards", () => {
+  it("of heads are in degrees", () => {
     const values = Array.from({ length: 25 }, (_, i) => [-0.1, 0.2 * rise(i), 0]);
     const score = withHead(EMPTY, track(["pitch", "yaw", "roll"], values, "pose"));
-    expect(keysOf(score, "head:pitch")).toEqual([{ t: 0, v: 5.73 }]);
+    expect(keysOf(score, "head:pitch")).toEqual([{ t: 0, v: -5.73 }]);
     expect(keysOf(score, "head:yaw").at(-1)!.v).toBeCloseTo(11, 0);
   });
 
