@@ -53,7 +53,7 @@ function fields(store: Store): HTMLElement[] {
     row(TEXT.seed, number(settings.seed, 0, 2 ** 31 - 1, 1, (seed) => set({ seed })), TEXT.seedHint),
     row(TEXT.fps, number(settings.fps, 1, 60, 1, (fps) => set({ fps: fps ?? DEFAULTS.fps }))),
     row(TEXT.size, text(settings.size, (size) => set({ size })), TEXT.sizeHint),
-    row(TEXT.preset, choice(settings.preset, [["", "—"], ...same(presets)], (preset) => set({ preset })), TEXT.presetHint),
+    row(TEXT.preset, choice(settings.preset, [["", TEXT.automatic], ...same(presets)], (preset) => set({ preset })), TEXT.presetHint),
     row(TEXT.lips, choice(settings.lips, Object.entries(TEXT.lipsChoices), (lips) => set({ lips }))),
     row(TEXT.headFactor, number(settings.head, 0, 4, 0.1, (head) => set({ head: head ?? DEFAULTS.head }))),
     row(TEXT.background, text(settings.background, (background) => set({ background })), TEXT.backgroundHint),

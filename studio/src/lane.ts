@@ -13,7 +13,7 @@ import { type Store, durationOf } from "./store";
 import { TEXT } from "./text";
 import { renderedOf } from "./tracks";
 
-const HEIGHT_PX = 34;
+const HEIGHT_PX = 38;
 const EMOTION_PX = 30;
 const TALL_PX = 120;
 const CLICK_PX = 4;

@@ -100,6 +100,8 @@ export class Timeline {
       store.on([key], (state) => (box.checked = state[key]));
       return el("label", { class: "check" }, box, label);
     };
+    const legend = el("span", { class: "legend", hidden: true }, el("i"), el("span", {}, TEXT.requested), el("i"), el("span", {}, TEXT.rendered));
+    store.on(["shown", "takes"], ({ takes, shown }) => (legend.hidden = !takes.some((take) => take.id === shown && take.tracks)));
     const count = el("span", { class: "chosen" });
     store.on(["selection"], ({ selection }) => (count.textContent = selection.indices.length ? TEXT.keyCount(selection.indices.length) : ""));
     return el(
@@ -108,6 +110,7 @@ export class Timeline {
       search,
       check(TEXT.onlyUsed, "isOnlyUsed"),
       check(TEXT.snap, "isSnapping"),
+      legend,
       el("span", { class: "gap" }),
       count,
       button(TEXT.addKey, () => edits.addAtPlayhead(), { icon: "plus" }),
