@@ -1,4 +1,4 @@
-// Builds the page into src/auteur/studio/static; with --check, only says whether it is up to date.
+// Builds the page into src/auteur/studio/static. With --check, compares it with what is there and writes nothing.
 import { build } from "esbuild";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";

@@ -11,7 +11,7 @@ const SNAP_PX = 7;
 
 /** Times that keys snap to: playhead, sounds and words, keys of other lanes, start and end. */
 export function snapTargets(state: State, lane: LaneId): number[] {
-  const sounds = [...(state.heard?.words ?? []), ...(state.heard?.phones ?? [])].map((piece) => piece.startSec);
+  const sounds = [...(state.analysis?.words ?? []), ...(state.analysis?.phones ?? [])].map((piece) => piece.startSec);
   const others = Object.entries(state.score.lanes).flatMap(([other, keys]) => (other === lane ? [] : keys.map((key) => key.t)));
   const emotions = lane.startsWith("emotion:") ? [] : state.score.emotions.map((key) => key.t);
   return [state.timeSec, 0, durationOf(state), ...sounds, ...others, ...emotions];

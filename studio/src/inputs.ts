@@ -4,7 +4,7 @@ import type { Track } from "./tracks";
 import { withGaze, withHead, withUnits } from "./tracks";
 import { EMOTIONS, type Score, usedLanes, withKeys } from "./score";
 import { type Upload, contentUrl, listen, say, track, upload } from "./service";
-import { type Heard, type Media, type Store, durationOf } from "./store";
+import { type SpeechAnalysis, type Media, type Store, durationOf } from "./store";
 import { TEXT } from "./text";
 import { envelopeOf } from "./wave";
 
@@ -52,20 +52,20 @@ export class Inputs {
 
   /** Takes an upload as speech: its waveform at once, its sounds when the service has found them. */
   async speak(speech: Media): Promise<void> {
-    this.store.set({ speech, heard: null, envelope: null, timeSec: 0, shown: null, beside: null });
+    this.store.set({ speech, analysis: null, envelope: null, timeSec: 0, shown: null, beside: null });
     const isCurrent = (): boolean => this.store.state.speech?.id === speech.id;
     const drawn = speech.file ? envelopeOf(speech.file) : fetch(contentUrl(speech.id)).then((answer) => answer.blob()).then(envelopeOf).catch(() => null);
     void drawn.then((envelope) => envelope && isCurrent() && this.store.set({ envelope }));
     const found = await this.during(TEXT.listening, () => listen(speech.id));
     if (!found || !isCurrent()) return;
-    const heard: Heard = {
+    const analysis: SpeechAnalysis = {
       emotion: found.emotion,
       probability: found.probability,
       units: found.action_units,
       phones: found.phones.map((one) => ({ text: one.phone, startSec: one.start_sec, endSec: one.end_sec })),
       words: (found.words ?? []).map((one) => ({ text: one.word, startSec: one.start_sec, endSec: one.end_sec })),
     };
-    this.store.set({ heard, ...((await drawn) ? {} : { envelope: found.envelope }) });
+    this.store.set({ analysis, ...((await drawn) ? {} : { envelope: found.envelope }) });
   }
 
   async saySpeech(text: string): Promise<void> {
@@ -107,28 +107,28 @@ export class Inputs {
 
   /** First draft: the Action Units that the service predicts from the speech, without those that form sounds. */
   draftUnits(): void {
-    const { heard, score } = this.store.state;
-    if (!heard) return this.report(TEXT.needSpeech);
-    const drafted = withUnits(score, heard.units as Track, { lips: false });
+    const { analysis, score } = this.store.state;
+    if (!analysis) return this.report(TEXT.needSpeech);
+    const drafted = withUnits(score, analysis.units as Track, { lips: false });
     this.show(drafted);
-    this.report(`${this.heardText(heard)} ${TEXT.drafted(usedLanes(drafted).length - usedLanes(score).length)}`);
+    this.report(`${this.predictionText(analysis)} ${TEXT.drafted(usedLanes(drafted).length - usedLanes(score).length)}`);
   }
 
-  /** First draft: the heard emotion, rising at the start and falling at the end. */
+  /** First draft: the predicted emotion, rising at the start and falling at the end. */
   draftEmotion(): void {
     const { state } = this.store;
-    const { heard, score } = state;
-    if (!heard) return this.report(TEXT.needSpeech);
-    const name = EMOTIONS.find((one) => one === heard.emotion);
-    if (!name) return this.report(this.heardText(heard));
-    const [end, strength] = [durationOf(state), Math.min(1, Math.max(0.3, heard.probability))];
+    const { analysis, score } = state;
+    if (!analysis) return this.report(TEXT.needSpeech);
+    const name = EMOTIONS.find((one) => one === analysis.emotion);
+    if (!name) return this.report(this.predictionText(analysis));
+    const [end, strength] = [durationOf(state), Math.min(1, Math.max(0.3, analysis.probability))];
     const ramp = Math.min(0.6, end / 4);
     const keys = [0, ramp, end - ramp, end].map((t, i) => ({ t: Math.round(t * 1000) / 1000, v: i % 3 ? Math.round(strength * 100) / 100 : 0 }));
     this.store.edit(withKeys({ ...score, emotions: [] }, `emotion:${name}`, keys), { lane: `emotion:${name}`, indices: [] });
-    this.report(this.heardText(heard));
+    this.report(this.predictionText(analysis));
   }
 
-  private heardText(heard: Heard): string {
-    return TEXT.draftDone(heard.emotion, Math.round(100 * heard.probability));
+  private predictionText(analysis: SpeechAnalysis): string {
+    return TEXT.draftDone(analysis.emotion, Math.round(100 * analysis.probability));
   }
 }

@@ -8,7 +8,7 @@ import { snapped } from "./edits";
 import { between, move } from "./keys";
 import { palette, prepared } from "./palette";
 import type { LaneRow } from "./rows";
-import { type LaneId, type Score, boundsOf, isHeard, keysOf, kindOf, shown, withKeys } from "./score";
+import { type LaneId, type Score, boundsOf, takesPart, keysOf, kindOf, shown, withKeys } from "./score";
 import { type Store, durationOf } from "./store";
 import { TEXT } from "./text";
 import { renderedOf } from "./tracks";
@@ -85,7 +85,7 @@ export class LaneView {
     const keys = keysOf(score, lane);
     const colour = colours.group[group] ?? colours.accent;
     drawGrid(context, axis, widthPx, scale);
-    context.globalAlpha = isHeard(score, lane) ? 1 : 0.35;
+    context.globalAlpha = takesPart(score, lane) ? 1 : 0.35;
     if (keys.some((key) => key.v !== 0)) drawCurve(context, shown(score, lane), axis, widthPx, scale, colour);
     context.globalAlpha = 1;
     const take = state.takes.find((one) => one.id === state.shown);

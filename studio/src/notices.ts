@@ -21,7 +21,7 @@ export class Notices {
     });
   }
 
-  /** Shows what a call of the service or the page itself has to say. */
+  /** Shows a result or an error of the page or of a call. */
   readonly report = (message: unknown): void => {
     if (message instanceof ConnectionError) return this.store.set({ isConnected: false });
     if (message instanceof Error) return this.show(message.message, true);

@@ -1,7 +1,7 @@
 /** From a score to the body of a request, as `docs/service.md` describes it. */
 
 import type { Keys } from "./cubic";
-import { EMOTIONS, GAZE_AXES, GAZE_UNITS, HEAD_ANGLES, type LaneId, type Score, half, isHeard, keysOf, kindOf, nameOf } from "./score";
+import { EMOTIONS, GAZE_AXES, GAZE_UNITS, HEAD_ANGLES, type LaneId, type Score, half, takesPart, keysOf, kindOf, nameOf } from "./score";
 
 /** Settings of a video, beside what is performed. */
 export interface Settings {
@@ -35,7 +35,7 @@ const decimal = (x: number): string => String(Number(x.toFixed(3)));
 
 /** Returns the text of `--emotion-curve`, or null where no emotion has keys. */
 export function emotionText(score: Score): string | null {
-  const isPlayed = EMOTIONS.map((name) => isHeard(score, `emotion:${name}`));
+  const isPlayed = EMOTIONS.map((name) => takesPart(score, `emotion:${name}`));
   if (!score.emotions.length || !isPlayed.some(Boolean)) return null;
   return score.emotions
     .map((key) => {
@@ -49,11 +49,11 @@ export function emotionText(score: Score): string | null {
 export function unitCurves(score: Score): Record<string, Pairs> {
   const found: Record<string, Pairs> = {};
   for (const lane of Object.keys(score.lanes) as LaneId[]) {
-    if (kindOf(lane) === "unit" && isHeard(score, lane)) found[nameOf(lane)] = pairs(keysOf(score, lane));
+    if (kindOf(lane) === "unit" && takesPart(score, lane)) found[nameOf(lane)] = pairs(keysOf(score, lane));
   }
   for (const axis of GAZE_AXES) {
     const keys = keysOf(score, `gaze:${axis}`);
-    if (!keys.length || !isHeard(score, `gaze:${axis}`)) continue;
+    if (!keys.length || !takesPart(score, `gaze:${axis}`)) continue;
     const [above, below] = GAZE_UNITS[axis];
     found[above] = pairs(half(keys, 1));
     found[below] = pairs(half(keys, -1));
@@ -63,7 +63,7 @@ export function unitCurves(score: Score): Record<string, Pairs> {
 
 /** Returns the keyframes of the head's angles, degrees. */
 export function headCurves(score: Score): Record<string, Pairs> {
-  const angles = HEAD_ANGLES.filter((angle) => keysOf(score, `head:${angle}`).length && isHeard(score, `head:${angle}`));
+  const angles = HEAD_ANGLES.filter((angle) => keysOf(score, `head:${angle}`).length && takesPart(score, `head:${angle}`));
   return Object.fromEntries(angles.map((angle) => [angle, pairs(keysOf(score, `head:${angle}`))]));
 }
 

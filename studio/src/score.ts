@@ -87,7 +87,7 @@ function columns(before: readonly EmotionKey[], at: number, keys: Keys): Emotion
 }
 
 /** Whether a lane takes part: not muted, and solo where any lane is. */
-export function isHeard(score: Score, lane: LaneId): boolean {
+export function takesPart(score: Score, lane: LaneId): boolean {
   return !score.muted.includes(lane) && (score.solo.length === 0 || score.solo.includes(lane));
 }
 

@@ -1,4 +1,4 @@
-/** What the page knows, and who is notified when it changes. */
+/** The state of the page, and its listeners. */
 
 import type { Axis } from "./axis";
 import { whole } from "./axis";
@@ -25,7 +25,7 @@ export interface Piece {
 }
 
 /** What the service found in the speech. */
-export interface Heard {
+export interface SpeechAnalysis {
   readonly emotion: string;
   readonly probability: number;
   readonly units: Track;
@@ -91,7 +91,7 @@ export interface State {
   readonly settings: Settings;
   readonly portrait: Media | null;
   readonly speech: Media | null;
-  readonly heard: Heard | null;
+  readonly analysis: SpeechAnalysis | null;
   readonly envelope: Envelope | null;
   readonly selection: Selection;
   readonly timeSec: number;
@@ -124,7 +124,7 @@ const FIRST: State = {
   settings: DEFAULTS,
   portrait: null,
   speech: null,
-  heard: null,
+  analysis: null,
   envelope: null,
   selection: { lane: null, indices: [] },
   timeSec: 0,

@@ -7,7 +7,7 @@ import type { Edits } from "./edits";
 import { LaneView } from "./lane";
 import { palette, prepared } from "./palette";
 import { type GroupRow, type Row, rowsOf } from "./rows";
-import { boundsOf, isHeard, keysOf, shown } from "./score";
+import { boundsOf, takesPart, keysOf, shown } from "./score";
 import { type Store, durationOf } from "./store";
 import { TEXT } from "./text";
 import { Wave } from "./wave";
@@ -50,7 +50,7 @@ class GroupView {
     if (this.row.isOpen) return;
     const colour = palette().group[this.row.group] ?? palette().accent;
     for (const lane of this.row.lanes) {
-      if (!keysOf(score, lane).some((key) => key.v !== 0) || !isHeard(score, lane)) continue;
+      if (!keysOf(score, lane).some((key) => key.v !== 0) || !takesPart(score, lane)) continue;
       context.globalAlpha = 0.7;
       drawCurve(context, shown(score, lane), axis, widthPx, new Scale(boundsOf(lane, durationOf(this.store.state)), GROUP_PX), colour);
     }

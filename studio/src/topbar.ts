@@ -58,7 +58,7 @@ export class TopBar {
       { text: TEXT.draftUnits, act: () => inputs.draftUnits() },
       { text: TEXT.draftEmotion, act: () => inputs.draftEmotion() },
     ], "draft");
-    store.on(["heard"], ({ heard }) => ((draft.firstElementChild as HTMLButtonElement).disabled = !heard));
+    store.on(["analysis"], ({ analysis }) => ((draft.firstElementChild as HTMLButtonElement).disabled = !analysis));
     (draft.firstElementChild as HTMLButtonElement).disabled = true;
     const tables = menu(TEXT.export, () => Object.entries(TEXT.exportFormats).map(([to, text]) => ({ text, act: () => void files.export(to) })), "export");
     const render = button(TEXT.render, () => void renders.start(), { text: TEXT.render, class: "primary", id: "render" });

@@ -83,14 +83,14 @@ export class Wave {
   }
 
   draw(): void {
-    const { axis, widthPx, heard } = this.store.state;
+    const { axis, widthPx, analysis } = this.store.state;
     this.place();
     if (this.surfer && this.isReady) {
       this.surfer.zoom(axis.pxPerSec);
       this.surfer.setScroll(Math.max(0, axis.startSec) * axis.pxPerSec);
     }
     const context = prepared(this.strip, widthPx, STRIP_PX);
-    this.pieces(context, heard?.words.length ? heard.words : (heard?.phones ?? []));
+    this.pieces(context, analysis?.words.length ? analysis.words : (analysis?.phones ?? []));
   }
 
   /** The waveform lies where the axis has the sound, within what is visible. */

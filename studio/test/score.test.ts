@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { History } from "../src/history";
 import { projectText, parseProject, ProjectError, type Project } from "../src/project";
 import { DEFAULTS, bodyOf, emotionText, unitCurves } from "../src/request";
-import { EMPTY, type Score, endOf, isHeard, keysOf, split, toggled, usedLanes, withKeys } from "../src/score";
+import { EMPTY, type Score, endOf, takesPart, keysOf, split, toggled, usedLanes, withKeys } from "../src/score";
 import { type Track, renderedOf, withHead, withUnits } from "../src/tracks";
 
 const SMILE: Score = withKeys(EMPTY, "unit:AU12", [{ t: 0, v: 0 }, { t: 1, v: 0.8 }]);
@@ -30,8 +30,8 @@ describe("emotions", () => {
 
 describe("mute and solo", () => {
   it("decide who takes part", () => {
-    expect(isHeard({ ...SMILE, muted: ["unit:AU12"] }, "unit:AU12")).toBe(false);
-    expect(isHeard({ ...SMILE, solo: ["unit:AU4"] }, "unit:AU12")).toBe(false);
+    expect(takesPart({ ...SMILE, muted: ["unit:AU12"] }, "unit:AU12")).toBe(false);
+    expect(takesPart({ ...SMILE, solo: ["unit:AU4"] }, "unit:AU12")).toBe(false);
     expect(toggled(["unit:AU4"], "unit:AU4")).toEqual([]);
   });
 

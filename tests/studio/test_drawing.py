@@ -225,8 +225,8 @@ def test_ruler_waveform_and_lanes_share_one_axis(studio):
 
 def test_a_draft_comes_from_listening_and_undo_takes_it_back(studio):
     studio.click("#draft:not([disabled])")
-    studio.click("text=Action Units heard in the speech")
-    assert "Heard" in studio.inner_text(".notices")
+    studio.click("text=Action Units predicted from the speech")
+    assert "Predicted" in studio.inner_text(".notices")
     drafted = saved(studio)["score"]
     studio.keyboard.press("Control+z")
     assert saved(studio)["score"]["lanes"] == {}
