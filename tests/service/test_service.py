@@ -203,6 +203,22 @@ def test_bad_values_are_refused_before_anything_is_queued(client, pair, changes,
     assert service_of(client).jobs.counts == before
 
 
+def test_text_is_spoken_by_a_voice_of_the_list_alone(client, monkeypatch):
+    voices = client.get("/v1").json()["voices"]
+    for voice in ("/etc/voice.onnx", "../x.onnx", "nobody"):
+        code = (422, "bad_value") if voices else (422, "no_voice")
+        assert code_of(client.post("/v1/say", json={"text": "hello", "voice": voice})) == code
+    assert code_of(client.post("/v1/say", json={"text": ""})) == (422, "bad_value")
+    assert code_of(client.post("/v1/say", json={"text": "x" * 2001})) == (422, "bad_value")
+    answer = client.post("/v1/say", json={"text": "Hello there."})
+    if not voices:
+        assert code_of(answer) == (422, "no_voice")
+        return
+    said = answer.json()
+    assert said["kind"] == "sound" and [one["word"] for one in said["words"]] == ["Hello", "there."]
+    assert client.post("/v1/listen", json={"speech": said["id"]}).json()["words"] == said["words"]
+
+
 def test_an_upload_of_the_wrong_kind_and_speech_that_is_too_long(client, pair):
     swapped = {"portrait": pair["speech"], "speech": pair["portrait"]}
     assert code_of(client.post("/v1/videos", json=swapped)) == (415, "bad_type")

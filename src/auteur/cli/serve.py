@@ -42,7 +42,8 @@ def run(options: ServiceOptions, *, json: bool, opens_browser: bool) -> int:
             import threading
             import webbrowser
 
-            threading.Timer(1.0, webbrowser.open, [url]).start()
+            page = url if settings.token is None else f"{url}?token={settings.token}"
+            threading.Timer(1.0, webbrowser.open, [page]).start()
 
     try:
         serve_settings(settings, on_ready=on_ready)

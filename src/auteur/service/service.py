@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,24 +82,6 @@ class Service:
         if self._about is None:
             self._about = self.call("files", {"task": "about"}).result
         return self._about
-
-    def add_upload(self, write: Callable[[Path], None], name: str | None) -> Message:
-        """Returns what is known of a new upload.
-
-        Args:
-            write: Writes its bytes to a path.
-            name: The client's name of it.
-
-        Raises:
-            CallError: There is no room, or it is of no kind that can be used.
-        """
-        identity = self.begin_upload()
-        try:
-            write(self.store.uploads.path(identity) / "file")
-            return self.finish_upload(identity, name)
-        except BaseException:
-            self.store.uploads.remove(identity)
-            raise
 
     def begin_upload(self) -> str:
         """Returns the id of an upload whose file is still to be written, as "file" in its folder.

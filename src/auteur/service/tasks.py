@@ -299,8 +299,15 @@ def about(request: Message, context: Context) -> Done:
 
 def say(request: Message, context: Context) -> Done:
     """Text → speech in a file, with word times."""
-    from auteur.voice import speak
+    from auteur.voice import speak, voices
 
+    known = voices()
+    if not known:
+        raise CallError("no_voice", "no voice is installed on this machine; docs/service.md says how")
+    if request.get("voice") not in (None, *known):  # also a path
+        raise CallError(
+            "bad_value", f"there is no such voice; choose one of {', '.join(known)}", field="voice"
+        )
     spoken = speak(request["text"], Path(request["path"]), voice=request.get("voice"))
     return {"words": [word.to_json() for word in spoken.words], "voice": spoken.voice}, None
 

@@ -333,8 +333,7 @@ class Previewer:
             mark=mark_of(inputs, request, settings, models=models, rendering=rendering),
             finishing=finishing,
         )
-        at = min(max(Fraction(time_sec) - Fraction(clip.first) / MOTION_RATE, Fraction(0)), video.duration)
-        frame = video.frame(at)
+        at = min(max(time_sec - float(clip.first / MOTION_RATE), 0.0), float(video.duration))
         number = min(int(at * video.fps), video.frame_count - 1)
         points = video.landmarks_in_view(number, number + 1).values[0, :, :2]
         return Moment(
