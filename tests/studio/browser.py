@@ -42,7 +42,8 @@ def drop(page: Any, place: str, file: Path, kind: str) -> None:
             transfer.items.add(new File([bytes], name, { type: kind }));
             const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
             const target = document.querySelector(place);
-            for (const event of ["dragenter", "dragover", "drop"]) target.dispatchEvent(new DragEvent(event, options));
+            for (const event of ["dragenter", "dragover", "drop"])
+                target.dispatchEvent(new DragEvent(event, options));
         }""",
         [place, file.name, kind, content],
     )
@@ -100,7 +101,7 @@ def durations_ms(page: Any, quality: str = "small") -> list[float]:
 
 
 def until(holds: Callable[[], object], seconds: float = 60) -> None:
-    """Waits until something holds; the page's own rules forbid the driver's way, which compiles text there."""
+    """Waits until something holds; the driver's own way compiles text in the page, which its rules forbid."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it never came to hold"

@@ -37,6 +37,8 @@ if __name__ == "__main__":
     settings = ServiceSettings(folder=Path(sys.argv[1]), port=0, preset="warp")
     serve(settings, on_ready=lambda url: print(url, flush=True))
 """
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
@@ -128,5 +130,3 @@ def studio(visit: Callable[..., Any], portrait: Path, speech: Path) -> Any:
 def actor(film: Callable[..., Path]) -> Path:
     """A film of eight frames whose face drifts."""
     return film(8)
-
-

@@ -229,10 +229,14 @@ def test_texts_stand_out_and_a_telephone_shows_everything(visit, scheme):
                 const [r, g, b] = parts.map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
                 return 0.2126 * r + 0.7152 * g + 0.0722 * b;
             };
-            const contrast = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+            const contrast = (a, b) => {
+                const [dark, bright] = [light(a), light(b)].sort((x, y) => x - y);
+                return (bright + 0.05) / (dark + 0.05);
+            };
             const found = { accent: contrast("--on-accent", "--accent") };
             for (const text of ["--text", "--dim", "--error"])
-                for (const ground of ["--page", "--surface", "--raised"]) found[text + ground] = contrast(text, ground);
+                for (const ground of ["--page", "--surface", "--raised"])
+                    found[text + ground] = contrast(text, ground);
             return found;
         }"""
     )
