@@ -334,6 +334,7 @@ class Previewer:
             finishing=finishing,
         )
         at = min(max(time_sec - float(clip.first / MOTION_RATE), 0.0), float(video.duration))
+        frame = video.frame(at)
         number = min(int(at * video.fps), video.frame_count - 1)
         points = video.landmarks_in_view(number, number + 1).values[0, :, :2]
         return Moment(
