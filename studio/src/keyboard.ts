@@ -30,7 +30,8 @@ function isTyping(target: EventTarget | null): boolean {
 
 export function listenToKeys(parts: Parts): void {
   document.addEventListener("keydown", (event) => {
-    if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
+    const isOfPage = (event.ctrlKey || event.metaKey) && ["s", "o", "enter"].includes(event.key.toLowerCase());
+    if ((isTyping(event.target) && !isOfPage) || document.querySelector("dialog[open]")) return;
     const act = event.ctrlKey || event.metaKey ? withControl(parts, event) : plain(parts, event);
     if (!act) return;
     event.preventDefault();

@@ -54,12 +54,12 @@ export class Renders {
   private follow({ id, job }: Take): void {
     if (job.status !== "queued" && job.status !== "running") return;
     this.followed.get(id)?.();
-    const stop = follow(
-      id,
-      (now) => this.changed(id, now),
-      () => this.store.set({ isConnected: false }),
-      () => this.store.set({ isConnected: true }),
-    );
+    const stop = follow(id, {
+      changed: (now) => this.changed(id, now),
+      lost: () => this.store.set({ isConnected: false }),
+      found: () => this.store.set({ isConnected: true }),
+      gone: () => this.changed(id, { ...job, status: "failed", error: { code: "not_found", message: TEXT.takeExpired } }),
+    });
     this.followed.set(id, stop);
   }
 

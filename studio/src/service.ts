@@ -139,29 +139,42 @@ export const tracks = (id: string): Promise<{ requested: Track | null; rendered:
   read(call(`/v1/videos/${encodeURIComponent(id)}/tracks`));
 export const videoUrl = (id: string, isDownload = false): string => `/v1/videos/${encodeURIComponent(id)}/content${isDownload ? "?download=1" : ""}`;
 
+const RETRY_MS = 2000;
 const STATES = ["queued", "running", "done", "failed", "cancelled"] as const;
 
-/**
- * Calls `changed` with every state of a job until it has ended.
- *
- * The browser connects again by itself where the connection ends; `lost` and `found` say so.
- */
-export function follow(id: string, changed: (job: Job) => void, lost: () => void, found: () => void): () => void {
+/** What happens to a job that is followed. */
+export interface Follower {
+  readonly changed: (job: Job) => void;
+  /** The connection ended; the browser connects again by itself. */
+  readonly lost: () => void;
+  readonly found: () => void;
+  /** The service no longer has the job. */
+  readonly gone: () => void;
+}
+
+/** Calls `follower.changed` with every state of a job until it has ended; returns what ends the following. */
+export function follow(id: string, follower: Follower): () => void {
   let source: EventSource;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  /** The browser gives up where the answer is an error: of the job itself, or of a service that is starting. */
+  const refused = (): void =>
+    void job(id).then(
+      () => (timer = setTimeout(start, RETRY_MS)),
+      (error) => (error instanceof ServiceError ? follower.gone() : (timer = setTimeout(refused, RETRY_MS))),
+    );
   const start = (): void => {
     source = new EventSource(`/v1/videos/${encodeURIComponent(id)}/events`);
     for (const state of STATES) {
       source.addEventListener(state, (event) => {
         const now = JSON.parse((event as MessageEvent<string>).data) as Job;
-        changed(now);
+        follower.changed(now);
         if (now.status !== "queued" && now.status !== "running") source.close();
       });
     }
-    source.onopen = found;
+    source.onopen = follower.found;
     source.onerror = () => {
-      lost();
-      if (source.readyState === EventSource.CLOSED) timer = setTimeout(start, 2000);
+      if (source.readyState === EventSource.CLOSED) refused();
+      else follower.lost();
     };
   };
   start();

@@ -75,6 +75,7 @@ export const TEXT = {
   done: (frames: number, width: number, height: number) => `${frames} frames, ${width} × ${height}`,
   cancelled: "cancelled",
   failed: "failed",
+  takeExpired: "no longer kept by the service",
   cancel: "Cancel",
   removeTake: "Remove",
   download: "Download",

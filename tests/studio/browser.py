@@ -95,6 +95,11 @@ def open_group(page: Any, group: str) -> None:
     page.click(f"[data-group-name='{group}'][aria-expanded='false']")
 
 
+def preview_of(request: Any) -> dict[str, Any]:
+    """The body of a request for a preview; nothing of any other request."""
+    return json.loads(request.post_data) if request.url.endswith("/v1/preview") else {}
+
+
 def durations_ms(page: Any, quality: str = "small") -> list[float]:
     """From a change to its preview, for every preview so far."""
     return page.evaluate(f"performance.getEntriesByName('preview-{quality}').map((one) => one.duration)")

@@ -1,6 +1,5 @@
 """Gestures on the lanes, in a real browser and with the real service."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 
 from auteur.expression.unit_curves import curve_at
-from studio.browser import Lane, choose, drop, durations_ms, open_group, saved, until
+from studio.browser import Lane, choose, drop, durations_ms, open_group, preview_of, saved, until
 
 pytestmark = pytest.mark.slow
 
@@ -73,13 +72,11 @@ def test_what_is_sent_is_what_is_drawn(studio):
     lane.add(1.1, 0.9)
 
     def has_all(request) -> bool:
-        return (
-            request.url.endswith("/v1/preview") and len(json.loads(request.post_data)["curves"]["AU4"]) == 3
-        )
+        return len(preview_of(request).get("curves", {}).get("AU4", [])) == 3
 
     with studio.expect_request(has_all) as request:
         lane.add(1.7, 0.4)
-    sent = json.loads(request.value.post_data)["curves"]["AU4"]
+    sent = preview_of(request.value)["curves"]["AU4"]
     assert [tuple(pair) for pair in sent] == lane.keys
     # The picture of the curve: the canvas has its colour where the rendered curve runs.
     t = 0.7
@@ -152,19 +149,19 @@ def test_mute_and_solo_reach_the_request(studio):
     open_group(studio, "brow")
     brow = Lane(studio, "unit:AU4")
     brow.add(0.5, 0.8)
-    happy = Lane(studio, "emotion:happy")
-    happy.add(0.5, 0.5)
+    Lane(studio, "emotion:happy").add(0.5, 0.5)
     row = studio.locator(".lane", has=brow.element)
-    with studio.expect_request("**/v1/preview") as request:
+    with studio.expect_request(lambda request: "mute" in preview_of(request)) as request:
         row.get_by_role("button", name="Mute").click()
-    body = json.loads(request.value.post_data)
+    body = preview_of(request.value)
     assert body["mute"] == ["AU4"]
     assert "curves" not in body
+    assert body["emotion_curve"]
     row.get_by_role("button", name="Mute").click()
-    studio.wait_for_timeout(1500)
-    with studio.expect_request("**/v1/preview") as request:
-        row.get_by_role("button", name="Solo").click()
-    body = json.loads(request.value.post_data)
+    row.get_by_role("button", name="Solo").click()
+    with studio.expect_request(lambda request: "curves" in preview_of(request)) as request:
+        studio.mouse.click(*brow.place(1.4, 0.1))
+    body = preview_of(request.value)
     assert "emotion_curve" not in body
     assert list(body["curves"]) == ["AU4"]
 

@@ -1,6 +1,6 @@
 """The studio draws the curves that are rendered: both sides are held to one file of numbers.
 
-`python tests/studio/test_drawn_curves.py` writes the file; `studio/test/cubic.test.ts` compares what is drawn.
+`python tests/studio/test_drawn_curves.py` writes the file; `studio/test/cubic.test.ts` compares the curves.
 """
 
 import json
