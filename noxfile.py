@@ -1,11 +1,12 @@
 """Runs the tests on every Python and with every set of dependencies that pyproject.toml allows.
 
-`make test-matrix` starts it. Interpreters of pyenv and uv are found where these keep them, others on the
+`make test-matrix` starts it: in each cell the installed command on files of everyday kinds, then the tests that
+are not marked slow. The slow ones compute the same on every Python; `make test` runs them on one. Interpreters of pyenv and uv are found where these keep them, others on the
 path; one that is not there is skipped, and the table at the end says so. On Linux the usual builds of torch
 bring CUDA, several gigabytes each; with PyTorch's index for CPUs they do not:
 
     PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test-matrix
-    .venv/bin/nox -s "tests-3.12(newest)" -- tests/media       # one cell, some of the tests
+    .venv/bin/nox -s "tests-3.12(newest)" -- tests/media       # one cell, other tests
 """
 
 import os
@@ -82,10 +83,12 @@ def tests(session: nox.Session, dependencies: str) -> None:
             oldest.write_text("\n".join(lowest()), encoding="utf-8")
             session.install("-c", str(oldest), f".[{','.join(EXTRAS)}]", *TOOLS, "opencv-python-headless")
         session.run("python", "-m", "pip", "list", "--format=freeze", silent=False)
-        session.run(
-            *("python", "-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={report}", *session.posargs),
-            env={"OMP_NUM_THREADS": "1"},
-        )
+        one_thread = {"OMP_NUM_THREADS": "1"}
+        everyday = ROOT / "tests" / "wheel" / "everyday"
+        session.run(str(everyday), str(folder / "bin" / "python"), env=one_thread, external=True)
+        chosen = session.posargs or ["-m", "not slow"]
+        options = ("-p", "no:cacheprovider", f"--junit-xml={report}")
+        session.run("python", "-m", "pytest", *options, *chosen, env=one_thread)
     finally:  # up to 6 GB each
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Annotated, get_type_hints
 
 import numpy as np
 import pytest
@@ -368,6 +369,45 @@ def test_verbs_on_the_first_page_exist():
     assert named <= VERBS.keys()
 
 
+def commands_of_the_pages() -> list[list[str]]:
+    """Words after `auteur` of the commands on README and in docs; examples with "…" are incomplete."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    lines = [words[1:] for page in pages for words in commands(page) if words[0] == "auteur"]
+    return [words for words in lines if not words[0].startswith("-") and "…" not in words]
+
+
+def is_recipe(words: list[str]) -> bool:
+    return words[0] == "train" and words[1] != "--list" and "--smoke" not in words
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in commands_of_the_pages() if not is_recipe(words)], ids=" ".join
+)
+def test_commands_of_the_pages_parse(words):
+    import tyro
+
+    from auteur.cli import VERBS
+
+    function = getattr(import_module(VERBS[words[0]]), words[0])
+    kind = get_type_hints(function)["arguments"]
+    tyro.cli(kind, args=words[1:], config=(tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [words for words in commands_of_the_pages() if is_recipe(words)], ids=" ".join
+)
+def test_recipes_of_the_pages_parse(words):
+    import tyro
+
+    from auteur.lab.train.recipes import config_class
+
+    if "--help" not in words:
+        kind = Annotated[config_class(words[1]), tyro.conf.arg(name="")]
+        tyro.cli(kind, args=words[2:])
+
+
+@pytest.mark.slow
 def test_python_on_the_first_page_runs(film, astronaut, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
@@ -395,6 +435,54 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md"), *WEIGHTS.glob("*.md")]
+)
+HISTORY = {"CHANGELOG.md"}
+"""Pages that name what is gone, too."""
+
+
+def missing_names(text: str) -> list[str]:
+    """Source files and dotted names of the package that a page names in code spans and that are not there."""
+    spans = " ".join(re.findall(r"`([^`\n]+)`", text))
+    files = {path for path in re.findall(r"[\w./-]+\.py\b", spans) if "NAME" not in path}
+    here = [
+        path
+        for folder in ("src", "tests", "benchmarks", "examples")
+        for path in ROOT.glob(f"{folder}/**/*.py")
+    ]
+    known = "".join(f"/{path.relative_to(ROOT).as_posix()}\n" for path in here)
+    names = set(re.findall(r"\bauteur(?:\.\w+)+", spans)) - {"auteur.__version__", "auteur.__all__"}
+    return sorted(
+        [path for path in files if f"/{path}\n" not in known]
+        + [name for name in names if not is_defined(name)]
+    )
+
+
+def is_defined(name: str) -> bool:
+    """Whether a dotted name is a module of the package, or a word in the module that it ends in."""
+    here = PACKAGE
+    for part in name.split(".")[1:]:
+        if (here / part).is_dir():
+            here = here / part
+        elif here.with_suffix(".py").is_file() or not (here / f"{part}.py").is_file():
+            module = here / "__init__.py" if here.is_dir() else here.with_suffix(".py")
+            return re.search(rf"\b{part}\b", module.read_text(encoding="utf-8")) is not None
+        else:
+            here = here / part
+    return True
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in HISTORY], ids=lambda p: p.name)
+def test_pages_name_what_is_there(page):
+    assert not missing_names(page.read_text(encoding="utf-8"))
+
+
+def test_a_page_with_stale_names_is_found():
+    text = "`motion/gone.py` `motion/mouth.py` `auteur.motion.Gone` `auteur.nowhere.x`"
+    assert missing_names(text) == ["auteur.motion.Gone", "auteur.nowhere.x", "motion/gone.py"]
 
 
 def test_examples_of_our_formats_can_be_read(tmp_path):

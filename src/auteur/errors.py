@@ -1,4 +1,4 @@
-"""The errors a user can meet; each knows the exit code that `auteur` ends with.
+"""The errors of Auteur, each with the exit code that `auteur` ends with.
 
 A message names the value, the allowed range and what to do about it, on one line.
 """
@@ -10,7 +10,7 @@ class AuteurError(Exception):
     exit_code = 5
 
     def __str__(self) -> str:
-        """The message on one line, whatever text of a file it quotes."""
+        """The message on one line; quoted text of a file is escaped."""
         return one_line(super().__str__())
 
 
@@ -21,7 +21,7 @@ class UsageError(AuteurError, ValueError):
 
 
 class InputError(AuteurError, ValueError):
-    """A file or an array that was handed in cannot be used. Exit code 3."""
+    """A given file or array cannot be used. Exit code 3."""
 
     exit_code = 3
 

@@ -61,7 +61,7 @@ def is_unfinished(name: str) -> bool:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Returns whether an error, or one that caused it, says that the disk or the quota is full."""
+    """Returns whether an error, or one that caused it, is that of a full disk or quota."""
     cause: BaseException | None = error
     while cause is not None:
         if getattr(cause, "errno", None) in _FULL:
@@ -225,7 +225,7 @@ def held(path: Path, busy: str) -> Iterator[None]:
         InputError: Another process, or another block of this one, holds it (`busy` is the message), or its
             folder cannot be written to.
     """
-    from filelock import FileLock, Timeout  # not for those who only read
+    from filelock import FileLock, Timeout  # not where files are only read
 
     lock = FileLock(path, thread_local=False)
     try:

@@ -1,4 +1,4 @@
-"""What glibc does with memory between the stages of a long run, and within them."""
+"""Settings of glibc's memory allocator between the stages of a long run, and within them."""
 
 import ctypes
 import sys
@@ -23,7 +23,7 @@ def trim_heap() -> None:
 def keep_freed_memory() -> None:
     """Has glibc keep up to 128 MB that come free, for the rest of the process.
 
-    Every frame needs the same large buffers again. Asked of the system anew each time they come with pages
+    Every frame needs the same large buffers again. Requested from the system each time, they come with pages
     to be cleared, which took a quarter of the time of a warp.
     """
     set_option = _of_glibc("mallopt")

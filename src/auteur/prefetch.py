@@ -1,4 +1,4 @@
-"""Decode the next frames while this one is being measured."""
+"""Frames decoded in a second thread while earlier ones are measured."""
 
 import queue
 import threading
@@ -33,7 +33,7 @@ def prefetched(items: Iterable[Item], *, ahead: int = 4) -> Generator[Item]:
                 if stopped.is_set():
                     return
             hand_over(None, StopIteration())
-        except BaseException as error:  # handed to the consumer, whatever it is
+        except BaseException as error:  # any error is raised in the consumer
             hand_over(None, error)
 
     thread = threading.Thread(target=work, name="prefetch", daemon=True)

@@ -87,6 +87,7 @@ def test_track_writes_a_table_and_says_what_it_did(run, photo, tmp_path):
     assert all(line.startswith("auteur: ") for line in err)
 
 
+@pytest.mark.slow
 def test_track_draws_a_plot(run, photo, tmp_path):
     pytest.importorskip("matplotlib")
     assert run("track", photo, "-o", "photo.csv", "--plot", "photo.png")[0] == 0
@@ -146,6 +147,7 @@ def bad_input(kind, folder):
     raise AssertionError(kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["missing", "empty", "corrupt", "text", "playlist", "script", "huge", "no_face", "folder"]
 )
@@ -210,6 +212,7 @@ def test_internal_errors_end_with_5(run, monkeypatch):
     assert "internal error" in err[0]
 
 
+@pytest.mark.slow
 def test_the_command_itself(tmp_path):
     ran = subprocess.run(
         [sys.executable, "-m", "auteur.cli", "track", "missing.mp4", "-o", "out.csv"],

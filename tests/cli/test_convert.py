@@ -65,7 +65,7 @@ def test_it_writes_what_another_program_reads(folder, capsys):
     [
         (["absent.csv", "a.csv"], 3, "absent.csv"),
         (["take.json", "nowhere/a.csv"], 3, "nowhere"),
-        ([".", "a.csv"], 3, "holds no model that is known"),
+        ([".", "a.csv"], 3, "holds no known model"),
         (["take.json"], 2, "name one file"),
         (["take.json", "a.csv", "-o", "b.csv"], 2, "name one file"),
         (["take.json", "a.txt"], 2, "ends in '.txt'"),

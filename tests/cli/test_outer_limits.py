@@ -218,6 +218,7 @@ def test_a_result_that_cannot_be_printed_is_no_bug(folder, line, code):
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_wrong_matplotlib_backend_does_not_matter(folder):
     pytest.importorskip("matplotlib")
     code = """if True:

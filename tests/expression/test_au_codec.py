@@ -73,6 +73,7 @@ def test_a_text_that_breaks_off_keeps_what_is_whole(some, data):
     assert found.frames[:-1] == tuple(some)[: max(len(found.frames) - 1, 0)]
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300))
 @settings(max_examples=300, deadline=None)
 def test_no_text_is_too_strange(text):

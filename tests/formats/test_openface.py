@@ -37,6 +37,7 @@ def rows(draw, dense=False):
     block = {
         "mesh_px": decimals((478, 3), 2, seed=seed),
         "blendshapes": decimals(52, 4, 0, 1, seed=seed),
+        "other_units": decimals(7, 4, 0, 1, seed=seed),
     }
     return OpenFaceRow(
         frame=draw(st.integers(1, 10**9)),
@@ -83,7 +84,7 @@ def test_rows_survive_a_table(some_rows):
 @settings(max_examples=10, deadline=None)
 @given(rows(dense=True))
 def test_dense_rows_survive_a_table(row):
-    text = table_of([row], dense=True, extra_columns=("note", "=1+1"))
+    text = table_of([row], dense=True, others=True, extra_columns=("note", "=1+1"))
     assert list(read_openface(lines_of(text))) == [row]
 
 
@@ -164,6 +165,18 @@ def test_the_dense_block_becomes_tracks_and_can_be_skipped():
     assert thin.mesh_px is None
     assert thin.extra == {}
     assert openface_tracks([thin]).mesh is None
+
+
+def test_units_that_openface_lacks_make_a_performance_of_all():
+    others = np.linspace(0, 0.6, 7)
+    some = [face(1, 0.0, other_units=others), face(2, 0.04)]
+    found = openface_tracks(read_openface(lines_of(table_of(some, others=True))))
+    assert found.action_units.convention == "openface17"
+    np.testing.assert_allclose(found.performance.channel("AU18"), [0.2, np.nan], atol=1e-6)
+    np.testing.assert_allclose(found.performance.channel("AU12L"), found.action_units.channel("AU12_r") / 5)
+    assert np.isnan(found.performance.channel("AU61L")).all()  # not in the table, so not 0
+    plain = openface_tracks(read_openface(lines_of(table_of(some))))
+    assert plain.performance is plain.action_units
 
 
 def test_pose_signs_turn_there_and_back():

@@ -129,7 +129,7 @@ def test_payloads_are_named_and_never_run(
 def test_payload_in_a_file_of_torch_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"w": torch.ones(3), "note": Payload()}, tmp_path / "evil.pth")
-    with pytest.raises(InputError, match=r"asks for (posix|nt)\.system.*nothing was executed"):
+    with pytest.raises(InputError, match=r"names (posix|nt)\.system.*nothing was executed"):
         open_tensors(tmp_path / "evil.pth")
     assert not (tmp_path / "payload-ran").exists()
 
@@ -215,6 +215,7 @@ def test_truncated_files_are_refused_at_every_length(kind: str, tmp_path: Path) 
             open_tensors(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_damaged_files_end_in_our_errors(

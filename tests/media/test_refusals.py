@@ -229,6 +229,7 @@ def originals(tmp_path_factory) -> dict[str, bytes]:
     return {path.suffix: path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", range(40, 72))
 def test_sizes_that_send_a_demuxer_before_the_start_are_damage(tmp_path: Path, place: int) -> None:
     path = tmp_path / "damaged.caf"

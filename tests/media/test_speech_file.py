@@ -44,6 +44,7 @@ def test_pieces_of_a_video(tmp_path: Path, name: str, sound: tuple[str, int, str
     np.testing.assert_array_equal(gathered(open_speech(path)[0], 500), read_speech(path).samples)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     def peak_of(seconds: int) -> int:
         path = tmp_path / f"{seconds}.wav"
@@ -83,6 +84,7 @@ def test_files_are_closed_when_one_stops_early(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [16_000, 44_100, 50_000])
 def test_a_video_takes_its_sound_from_the_file(tmp_path: Path, mark: Mark, rate_hz: int) -> None:
     soundfile.write(tmp_path / "a.wav", tone(2.5, rate_hz).samples, rate_hz)

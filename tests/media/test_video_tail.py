@@ -72,6 +72,7 @@ def test_the_same_frames_at_a_rate(films: Path, name: str, rate: int) -> None:
         assert same(tail, whole[first:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*KINDS, "uneven.mp4"])
 def test_the_same_frames_as_they_are(films: Path, name: str) -> None:
     whole = list(VideoReader(films / name))

@@ -31,6 +31,7 @@ def test_rate_and_count_are_exact(tmp_path: Path, mark: Mark, rate: Fraction, fr
     assert abs(Fraction(len(samples), rate_hz) - frames / rate) <= Fraction(1, 1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)], ids=str)
 @pytest.mark.parametrize("rate_hz", [16_000, 44_100, 48_000, 50_000])
 def test_sound_stays_in_step(tmp_path: Path, mark: Mark, rate: Fraction, rate_hz: int) -> None:

@@ -43,6 +43,7 @@ def _sample(flow: ConditionalFlow, speech, units, *, seed: int = 0, style=STYLE,
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 90), st.integers(7, 64))
 def test_windows_change_nothing(frames: int, window: int):
@@ -151,6 +152,7 @@ def test_the_loss_of_the_exact_velocity_is_zero():
     assert np.isfinite(float(flow_matching_loss(Exact(), outside, **arguments)))
 
 
+@pytest.mark.slow
 def test_it_learns_what_units_do_and_draws_the_rest():
     """Channel 0 is the first unit, channel 1 is random: the flow must follow the one and spread the other."""
     torch.manual_seed(0)

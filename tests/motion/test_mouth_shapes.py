@@ -70,6 +70,7 @@ def test_motion_that_is_not_measured(gap):
             cues_of_shapes([], rate=Fraction(25), end_sec=Fraction(1))
 
 
+@pytest.mark.slow
 @given(
     shapes=st.lists(st.sampled_from("ABCDEFGHX"), min_size=1, max_size=40),
     rate=st.sampled_from([Fraction(25), Fraction(30000, 1001), Fraction(60)]),

@@ -314,6 +314,7 @@ def test_added_units_are_linear(speech_motion: SpeechMotion, basis: AUBasis):
         assert np.allclose(added[5], level * basis.control_displacement("AU2"), atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_performance_replaces_what_is_drawn(speech_motion: SpeechMotion):
     speech, options = _speech(200), MotionOptions(seed=1)
     blinking = speech_motion.generate(speech, _performance(200), options=options)
@@ -345,6 +346,7 @@ def _acted(frames: int, **controls: float):
     return track.replace(values=np.where(given, track.values, np.nan))
 
 
+@pytest.mark.slow
 def test_a_track_conditions_the_generator_and_owns_the_lips_only_where_it_is_their_source(
     speech_motion: SpeechMotion,
 ):

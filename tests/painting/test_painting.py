@@ -297,7 +297,7 @@ def test_values_out_of_range(head, folder, settings, message):
 
 def test_guidance_of_a_missing_conditioner_and_settings_without_a_denoiser(plain, folder):
     deaf = painting_head(plain, build_denoiser(tiny_config().changed(au=None, audio=None), seed=0))
-    with pytest.raises(UsageError, match="does not listen"):
+    with pytest.raises(UsageError, match="not conditioned on speech"):
         film(deaf, folder, audio_guidance=2)
     for name in ("steps", "audio_guidance", "window"):
         with pytest.raises(UsageError, match=f"{name}: no effect"):

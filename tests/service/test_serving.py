@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from auteur.cli import main
-from service import conftest  # noqa: F401 - skips without the extra
+from auteur.service import serving
+from service import conftest
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +50,16 @@ def test_a_second_service_is_refused_in_one_line(running, tmp_path, capsys):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 0 and "Traceback" not in error, error
+
+
+def test_small_answers_do_not_wait_for_acknowledgements(tmp_path):
+    uvicorn = pytest.importorskip("uvicorn", reason="the service needs the extra studio")
+    settings = conftest.settings_of(tmp_path, port=0)
+    bound = serving._bound(uvicorn.Config("none", host="127.0.0.1", port=0, log_config=None), settings)
+    try:
+        assert bound.getsockopt(6, 1) == 1  # TCP_NODELAY
+    finally:
+        bound.close()
 
 
 def test_other_addresses_need_a_token(tmp_path, capsys, monkeypatch):

@@ -31,6 +31,7 @@ def knotted_signals(draw):
     return np.stack(lines, axis=1).astype(np.float32)
 
 
+@pytest.mark.slow
 @given(knotted_signals())
 def test_25_to_5_to_25_is_exact_for_piecewise_linear_signals(values):
     track = au_track(values)
@@ -66,6 +67,7 @@ def test_resampling_is_linear_in_time_and_holds_the_ends():
     np.testing.assert_allclose(other.times_sec[[0, -1]], [-0.1, 0.3])
 
 
+@pytest.mark.slow
 def test_ntsc_times_do_not_drift_over_an_hour():
     frames = 3600 * 30000 // 1001
     track = au_track(np.arange(frames, dtype=np.float32)[:, None], rate=Fraction(30000, 1001))
@@ -86,6 +88,7 @@ def test_smoothing_keeps_straight_lines_to_the_last_frame(sigma_sec):
     np.testing.assert_allclose(au_track(line).smooth(sigma_sec).values, line, atol=1e-5)
 
 
+@pytest.mark.slow
 @given(hnp.arrays(np.float32, (15, 1), elements=UNIT), st.floats(0.01, 0.2))
 def test_smoothing_has_no_preferred_direction_in_time(values, sigma_sec):
     forwards = au_track(values).smooth(sigma_sec).values

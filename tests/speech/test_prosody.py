@@ -30,6 +30,7 @@ def test_noise_and_silence_have_no_pitch():
     assert (quiet.f0_hz == 0).all() and (quiet.voicing == 0).all()
 
 
+@pytest.mark.slow
 def test_pitch_in_blocks_has_no_seam():
     long = pitch(vowel(41.0, f0_hz=150.0)).f0_hz
     assert long.size == 4100

@@ -105,7 +105,7 @@ def durations_ms(page: Any, quality: str = "small") -> list[float]:
     return page.evaluate(f"performance.getEntriesByName('preview-{quality}').map((one) => one.duration)")
 
 
-def until(holds: Callable[[], object], seconds: float = 60) -> None:
+def until(holds: Callable[[], object], seconds: float = 120) -> None:
     """Waits until something holds; the driver's own way compiles text in the page, which its rules forbid."""
     end = time.monotonic() + seconds
     while not holds():

@@ -99,7 +99,7 @@ def visit(chromium: Any, url: str) -> Iterator[Callable[..., Any]]:
     def open_page(**options: Any) -> Any:
         settings = {"viewport": {"width": 1280, "height": 800}, "accept_downloads": True, **options}
         context = chromium.new_context(**settings)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(120_000)
         contexts.append(context)
         context.on("request", lambda request: requested.append(request.url))
         page = context.new_page()

@@ -15,9 +15,9 @@ from pathlib import Path
 import tyro
 
 from auteur.errors import InputError, UsageError
-from auteur.lab.corpora import cremad, mead, ravdess
+from auteur.lab.corpora import cremad, ravdess
 from auteur.lab.corpora.item import KINDS
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.splits import PUBLISHED_TEST_PEOPLE, is_held_out
 from support.footage import (
     EMOTIONS,
     FAULTS,
@@ -262,8 +262,8 @@ def _finish_folder(root: Path, takes: list[_Take]) -> None:
 _BUILDERS: dict[str, _Builder] = {
     "mead": _Builder(
         person=lambda name: f"mead:{name}",
-        candidates=("M005", "M007", "W011", "W014", *sorted(mead.TEST_PEOPLE)),
-        is_test=lambda name: name in mead.TEST_PEOPLE,
+        candidates=("M005", "M007", "W011", "W014", *sorted(PUBLISHED_TEST_PEOPLE["mead"])),
+        is_test=lambda name: name in PUBLISHED_TEST_PEOPLE["mead"],
         place=_place_mead,
     ),
     "hdtf": _Builder(

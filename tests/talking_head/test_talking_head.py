@@ -121,7 +121,7 @@ def test_hiss_keeps_the_lips_shut_and_quiet_speech_moves_them(head, folder, tmp_
     }
     assert np.abs(np.diff(gaps["hiss"])).max() < 0.02 < 1 < np.ptp(gaps["faint"])  # px of a face of 105
     notes = head(folder / "me.png", tmp_path / "hiss.wav").notes
-    assert notes == ("no speech is heard in the recording: the lips stay closed",)
+    assert notes == ("no speech was found in the recording: the lips stay closed",)
 
 
 def test_noise_keeps_the_lips_shut_and_is_said(head, folder, tmp_path):
@@ -129,7 +129,7 @@ def test_noise_keeps_the_lips_shut_and_is_said(head, folder, tmp_path):
     write_audio(tmp_path / "noise.wav", Waveform(samples=noise, rate_hz=16000), mark=MARK)
     video = head(folder / "me.png", tmp_path / "noise.wav", settings=STILL)
     assert np.ptp(lip_gap(video.landmarks().values)) < 0.02
-    assert video.notes == ("no speech is heard in the recording: the lips stay closed",)
+    assert video.notes == ("no speech was found in the recording: the lips stay closed",)
 
 
 def test_the_video_has_the_recording_s_channels_and_level(head, folder, tmp_path):

@@ -1,6 +1,7 @@
 """`track_file`: footage with a real face becomes an OpenFace table, and nothing is written without one."""
 
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from PIL import Image
 
 from auteur.errors import FaceError, InputError, MediaError
 from auteur.face.backend import FaceReading
-from auteur.formats import openface_tracks, read_au_track, read_openface
-from auteur.media import MediaInfo
+from auteur.formats import OTHER_CONTROLS, openface_tracks, read_au_track, read_openface
+from auteur.media import MediaInfo, VideoReader, probe
 from auteur.plots.track_plot import draw_track, plot_track
 from auteur.tracking.track_file import BLOCK_FRAMES, TrackOptions, rows_of, track_file
 
@@ -94,6 +95,29 @@ def test_ranges(table):
 def test_a_smile_is_seen(table):
     intensities = openface_tracks(rows(table)).action_units
     assert intensities.channel("AU12_r").mean() > 1
+
+
+def test_without_a_neutral_time_the_calm_frames_are_the_neutral(table, clip, backend):
+    """She smiles throughout; what else differs from the average face is her build and no performance."""
+    units = openface_tracks(rows(table)).action_units
+    others = [name for name in units.channels[:17] if name not in ("AU06_r", "AU10_r", "AU12_r")]
+    assert np.median([units.channel(name) for name in others], axis=1).max() < 0.2
+    with VideoReader(clip) as video:
+        seen = [(frame.time_sec, backend.find(frame.image)[0]) for frame in islice(video, 2)]
+    average = openface_tracks(rows_of(seen, probe(clip))).action_units
+    assert max(average.channel(name)[0] for name in others) > 0.5
+
+
+def test_units_that_openface_lacks_are_in_the_table(table):
+    found = openface_tracks(rows(table))
+    assert found.performance.convention == "facs"
+    measured = {
+        name for name in found.performance.channels if not np.isnan(found.performance.channel(name)).all()
+    }
+    assert set(OTHER_CONTROLS) < measured and "AU61L" not in measured
+    assert np.allclose(
+        found.performance.channel("AU12L"), found.action_units.channel("AU12_r") / 5, atol=1e-4
+    )
 
 
 def test_a_picture_gives_one_row(photo, backend, tmp_path):

@@ -1,4 +1,4 @@
-"""The lines of a jobs file: what each asks for, checked as `auteur generate` checks its options."""
+"""The lines of a jobs file, checked as `auteur generate` checks its options."""
 
 import difflib
 import json
@@ -64,13 +64,13 @@ class BadLine:
 
 
 def read_jobs(path: Path, *, defaults: Mapping[str, Any], paints: bool) -> Iterator[Job | BadLine]:
-    """Yields what every line of a jobs file asks for, in order; blank lines are passed over.
+    """Yields the job of every line of a jobs file, in order; blank lines are skipped.
 
     Args:
         path: JSONL: one object per line, with the names of `auteur generate`. Files that lines name are
             found from the folder of this one.
-        defaults: What holds for lines that do not say otherwise, under the same names.
-        paints: Whether a denoiser will take part.
+        defaults: Values for lines that do not set them, under the same names.
+        paints: Whether the preset has a denoiser.
 
     Raises:
         InputError: The file cannot be read.

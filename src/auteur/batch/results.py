@@ -1,4 +1,4 @@
-"""What a batch remembers between runs: one line per job begun, made or failed, in its folder."""
+"""The record of a batch between runs: one line per job begun, made or failed, in its folder."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _STATES = ("begun", "made", "failed")
 class Results:
     """The file `results.jsonl` of a folder, held by one run at a time; lines are only ever added.
 
-    A line says {"state": "begun" | "made" | "failed", "output": …, "job": …} and more for people. The last
+    A line is {"state": "begun" | "made" | "failed", "output": …, "job": …} and more for people. The last
     line may be torn by a crash; it counts for nothing.
     """
 
@@ -67,11 +67,11 @@ class Results:
                     folder.rmdir()
 
     def is_made(self, output: PurePosixPath, job: str) -> bool:
-        """Returns whether this very job has made the file that is there."""
+        """Returns whether the existing file was made by the same job."""
         return self._last.get(str(output)) == ("made", job) and (self.folder / output).is_file()
 
     def is_ours(self, output: PurePosixPath, job: str) -> bool:
-        """Returns whether a file at `output` can only come from a run of this very job that was killed."""
+        """Returns whether a file at `output` can only come from a killed run of the same job."""
         return self._last.get(str(output)) == ("begun", job)
 
     def add(self, state: str, output: PurePosixPath, job: str, **more: Any) -> None:

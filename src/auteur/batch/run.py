@@ -51,7 +51,7 @@ class FailedJob:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What a run came to; `made` + `skipped` + `failed` are all jobs of the file."""
+    """Result of a run; `made` + `skipped` + `failed` are all jobs of the file."""
 
     made: int
     skipped: int
@@ -62,20 +62,20 @@ class BatchReport:
 
 @dataclass(frozen=True)
 class Batch:
-    """A jobs file, the folder it fills, and what holds for all of its jobs."""
+    """A jobs file, its output folder, and the settings common to all of its jobs."""
 
     jobs: Path
     folder: Path
     preset: str = "compact"
     device: str | None = None
     defaults: Mapping[str, Any] | None = None
-    """For lines that do not say otherwise; under the names of `auteur generate`."""
+    """Values for lines that do not set them, under the names of `auteur generate`."""
     overwrite: bool = False
-    """Whether files of other jobs or of other makers may be replaced. What this very job made is kept."""
+    """Whether files of other jobs or programs may be replaced. Files of the same job are kept."""
 
     @contextmanager
     def planned(self) -> "Iterator[PlannedBatch]":
-        """Yields what is to be done, with every line checked; the folder is ours until the block ends.
+        """Yields the plan, with every line checked; the folder is locked until the block ends.
 
         Raises:
             JobsError: A line is no job, two lines write one file, or a file is in the way.
@@ -135,7 +135,7 @@ class Batch:
         )
 
     def read(self, *, paints: bool) -> Iterator[Job | BadLine]:
-        """Yields the lines of the jobs file; `paints` says whether a denoiser will take part."""
+        """Yields the lines of the jobs file; `paints` is whether the preset has a denoiser."""
         return read_jobs(self.jobs.resolve(), defaults=self.defaults or {}, paints=paints)
 
 
@@ -165,11 +165,11 @@ class PlannedBatch:
     ) -> BatchReport:
         """Makes every video that is not there yet.
 
-        Killed at any moment and run again, it goes on where it was; at most one job per worker is done twice.
+        Killed at any moment and run again, it resumes; at most one job per worker is done twice.
 
         Args:
-            engine: What the work is done with.
-            on_job: Called with how many jobs have ended.
+            engine: Workers.
+            on_job: Called with the number of jobs that have ended.
 
         Raises:
             AuteurError: The models could not be loaded.
@@ -214,7 +214,7 @@ class PlannedBatch:
 
 
 class _Digests:
-    """Hashes all that a video depends on: contents of its inputs, settings, models, version."""
+    """Hashes everything that a video depends on: contents of its inputs, settings, models, version."""
 
     def __init__(self, preset: str) -> None:
         self._hash = cache(provenance.hash_file)
@@ -258,7 +258,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Made:
-    """What a worker says of a video that it has made."""
+    """A worker's result for one video."""
 
     frames: int
     seconds: float
@@ -268,7 +268,7 @@ class Made:
 
 @dataclass(frozen=True)
 class NoRoom:
-    """What a worker returns instead where the disk is full."""
+    """A worker's result where the disk is full."""
 
     reason: str
 
@@ -291,7 +291,7 @@ class Generation:
 
         from auteur.talking_head.talking_head import TalkingHead
 
-        torch.set_num_threads(1)  # workers share the cores; and frames must not depend on who shares them
+        torch.set_num_threads(1)  # workers share the cores, and frames must not depend on their number
         head = TalkingHead.from_pretrained(self.preset, device=self.device)
         return lambda work: _generate(head, work)
 
@@ -300,7 +300,7 @@ def _generate(head: "TalkingHead", work: Work) -> Made | NoRoom:
     started_sec, job = time.monotonic(), work.job
     video = head.perform(job.portrait, job.speech, job.asked, job.settings, face=job.face)
     try:
-        # The plan saw to it that this replaces nothing of others.
+        # The plan has excluded files of other jobs.
         video.save(work.output, overwrite=True)
     except InputError as error:
         if is_disk_full(error):

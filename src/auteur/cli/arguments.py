@@ -1,4 +1,4 @@
-"""How options are declared, and how their text is read."""
+"""Declaration of options, and parsing of their text."""
 
 import ast
 import inspect
@@ -21,7 +21,7 @@ Rate = Annotated[str, tyro.conf.arg(metavar="RATE")]
 """A word for `parse_rate`."""
 
 _UNSAID = ("None", "False", "True", "")
-"""Defaults that say nothing in help: an option that is absent, a switch, an empty list."""
+"""Defaults that help leaves out: an absent option, a switch, an empty list."""
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -32,7 +32,7 @@ def _hint(default: str) -> str:
 
 @dataclass_transform(frozen_default=True)
 def options(cls: _Class) -> _Class:
-    """Makes a frozen dataclass of options whose help shows only defaults that say something.
+    """Makes a frozen dataclass of options whose help leaves out the defaults in `_UNSAID`.
 
     Every field is an option; its docstring is the help. A field whose default is another such class is a
     group of options with a box of its own in help, titled by the field's name.
@@ -57,7 +57,7 @@ def _docstrings(cls: type) -> dict[str, str]:
 
 
 class _Offered(tuple[str, ...]):
-    """Values that completion offers. Any other is let through, to be judged where it is used."""
+    """Values that completion offers. Other values pass and are checked where they are used."""
 
     __slots__ = ()
 
@@ -73,7 +73,7 @@ def choice(*names: str, other: str = "") -> Any:
 
     Args:
         names: The values.
-        other: What else may be given, such as "FILE".
+        other: Placeholder of further values, such as "FILE".
     """
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
@@ -86,7 +86,7 @@ def choice(*names: str, other: str = "") -> Any:
 
 
 def check_readable(*paths: Path | None, may_be_folder: bool = False) -> None:
-    """Finds out what can be known of input files before a library is loaded to read them.
+    """Checks input files before a library is loaded to read them.
 
     Raises:
         InputError: One is missing, is a folder where none is expected, may not be read or is empty.

@@ -1,4 +1,4 @@
-"""Another distribution, `auteur`, installs into the same folder as this one; the command notices."""
+"""Detection of another distribution, `auteur`, that installs into the same folder as this one."""
 
 from importlib import metadata
 

@@ -1,4 +1,4 @@
-"""What every verb shows while it works: notes and progress on standard error, results on standard output.
+"""Output of every verb: notes and progress on standard error, results on standard output.
 
 On a terminal a spinner and a bar show that work goes on. In a file or a pipe they would be noise: there,
 plain lines come now and then, and none at all for work that is quickly done.
@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from auteur.errors import one_line
 
 SAY_EVERY_SEC = 10.0
-"""How often a plain line says how far the work is."""
+"""Seconds between plain lines of progress."""
 SAY_PART = 0.1
-"""Part of the work after which a plain line comes sooner than that."""
+"""Share of the work after which a plain line comes sooner."""
 SAY_WORKING_SEC = 60.0
-"""How often a plain line says that work goes on whose length is not known."""
+"""Seconds between plain lines about work of unknown length."""
 LEAST_BETWEEN_SEC = 2.0
-"""Time between two plain lines however fast the work goes."""
+"""Least seconds between two plain lines."""
 
 
 def note(text: str) -> None:
@@ -43,7 +43,7 @@ def span(seconds: float) -> str:
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Shows that work goes on whose length is not known: a spinner, or a plain line a minute."""
+    """Shows progress of work of unknown length: a spinner, or a plain line a minute."""
     if not sys.stderr.isatty():
         with _plain_clock(what):
             yield
@@ -59,11 +59,11 @@ def working(what: str) -> Iterator[None]:
 
 @contextmanager
 def progress(what: str, total: int | None, *, unit: str = "frame") -> Iterator[Callable[[int], None]]:
-    """Shows how far the work is and the time left; yields what to call with the number done.
+    """Shows progress and the time left; yields a function that takes the number of units done.
 
     Args:
         what: Name of the work, such as "rendering".
-        total: How many units there are, if it is known.
+        total: Number of units; None: unknown.
         unit: One of them, in the singular.
     """
     if not sys.stderr.isatty():
@@ -79,7 +79,7 @@ def progress(what: str, total: int | None, *, unit: str = "frame") -> Iterator[C
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    # Single videos of a batch take long: the time left is judged by all of them.
+    # Single videos of a batch take long: the time left is estimated from all of them.
     period_sec = 30 if unit == "frame" else 86_400
     bar = Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=period_sec)
     with bar:
@@ -93,7 +93,7 @@ def progress(what: str, total: int | None, *, unit: str = "frame") -> Iterator[C
 
 
 class PlainProgress:
-    """Says how far the work is in lines such as "auteur: rendering: 120 of 250 frames, 8 s left".
+    """Prints progress in lines such as "auteur: rendering: 120 of 250 frames, 8 s left".
 
     A line comes every ten seconds, or sooner where another tenth is done, two seconds apart at least.
     """

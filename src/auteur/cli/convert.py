@@ -21,17 +21,17 @@ _SUFFIXES = (".csv", ".json")
 
 @options
 class ConvertArguments:
-    """Everything that `auteur convert` takes."""
+    """Options of `auteur convert`."""
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IN")]
-    """A table or track of OpenFace, py-feat, Live Link Face, ARKit or Auteur; its content says which."""
+    """A table or track of OpenFace, py-feat, Live Link Face, ARKit or Auteur; recognised by its content."""
     target: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="OUT")] = None
     """The file to write, .csv or .json."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """OUT, as other verbs take it."""
     to: Annotated[str | None, choice(*KINDS)] = None
     """Kind of OUT: openface, fex (py-feat) and livelink are .csv, arkit is .json, auteur either. Unless
-    given, the name says it, such as take.livelink.csv; else auteur."""
+    given, it follows from the name, such as take.livelink.csv; else auteur."""
     rate: Rate | None = None
     """Frames per second of OUT; those of IN unless given."""
     convention: Annotated[str | None, choice(*CONVENTIONS)] = None
@@ -118,7 +118,7 @@ def convert_table(arguments: ConvertArguments, out: Path) -> int:
 
 
 def kind_of_output(out: Path, to: str | None) -> str:
-    """Returns the kind of a file to be written: as given, or as its name says ("take.livelink.csv").
+    """Returns the kind of a file to be written: as given, or by its name ("take.livelink.csv").
 
     Raises:
         UsageError: The name ends in neither .csv nor .json, or the kind has another ending.

@@ -19,7 +19,7 @@ _SHIPPED = {"compact": "audio_lm", "regressor": "regressor"}
 
 @options
 class DirectArguments:
-    """Everything that `auteur direct` takes."""
+    """Options of `auteur direct`."""
 
     speech: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SPEECH")]
     """A recording, or a video with sound; any length from 0.1 s."""
@@ -31,9 +31,9 @@ class DirectArguments:
     adapter: Path | None = None
     """LoRA adapter for such a folder."""
     emotion: Annotated[str | None, choice(*EMOTIONS, "calm", "bored")] = None
-    """Instead of the emotion in the voice."""
+    """Emotion to use instead of the one in the voice."""
     intensity: float = 1.0
-    """Of the emotion, 0 to 1."""
+    """Intensity of the emotion, 0 to 1."""
     au_scale: Pairs = ()
     """Factors on single controls, such as AU12=1.5 brow_lower=0.5; 0 to 10."""
     au_offset: Pairs = ()
@@ -53,19 +53,19 @@ class DirectArguments:
 
 
 def direct(arguments: DirectArguments) -> int:
-    """Writes what a face should show for the emotion in a recording, as Action Units over time.
+    """Writes the Action Units over time that fit the emotion in a recording.
 
     Examples:
         auteur direct talk.wav -o talk.csv
         auteur direct talk.wav -o talk.csv --emotion happy --au-scale AU12=1.5 --mute AU4
-            happy whatever the voice says, with a wider smile and no frown
+            happy whatever the voice, with a wider smile and no frown
     """
     started_sec = time.monotonic()
     scale = parse_pairs(arguments.au_scale, "--au-scale")
     offset = parse_pairs(arguments.au_offset, "--au-offset")
     check_readable(arguments.speech)
 
-    # Most of it takes torch: not before the arguments are known to be well formed.
+    # Most of it takes torch: not before the arguments have been checked.
     from auteur.expression.adjust import Adjustment
     from auteur.expression.audio_lm.prompts import find_heard_emotion
     from auteur.facs import convert, find_convention

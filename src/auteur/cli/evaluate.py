@@ -30,7 +30,7 @@ PROTOCOLS = (
 
 @options
 class EvaluateArguments:
-    """Everything that `auteur evaluate` takes."""
+    """Options of `auteur evaluate`."""
 
     inputs: tyro.conf.Positional[tuple[Path, ...]]
     """GENERATED REFERENCE: videos, or folders of videos paired by name. With --reference: one or more systems
@@ -40,10 +40,10 @@ class EvaluateArguments:
     reference: Path | None = None
     """Real videos, when inputs are systems to compare with each other."""
     requests: Path | None = None
-    """Folder of the Action Unit tracks that were asked for, NAME.csv or NAME.json; the real video's own
+    """Folder of the requested Action Unit tracks, NAME.csv or NAME.json; the real video's own
     Action Units unless given."""
     protocol: Annotated[str, choice(*PROTOCOLS)] = "pairs"
-    """What is measured how. All from self-reenactment on make their own videos."""
+    """Measures and their settings. All from self-reenactment on make their own videos."""
     speech: Path | None = None
     """Recording for the protocols that need one."""
     baselines: bool = True
@@ -66,7 +66,7 @@ def evaluate(arguments: EvaluateArguments) -> int:
     """Scores videos against real ones, or against each other, and writes a report.
 
     The real video, its first frame held still and its first frame warped are rows too. Videos are read by
-    time, so lengths and rates may differ; what was bridged is said.
+    time, so lengths and rates may differ; differences are reported.
 
     Examples:
         auteur evaluate made/ real/ -o report
@@ -149,7 +149,7 @@ def _made(arguments: EvaluateArguments, protocol: "Protocol") -> "Evaluation":
 
 
 def _systems(arguments: EvaluateArguments) -> tuple[dict[str, Path], Path]:
-    """Which system is where, under names that tell them apart, and the real videos."""
+    """Folders of the systems by distinct names, and the real videos."""
     inputs = arguments.inputs
     if arguments.reference is None:
         if len(inputs) != 2:

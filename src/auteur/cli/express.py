@@ -22,7 +22,7 @@ LONGEST_SEC = 3600.0
 
 @options
 class ExpressArguments:
-    """Everything that `auteur express` takes."""
+    """Options of `auteur express`."""
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The track to write: .csv for the Action Units that the emotion adds (`auteur generate --track` plays
@@ -32,13 +32,13 @@ class ExpressArguments:
     intensity: float = 1.0
     """How strong, 0 to 1.2; over 1 extrapolates."""
     emotion_curve: Annotated[str | None, tyro.conf.arg(metavar="CURVE")] = None
-    """Several over time instead: "0s neutral, 1s happy:0.3, 3s happy:1, 5s sad:0.4+fear:0.3"."""
+    """Emotions over time instead: "0s neutral, 1s happy:0.3, 3s happy:1, 5s sad:0.4+fear:0.3"."""
     seconds: float | None = None
     """How long; the speech's or the curve's length unless given."""
     speech: Path | None = None
-    """What is said meanwhile: a recording, or a video with sound."""
+    """Speech that the expression accompanies: a recording, or a video with sound."""
     subject: Path | None = None
-    """Footage of one person in the emotion, tracked with `auteur track --dense`: their way of showing it is
+    """Footage of one person in the emotion, tracked with `auteur track --dense`: this person's expression is
     used."""
     subject_neutral: Path | None = None
     """The same person at rest, tracked with --dense."""
@@ -51,13 +51,13 @@ class ExpressArguments:
 
 
 def express(arguments: ExpressArguments) -> int:
-    """Writes how an emotion, or a curve of emotions, comes and goes on a face.
+    """Writes the expression of an emotion, or of a curve of emotions, over time.
 
     Examples:
         auteur express --emotion happy --intensity 0.7 --seconds 4 -o happy.csv
             Action Units, which `auteur generate --track happy.csv` plays
         auteur express --emotion-curve "0s neutral, 1s happy:1, 3s sad:0.5" --speech talk.wav -o mood.csv
-            emotions that follow each other while something is said
+            emotions that follow each other during the speech
     """
     from auteur.files import check_writable
 
@@ -66,7 +66,7 @@ def express(arguments: ExpressArguments) -> int:
         raise UsageError(f"a track is written as .csv or .json, and {str(arguments.out)!r} ends in neither")
     check_writable(arguments.out, overwrite=arguments.overwrite)
 
-    # It takes torch: not before the arguments are known to be good.
+    # It takes torch: not before the arguments have been checked.
     from auteur.expression.generator.dial import DIAL_RATE, EmotionDial, frames_of
     from auteur.media import read_speech
 
@@ -97,11 +97,11 @@ def express(arguments: ExpressArguments) -> int:
 
 
 def asked_curve(arguments: ExpressArguments) -> EmotionCurve:
-    """Returns the curve that the arguments mean.
+    """Returns the emotion curve of the arguments.
 
     Raises:
-        UsageError: Neither or both of an emotion and a curve are given, a value is outside its range, nothing
-            says how long, or the curve is malformed.
+        UsageError: Neither or both of an emotion and a curve are given, a value is outside its range, the
+            length is unknown, or the curve is malformed.
     """
     if (arguments.emotion is None) == (arguments.emotion_curve is None):
         raise UsageError("give either --emotion or --emotion-curve")
@@ -112,15 +112,15 @@ def asked_curve(arguments: ExpressArguments) -> EmotionCurve:
     if arguments.emotion_curve is not None:
         return parse_curve(arguments.emotion_curve)
     if arguments.seconds is None and arguments.speech is None:
-        raise UsageError("nothing says how long: give --seconds or --speech")
+        raise UsageError("the length is unknown: give --seconds or --speech")
     return EmotionCurve.constant(arguments.emotion or "neutral", arguments.intensity)
 
 
 def own_directions(arguments: ExpressArguments, curve: EmotionCurve) -> "dict[str, np.ndarray]":
-    """Returns the subject's own direction of the one emotion that is asked for; nothing without a subject.
+    """Returns the subject's own direction of the one requested emotion; nothing without a subject.
 
     Raises:
-        UsageError: More than one emotion is asked for, or the footage holds no face.
+        UsageError: More than one emotion is requested, or the footage holds no face.
     """
     if arguments.subject is None:
         return {}

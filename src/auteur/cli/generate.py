@@ -1,4 +1,4 @@
-"""`auteur generate PORTRAIT SPEECH -o OUT.mp4`: the main job."""
+"""`auteur generate PORTRAIT SPEECH -o OUT.mp4`: portrait, speech and request → video."""
 
 import json as json_text
 import time
@@ -56,7 +56,7 @@ def generate_one(arguments: GenerateArguments, portrait: Path, speech: Path | No
     """Makes one video and prints what came of it."""
     started_sec = time.monotonic()
     check_readable(portrait, speech, *arguments.performance.files())
-    # NumPy comes with it: not before the files are known to be there.
+    # NumPy comes with it: not before the files have been checked.
     from auteur.signals.timebase import parse_rate
 
     fps = parse_rate(arguments.rendering.fps, "--fps")
@@ -65,7 +65,7 @@ def generate_one(arguments: GenerateArguments, portrait: Path, speech: Path | No
 
     with working(f"reading {portrait.name} and {(speech or asked.source or portrait).name}"):
         settings = settings_of(arguments, fps)
-        # It takes torch: not before the arguments are known to be good.
+        # It takes torch: not before the arguments have been checked.
         from auteur.talking_head.talking_head import TalkingHead
 
         one_thread()
@@ -97,7 +97,7 @@ def generate_one(arguments: GenerateArguments, portrait: Path, speech: Path | No
 
 
 def check_outputs(arguments: GenerateArguments) -> None:
-    """Says what is wrong with any file to be written, before anything is computed.
+    """Checks all files to be written before anything is computed.
 
     Raises:
         UsageError: A name has the wrong ending, or Matplotlib is needed and missing.
@@ -130,7 +130,7 @@ def check_outputs(arguments: GenerateArguments) -> None:
 
 
 def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
-    """Returns how to generate.
+    """Returns the settings of the arguments.
 
     Raises:
         UsageError: A value is outside its range or unknown.
@@ -159,7 +159,7 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
 
 
 def save_extras(arguments: GenerateArguments, video: "TalkingVideo") -> list[Path]:
-    """Writes the plot, the sheet and the tracks that were asked for; returns their names."""
+    """Writes the requested plot, sheet and tracks; returns their names."""
     from auteur.files import make_folder
     from auteur.talking_head.moving import MOST_JSON_FRAMES, save_landmarks
 

@@ -9,7 +9,7 @@ from auteur.cli.arguments import Flag, Rate, choice, options
 from auteur.cli.performance_arguments import MotionOptions, PerformanceOptions
 
 PRESETS = ("compact", "fast", "warp")
-"""Presets that need no files of the user's (`auteur.talking_head.settings.PRESETS`)."""
+"""Presets whose weights ship (`auteur.painting.registry.RENDERERS`)."""
 QUALITIES = ("low", "medium", "high", "best")
 """Names of `auteur.media.QUALITIES`, which takes FFmpeg to import."""
 ENGINES = ("local", "ray")
@@ -17,7 +17,7 @@ ENGINES = ("local", "ray")
 
 @options
 class RenderingOptions:
-    """How frames are made of the motion."""
+    """How the motion becomes frames."""
 
     preset: Annotated[str, choice(*PRESETS, other="FILE")] = "compact"
     """compact warps the portrait and paints what shows between the lips; fast paints every second frame; warp
@@ -40,9 +40,9 @@ class RenderingOptions:
     steps: int | None = None
     """Denoising steps, 1 to 1000."""
     au_guidance: float | None = None
-    """Factor on Action Units, 0 to 20: 1 as given, 0 not at all, 3.5 exaggerates."""
+    """Guidance of Action Units, 0 to 20: 1 as given, 0 switches them off, 3.5 exaggerates."""
     audio_guidance: float | None = None
-    """Factor on the speech in the denoiser, 0 to 20: 1 as trained."""
+    """Guidance of the speech in the denoiser, 0 to 20: 1 as trained."""
     window: int | None = None
     """Frames that are denoised together; fewer need less memory."""
     device: Annotated[str | None, choice("cpu", "cuda")] = None
@@ -54,7 +54,7 @@ class ExtraOptions:
     """Files to write beside the video."""
 
     plot: Path | None = None
-    """Curves of what was asked for against what was done, as a PNG; needs Matplotlib."""
+    """Curves of the requested against the rendered performance, as a PNG; needs Matplotlib."""
     sheet: Path | None = None
     """12 frames and their mouths on one picture."""
     save_tracks: Path | None = None
@@ -92,7 +92,7 @@ class BatchOptions:
 
 @options
 class GenerateArguments:
-    """Everything that `auteur generate` takes."""
+    """Options of `auteur generate`."""
 
     portrait: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PORTRAIT")] = None
     """A picture with a face, or a video: its first frame with one."""

@@ -13,13 +13,13 @@ from auteur.errors import PartialError, UsageError
 
 _FILES = ("head_track", "gaze_track")
 _RUN = ("preset", "device")
-"""Options of rendering that hold for the whole run; all others hold for lines that do not have them."""
+"""Rendering options of the whole run; all others are defaults for lines that do not set them."""
 
 _MOST_SHOWN = 20
 
 
 def check_alone(arguments: GenerateArguments) -> tuple[Path, Path | None]:
-    """Returns the portrait and the speech of a single video; None where a track or an actor stands for it.
+    """Returns portrait and speech of a single video; None for speech that a track or an actor replaces.
 
     Raises:
         UsageError: One is missing, or an option of a batch is there.
@@ -48,7 +48,9 @@ def generate_batch(arguments: GenerateArguments) -> int:
     for name in (name for name, value in single.items() if value is not None):
         raise UsageError(f"{_option(name)} has no effect with --batch; leave it out")
     if run.batch is None or arguments.out.suffix.lower() in (".mp4", ".mov", ".webm", ".gif"):
-        raise UsageError(f"--batch writes many videos, and {str(arguments.out)!r} is one file; say -o FOLDER")
+        raise UsageError(
+            f"--batch writes many videos, and {str(arguments.out)!r} is one file; give -o FOLDER"
+        )
     check_readable(run.batch)
     defaults = _defaults(arguments)
 
@@ -107,7 +109,7 @@ def given(group: Any) -> dict[str, Any]:
 
 
 def _defaults(arguments: GenerateArguments) -> dict[str, Any]:
-    """Returns what the command line says for all lines, as a line would say it.
+    """Returns the options of the command line under the keys of a jobs line.
 
     Raises:
         UsageError: A value is outside its range or unknown.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @options
 class MoveArguments:
-    """Everything that `auteur move` takes."""
+    """Options of `auteur move`."""
 
     speech: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SPEECH")]
     """A recording, or a video with sound."""
@@ -43,7 +43,7 @@ class MoveArguments:
 
 
 def move(arguments: MoveArguments) -> int:
-    """Writes how a portrait's face moves while it speaks a recording, frame by frame, without rendering it.
+    """Writes the landmarks of a portrait that speaks a recording, frame by frame, without rendering it.
 
     Examples:
         auteur move talk.wav --portrait me.jpg -o landmarks.json
@@ -65,7 +65,7 @@ def move(arguments: MoveArguments) -> int:
     said: list[str] = []
     if arguments.out is not None and arguments.portrait is not None:
         said.append(write_landmarks(arguments, arguments.portrait, arguments.out, asked, fps, result))
-    if arguments.cues is not None:  # after the landmarks, whose seed the portrait has a part in
+    if arguments.cues is not None:  # after the landmarks, whose seed depends on the portrait
         said.append(write_cues(arguments, arguments.cues, asked, fps, result))
     result["seconds"] = round(time.monotonic() - started_sec, 3)
     print(json_text.dumps(result) if arguments.json else "\n".join(said))
@@ -108,7 +108,7 @@ def write_cues(
         cues, heard = mouth_cues(arguments.speech, asked, seed=result["seed"])
     text = cues_text(cues, path.suffix.lower(), sound=arguments.speech.name, rate=fps)
     write_text(path, text, overwrite=arguments.overwrite)
-    if arguments.out is None:  # else the same is said of the landmarks
+    if arguments.out is None:  # else the notes on the landmarks are the same
         for line in heard.lines():
             note(line)
         result["notes"] = list(heard.lines())
@@ -126,7 +126,7 @@ def write_landmarks(
 ) -> str:
     """Writes the landmarks and adds them to the result; returns the line about them."""
     with working(f"reading {portrait.name} and {arguments.speech.name}"):
-        # It takes torch: not before the arguments are known to be well formed.
+        # It takes torch: not before the arguments have been checked.
         from auteur.talking_head.moving import save_landmarks
         from auteur.talking_head.talking_head import Settings, TalkingHead
 

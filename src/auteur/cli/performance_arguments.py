@@ -1,4 +1,4 @@
-"""Options that `auteur generate` and `auteur move` share: what the face shows, and how it moves by itself."""
+"""Options that `auteur generate` and `auteur move` share: the requested performance and idle motion."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from auteur.talking_head.request import PerformanceRequest
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "contempt")
-"""`auteur.facs.EMOTIONS`, written out: importing that takes half of the time until a bad input is named."""
+"""`auteur.facs.EMOTIONS`, written out: importing it takes half of the time until a bad input is named."""
 
 ROUTES = ("auto", "landmark", "auhead", "emodiffhead")
 """Names of `auteur.talking_head.routes.ROUTES`, written out for the same reason."""
@@ -47,7 +47,7 @@ class PerformanceOptions:
     """A video of an actor, who is tracked: face, head, gaze and blinks drive the portrait; the sound, too,
     unless SPEECH is given."""
     lips: Annotated[str | None, choice("speech", "track", "both")] = None
-    """What moves the lips; the track or actor unless given, where it measures how far the mouth opens."""
+    """Source of the lips; the track or actor unless given, where it measures how far the mouth opens."""
     head_track: Annotated[str, tyro.conf.arg(metavar="FILE|track|none")] = "track"
     """Where head motion comes from: the track's own, if it has any; another table; or none of them."""
     gaze_track: Annotated[str, tyro.conf.arg(metavar="FILE|track|none")] = "track"
@@ -57,7 +57,8 @@ class PerformanceOptions:
     mute: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
     """Controls that stay still, such as AU4."""
     route: Annotated[str, choice(*ROUTES)] = "auto"
-    """What turns speech into Action Units. landmark: the options above; auhead: the emotion in the speech;
+    """Model that turns speech into Action Units. landmark: none, the options above; auhead: the emotion in
+    the speech;
     emodiffhead: an emotion as a trajectory; auto: landmark with any option above, else auhead."""
 
     def files(self) -> tuple[Path, ...]:
@@ -82,7 +83,7 @@ class PerformanceOptions:
         reading = TrackReading(rate=rate, face=self.track_face, start_sec=self.track_start)
         if not self.files() and reading.said():
             option = next(iter(reading.said())).replace("_sec", "").replace("_", "-")
-            raise UsageError(f"--{option} says how a track is read, and there is none; name it with --track")
+            raise UsageError(f"--{option} sets how a track is read, and there is none; name it with --track")
         curve = None if self.emotion_curve is None else parse_curve(self.emotion_curve)
         return PerformanceRequest(
             self.emotion,

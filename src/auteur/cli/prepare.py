@@ -18,12 +18,12 @@ if TYPE_CHECKING:  # importing it takes torch
     from auteur.lab.prepare import PrepareOptions, Progress, Summary
 
 SAY_EVERY_SEC = 60.0
-"""How often the state is said where there is no terminal to show it on."""
+"""Seconds between lines about the state where there is no terminal."""
 
 
 @options
 class PrepareArguments:
-    """Everything that `auteur prepare` takes."""
+    """Options of `auteur prepare`."""
 
     dataset: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATASET")]
     """Root of the corpus, as it was published. It is only read."""
@@ -76,7 +76,7 @@ class PrepareArguments:
     """End with one JSON object on standard output."""
 
     def options(self) -> "PrepareOptions":
-        """What the shards depend on.
+        """Returns the settings that the shards depend on.
 
         Raises:
             UsageError: A value is outside its range.
@@ -110,7 +110,7 @@ def prepare(arguments: PrepareArguments) -> int:
     """Turns a corpus into WebDataset shards: tracked, filtered, cropped, measured.
 
     Clips that are not good enough are left out and named with their reason in rejected.jsonl; what cannot be
-    read stops nothing and makes the exit code 4. Stopped at any moment, the same command goes on where it
+    read is skipped and makes the exit code 4. Stopped at any moment, the same command resumes where it
     was; finished, it checks the shards and repairs those that are damaged.
 
     Examples:
@@ -159,7 +159,7 @@ def _tell(arguments: PrepareArguments, summary: "Summary", seconds: float) -> in
 
 @contextmanager
 def shown_progress() -> Iterator[Callable[["Progress"], None]]:
-    """Shows how far a run is: a bar on a terminal, elsewhere a line a minute; yields what to call."""
+    """Shows progress: a bar on a terminal, elsewhere a line a minute; yields the function to call."""
     if sys.stderr.isatty():
         with _bar() as update:
             yield update
@@ -191,7 +191,7 @@ def _bar() -> Iterator[Callable[["Progress"], None]]:
 
 
 class _Lines:
-    """Says the state as a line, now and then and at the end."""
+    """Prints the state as a line, now and then and at the end."""
 
     def __init__(self) -> None:
         self._begun_sec = self._said_sec = time.monotonic()

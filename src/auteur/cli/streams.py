@@ -41,12 +41,12 @@ def flush() -> None:
     except OSError as error:
         silence()
         raise InputError(
-            f"the result cannot be printed: {error.strerror}; files that were asked for are written"
+            f"the result cannot be printed: {error.strerror}; requested files are written"
         ) from error
 
 
 def silence() -> None:
-    """Sends what is printed from now on nowhere, also what Python writes out when it ends."""
+    """Discards what is printed from now on, also what Python writes out when it ends."""
     stream = sys.stdout
     if isinstance(stream, TextIOWrapper):
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # importing it takes torch
 
 @options
 class TrackArguments:
-    """Everything that `auteur track` takes."""
+    """Options of `auteur track`."""
 
     footage: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGE_OR_VIDEO")]
     """A picture (PNG, JPEG, WEBP) or a video of any length."""
@@ -38,7 +38,7 @@ class TrackArguments:
     smooth: bool = True
     """Average out jitter; blinks and lip closures keep their height and are not delayed."""
     backend: Literal["auteur", "mediapipe"] = "auteur"
-    """What reads faces: our own network, or MediaPipe with --model."""
+    """Face tracker: our own networks, or MediaPipe with --model."""
     model: Path | None = None
     """MediaPipe's face_landmarker.task."""
     overwrite: Flag = False
@@ -57,7 +57,7 @@ class TrackArguments:
 
 
 def track(arguments: TrackArguments) -> int:
-    """Writes what a face does, frame by frame, as an OpenFace-compatible table.
+    """Writes the motion of a face, frame by frame, as an OpenFace-compatible table.
 
     One row per frame: 68 landmarks, 17 Action Unit intensities (0 to 5) and 18 presences, head pose, gaze,
     confidence and time.
@@ -80,7 +80,7 @@ def track(arguments: TrackArguments) -> int:
     info = probe(footage)
 
     with working(f"reading {footage.name}"):
-        # It takes torch: not before the input is known to be good.
+        # It takes torch: not before the input has been checked.
         from auteur.tracking.track_file import TrackOptions, track_file
 
         one_thread()

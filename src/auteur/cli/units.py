@@ -1,4 +1,4 @@
-"""`auteur units`: every control by its names, with what it moves."""
+"""`auteur units`: every control with its names and its movement."""
 
 import json as json_text
 from typing import Annotated
@@ -11,7 +11,7 @@ from auteur.errors import UsageError
 
 @options
 class UnitsArguments:
-    """Everything that `auteur units` takes."""
+    """Options of `auteur units`."""
 
     words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="WORD ...")] = ()
     """Only controls in whose line all of these words are, such as brow, AU12 or left."""
@@ -20,7 +20,7 @@ class UnitsArguments:
 
 
 def units(arguments: UnitsArguments) -> int:
-    """Lists the controls of a face: what --au, --au-scale and --mute take, and what each moves.
+    """Lists the controls of a face, as --au, --au-scale and --mute take them, and their movements.
 
     Left and right are the subject's. A code or name without a side moves both sides; intensities go from 0 to
     1, the strongest that a person can show.

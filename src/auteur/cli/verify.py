@@ -1,4 +1,4 @@
-"""`auteur verify FILE`: what marks a file carries."""
+"""`auteur verify FILE`: the marks that a file carries."""
 
 import json as json_text
 from pathlib import Path
@@ -11,7 +11,7 @@ from auteur.cli.arguments import Flag, check_readable, options
 
 @options
 class VerifyArguments:
-    """Everything that `auteur verify` takes."""
+    """Options of `auteur verify`."""
 
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """The picture, sound, video or folder of frames."""
@@ -20,9 +20,9 @@ class VerifyArguments:
 
 
 def verify(arguments: VerifyArguments) -> int:
-    """Prints what marks a picture, sound, video or folder of frames carries, and whether it is unchanged.
+    """Prints the marks of a picture, sound, video or folder of frames, and whether it is unchanged.
 
-    The exit code is 0 where the marks could be read, whatever they say.
+    The exit code is 0 where the marks could be read, whatever their content.
 
     Examples:
         auteur verify out.mp4

@@ -1,4 +1,4 @@
-"""Hands items to workers, one at a time each, and survives those that die."""
+"""Distributes items to workers, one at a time each, and replaces workers that die."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -16,27 +16,27 @@ ItemIn = TypeVar("ItemIn", contravariant=True)
 ResultOut = TypeVar("ResultOut", covariant=True)
 
 MOST_DEATHS = 2
-"""How many workers may die of one item, or while starting, before it is given up."""
+"""Deaths of workers over one item, or while starting, after which it is given up."""
 
 
 class Task(Protocol[ItemIn, ResultOut]):
-    """What is to be done with every item; picklable, and of a class that workers can import."""
+    """The work per item; picklable, and of a class that workers can import."""
 
     def start(self) -> Callable[[ItemIn], ResultOut]:
-        """Loads what every item needs, once per worker; returns what makes a result of an item."""
+        """Loads the models, once per worker; returns the function item → result."""
         ...
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
-    """What became of one item: `result` if `failure` is None."""
+    """Outcome of one item: `result` if `failure` is None."""
 
     index: int
     """Place of the item among the items, from 0."""
     item: Item
     result: Result | None
     failure: str | None
-    """One line that says why there is no result."""
+    """One line with the reason why there is no result; None: there is one."""
 
 
 class Engine(Protocol[Item, Result]):
@@ -72,7 +72,7 @@ class Worker(Protocol):
         ...
 
     def cause_of_death(self, error: BaseException) -> str | None:
-        """Returns how the worker died, if that is what the error means."""
+        """Returns the cause of death of the worker if the error is one; else None."""
         ...
 
     def end(self) -> None:
@@ -88,7 +88,7 @@ class _Job:
 
 
 class _Crew:
-    """The workers of one run and what each is at: a job, or None while it starts."""
+    """The workers of one run, each with its job, or None while it starts."""
 
     def __init__(self, hire: Callable[[], Worker], task: Any) -> None:
         self._hire, self._task = hire, task
@@ -116,7 +116,7 @@ class _Crew:
         self.at[worker.work(job.item)] = (worker, job)
 
     def settle(self, future: "Future[Any]") -> tuple[_Job | None, Answer | None]:
-        """Returns the job of a future that is done, and its answer; no answer: its worker died of it."""
+        """Returns the job of a finished future and its result; None where its worker died."""
         worker, job = self.at.pop(future)
         error = future.exception()
         death = None if error is None else worker.cause_of_death(error)
@@ -146,7 +146,7 @@ class _Crew:
 def dispatch(
     hire: Callable[[], Worker], workers: int, task: Any, items: Iterable[Any]
 ) -> Generator[Outcome[Any, Any], None, None]:
-    """Does what `Engine.map` promises, with workers that `hire` makes.
+    """Implements `Engine.map` with workers made by `hire`.
 
     Raises:
         AuteurError: As `Engine.map`.

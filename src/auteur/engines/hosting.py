@@ -1,4 +1,4 @@
-"""What runs inside a worker, the same for every engine: start a task once, then apply it to items."""
+"""The code inside a worker, the same for every engine: start a task once, then apply it to items."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _MOST_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker made of one item: a result, or why there is none."""
+    """A worker's result for one item, or the reason why there is none."""
 
     result: Any = None
     failure: str | None = None
@@ -24,7 +24,7 @@ class Host:
         self._function: Callable[[Any], Any] | None = None
 
     def start(self, task: Any) -> AuteurError | None:
-        """Starts the task; returns what went wrong."""
+        """Starts the task; returns the error in one line, None for none."""
         try:
             self._function = task.start()
         except AuteurError as error:
@@ -48,6 +48,6 @@ def describe(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, AuteurError):
         return text
-    if len(text) > _MOST_CHARACTERS:  # of a traceback the end says what happened
+    if len(text) > _MOST_CHARACTERS:  # the end of a traceback names the cause
         text = f"… {text[-_MOST_CHARACTERS:]}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

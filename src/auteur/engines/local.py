@@ -1,6 +1,6 @@
 """The engine "local": one process per worker, each behind an executor of its own.
 
-An executor of many processes breaks as a whole when one of them dies, and does not say over which item. With
+An executor of many processes breaks as a whole when one of them dies, without naming the item. With
 one process each, a death concerns one item. One worker alone is a process too: a crash of FFmpeg, or the
 kernel's answer to too little memory, must cost an item and not the run.
 """
@@ -84,7 +84,7 @@ class _LocalWorker:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes made meanwhile never hear Ctrl-C, not even while they start; it waits for the caller."""
+    """Processes made meanwhile ignore Ctrl-C, also while they start; the caller gets it afterwards."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -97,7 +97,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def enter_worker() -> None:
-    """Makes the process a worker: deaf to Ctrl-C, gone when the parent is gone."""
+    """Makes the process a worker: it ignores Ctrl-C and ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends the worker
     parent = multiprocessing.parent_process()
     if parent is not None:

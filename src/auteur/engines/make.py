@@ -22,9 +22,9 @@ def make_engine(
     Args:
         name: "local": processes of this machine. "ray": actors of a Ray cluster (extra "scale").
         workers: How many work at the same time, each on one item; None: one per core of this machine.
-        address: Of a running Ray cluster, such as "auto" or "head:6379"; None: what the variable
-            RAY_ADDRESS says, else a Ray of our own on this machine, which ends with the run.
-        gpus_per_worker: What Ray sets aside for each worker. Without effect on local processes.
+        address: Of a running Ray cluster, such as "auto" or "head:6379"; None: the value of the variable
+            RAY_ADDRESS, else a Ray of our own on this machine, which ends with the run.
+        gpus_per_worker: GPUs that Ray reserves for each worker. Without effect on local processes.
 
     Raises:
         UsageError: There is no such engine, `workers` is not at least 1, an address is given to local

@@ -1,7 +1,7 @@
 """The engine "ray": one Ray actor per worker, on whatever cluster `ray.init` reaches.
 
 Actors rather than Ray Data: Ray Data's unit of failure is a block, which it either repeats for ever or drops
-without saying what was in it, and it wants the list of items beforehand. Here one bad item costs one item,
+without naming its items, and it needs the list of items beforehand. Here one bad item costs one item,
 and items are taken as workers get free.
 """
 
@@ -75,10 +75,10 @@ class RayEngine:
 
 
 def _keep_to_ourselves() -> None:
-    """Closes a Ray of our own to everybody else; Ray reads these variables once, when it is imported."""
+    """Closes a Ray of our own to other users; Ray reads these variables once, when it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers otherwise
     os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")  # it replaces the built-in print otherwise
-    if "RAY_AUTH_MODE" not in os.environ:  # its ports listen on every network; nobody else has the token
+    if "RAY_AUTH_MODE" not in os.environ:  # its ports listen on every network; only this run has the token
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 

@@ -1,4 +1,4 @@
-"""Which part of which video is compared, and what about two files is not the same."""
+"""Alignment of two videos: the compared crop, and the differences between the files."""
 
 from auteur.errors import FaceError, MediaError
 from auteur.evaluate.pairing import Clip
@@ -9,7 +9,7 @@ from auteur.face.crops import CropFrame
 from auteur.media import MediaInfo, probe
 
 _SAME_SHAPE = 0.02
-"""How far the sides' ratios may differ for two videos to count as framed alike."""
+"""Largest difference of the sides' ratios of two videos that count as framed alike."""
 
 
 def squares(
@@ -17,7 +17,7 @@ def squares(
 ) -> tuple[CropFrame, dict[str, CropFrame], list[str]]:
     """Returns the real video's square, every system's, and sentences about what differs.
 
-    Videos of the real one's shape are looked at in the same place, so that a face that has moved counts as
+    Videos of the real one's shape are cropped at the same place, so that a face that has moved counts as
     moved; others are cropped around their own face.
 
     Raises:

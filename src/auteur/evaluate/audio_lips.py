@@ -1,8 +1,8 @@
-"""Whether lips and sound belong together, without anybody's weights: the *auteur* audio-lip agreement.
+"""The *auteur* audio-lip agreement: whether lips and sound belong together, without external weights.
 
-A linear reading, fitted on real people, tells from articulation probabilities of the compact speech encoder
-how the lips should move; the agreement is its correlation with how they do, at the lag at which the two
-agree best. Slow drift of both (smiles, a jaw that hangs) is taken out first. The coefficients are in
+A linear regression, fitted on real people, predicts from articulation probabilities of the compact speech
+encoder the motion of the lips; the agreement is its correlation with the measured motion, at the lag at which
+the two agree best. Slow drift of both (smiles, a jaw that hangs) is taken out first. The coefficients are in
 `audio_lips.csv`, which `benchmarks/judges/audio_lips_fit.py` makes. What real lips score with their own and
 with another's speech depends on the weights: `benchmarks/judges/anchors.py` measures it.
 """
@@ -29,7 +29,7 @@ LARGEST_LAG_FRAMES = 15
 """As SyncNet's usual search."""
 
 TAPS = (-4, -2, 0, 2, 4)
-"""Frames of sound that the reading looks at."""
+"""Frames of sound in the input of the regression."""
 
 LIP_MEASURES = ("gap", "width", "lower_lip")
 """Inner-lip gap, distance of the corners, height of the lower lip under the nose: mm, pose taken out."""
@@ -42,7 +42,7 @@ FEATURES = (*ARTICULATIONS, "loudness")
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well lips follow the sound."""
+    """Agreement of lips and sound."""
 
     correlation: float
     """At the best lag, mean over the lips' measures, in [-1, 1]."""
@@ -72,19 +72,19 @@ def lip_measures_mm(landmarks: Floats) -> Floats:
 
 
 def speech_inputs(analysis: SpeechAnalysis) -> Floats:
-    """Returns what the reading listens to, [T, taps × features], of speech at 25 frames per second."""
+    """Returns the input of the regression, [T, taps × features], of speech at 25 frames per second."""
     values = np.concatenate([analysis.articulation.numpy(), analysis.loudness.numpy()[:, None]], axis=1)
     rows = np.arange(len(values))
     return np.concatenate([values[np.clip(rows + tap, 0, len(values) - 1)] for tap in TAPS], axis=1)
 
 
 def expected_lips(analysis: SpeechAnalysis) -> Floats:
-    """Returns how the lips should move [T, 3], drift taken out, in standard deviations."""
+    """Returns the predicted `LIP_MEASURES` [T, 3], drift taken out, in standard deviations."""
     return without_drift(speech_inputs(analysis)) @ coefficients()
 
 
 def agreement(landmarks: Floats, analysis: SpeechAnalysis) -> Agreement:
-    """Returns how well the lips of landmarks [T, 478, 3] px at 25 frames per second follow the speech.
+    """Returns the agreement of the lips of landmarks [T, 478, 3] px at 25 frames per second with the speech.
 
     All NaN with less than two seconds of both, or lips that never move.
     """
@@ -92,7 +92,7 @@ def agreement(landmarks: Floats, analysis: SpeechAnalysis) -> Agreement:
 
 
 def agreement_of(measures: Floats, expected: Floats) -> Agreement:
-    """As `agreement`, of measures [T, 3] in mm and what is expected of them [T', 3]."""
+    """As `agreement`, of measures [T, 3] in mm and their predictions [T', 3]."""
     frames = min(len(measures), len(expected))
     lips, wanted = without_drift(measures[:frames]), expected[:frames]
     if frames < 2 * RATE or not np.isfinite(lips).all() or lips.std(axis=0).max() < 1e-6:
@@ -118,7 +118,7 @@ def without_drift(values: Floats) -> Floats:
 
 @cache
 def coefficients() -> Floats:
-    """Returns the fitted reading [taps × features, 3]."""
+    """Returns the fitted coefficients [taps × features, 3]."""
     text = resources.files("auteur.evaluate").joinpath("audio_lips.csv").read_text(encoding="utf-8")
     rows = list(csv.reader(text.splitlines()))
     return np.array([row[2:] for row in rows[1:]], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""How a face behaves: blinks, head, flicker, lips on p b m, mouth in silence. T frames.
+"""Behaviour of a face: blinks, head, flicker, lips on p b m, mouth in silence. T frames.
 
 Values are meant to be compared with those of the real video: neither many nor few blinks are good.
 """
@@ -14,7 +14,7 @@ Floats = NDArray[np.floating]
 Flags = NDArray[np.bool_]
 
 BLINK_RISE = 0.3
-"""How far the eyeBlink blendshape must rise above the open eye."""
+"""Rise of the eyeBlink blendshape above the open eye from which the eye counts as closed."""
 LONGEST_BLINK_SEC = 0.6
 CLOSED_SHARE = 0.25
 """Part of the person's usual opening under which lips count as closed."""
@@ -24,10 +24,10 @@ STATIC_LEVELS = 1.0
 
 
 def blinks_per_minute(closed: Floats, rate: Fraction) -> float:
-    """Returns how often both eyes close and open again within 0.6 s, per minute of measured frames.
+    """Returns the number of blinks per minute of measured frames: both eyes close and open within 0.6 s.
 
     Args:
-        closed: eyeBlink blendshape [T] in [0, 1], mean of both eyes; NaN where no face was seen.
+        closed: eyeBlink blendshape [T] in [0, 1], mean of both eyes; NaN where no face was found.
         rate: Frames per second.
     """
     seen = closed[np.isfinite(closed)]
@@ -42,13 +42,13 @@ def blinks_per_minute(closed: Floats, rate: Fraction) -> float:
 
 
 def head_motion(landmarks: Floats, rate: Fraction) -> tuple[float, float]:
-    """Returns how far and how fast the head turns: spread in degrees, mean speed in degrees per second.
+    """Returns spread of the head's rotation in degrees, and its mean speed in degrees per second.
 
     Spread is the root of the summed variances of pitch, yaw and roll; speed is taken over a fifth of a
     second, so that tracking noise counts little.
 
     Args:
-        landmarks: [T, 478, 3] px; NaN where no face was seen.
+        landmarks: [T, 478, 3] px; NaN where no face was found.
         rate: Frames per second.
     """
     seen = np.isfinite(landmarks[:, 0, 0])
@@ -83,7 +83,7 @@ def closed_gap_mm(gap: Floats) -> float:
 
 
 def closed_on_bilabials(gap: Floats, closure: Floats, closed_gap: float) -> float:
-    """Returns the share of p, b and m on which the lips meet, in [0, 1]; NaN where none is said.
+    """Returns the share of p, b and m on which the lips meet, in [0, 1]; NaN without such sounds.
 
     Args:
         gap: Inner-lip gap [T] in mm.
@@ -100,7 +100,7 @@ def closed_on_bilabials(gap: Floats, closure: Floats, closed_gap: float) -> floa
 
 
 def motion_in_silence(gap: Floats, silent: Flags, rate: Fraction) -> float:
-    """Returns the mean speed of the lip gap in mm per second where nothing is said; NaN where there is none.
+    """Returns the mean speed of the lip gap in mm per second in pauses; NaN without pauses.
 
     Only the inside of pauses counts: a fifth of a second at either end belongs to the words around.
 
@@ -127,7 +127,7 @@ class FlickerMeter:
         self._steps = 0
 
     def add(self, generated: NDArray[np.uint8], reference: NDArray[np.uint8]) -> None:
-        """Takes the next frame of both, uint8 [H, W, 3] of one size."""
+        """Adds the next frame of both, uint8 [H, W, 3] of one size."""
         both = (_quarter(generated), _quarter(reference))
         if self._last is not None:
             changes = [np.abs(now - before) for now, before in zip(both, self._last, strict=True)]

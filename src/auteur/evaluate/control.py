@@ -1,4 +1,4 @@
-"""Whether the final video shows the Action Units that were asked for. T frames, A units."""
+"""Agreement of the Action Units of a video with the request. T frames, A units."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 """OpenFace's 17 intensities."""
 
 VARIES = 0.03
-"""Standard deviation from which an asked intensity counts as moving."""
+"""Standard deviation from which a requested intensity counts as moving."""
 
 
 def unit_intensities(track: AUTrack, units: Sequence[int] = UNITS) -> Floats:
@@ -32,9 +32,9 @@ def unit_errors(shown: Floats, asked: Floats) -> Floats:
 
 
 def unit_correlations(shown: Floats, asked: Floats) -> Floats:
-    """Returns each unit's Pearson correlation [A] over frames; NaN where it is asked to stand still.
+    """Returns each unit's Pearson correlation [A] over frames; NaN where the request stands still.
 
-    A unit that is asked to move and does not has correlation 0.
+    A unit that stands still although the request moves has correlation 0.
     """
     result = np.full(np.shape(asked)[1], np.nan)
     for unit in range(len(result)):
@@ -54,27 +54,27 @@ def ranks(values: Floats) -> Floats:
 
 
 def rank_correlation(asked: Floats, shown: Floats) -> float:
-    """Returns Spearman's rank correlation of what was asked [N] and what is shown [N]; 0 if nothing moves."""
+    """Returns Spearman's rank correlation of requested and measured values [N]; 0 if nothing moves."""
     if np.ptp(shown) == 0 or np.ptp(asked) == 0:
         return 0.0
     return float(np.corrcoef(ranks(asked), ranks(shown))[0, 1])
 
 
 def is_monotonic(shown: Floats, *, slack: float = 0.02) -> bool:
-    """Returns whether rising requests move what is shown [levels] and never lower it by over `slack`."""
+    """Returns whether rising requests raise the values [levels] and never lower them by over `slack`."""
     return bool((np.diff(shown) >= -slack).all() and shown[-1] - shown[0] > slack)
 
 
 def response_matrix(asked: Floats, shown: Floats, *, penalty: float = 1e-3) -> Floats:
-    """Returns what each asked unit does to each shown one, [A, A]: least squares of shown on asked changes.
+    """Returns the response matrix [A, A]: least squares of measured on requested changes.
 
-    Row i, column j: change of unit j per unit of intensity asked of unit i. The diagonal is the gain, the
-    rest cross-talk. Rows of units that were never asked are NaN.
+    Row i, column j: change of unit j per unit of requested intensity of unit i. The diagonal is the gain, the
+    rest cross-talk. Rows of units that were never requested are NaN.
 
     Args:
-        asked: [T, A] in [0, 1].
-        shown: [T, A].
-        penalty: Of a ridge, per frame: requests that always come together cannot be told apart.
+        asked: Requested, [T, A] in [0, 1].
+        shown: Measured, [T, A].
+        penalty: Of a ridge, per frame: requests that always come together cannot be separated.
     """
     seen = np.isfinite(shown).all(axis=1) & np.isfinite(asked).all(axis=1)
     x, y = asked[seen] - asked[seen].mean(axis=0), shown[seen] - shown[seen].mean(axis=0)
@@ -91,5 +91,5 @@ def other_regions(unit: int, units: Sequence[int] = UNITS) -> list[int]:
 
 
 def cross_talk(change: Floats, unit: int, units: Sequence[int] = UNITS) -> float:
-    """Returns how much of a unit's change shows up elsewhere: mean |change| of other regions' units."""
+    """Returns the cross-talk of a unit: mean |change| of other regions' units."""
     return float(np.abs(change[other_regions(unit, units)]).mean())

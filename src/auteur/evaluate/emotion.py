@@ -1,4 +1,4 @@
-"""Which emotion a face shows, by any classifier, and one of our own that needs no weights."""
+"""Emotion of a face by any classifier, and one of our own without weights."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ UNDECIDED = 0.12
 
 
 class EmotionClassifier(Protocol):
-    """Anything that names the emotion in pictures of a face; an accuracy names the classifier beside it."""
+    """Protocol of emotion classifiers of faces; a reported accuracy names its classifier."""
 
     name: str
-    """With version or hash: two classifiers differ by 40 percentage points on the same videos."""
+    """Name with version or hash: two classifiers differ by 40 percentage points on the same videos."""
 
     def __call__(self, pictures: NDArray[np.uint8]) -> Sequence[str]:
         """Returns one label per picture, uint8 [T, H, W, 3]."""
@@ -30,11 +30,11 @@ class EmotionClassifier(Protocol):
 
 
 class PrototypeClassifier:
-    """Names the emotion whose published Action Units are nearest to those that the tracker measures.
+    """A classifier: the emotion whose published Action Units are nearest to those that the tracker measures.
 
-    It reads our tracker and compares with the table that `auteur generate --emotion` uses, so for our own
-    videos it answers "do the asked units arrive?" and not "do people see the emotion?". Units of a talking
-    mouth (AU25, AU26) do not count.
+    It uses our tracker and the table of `auteur generate --emotion`, so for our own
+    videos it measures whether the requested units arrive, not whether people recognise the emotion. Units of
+    a talking mouth (AU25, AU26) do not count.
     """
 
     name = f"auteur prototypes ({SHOWN_TABLE})"
@@ -66,7 +66,7 @@ def intensities_of(seen: Observation) -> Floats:
 
 
 def prototype_intensities(emotion: str) -> Floats:
-    """Returns what an emotion's prototype asks of every one of `UNITS`, [17] in [0, 1]."""
+    """Returns the intensity of every one of `UNITS` in an emotion's prototype, [17] in [0, 1]."""
     values = np.zeros(len(UNITS))
     for code, apex in PROTOTYPES[SHOWN_TABLE][emotion].items():
         channels = set(resolve(code).channels)
@@ -77,7 +77,7 @@ def prototype_intensities(emotion: str) -> Floats:
 
 
 def accuracy(named: Sequence[str], asked: Sequence[str]) -> float:
-    """Returns the share of clips in [0, 1] whose named emotion is the asked one; NaN without clips."""
+    """Returns the share of clips in [0, 1] with the requested emotion predicted; NaN without clips."""
     return float(np.mean([a == b for a, b in zip(named, asked, strict=True)])) if asked else np.nan
 
 
@@ -87,7 +87,7 @@ def majority(labels: Sequence[str]) -> str:
 
 
 def emotion_in_name(name: str) -> str | None:
-    """Returns the emotion that a file is named after ("M003_level_3_happy_001.mp4"), or None."""
+    """Returns the emotion in a file's name ("M003_level_3_happy_001.mp4"), or None."""
     words = "".join(c if c.isalpha() else " " for c in name.lower()).split()
     found = [EMOTION_ALIASES.get(word, word) for word in words]
     return next((word for word in found if word in EMOTIONS), None)

@@ -1,4 +1,4 @@
-"""Long audio, noise and silence: what a portrait does when nothing, or the same, is said for long."""
+"""Stress protocols: long audio, noise and silence."""
 
 import tempfile
 from collections.abc import Iterator, Sequence

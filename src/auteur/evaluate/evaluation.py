@@ -1,4 +1,4 @@
-"""Scores a set of clips and sums them up: means with intervals, set distances, comparisons."""
+"""Scores of a set of clips and their summary: means with intervals, set distances, comparisons."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,17 +44,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that a report is made of."""
+    """All contents of a report."""
 
     protocol: Protocol
     classifier: str
     clips: tuple[ScoredClip, ...]
     notes: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
-    """Clips that could not be scored, and why."""
+    """Clips that could not be scored, with the reason."""
     tables: tuple[Table, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Whatever else a reader must know: which system, which weights were given."""
+    """Further facts for the reader: the system, the weights that were given."""
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class Evaluation:
 
     @property
     def people(self) -> tuple[str, ...]:
-        """Whom each clip shows."""
+        """Person of each clip."""
         return tuple(scored.clip.person for scored in self.clips)
 
     @property
@@ -92,7 +92,7 @@ class Evaluation:
         return result
 
     def unit_table(self, system: str) -> dict[int, tuple[float, float]]:
-        """Returns each unit's mean error and mean correlation over clips; NaN where never asked to move."""
+        """Returns each unit's mean error and mean correlation over clips; NaN where no request moves."""
         scores = [scored.scores[system] for scored in self.clips]
         errors, correlations = (
             _column_means(np.stack([getattr(score, name) for score in scores]))
@@ -101,7 +101,7 @@ class Evaluation:
         return {unit: (float(errors[i]), float(correlations[i])) for i, unit in enumerate(UNITS)}
 
     def comparison(self, first: str, second: str) -> dict[str, Comparison]:
-        """Returns how two systems differ in every metric that both have, clip by clip."""
+        """Returns the paired comparison of two systems in every metric that both have."""
         return {
             m.name: compare(self.values(first, m.name), self.values(second, m.name), self.people)
             for m in METRICS
@@ -109,7 +109,7 @@ class Evaluation:
         }
 
     def duration_slopes(self, system: str) -> dict[str, Estimate]:
-        """Returns how every figure of a system changes per second of clip length, where lengths differ."""
+        """Returns the slope of every figure of a system per second of clip length, where lengths differ."""
         seconds = np.array([scored.seconds for scored in self.clips])
         found = {
             m.name: duration_slope(self.values(system, m.name), seconds, self.people)

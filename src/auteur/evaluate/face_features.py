@@ -1,4 +1,4 @@
-"""What our own landmarker sees in a face, as features to compare faces by.
+"""Features of our own landmarker, for comparing faces.
 
 These are not Inception, VGG or ArcFace features, and the figures made of them are never called FID, LPIPS or
 CSIM: they are the *auteur* feature distance, perceptual distance and appearance similarity. They need no
@@ -32,7 +32,7 @@ class FaceFeatures:
     maps: tuple[Tensor, ...]
     """The stem's and every stage's activations [B, C, H, W], unit length over C."""
     summary: Floats
-    """What the network concludes [B, 256], for Fréchet distances."""
+    """Output of the summary layer [B, 256], for Fréchet distances."""
     appearance: Floats
     """Unit length [B, D]: mean activation of every channel, centred within its stage."""
 
@@ -52,7 +52,7 @@ class FaceFeatureNet:
 
     @property
     def version(self) -> str:
-        """The start of the hash of the weights."""
+        """The first digits of the hash of the weights."""
         return weights.version("landmarker")
 
     def to(self, device: torch.device) -> "FaceFeatureNet":
@@ -62,7 +62,7 @@ class FaceFeatureNet:
         return self
 
     def activations(self, faces: Tensor) -> list[Tensor]:
-        """Returns what the stem and every stage see in crops [B, 3, 160, 160] with values in [0, 1].
+        """Returns the activations of the stem and every stage for crops [B, 3, 160, 160] in [0, 1].
 
         Gradients flow back to the crops; the network itself does not learn.
         """
@@ -85,7 +85,7 @@ class FaceFeatureNet:
 
 
 def aligned_crop(picture: NDArray[np.uint8], landmarks: Floats) -> Tensor:
-    """Returns the face of a picture [H, W, 3] as the landmarker sees it, [3, 160, 160] in [0, 1]."""
+    """Returns the landmarker's crop of the face in a picture [H, W, 3], [3, 160, 160] in [0, 1]."""
     return crops.cut(torch.from_numpy(picture), crops.frame_of_landmarks(landmarks), CROP_SIZE_PX)
 
 
@@ -107,7 +107,7 @@ def distance_of_maps(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tenso
 def appearance_similarity(first: Floats, second: Floats) -> Floats:
     """Returns the *auteur* appearance similarity [B] in [-1, 1] of appearances [B, D]: their cosine.
 
-    It tells people, skin, hair and light apart and is no face recognition. What one person and two people
+    It separates people, skin, hair and light and is no face recognition. What one person and two people
     score depends on the weights: `benchmarks/judges/anchors.py` measures it.
     """
     return (first * second).sum(axis=-1)

@@ -38,7 +38,7 @@ def face_landmark_distance(generated: Floats, reference: Floats) -> Floats:
 
 
 def landmark_velocity_distance(generated: Floats, reference: Floats) -> Floats:
-    """Returns how far the motion between frames differs, [T - 1], of points [T, N, 2]: velocity form."""
+    """Returns the distance of the motion between frames, [T - 1], of points [T, N, 2]: velocity form."""
     _check(generated, reference)
     moved = np.diff(_centred(generated), axis=0) - np.diff(_centred(reference), axis=0)
     return np.linalg.norm(moved, axis=-1).mean(axis=-1)

@@ -1,10 +1,10 @@
-"""Every figure of a report: what it is called, its unit, which way is better and where it comes from."""
+"""Every figure of a report: name, unit, better direction and source."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["higher", "lower", "real"]
-"""Which way is better; "real": nearer to the real video's value."""
+"""Better direction; "real": nearer to the real video's value."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Metric:
     better: Better
     decimals: int
     about: str
-    """What it measures and whose definition it is."""
+    """Its measure and the source of its definition."""
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("face_rate", "face seen", "share", "higher", 3, "Frames in which the tracker sees a face."),
+    Metric("face_rate", "face seen", "share", "higher", 3, "Frames in which the tracker finds a face."),
     Metric("psnr", "PSNR", "dB", "higher", 2, "scikit-image's definition; equal pictures count 60 dB."),
     Metric("ssim", "SSIM", "", "higher", 3, "scikit-image's definition and defaults, mean over channels."),
     Metric("mouth_ssim", "SSIM, mouth", "", "higher", 3, "SSIM inside the real mouth's square."),
@@ -44,13 +44,13 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "lip_agreement", "auteur audio-lip agreement", "r", "real", 2,
-        "Correlation of lips and what the sound makes expect, at the best lag.",
+        "Correlation of the lips with their prediction from the sound, at the best lag.",
     ),
     Metric(
         "lip_confidence", "audio-lip confidence", "r", "real", 2,
         "The same less its median over lags of ±15 frames, built as SyncNet's confidence.",
     ),
-    Metric("lip_lag", "audio-lip lag", "frames", "real", 1, "How far the best agreement is from no lag."),
+    Metric("lip_lag", "audio-lip lag", "frames", "real", 1, "Distance of the best agreement from no lag."),
     Metric("lse_c", "LSE-C", "", "real", 2, "SyncNet v2 confidence, lags ±15, given weights."),
     Metric("lse_d", "LSE-D", "", "real", 2, "SyncNet v2 distance, lags ±15, given weights."),
     Metric(
@@ -66,10 +66,10 @@ METRICS: tuple[Metric, ...] = (
         "Cosine with the real frame; two people score far above 0 too. Not face recognition.",
     ),
     Metric("au_error", "AU error", "of 1", "lower", 3, "Mean absolute error of 17 units to the request."),
-    Metric("au_correlation", "AU correlation", "r", "higher", 2, "Mean over units that were asked to move."),
+    Metric("au_correlation", "AU correlation", "r", "higher", 2, "Mean over units whose request moves."),
     Metric(
         "emotion", "emotion named", "share", "higher", 2,
-        "Clips whose named emotion is the asked one; the classifier is named with the results.",
+        "Clips whose predicted emotion is the requested one; the classifier is named with the results.",
     ),
     Metric("blinks", "blinks", "per min", "real", 1, "Both eyes closed for at most 0.6 s."),
     Metric("head_spread", "head motion", "°", "real", 2, "Root of the summed variances of the three angles."),

@@ -1,4 +1,4 @@
-"""How motion of the face compares with that of the person who spoke: correlation beside spread.
+"""Comparison of generated with real motion of a face: correlation beside spread.
 
 The average is not a face: a mouth that hardly moves can correlate well. Measures are in distances of the
 outer eye corners.
@@ -92,7 +92,7 @@ class MouthScores:
 
 
 def mouth_scores(made: Sequence[Floats], real: Sequence[Floats]) -> MouthScores:
-    """Returns how pose-free faces [T, 478, 3] of several clips compare with the real ones."""
+    """Returns the comparison of pose-free faces [T, 478, 3] of several clips with the real ones."""
     found: list[dict[str, float]] = []
     ratios: list[dict[str, float]] = []
     for one, other in zip(made, real, strict=True):

@@ -1,4 +1,4 @@
-"""Which generated video belongs to which real one: files, or folders paired by name."""
+"""Pairs of generated and real videos: files, or folders paired by name."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ SOUND_SUFFIXES = (".wav", ".flac")
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One real video and what each system made of it."""
+    """One real video and each system's version of it."""
 
     name: str
     person: str
@@ -28,10 +28,11 @@ class Clip:
     videos: Mapping[str, Path]
     """System → its video."""
     request: AUTrack | Path | None = None
-    """What was asked for; the real video's own Action Units unless given."""
+    """The requested Action Units; the real video's own unless given."""
     emotion: str | None = None
     portrait: NDArray[np.uint8] | None = None
-    """Whom the videos show, if that is somebody else than in the real video [H, W, 3]: cross-identity."""
+    """Portrait [H, W, 3] of the person in the videos, if it is another than in the real one:
+    cross-identity."""
     notes: tuple[str, ...] = field(default=())
 
 
@@ -40,13 +41,13 @@ def find_clips(
 ) -> tuple[list[Clip], list[str]]:
     """Returns the clips that every system has a video of, and a sentence about each video left over.
 
-    Two files are one clip whatever they are called; of folders, files of the same stem are. A person is what
-    stands before the first "_" of a name, unless that makes one person of all.
+    Two files are one clip whatever their names; of folders, files of the same stem are. A person is the part
+    of a name before the first "_", unless that makes one person of all.
 
     Args:
         systems: System → file or folder.
         reference: Real video, or folder of them.
-        requests: Folder (or file) of the tracks that were asked for, `<stem>.csv` or `.json`.
+        requests: Folder (or file) of the requested tracks, `<stem>.csv` or `.json`.
 
     Raises:
         InputError: A path is missing, a folder holds no video, or nothing pairs.
@@ -89,12 +90,12 @@ def find_clips(
 
 
 def person_of(stem: str) -> str:
-    """Returns whom a clip shows: its name up to the first "_"."""
+    """Returns the person of a clip: its name up to the first "_"."""
     return stem.split("_", 1)[0]
 
 
 def sound_of(video: Path) -> Path:
-    """Returns where a video's sound is: a recording of the same name beside it, else the video itself."""
+    """Returns the file of a video's sound: a recording of the same name beside it, else the video itself."""
     beside = [video.with_suffix(suffix) for suffix in SOUND_SUFFIXES]
     return next((path for path in beside if path.is_file()), video)
 

@@ -88,7 +88,7 @@ def run_protocol(
         protocol: Any but those of kind "pairs".
         inputs: Real videos (self_reenactment, cross_identity) or portraits (the others), or folders of them.
         out: The report's folder.
-        scorer: Makes what scores clips, if the protocol needs it.
+        scorer: Builds the scorer of clips, if the protocol needs it.
         speech: Recording, for those that need one.
         settings: More lines for the report's head.
         overwrite: Whether videos may be replaced.
@@ -153,7 +153,7 @@ def gathered(inputs: Sequence[Path], suffixes: tuple[str, ...], what: str) -> li
 
 @dataclass(frozen=True)
 class Driver:
-    """What a real video gives to drive a portrait with."""
+    """Inputs from a real video that drive a portrait."""
 
     portrait: Picture
     speech: Waveform
@@ -207,7 +207,7 @@ def _driving(seen: Observation) -> tuple[AUTrack, PoseTrack]:
 def self_reenactment(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], list[str]]:
     """Makes each real video again from its first frame, from its Action Units or its speech.
 
-    The rows withhold nothing that they do not name: all Action Units, the mouth's too, with a still head;
+    Rows by their inputs: all Action Units, the mouth's too, with a still head;
     those and the head; all but the lips, which the speech moves; the speech alone, as `auteur generate`
     does without options.
 
@@ -248,7 +248,7 @@ def cross_identity(run: Run, people: Mapping[Path, str]) -> tuple[list[Clip], li
     for i, video in enumerate(videos):
         others = [v for v in videos[i + 1 :] + videos[:i] if people[v] != people[video]]
         if not others:
-            failures.append(f"{video.stem}: there is nobody else to be driven by; give videos of two people")
+            failures.append(f"{video.stem}: there is no other person to drive it; give videos of two people")
             continue
         name = f"{video.stem}.driven_by.{others[0].stem}"
         driver = drivers[others[0]]
@@ -289,7 +289,7 @@ def _perform(
 
 
 def still_frames(run: Run, portrait: Path, asked: PerformanceRequest, frames: int) -> Iterator[Picture]:
-    """Yields frames of a portrait that is silent and still but for what is asked of it."""
+    """Yields frames of a portrait that is silent and still except for the request."""
     with tempfile.TemporaryDirectory() as folder:
         silence = Path(folder) / "silence.wav"
         samples = np.zeros(frames * 640, dtype=np.float32)
@@ -300,7 +300,7 @@ def still_frames(run: Run, portrait: Path, asked: PerformanceRequest, frames: in
 
 
 def swept(run: Run, portraits: Sequence[Path], track: AUTrack) -> tuple[list[Floats], tuple[str, ...]]:
-    """Returns what every portrait shows of a staircase [steps, 17], and what was wrong with the others.
+    """Returns the measured staircase of every portrait [steps, 17], and the failures of the others.
 
     Raises:
         InputError: No portrait can be measured.

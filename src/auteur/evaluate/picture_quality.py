@@ -1,4 +1,4 @@
-"""How close pictures are, pixel by pixel: PSNR, SSIM and sharpness.
+"""Picture measures, pixel by pixel: PSNR, SSIM and sharpness.
 
 T frames, H W picture.
 """

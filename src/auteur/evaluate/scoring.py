@@ -52,19 +52,19 @@ BASELINES = (REAL, STILL, WARP)
 _SHEET_FRAMES = 6
 _SURELY_SILENT = 0.8
 _BELIEVED = 0.35
-"""Audio-lip confidence from which a lag is believed."""
+"""Audio-lip confidence from which a lag is accepted."""
 
 
 @dataclass(frozen=True)
 class ClipScore:
-    """What one system got on one clip."""
+    """Scores of one system on one clip."""
 
     values: Mapping[str, float]
     """By `Metric.name`; NaN or absent: not measured."""
     unit_errors: Floats
     """[17] in the order of `UNITS`."""
     unit_correlations: Floats
-    """[17]; NaN where the unit was asked to stand still."""
+    """[17]; NaN where the request stands still."""
     features: Mapping[str, Floats]
     """Rows for set distances: "feature_distance", "fid", "fvd" → [n, D]."""
     thumbnails: tuple[Picture, ...] = ()
@@ -88,7 +88,7 @@ class ClipScorer:
 
     Args:
         protocol: Crop, rates and lengths.
-        backend: The tracker that looks at every video, the real one too.
+        backend: The tracker of every video, the real one too.
         networks: Everything else with weights.
         classifier: Names emotions; the prototype classifier unless given.
         baselines: Whether still portrait and warp only are scored too.
@@ -110,7 +110,7 @@ class ClipScorer:
 
     @property
     def classifier_name(self) -> str:
-        """What names emotions."""
+        """The classifier of emotions."""
         return (self._classifier or self._prototypes).name
 
     def score(self, clip: Clip, on_frame: Callable[[], None] | None = None) -> ScoredClip:
@@ -206,14 +206,14 @@ class ClipScorer:
         return count
 
     def _look_of(self, clip: Clip) -> FaceFeatures | None:
-        """What generated faces should look like, where that is not the real video's face."""
+        """Target appearance of generated faces, where it is not the real video's face."""
         if clip.portrait is None:
             return None
         face = find_face(self._backend, clip.portrait, name=f"the portrait of {clip.name}")
         return self._networks.features.describe(aligned_crop(clip.portrait, face.landmarks)[None])
 
     def analyse(self, video: Path) -> tuple[Waveform, SpeechAnalysis] | None:
-        """Returns the sound of a video (or beside it) and what the encoder hears, or None without sound."""
+        """Returns the sound of a video (or beside it) and its analysis, or None without sound."""
         try:
             sound = read_speech(sound_of(video))
         except MediaError:
@@ -221,7 +221,7 @@ class ClipScorer:
         return sound, self._speech.analyse(sound, self.protocol.fps)
 
     def emotion_of(self, stream: VideoStream, intensities: Floats, pictures: tuple[Picture, ...]) -> str:
-        """Returns the emotion that a video is named: the given classifier's majority, or the prototypes'."""
+        """Returns the emotion of a video: the given classifier's majority, or the prototypes'."""
         if self._classifier is not None:
             return majority(self._classifier(np.stack(pictures)))
         return self._prototypes.of_intensities(np.nan_to_num(np.nanmean(intensities, axis=0)))
@@ -262,7 +262,7 @@ class _Baseline:
 
 
 class _Judge:
-    """What all rows of a clip are measured against: the real observation, the request, the speech."""
+    """References of all rows of a clip: the real observation, the request, the speech."""
 
     def __init__(self, scorer: ClipScorer, clip: Clip, real: Observation, notes: list[str]) -> None:
         self._scorer, self._clip, self._real = scorer, clip, real

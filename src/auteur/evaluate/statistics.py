@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap intervals over people, and a significance test for pairs."""
+"""Uncertainty of figures: bootstrap intervals over people, and a significance test for pairs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class Estimate:
     """Lower end of the 95 % bootstrap interval; NaN with fewer than two groups."""
     high: float
     count: int
-    """How many clips were measured."""
+    """Number of measured clips."""
     groups: int
-    """How many independent groups (people) they belong to."""
+    """Number of independent groups (people) that they belong to."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def bootstrap(
     Args:
         values: One number per clip.
         groups: Whom each clip shows; every clip is its own group unless given.
-        resamples: How many draws.
+        resamples: Number of draws.
         seed: Of the draws.
     """
     values = np.asarray(values, dtype=np.float64)
@@ -78,7 +78,7 @@ def bootstrap(
 def bootstrap_of(
     statistic: Callable[[NDArray[np.intp]], float], count: int, *, resamples: int = 200, seed: int = 0
 ) -> tuple[float, float]:
-    """Returns the 95 % interval of a statistic of a set, which is told which of `count` members to use."""
+    """Returns the 95 % interval of a statistic, a function of the indices of members of a set of `count`."""
     if count < 2:
         return np.nan, np.nan
     random = np.random.default_rng(seed)
@@ -88,7 +88,7 @@ def bootstrap_of(
 
 
 def duration_slope(values: Floats, seconds: Floats, groups: Sequence[str] | None = None) -> Estimate:
-    """Returns how much a figure changes per second of clip length: least squares, interval over people.
+    """Returns the slope of a figure per second of clip length: least squares, interval over people.
 
     A system that drifts has a slope. NaN counts as not measured; with fewer than three clips, or clips of one
     length, there is no slope.
@@ -144,7 +144,7 @@ def sign_flip_test(differences: Floats, groups: Sequence[str] | None = None, *, 
 
 
 def compare(first: Floats, second: Floats, groups: Sequence[str] | None = None) -> Comparison:
-    """Returns how two systems differ on the same clips, values [N] each, clip by clip."""
+    """Returns the comparison of two systems on the same clips, values [N] each, clip by clip."""
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.shape != second.shape:
         raise UsageError(f"{first.size} and {second.size} values cannot be paired; give the same clips")

@@ -24,14 +24,14 @@ Floats = NDArray[np.floating]
 Picture = NDArray[np.uint8]
 
 SAME_PICTURE_DB = 60.0
-"""PSNR that pictures count which are the same, or nearer than that."""
+"""PSNR in dB of equal pictures, and upper limit of all others."""
 _MOUTH_ROOM = 1.5
 _LONGEST_SYNCNET_FRAMES = 750
 
 
 @dataclass(frozen=True)
 class Networks:
-    """Everything with weights that a score can use; what is None is left out of the report."""
+    """All networks that a score can use; figures of those that are None are left out of the report."""
 
     features: FaceFeatureNet
     lpips: Lpips | None = None
@@ -47,11 +47,11 @@ class RealFrame:
     picture: Picture
     reading: FaceReading | None
     is_sampled: bool
-    """Whether the picture measures look at it."""
+    """Whether the picture measures include it."""
     features: FaceFeatures | None = None
-    """Of whom generated faces should look like."""
+    """Features of the target appearance of generated faces."""
     is_truth: bool = True
-    """Whether generated pictures should be equal to it; false where it shows somebody else."""
+    """Whether generated pictures should be equal to it; false where it shows another person."""
 
     def mouth(self) -> tuple[slice, slice] | None:
         """Returns rows and columns of the real mouth's square, or None without a face."""
@@ -84,7 +84,7 @@ class VideoStream:
     clips: list[Picture] = field(default_factory=list)
 
     def add(self, picture: Picture, reading: FaceReading | None, real: RealFrame) -> None:
-        """Takes the next frame and the real one at the same time."""
+        """Adds the next frame and the real one at the same time."""
         self.readings.append(reading)
         if real.is_truth:
             self.flicker.add(picture, real.picture)
@@ -140,6 +140,6 @@ class VideoStream:
 
 
 def _syncnet_crop(picture: Picture) -> Picture:
-    """What SyncNet's scripts cut, out of a crop of 1.8 faces: 1.4 faces, a little below the middle."""
+    """The crop of SyncNet's scripts, out of a crop of 1.8 faces: 1.4 faces, a little below the middle."""
     side = picture.shape[0]
     return cropped(picture, CropFrame(((side - 1) / 2, (side - 1) / 2 + 0.11 * side), 0.78 * side), SIDE_PX)

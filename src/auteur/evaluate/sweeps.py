@@ -1,7 +1,7 @@
-"""Asks a portrait for one thing at a time and measures what the final frames show.
+"""Sweeps: one control at a time is raised on a portrait, and the final frames are measured.
 
 A level is held for `FRAMES_PER_LEVEL` frames. The whole video is tracked and smoothed as `auteur track` does
-it, and a level is read in the middle of its frames, where the smoothing looks at no other level.
+it, and a level is read in the middle of its frames, where the smoothing covers no other level.
 
 Axis legend: T frames, A units, L levels.
 """
@@ -42,10 +42,10 @@ SWEPT_EMOTIONS = tuple(emotion for emotion in EMOTIONS if emotion != "neutral")
 
 @dataclass(frozen=True)
 class Response:
-    """What one unit does when it is asked for at every level."""
+    """Response of one unit, requested at every level."""
 
     rank_correlation: float
-    """Spearman's, of asked and measured intensity."""
+    """Spearman's, of requested and measured intensity."""
     is_monotonic: bool
     own_change: float
     """Of the unit itself, from level 0 to 1."""
@@ -57,7 +57,7 @@ class Response:
 
 
 def staircase(asks: Sequence[dict[str, float]]) -> AUTrack:
-    """Returns a track that asks for nothing, then for each of `asks` at each level above 0, in turn.
+    """Returns a track at rest, then with each of `asks` at each level above 0, in turn.
 
     Args:
         asks: Intensity at level 1 by control of the convention "facs".
@@ -83,12 +83,12 @@ def emotion_staircase() -> AUTrack:
 
 
 def shown_intensities(frames: Iterable[Picture], backend: FaceBackend, *, name: str = "the video") -> Floats:
-    """Returns what the steps of a staircase show, [steps, 17], measured from the first of them.
+    """Returns the measured intensities of the steps of a staircase, [steps, 17], relative to the first.
 
     Args:
         frames: Every frame of the video, `FRAMES_PER_LEVEL` for each step.
-        backend: Reads faces.
-        name: What to call the video in errors.
+        backend: The face tracker.
+        name: Name of the video in errors.
 
     Raises:
         FaceError: The face is lost in a frame.
@@ -108,13 +108,13 @@ def shown_intensities(frames: Iterable[Picture], backend: FaceBackend, *, name: 
 
 
 def levels_of(shown: Floats, place: int) -> Floats:
-    """Returns the rows [L, 17] of the `place`-th thing asked for, level 0 first."""
+    """Returns the rows [L, 17] of the `place`-th request, level 0 first."""
     steps = len(LEVELS) - 1
     return shown[[0, *range(1 + steps * place, 1 + steps * (place + 1))]]
 
 
 def unit_response(unit: int, shown: Floats) -> Response:
-    """Returns a unit's response from what was shown at each level [L, 17]."""
+    """Returns a unit's response from the measured intensities at each level [L, 17]."""
     own, change = shown[:, UNITS.index(unit)], shown[-1] - shown[0]
     worst = max(other_regions(unit), key=lambda i: abs(change[i]))
     return Response(
@@ -128,27 +128,27 @@ def unit_response(unit: int, shown: Floats) -> Response:
 
 
 def unit_responses(shown: Floats) -> dict[int, Response]:
-    """Returns every unit's response to `unit_staircase` from what its steps show [steps, 17]."""
+    """Returns every unit's response to `unit_staircase` from its measured steps [steps, 17]."""
     return {unit: unit_response(unit, levels_of(shown, i)) for i, unit in enumerate(UNITS)}
 
 
 @dataclass(frozen=True)
 class EmotionResponse:
-    """What an emotion does when it is asked for at every level."""
+    """Response of an emotion, requested at every level."""
 
     rank_correlation: float
     """Spearman's, of level and mean intensity of the prototype's units."""
     is_monotonic: bool
     reached: float
-    """Mean intensity of the prototype's units at level 1, as a share of what the prototype asks."""
+    """Mean intensity of the prototype's units at level 1, as a share of the prototype's."""
     others: float
-    """Mean |change| of the units that the prototype does not name."""
+    """Mean |change| of the units outside the prototype."""
     named: str
-    """What the prototype classifier calls level 1."""
+    """Prediction of the prototype classifier at level 1."""
 
 
 def emotion_responses(shown: Floats) -> dict[str, EmotionResponse]:
-    """Returns every emotion's response to `emotion_staircase` from what its steps show [steps, 17]."""
+    """Returns every emotion's response to `emotion_staircase` from its measured steps [steps, 17]."""
     classifier = PrototypeClassifier()
     result: dict[str, EmotionResponse] = {}
     for i, emotion in enumerate(SWEPT_EMOTIONS):

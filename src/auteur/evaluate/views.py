@@ -1,4 +1,4 @@
-"""Videos as the measures see them: a fixed square around the face, at one rate, and its tracking."""
+"""Videos in the form of the measures: a fixed square around the face, at one rate, and its tracking."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ Floats = NDArray[np.floating]
 Picture = NDArray[np.uint8]
 
 SCAN_RATE = Fraction(2)
-"""Frames per second that are looked at to place the crop."""
+"""Frames per second that are tracked to place the crop."""
 
 SCAN_SEC = 60
 ROOM = 1.1
-"""The crop holds the face's way through the video this many times over."""
+"""Side of the crop, in extents of the face's path through the video."""
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What the tracker sees in T frames; NaN rows where it sees no face."""
+    """Readings of the tracker in T frames; NaN rows where it finds no face."""
 
     landmarks: Floats
     """[T, 478, 3] px."""
@@ -83,13 +83,13 @@ def observation_of(readings: Iterable[FaceReading | None], rate: Fraction) -> Ob
 
 
 def observe(pictures: Iterable[Picture], rate: Fraction, backend: FaceBackend | None = None) -> Observation:
-    """Returns what the tracker (the shipped one unless given) sees in pictures [H, W, 3]."""
+    """Returns the readings of the tracker (the shipped one unless given) in pictures [H, W, 3]."""
     tracker = FaceTracker(AuteurBackend() if backend is None else backend)
     return observation_of(tracker.track(pictures), rate)
 
 
 def face_crop(video: Path, backend: FaceBackend, *, crop_to_face: float) -> CropFrame:
-    """Returns one upright square for a whole video: the face with some room, wherever it goes.
+    """Returns one upright square for a whole video: the path of the face with a margin.
 
     The square lies inside the picture; where the face is too large for that, it is as large as fits.
 

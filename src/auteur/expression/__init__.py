@@ -1,1 +1,1 @@
-"""Stage 1: what a face should show, heard in speech or asked for."""
+"""Stage 1: expression over time, predicted from speech or generated from an emotion."""

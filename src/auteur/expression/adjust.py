@@ -1,4 +1,4 @@
-"""Action Unit curves that are scaled, muted, offset and smoothed: the last word is the user's."""
+"""Adjustment of Action Unit curves: scale, mute, offset and smoothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ LARGEST_SCALE = 10.0
 
 @dataclass(frozen=True)
 class Adjustment:
-    """What to do to a track: smooth, scale, offset, mute, in this order; then values are clipped.
+    """Adjustments of a track: smooth, scale, offset, mute, in this order; then values are clipped.
 
     Names are of either vocabulary (`AU12`, `smile_left`); one that a convention merges with others acts on
     the merged channel.

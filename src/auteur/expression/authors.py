@@ -1,4 +1,4 @@
-"""Who writes the Action Units: the compact model, the regressor, or a model of AUHead's size."""
+"""Models from speech to Action Units: the compact one, the regressor, or one of AUHead's size."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ _TOGETHER = 4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Take:
-    """A recording, as sound and as the compact models hear it."""
+    """A recording, as sound and as acoustic features."""
 
     sound: Sound
     hearing: Hearing
@@ -42,7 +42,7 @@ class Take:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Written:
-    """What an author says; frames come as they are written."""
+    """Output of a model; frames come as they are decoded."""
 
     probabilities: Floats
     """Of each of `HEARD_EMOTIONS`, over the whole recording."""
@@ -53,18 +53,18 @@ class Written:
 
 
 class Author(Protocol):
-    """Anything that turns a recording into an emotion and Action Units."""
+    """Protocol of the models: recording → emotion and Action Units."""
 
     def write(self, take: Take, emotion: str | None) -> Written:
-        """Returns what the take shows; `emotion`, one of `HEARD_EMOTIONS`, overrides what is heard."""
+        """Returns the output for a take; `emotion`, one of `HEARD_EMOTIONS`, overrides the predicted one."""
         ...
 
 
 class CompactAuthor:
     """The compact audio-language model: chain of thought, or the given emotion.
 
-    Long recordings are written in overlapping chunks. Each chunk names its emotion from what it and its two
-    neighbours sound like, so that moods change over a long talk and do not flicker.
+    Long recordings are decoded in overlapping chunks. The emotion of each chunk is predicted from it and its
+    two neighbours, so that moods change over a long talk and do not flicker.
     """
 
     def __init__(self, writer: CompactWriter) -> None:
@@ -127,7 +127,7 @@ class RegressorAuthor:
 
 
 class PretrainedAuthor:
-    """A transformers audio-language model. It says no probabilities: its chunks vote.
+    """A transformers audio-language model. It gives no probabilities: its chunks vote.
 
     Args:
         model: With its adapter.

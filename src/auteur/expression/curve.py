@@ -20,7 +20,7 @@ Floats = NDArray[np.floating]
 STRONGEST = 1.2
 """Largest strength: beyond 1, faces are extrapolated."""
 DIALLED = EMOTIONS[1:]
-"""Emotions that can be dialled; neutral is all of them at 0."""
+"""Emotions with a strength; neutral is all of them at 0."""
 LONGEST_SEC = 3600.0
 EXTRAPOLATES = f"strengths over 1 extrapolate (up to {STRONGEST:g}); look at the result"
 
@@ -31,11 +31,11 @@ _STRENGTH = re.compile(r":\s*(\d+(?:\.\d*)?|\.\d+)\s*", re.ASCII)
 
 @dataclass(frozen=True)
 class Key:
-    """What is asked for at one time."""
+    """Emotions at one time."""
 
     time_sec: float
     strengths: tuple[float, ...]
-    """Of each of `DIALLED`, at least 0; together at most `STRONGEST`."""
+    """Strength of each of `DIALLED`, at least 0; together at most `STRONGEST`."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class EmotionCurve:
 
     @property
     def emotions(self) -> tuple[str, ...]:
-        """The emotions that are ever asked for."""
+        """The emotions with a strength above 0 at some key."""
         used = np.array([key.strengths for key in self.keys]).max(axis=0) > 0
         return tuple(name for name, is_used in zip(DIALLED, used, strict=True) if is_used)
 
@@ -128,7 +128,7 @@ def check_strength(strength: float, where: str) -> None:
 
 
 def parse_curve(text: str) -> EmotionCurve:
-    """Returns the curve that a text means.
+    """Parses the text of a curve.
 
     Args:
         text: Keys separated by commas, such as "0s neutral, 1s happy:0.3, 3s happy:1".

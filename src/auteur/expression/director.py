@@ -1,12 +1,13 @@
-"""Speech in, emotion and Action Unit track out: the one object that pipelines call for AUHead's first stage.
+"""Speech → emotion and Action Unit track: AUHead's first stage as one object.
 
-Rules for what is no speech:
+Rules for sound without speech:
 
 * **Silence** (loud frames under about -65 dBFS) and **sound without a voice** (fewer than 4 of 100 instants
   are periodic: noise, breath, whisper): neutral, no unit moves.
-* **Less than half a second**: too short to hear an emotion; neutral unless one is given. The mouth moves.
-* **Music** is periodic like a voice, so it is listened to. Training has chords and hum labelled neutral;
-  song is heard as speech.
+* **Less than half a second**: too short to recognise an emotion; neutral unless one is given. The mouth
+moves.
+* **Music** is periodic like a voice, so it passes these rules. Training has chords and hum labelled neutral;
+  song is taken for speech.
 * **Any length** from 0.1 s on; over 8 s in overlapping chunks.
 """
 
@@ -31,12 +32,13 @@ from auteur.weights import path_of
 SHORTEST_SEC = Fraction(1, 10)
 SHORTEST_EMOTION_SEC = Fraction(1, 2)
 LEAST_VOICED_SHARE = 0.04
-"""Share of periodic instants under which nobody speaks; the least in 1,608 recordings of speech is 0.055."""
+"""Share of periodic instants below which there is no speech; the least in 1,608 recordings of speech is
+0.055."""
 NEUTRAL = "neutral"
 _NOTES = {
     "silent": "the recording is silent: neutral, nothing moves",
-    "voiceless": "no voice is heard in the recording: neutral, nothing moves",
-    "short": "the recording is too short to hear an emotion in: neutral",
+    "voiceless": "no voice was found in the recording: neutral, nothing moves",
+    "short": "the recording is too short to recognise an emotion: neutral",
 }
 
 Floats = NDArray[np.float32]
@@ -44,14 +46,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Direction:
-    """What a face should show."""
+    """Emotion and Action Units for a recording."""
 
     emotion: str
-    """One of `HEARD_EMOTIONS`: as heard, or as given."""
+    """One of `HEARD_EMOTIONS`: as predicted, or as given."""
     probability: float
-    """How likely it is, as heard; 1 where it was given or follows from a rule."""
+    """Predicted probability of the emotion; 1 where it was given or follows from a rule."""
     probabilities: dict[str, float]
-    """Of each of `HEARD_EMOTIONS`, as heard."""
+    """Predicted probability of each of `HEARD_EMOTIONS`."""
     track: AUTrack
     """FEAFA-24 at 25 frames a second, round(duration × 25) frames from the recording's start."""
     notes: tuple[str, ...] = ()
@@ -67,7 +69,7 @@ class Direction:
 class DirectionStream:
     """A direction while it is being made: iterate for pieces of the track, in order, without gaps.
 
-    The emotion is known before the first piece.
+    `emotion` is set before the first piece.
     """
 
     emotion: str
@@ -78,7 +80,7 @@ class DirectionStream:
     _made: list[AUTrack] = field(default_factory=list[AUTrack])
 
     def __iter__(self) -> Iterator[AUTrack]:
-        """Yields pieces of at least one frame at 25 frames a second; each knows its start."""
+        """Yields pieces of at least one frame at 25 frames per second, each with its start time."""
         for piece in self.pieces:
             self._made.append(piece)
             yield piece
@@ -98,7 +100,7 @@ class DirectionStream:
 
 
 class Director:
-    """AUHead's first stage, whoever writes.
+    """AUHead's first stage, with any of its models.
 
     Args:
         author: The model.
@@ -165,7 +167,7 @@ class Director:
 
         Args:
             speech: Any rate; 0.1 s or more.
-            emotion: Overrides what is heard.
+            emotion: Overrides the predicted one.
 
         Raises:
             UsageError: The recording is shorter than 0.1 s, or the emotion unknown.
@@ -220,7 +222,7 @@ def _rule(take: Take) -> str | None:
 
 
 def _still(speech: Sound, asked: str | None, note: str) -> DirectionStream:
-    """Nothing to write; an emotion that was asked for needs a voice to be shown with."""
+    """A neutral result; a given emotion has no effect without a voice."""
     frames = _frames_of(speech)
     track = au_track(
         np.zeros((frames, len(UNITS))), convention="feafa24", rate=TRACK_RATE, start_sec=speech.start_sec

@@ -1,7 +1,7 @@
-"""What the compact models hear: log-mel bands, pitch and voicing, 50 times a second.
+"""Acoustic features of the compact models: log-mel bands, pitch and voicing, 50 per second.
 
-Loudness is relative to the recording's own loud frames, so a quiet recording says the same as a loud one.
-Unlike the speech encoder's input, band means stay in: spectral tilt is how effort and anger sound.
+Loudness is relative to the recording's own loud frames, so a quiet recording has the features of a loud one.
+Unlike the speech encoder's input, band means stay in: spectral tilt carries effort and anger.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _PIECE_FRAMES = 100 * 5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Hearing:
-    """A recording as the compact models hear it."""
+    """Acoustic features of a recording."""
 
     rows: NDArray[np.float32]
     """[N, CHANNELS] at `HEARING_RATE`; bands are (log power + 6) / 3, about -1.8 to 2."""

@@ -1,6 +1,6 @@
 """The control: a plain regression from sound to Action Units at 25 frames a second, with an emotion head.
 
-Reviewers of AUHead asked whether a language model is needed for 24 numbers; this is the baseline they missed.
+The baseline that answers whether a language model is needed for 24 numbers.
 Same data, same metrics, no text.
 """
 
@@ -28,7 +28,7 @@ class RegressorConfig:
 
 
 class Regression(NamedTuple):
-    """What the network says."""
+    """Outputs of the network."""
 
     units: Tensor
     """Intensities [B, T, 24] in [0, 1] at 25 a second."""
@@ -37,7 +37,7 @@ class Regression(NamedTuple):
 
 
 class _Block(nn.Module):
-    """Residual dilated convolution that sees both ways."""
+    """Residual dilated convolution, symmetric in time."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Regressor(nn.Module):
 
         Args:
             rows: Of `auteur.expression.hearing`.
-            given: Chance of each emotion [B, emotions]; rows of NaN, or None, mean what is heard.
+            given: Probability of each emotion [B, emotions]; rows of NaN, or None: the predicted ones.
         """
         hidden = self.blocks(self.stem(rows.transpose(1, 2)))
         weight = self.attention(hidden).softmax(-1)

@@ -1,8 +1,8 @@
-"""Expression spaces: vectors that say what a face does and not whose face it is.
+"""Expression spaces: vectors of the expression of a face, independent of identity.
 
-A space is linear, so a vector and its double are the same expression at two strengths; that is what paper B's
-dial (EMOdiffhead, arXiv 2409.07255) rests on. Two exist: `CompactExpressionSpace`, which ships, and
-`auteur.expression.flame.FlameExpressionSpace` for whoever has the licensed model.
+A space is linear, so a vector and its double are the same expression at two strengths, on which the linear
+editing of paper B (EMOdiffhead, arXiv 2409.07255) rests. Two exist: `CompactExpressionSpace`, which ships,
+and `auteur.expression.flame.space.FlameExpressionSpace`, which needs the licensed model.
 
 Axes: T frames, E numbers per expression, V vertices of the space's own mesh, C controls of the convention
 "facs".
@@ -54,12 +54,12 @@ class ExpressionSpace(Protocol):
         ...
 
     def decode(self, vectors: Floats) -> Floats:
-        """Returns the displacement [T, V, 3] in mm that vectors [T, E] stand for; 0 for the zero vector."""
+        """Returns the displacement [T, V, 3] in mm of vectors [T, E]; 0 for the zero vector."""
         ...
 
 
 def reconstruction_error_mm(space: ExpressionSpace, displacement_mm: Floats) -> Floats:
-    """Returns the mean distance in mm, per frame [T], between displacement [T, V, 3] and what comes back."""
+    """Returns the reconstruction error in mm, per frame [T], of displacement [T, V, 3]."""
     again = space.decode(space.encode(displacement_mm))
     return np.linalg.norm(again - displacement_mm, axis=-1).mean(axis=-1)
 
@@ -73,7 +73,7 @@ class CompactExpressionSpace(nn.Module):
     """
 
     opening: Tensor
-    """[478, 3]: how the face moves per millimetre of lip gap."""
+    """[478, 3]: displacement per millimetre of lip gap."""
     gap_mm: Tensor
     """[1]: millimetres of lip gap per unit of number 0."""
     basis: Tensor
@@ -86,10 +86,10 @@ class CompactExpressionSpace(nn.Module):
     """[50, 50]: the expression that is most likely in a face of an unknown person, given how much neutral
     faces differ and how much expressions move them (a Wiener filter)."""
     controls: Tensor
-    """[C, 50]: what every control of the convention "facs" does at intensity 1; zeros for lids, gaze and
+    """[C, 50]: vector of every control of the convention "facs" at intensity 1; zeros for lids, gaze and
     others that the space does not show."""
     measured: Tensor
-    """[C, 50]: intensity of every control per unit of each number, fitted on what the tracker measures."""
+    """[C, 50]: intensity of every control per unit of each number, fitted to the tracker's intensities."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class CompactExpressionSpace(nn.Module):
         return np.concatenate([gap[:, None] / self.gap_mm.numpy(), rest], axis=1).astype(np.float32)
 
     def decode(self, vectors: Floats) -> Floats:
-        """Returns the displacement [T, 478, 3] in mm of vectors [T, 50]; lips that cross are the caller's.
+        """Returns the displacement [T, 478, 3] in mm of vectors [T, 50]; lips may cross.
 
         Raises:
             UsageError: The vectors have another width.
@@ -168,7 +168,7 @@ class CompactExpressionSpace(nn.Module):
         Args:
             track: Convention "mediapipe478" with depth; frames that were not measured stay so (NaN).
             neutral: The person at rest, landmarks [478, 3] in any pose; without it the part of each face that
-                is more likely expression than build counts (`of_unknown_people`).
+                is more likely expression than anatomy counts (`of_unknown_people`).
 
         Raises:
             UsageError: The landmarks are of another kind.
@@ -218,7 +218,7 @@ class CompactExpressionSpace(nn.Module):
         return au_track(values, convention="facs", rate=track.rate, start_sec=track.start_sec)
 
     def of_action_units(self, track: AUTrack) -> ExpressionTrack:
-        """Returns the expression that a track of Action Units asks for, its holes filled."""
+        """Returns the vectors of a track of Action Units, its holes filled."""
         values = convert(measured(track), "facs").values @ self.controls.numpy()
         return ExpressionTrack(
             values=values, rate=track.rate, start_sec=track.start_sec, convention=self.name
@@ -234,7 +234,7 @@ class CompactExpressionSpace(nn.Module):
         return self.decode(track.values)
 
     def weights_mm(self) -> Floats:
-        """Returns how far one unit of each number moves the mesh, [50] mm: root mean square over vertices."""
+        """Returns the displacement per unit of each number, [50] mm: root mean square over vertices."""
         moved = np.square(self.decode(np.eye(COMPACT_COEFFICIENTS, dtype=np.float32))).sum(axis=2)
         return np.sqrt(moved.mean(axis=1))
 

@@ -1,9 +1,9 @@
-"""Action Units out of a tracked face: what the blendshapes say, corrected by what the geometry shows.
+"""Action Units of a tracked face, from its blendshapes and its geometry.
 
 MediaPipe's cheekSquint and noseSneer never move and mouthFrown hardly does, so those units are read from the
 pose-free geometry instead. Every unit is a clipped linear reading of changes from a neutral face: the
-person's own where it is known, the average neutral face otherwise. The weights are expert judgement, set by
-eye on acted emotions; nobody has published intensities that could be fitted under a permissive licence.
+person's own where it is known, the mean neutral face otherwise. The weights are expert judgement, set by
+eye on acted emotions; no intensities that could be fitted are published under a permissive licence.
 """
 
 from collections.abc import Iterator, Mapping
@@ -93,7 +93,7 @@ AVERAGE_NEUTRAL_MM: dict[str, float] = {
     "lower_lip_height": -35.0,
     "jaw_drop": 70.7,
 }
-"""Each measure on the average neutral face: the mean over 2,875 photographs labelled neutral, but for the two
+"""Each measure on the mean neutral face: the mean over 2,875 photographs labelled neutral, but for the two
 that a speaking mouth changes (they were photographed talking), which are set for closed lips."""
 
 AVERAGE_NEUTRAL_BLENDSHAPES: dict[str, float] = {
@@ -125,11 +125,14 @@ NEUTRAL_SPREAD_MM: dict[str, float] = {
     "lower_lip_height": 4.0,
     "jaw_drop": 4.3,
 }
-"""Standard deviation of each measure over the same photographs: how much neutral faces differ."""
+"""Standard deviation of each measure over the same photographs."""
 
 
 BUILD_AT_MOST = 0.25
-"""How much of a blendshape at rest can be the person's build."""
+"""Largest share of a blendshape at rest that can be the person's anatomy."""
+
+_CLOSEST = 0.05
+"""Quantile of the lip gap that counts as closed lips."""
 
 _MOUTH_BLENDSHAPES = ("jaw", "mouth", "cheekPuff")
 _MOUTH_MEASURES = ("lip", "upper_lip", "lower_lip", "jaw", "cheek", "nose")
@@ -137,14 +140,14 @@ _MOUTH_MEASURES = ("lip", "upper_lip", "lower_lip", "jaw", "cheek", "nose")
 
 @dataclass(frozen=True)
 class Neutral:
-    """A face at rest: what intensities are measured from."""
+    """A face at rest, from which intensities are measured."""
 
     measures_mm: Floats
     """[2, measures]: right, left."""
     blendshapes: Floats
     """[52]."""
     spread_mm: Floats
-    """[measures]: a change up to this size may be the person's build and counts as none."""
+    """[measures]: a change up to this size may be the person's anatomy and counts as none."""
 
 
 def neutral_of(landmarks: Floats, blendshapes: Floats) -> Neutral:
@@ -154,12 +157,13 @@ def neutral_of(landmarks: Floats, blendshapes: Floats) -> Neutral:
 
 
 def calm_neutral(landmarks: Floats, blendshapes: Floats) -> Neutral:
-    """Returns the person's neutral as their calmest frames show it, for footage in which none was named.
+    """Returns the person's neutral from their calmest frames, for footage without a named neutral.
 
     Brows and eyes are taken from the tenth of the frames in which their blendshapes add up to the least, the
     mouth from the tenth in which its own do: a mouth that talks is rarely calm when the brows are. What the
-    blendshapes show there counts as the person's build up to `BUILD_AT_MOST`: somebody who
-    smiles throughout is smiling.
+    blendshapes have there counts as the person's anatomy up to `BUILD_AT_MOST`: a person who
+    smiles throughout is smiling. Lips part from where they come closest, since even a calm mouth is open in
+    many a frame.
 
     Args:
         landmarks: [T, 478, 3] px.
@@ -172,8 +176,11 @@ def calm_neutral(landmarks: Floats, blendshapes: Floats) -> Neutral:
     mouth = _calmest(values[:, is_mouth])
     upper = _calmest(values[:, ~is_mouth & ~is_still])
     build = np.where(is_mouth, np.median(values[mouth], axis=0), np.median(values[upper], axis=0))
+    calm = np.where(is_mouth_measure, np.median(measures[mouth], axis=0), np.median(measures[upper], axis=0))
+    gap = list(MEASURES).index("lip_gap")
+    calm[:, gap] = np.minimum(calm[:, gap], np.quantile(measures[..., gap], _CLOSEST, axis=0))
     return Neutral(
-        np.where(is_mouth_measure, np.median(measures[mouth], axis=0), np.median(measures[upper], axis=0)),
+        calm,
         np.maximum(np.minimum(build, BUILD_AT_MOST), average_neutral().blendshapes),
         np.zeros(len(MEASURES)),
     )
@@ -185,7 +192,7 @@ def _calmest(values: Floats) -> NDArray[np.intp]:
 
 
 def average_neutral() -> Neutral:
-    """Returns the neutral face of nobody in particular."""
+    """Returns the mean neutral face."""
     sides = np.tile([AVERAGE_NEUTRAL_MM[name] for name in MEASURES], (2, 1))
     values = [AVERAGE_NEUTRAL_BLENDSHAPES.get(_without_side(name), 0.0) for name in MEDIAPIPE_BLENDSHAPES]
     return Neutral(sides, np.array(values), np.array([NEUTRAL_SPREAD_MM[name] for name in MEASURES]))
@@ -202,7 +209,7 @@ def action_units(
         landmarks: [T, 478, 3] in pixels.
         blendshapes: [T, 52] in [0, 1], MediaPipe's order.
         rate: Frames per second.
-        neutral: The person at rest; the average face unless given.
+        neutral: The person at rest; the mean neutral face unless given.
     """
     neutral = average_neutral() if neutral is None else neutral
     arkit = np.clip(_raised(blendshapes, neutral), 0, 1)
@@ -215,7 +222,7 @@ def action_units(
             controls = ACTION_UNITS[number].controls
             if len(controls) == 2:
                 values[:, track.channels.index(controls[1 - side])] = intensity
-            else:  # the mean of what both sides show
+            else:  # the mean of both sides
                 column = track.channels.index(controls[0])
                 values[:, column] = intensity if side == 0 else (values[:, column] + intensity) / 2
     return track.replace(values=values)

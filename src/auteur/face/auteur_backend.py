@@ -23,13 +23,13 @@ FOUND = 0.95
 """Presence probability from which a crop counts as a newly found face, however it is framed."""
 
 CONSISTENT = 0.05
-"""How far, in eye distances, landmarks may move when the crop does; those of a non-face move with it."""
+"""Largest motion of landmarks, in eye distances, when the crop moves; those of a non-face move with it."""
 
 _LOOKS_FROM_BESIDE = ((0.08, -0.05, 1.15, 0.1), (-0.08, 0.06, 0.9, -0.12))
 """Other framings of the same face: shift right and down in sides of the crop, scale, turn in radians."""
 
 SMALLEST_FACE_PX = 18.0
-"""Size under which letters and leaves look like faces."""
+"""Size in pixels below which letters and leaves are taken for faces."""
 
 
 class AuteurBackend:
@@ -52,8 +52,8 @@ class AuteurBackend:
     def find(self, picture: Picture) -> list[FaceReading]:
         """Returns every face in a picture [H, W, 3], the largest first.
 
-        The picture is searched at two sizes; a candidate counts if the landmarker, too, sees a face there,
-        and the same face when it looks from a little beside.
+        The picture is searched at two sizes; a candidate counts if the landmarker, too, finds a face there,
+        and the same face in a slightly shifted crop.
         """
         pixels = torch.from_numpy(picture)
         candidates = [found for size in INPUT_SIZES_PX for found in detect(self._detector, pixels, size)]

@@ -1,4 +1,4 @@
-"""What a face tracker must be able to do, and what it says of a face."""
+"""The protocol of face trackers, and their reading of a face."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,7 +36,7 @@ class FaceReading:
 
 
 class FaceBackend(Protocol):
-    """A network, or someone else's, that reads faces. Stateless: everything it must remember is handed in."""
+    """A face tracker, ours or another. Stateless: the last reading is a parameter."""
 
     name: str
 

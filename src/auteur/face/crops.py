@@ -1,4 +1,4 @@
-"""Where a network looks: an oriented square around a face, and the affine maps to and from it.
+"""Crops of a face: an oriented square around it, and the affine maps to and from it.
 
 Points are NumPy arrays [..., 2] in pixels; the picture's x runs right, y down, pixel centres at whole
 numbers.

@@ -18,13 +18,13 @@ INPUT_SIZES_PX = (256, 640)
 """Long sides at which a picture is searched, in turn: small faces need the larger one."""
 
 THRESHOLD = 0.35
-"""Heat above which a cell is a face candidate; the landmarker has the last word."""
+"""Heat above which a cell is a face candidate; the landmarker confirms or rejects it."""
 
 
 class FaceDetector(nn.Module):
     """A small fully convolutional centre-point detector (after Zhou et al. 2019, Objects as Points).
 
-    Every 8 × 8 cell says whether a face is centred in it and, if so, the centre's offset, the log of the
+    Every 8 × 8 cell predicts whether a face is centred in it, the centre's offset, the log of the
     face's size (larger side of the landmarks' box, upright along the eye line) and the direction of the eye
     line.
 
@@ -78,7 +78,7 @@ class Detection:
 
 
 def detect(detector: nn.Module, picture: Tensor, long_side_px: int) -> list[Detection]:
-    """Returns the face candidates in a picture uint8 [H, W, 3], searched at one size, the surest first."""
+    """Returns the face candidates in a picture uint8 [H, W, 3], searched at one size, by falling heat."""
     height, width = picture.shape[:2]
     scale = long_side_px / max(height, width)
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -117,7 +117,7 @@ def without_repeats(detections: list[Detection]) -> list[Detection]:
 
 
 def target_cells(frames: list[CropFrame], size_px: int) -> tuple[Tensor, Tensor]:
-    """Returns what the detector should say of a square picture: cells [6, h, w] and where they count [h, w].
+    """Returns the detector's targets for a square picture: cells [6, h, w] and their weights [h, w].
 
     The heat target is 1 at the face's own cell and falls off as a Gaussian a tenth of the face wide; offset,
     size and direction count in the cells whose heat exceeds a half.

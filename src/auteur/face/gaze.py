@@ -1,4 +1,4 @@
-"""Where the eyes look: gaze directions from the irises of a tracked face."""
+"""Gaze directions from the irises of a tracked face."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from auteur.signals import topology
 Floats = NDArray[np.floating]
 
 EYEBALL_RADIUS_MM = 12.0
-"""Of an adult eye, in which the iris turns."""
+"""Radius of an adult eye, in which the iris turns."""
 
 _EYES = ((topology.RIGHT_IRIS[0], topology.RIGHT_EYE), (topology.LEFT_IRIS[0], topology.LEFT_EYE))
 
@@ -21,7 +21,7 @@ def gaze_directions(landmarks: Floats, pose: HeadPose | None = None) -> Floats:
 
     Args:
         landmarks: [T, 478, 3] in pixels.
-        pose: Their head pose, if it is known already.
+        pose: Their head pose; None: it is computed.
     """
     pose = head_pose(landmarks) if pose is None else pose
     face = without_pose(landmarks, pose)

@@ -25,12 +25,12 @@ FEATURES = tuple(
 """Lips, eyes, brows and irises."""
 
 PROBES = FEATURES
-"""The landmarks that are looked at again."""
+"""The landmarks of the second pass."""
 
 
 @dataclass(frozen=True)
 class LandmarkerOutput:
-    """What the network says of a batch of crops."""
+    """Outputs of the network for a batch of crops."""
 
     landmarks: Tensor
     """[B, 478, 3]: x and y as fractions of the crop's side, z in the same unit, smaller = nearer."""
@@ -65,7 +65,7 @@ class ResidualBlock(nn.Module):
 
 
 class Landmarker(nn.Module):
-    """Reads the whole crop, then looks again, at higher resolution, where eyes, brows and lips should be.
+    """The landmarker: a pass over the whole crop, then one at higher resolution at eyes, brows and lips.
 
     The coarse estimate is a point in a linear shape space fitted to the teacher's landmarks (`mean`,
     `basis`); the refinement samples a quarter-resolution feature map at `probes` landmarks and corrects the
@@ -75,7 +75,7 @@ class Landmarker(nn.Module):
     Args:
         mean: [478, 3] mean shape, in fractions of the crop's side.
         basis: [K, 478, 3] orthogonal shape basis, scaled so that coefficients have unit variance.
-        probes: Indices of the landmarks that are looked at again.
+        probes: Indices of the landmarks of the second pass.
         widths: Channels of the stem and of the four stages (strides 2, 4, 8, 16, 32).
         hidden: Width of the fully connected layers.
     """

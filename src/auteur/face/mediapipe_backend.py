@@ -20,7 +20,7 @@ class MediaPipeBackend:
 
     Args:
         model: Path of a `face_landmarker.task` file.
-        max_faces: How many faces to look for, at least 1.
+        max_faces: Largest number of faces, at least 1.
         any_version: Accept a file other than the one that was measured.
 
     Raises:
@@ -82,7 +82,7 @@ class MediaPipeBackend:
         return sorted(readings, key=lambda reading: -reading.size_px)
 
     def follow(self, picture: Picture, last: FaceReading) -> FaceReading | None:
-        """Returns the face nearest to where it was, or None when none is near."""
+        """Returns the face nearest to its last place, or None when none is near."""
         readings = self.find(picture)
         if not readings:
             return None

@@ -1,4 +1,4 @@
-"""Less jitter without lag: a filter that averages over time only what stands still.
+"""Smoothing without lag: a filter over time that averages only what stands still.
 
 A plain low-pass filter blunts blinks and lip closures, a causal one also delays them. Here every frame is
 averaged with two frames on either side, each weighted by how alike it is (bilateral, Tomasi & Manduchi 1998,
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from auteur.face.backend import FaceReading
 
 REACH = 2
-"""Frames looked at on either side."""
+"""Frames on either side."""
 
 LANDMARK_NOISE = 0.006
 """Movement, as a share of the face's size, that counts as noise."""

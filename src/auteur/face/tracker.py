@@ -40,7 +40,7 @@ class FaceTracker:
     """Finds a face once and follows it; looks for it again when it is lost.
 
     Args:
-        backend: What reads faces.
+        backend: Finds and follows faces.
         face: Which face to follow when there are several: 0 the largest, 1 the next, …
         on_sighting: Called each time a face is looked for and found.
     """
@@ -100,7 +100,7 @@ def find_face(
     """Returns one face of a picture [H, W, 3].
 
     Args:
-        backend: What reads faces.
+        backend: Finds and follows faces.
         picture: RGB.
         face: Which face: 0 the largest, 1 the next, …
         name: What to call the picture in errors.

@@ -1,4 +1,4 @@
-"""One truth about Action Units: what they are, what they are called, how each convention writes them."""
+"""Action Units in one place: definitions, names, and the channels of each convention."""
 
 from auteur.facs.action_units import (
     ACTION_UNITS,

@@ -1,4 +1,4 @@
-"""The Action Units that Auteur knows: numbers, names, muscles, regions, sides.
+"""The table of Action Units: numbers, names, muscles, regions, sides.
 
 Names, muscles and sides follow the FACS manual (Ekman, Friesen & Hager, 2002). Jaw opening is AU26 at every
 size: the manual's AU27 (mouth stretch) is its upper end and has no channel of its own in any convention here.
@@ -32,7 +32,7 @@ class ActionUnit:
     muscle: str
     """Muscle that makes the movement, or "" where the manual names none."""
     description: str
-    """What one sees."""
+    """Visible change."""
 
     @property
     def code(self) -> str:

@@ -53,7 +53,7 @@ def control_number(control: str) -> int:
 
 
 def resolve(name: str) -> Control:
-    """The control that `name` means: "AU12", "au12l", "AU01", "smile", "smile_left" or "mouthSmileLeft".
+    """Returns the control of a name: "AU12", "au12l", "AU01", "smile", "smile_left" or "mouthSmileLeft".
 
     Case, spaces and hyphens do not matter. A name without a side sets all sides.
 

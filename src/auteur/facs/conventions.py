@@ -1,4 +1,4 @@
-"""What the numbers of each Action Unit convention mean: one row per channel.
+"""Meaning of the numbers of each Action Unit convention: one row per channel.
 
 A channel names the controls ("AU12L") that it measures. This one table carries every conversion in both
 directions: see `auteur.facs.conversion` for the rule.
@@ -17,7 +17,7 @@ from auteur.signals import AUTrack, Seconds
 from auteur.signals.timebase import exact_rate, exact_seconds
 
 Unit = Literal["intensity", "presence", "probability"]
-"""What a channel's number says: how strong, whether (0 or 1), or how sure a detector is."""
+"""Kind of a channel's number: an intensity, a presence (0 or 1), or a detector's probability."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Channel:
     full: float = 1.0
     """Its value when those controls are at intensity 1."""
     unit: Unit = "intensity"
-    """What its number says."""
+    """Kind of its number."""
 
 
 @dataclass(frozen=True)

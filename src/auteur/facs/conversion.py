@@ -1,4 +1,4 @@
-"""From any Action Unit convention to any other, and how much is lost on the way.
+"""Conversion between any two Action Unit conventions, and its losses.
 
 The rule. Each source channel gives its value, divided by its full scale, to every control it measures. Each
 target channel takes, for every Action Unit it covers, the mean over that unit's sides, then the largest of
@@ -40,7 +40,7 @@ class Substitute:
     gain: float
     """Factor on its intensity."""
     confidence: float
-    """Our judgement of how well it does, 0 to 1."""
+    """Confidence by our judgement, 0 to 1."""
     note: str
     """Why, in a few words."""
 
@@ -60,9 +60,9 @@ class Lossiness:
     """How one channel of the target is made."""
 
     kind: Kind
-    """Worst thing that happened to it."""
+    """The largest loss that applies."""
     confidence: float
-    """Our judgement of how far to trust it, 0 to 1; ordinal, not measured."""
+    """Confidence by our judgement, 0 to 1; ordinal, not measured."""
     sources: tuple[str, ...]
     """Source channels it is made from."""
     note: str
@@ -282,7 +282,7 @@ def _differences(used: tuple[Channel, ...], channel: Channel) -> Iterable[tuple[
         yield 0.9, "mean of the sides"
     others = {control for entry in used for control in entry.controls} - set(channel.controls)
     if any(control_number(control) in wanted for control in others):
-        yield 0.8, "the source does not tell the sides apart"
+        yield 0.8, "the source does not separate the sides"
     if any(entry.unit != channel.unit for entry in used):
         yield 0.5, f"{used[0].unit} read as {channel.unit}"
 

@@ -1,4 +1,4 @@
-"""Every control with its names and what it moves, for people to choose from."""
+"""Every control with its names and its movement, for people to choose from."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +11,7 @@ _PARTS: dict[Side, str] = {"": "", "L": "left", "R": "right", "T": "upper lip", 
 
 @dataclass(frozen=True)
 class ListedControl:
-    """A control as people see it."""
+    """One row of the listing."""
 
     code: str
     """Such as "AU12" or "AU12L"."""
@@ -22,13 +22,13 @@ class ListedControl:
     region: str
     """Part of the face."""
     moves: str
-    """What one sees."""
+    """Visible change."""
     muscle: str
     """Muscle that makes it, or ""."""
 
     @property
     def searched(self) -> str:
-        """Text in which words are looked for, in lower case."""
+        """Text that is searched for words, in lower case."""
         return " ".join(
             (self.code, self.name, *self.other_names, self.region, self.moves, self.muscle)
         ).lower()

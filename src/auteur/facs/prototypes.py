@@ -1,4 +1,4 @@
-"""Emotion to Action Units: the textbook combinations, with where they come from.
+"""Emotion to Action Units: published combinations, with their sources.
 
 Sources name the units only (EMFACS also some levels), so the apex levels below are ours: the intensity each
 unit reaches when the emotion is at 1. Those of "emfacs" were set on generated portraits, by rules on an
@@ -15,7 +15,7 @@ from auteur.facs.conversion import encode_controls
 PrototypeTable = Literal["chang2025", "emfacs"]
 
 SHOWN_TABLE: PrototypeTable = "emfacs"
-"""The table that an emotion is shown by: seven emotions that differ from each other. Paper C's has the same
+"""The table of `--emotion`: seven emotions that differ from each other. Paper C's has the same
 units for several of them."""
 
 EMOTIONS: tuple[str, ...] = ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "contempt")
@@ -73,7 +73,7 @@ PROTOTYPES: dict[PrototypeTable, dict[str, dict[str, float]]] = {
 
 
 def find_emotion(name: str) -> str:
-    """The one of `EMOTIONS` that `name` means, whatever its case.
+    """Returns the one of `EMOTIONS` with this name or synonym, whatever its case.
 
     Raises:
         UsageError: None does; the message suggests the nearest.
@@ -103,7 +103,7 @@ def prototype(
         emotion: One of `EMOTIONS` or an alias.
         intensity: From 0 (neutral) to 1 (apex).
         convention: Convention of the result.
-        table: "emfacs", which `--emotion` shows, or "chang2025" (paper C).
+        table: "emfacs", which `--emotion` uses, or "chang2025" (paper C).
 
     Raises:
         UsageError: The emotion, convention or table is unknown, or the intensity is outside [0, 1].

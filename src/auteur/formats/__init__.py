@@ -1,4 +1,4 @@
-"""Readers and writers of other people's tables: text to objects and back. Reading never rescales numbers."""
+"""Readers and writers of other programs' tables: text to objects and back. Reading never rescales numbers."""
 
 from auteur.formats.arkit_json import ArkitWeights, arkit_json_text, is_arkit_json, read_arkit_json
 from auteur.formats.au_table import read_au_table
@@ -8,6 +8,8 @@ from auteur.formats.live_link import LiveLinkTake, live_link_text, read_live_lin
 from auteur.formats.openface import (
     DENSE_COLUMNS,
     OPENFACE_COLUMNS,
+    OTHER_COLUMNS,
+    OTHER_CONTROLS,
     PRESENCE_COLUMNS,
     OpenFaceRow,
     OpenFaceWriter,
@@ -25,6 +27,8 @@ __all__ = [
     "DENSE_COLUMNS",
     "FILE_KINDS",
     "OPENFACE_COLUMNS",
+    "OTHER_COLUMNS",
+    "OTHER_CONTROLS",
     "PRESENCE_COLUMNS",
     "ArkitWeights",
     "FexTable",

@@ -2,8 +2,8 @@
 
 `facsNames` names the shapes, `weightMat` has a list of weights per frame, `exportFps` is the rate; `numPoses`
 and `numFrames` repeat the sizes. Two keys of ours may follow, in radians with the signs of `PoseTrack` and
-`GazeTrack`: `headPitchYawRoll` and `gazeYawPitch` (against the head); readers that do not know them pass
-over them.
+`GazeTrack`: `headPitchYawRoll` and `gazeYawPitch` (against the head); other readers skip
+them.
 """
 
 import json
@@ -37,7 +37,7 @@ class ArkitWeights:
     gaze: GazeTrack | None = None
     """Convention "head"."""
     unknown: tuple[str, ...] = ()
-    """Shapes in the file that ARKit has not; they are not read."""
+    """Shapes in the file that ARKit lacks; they are not read."""
 
 
 def is_arkit_json(document: Document) -> bool:

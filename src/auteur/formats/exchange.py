@@ -1,4 +1,4 @@
-"""Writes a recorded performance as a file of another program, and says what is lost on the way.
+"""Writes a recorded performance as a file of another program, and reports the losses.
 
 Action Units go through `auteur.facs.convert`. Gaze against the camera is gaze against the head plus the
 head's own angles. ARKit's eye shapes and a gaze direction stand for each other: a turn of half a radian is 1.
@@ -53,13 +53,13 @@ class FileKind:
     convention: str | None
     """Convention of its Action Units; None where it takes any."""
     text: Callable[[RecordedPerformance], str] | None
-    """Makes the file's text; None where a track writes itself."""
+    """Returns the file's text; None where a track writes itself."""
     has_gaps: bool = True
-    """Whether it can say that a value is not measured."""
+    """Whether it can mark a value as not measured."""
     has_pose: bool = False
     """Whether it holds head pose and gaze."""
     states_rate: Callable[[AUTrack], bool] = lambda _: True
-    """Whether a file of it says how many frames a second has."""
+    """Whether a file of it states its frame rate."""
 
 
 def write_recorded(
@@ -135,7 +135,7 @@ def _converted(
         values, bridged = _filled(values, units.channels, absent)
         if bridged:
             cells = "1 value that is" if bridged == 1 else f"{bridged} values that are"
-            notes.append(f"{cells} not measured: bridged, since {kind.title} cannot say so")
+            notes.append(f"{cells} not measured: bridged, since {kind.title} has no empty cells")
     lost = _lost_channels(source, target, ignoring=() if gaze is None else tuple(_EYE_SHAPES))
     if lost:
         notes.append(f"{kind.title} has nothing for {_few(lost)}: not carried over")
@@ -146,7 +146,7 @@ def _converted(
     if rough:
         notes.append(f"made of other channels, and so approximate: {_few(rough)}")
     if not kind.states_rate(source):
-        notes.append(f"{kind.title} does not state the rate; tell readers that it is {source.rate} frames/s")
+        notes.append(f"{kind.title} does not state the rate, which is {source.rate} frames/s")
     notes += _motion_notes(recorded, gaze if target == "arkit52" else None, kind)
     head = recorded.head if kind.has_pose else None
     return (
@@ -164,7 +164,7 @@ def _lost_channels(source: AUTrack, target: str, *, ignoring: Sequence[str]) -> 
 
 
 def _motion_notes(recorded: RecordedPerformance, shown: GazeTrack | None, kind: FileKind) -> tuple[str, ...]:
-    """What is said of head and gaze that the kind has no place for; `shown` is gaze within its shapes."""
+    """Report of head and gaze that the kind cannot hold; `shown` is gaze within its shapes."""
     tracks = {"head pose": recorded.head, "gaze": recorded.gaze if shown is None else None}
     lost = [name for name, track in tracks.items() if track is not None and not kind.has_pose]
     if not lost:
@@ -182,7 +182,7 @@ def _against_head(recorded: RecordedPerformance) -> GazeTrack | None:
 
 
 def _gaze_of_shapes(track: AUTrack) -> GazeTrack | None:
-    """The mean direction that ARKit's eye shapes mean, if the track has any of them."""
+    """The mean direction of ARKit's eye shapes, if the track has any of them."""
     names = [name for name in _EYE_SHAPES if name in track.channels]
     if track.convention != "arkit52" or len(names) < len(_EYE_SHAPES):
         return None

@@ -1,7 +1,8 @@
 """FLAME parameters as trackers write them (DECA, EMOCA, SMIRK), and FLAME's own model file.
 
-Nobody agreed on names: every alias below is accepted, and one documented set is written. The FLAME model and
-DECA are licensed for non-commercial research and are not part of this project; their files are the user's.
+Names differ between programs: every alias below is accepted, and one documented set is written. The FLAME
+model and DECA are licensed for non-commercial research and are not part of this project; their files are the
+user's.
 """
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
@@ -60,7 +61,7 @@ class FlameParameters:
     eyelids: Floats | None
     """[T, 2] left, right; SMIRK alone has them."""
     shape: Floats | None
-    """[100 to 300]: who it is; the mean over frames."""
+    """[100 to 300]: shape of the person; the mean over frames."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,10 +91,10 @@ def read_flame_parameters(path: Path | str, *, rate: Fraction | str | float | No
 
     Args:
         path: The file or folder. Pickles are read as data; nothing in them is executed.
-        rate: Frames per second; what the file says, or 25, unless given.
+        rate: Frames per second; unless given, that of the file, else 25.
 
     Raises:
-        InputError: The file is missing, or a pickle asks for more than arrays.
+        InputError: The file is missing, or a pickle names more than arrays.
         FormatError: It has no expression, shapes do not fit, or numbers are not finite.
     """
     source = Path(path)
@@ -156,7 +157,7 @@ def read_flame_model(path: Path | str, *, expressions: int = DECA_EXPRESSION) ->
         expressions: How many expression directions to keep, 1 to 100; DECA uses 50.
 
     Raises:
-        InputError: The file is missing, or a pickle asks for more than arrays.
+        InputError: The file is missing, or a pickle names more than arrays.
         FormatError: A table is missing or has another shape.
     """
     source = Path(path)

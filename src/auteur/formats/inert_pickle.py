@@ -24,9 +24,9 @@ from auteur.files import read_bytes
 LARGEST_BYTES = 256 * 2**20
 MOST_OPCODES = 1_000_000
 MOST_BUILT_BYTES = 512 * 2**20
-"""Of all arrays together."""
+"""Limit of all arrays together, in bytes."""
 MOST_ENTRIES = 4_000_000
-"""Of the content written out: what is named in two places counts twice."""
+"""Limit of the entries of the content, each counted at every place that names it."""
 MOST_DEPTH = 50
 _MARK = object()
 
@@ -155,7 +155,7 @@ class _Finisher:
         self._bytes = 0
 
     def finish(self, value: Any) -> Any:
-        """Returns a value with arrays in place of what stands for them.
+        """Returns a value with arrays in place of their `Inert` objects.
 
         Raises:
             FormatError: It holds itself, is nested too deeply, or too large.
@@ -204,7 +204,7 @@ def _named(machine: _Machine, text: str) -> Name:
     module, _, name = text.partition(" ")
     if text not in machine.allowed:
         raise InputError(
-            f"the pickle asks for {module}.{name}, which arrays do not need; parameters are arrays only"
+            f"the pickle names {module}.{name}, which arrays do not need; parameters are arrays only"
         )
     return Name(text)
 

@@ -3,7 +3,7 @@
 Column names match whatever their case and order; shapes and angles that are missing are not measured. A
 timecode `HH:MM:SS:FF.sub` counts frames at a nominal whole rate (59.94 is written with 60 frame numbers), so
 time runs at the nominal rate unless the true one is given. `sub` is a part of a frame, unless it only
-counts the rows, as Face Landmark Link's does (000, 001, 002 …): then it says nothing about time. A take may
+counts the rows, as Face Landmark Link's does (000, 001, 002 …): then it is ignored. A take may
 pass midnight.
 """
 
@@ -177,10 +177,10 @@ def _timecode(row: Row, column: str) -> _Timecode:
 
 
 def _times(codes: list[_Timecode], nominal: int) -> list[Fraction]:
-    """Seconds of the day, on past midnight; parts of frames count where they say something about time."""
+    """Seconds of the day, on past midnight; parts of frames count where they state time."""
     whole = _on_past_midnight([code.second + Fraction(code.frame, nominal) for code in codes])
     times = [time + code.part / nominal for time, code in zip(whole, codes, strict=True)]
-    # Rows of different frames that come closer than a quarter of a frame are not told apart by their parts.
+    # Rows of different frames that come closer than a quarter of a frame are not separated by their parts.
     is_crowded = any(after - before < _LEAST_STEP / nominal for before, after in itertools.pairwise(times))
     has_own_frames = all(after > before for before, after in itertools.pairwise(whole))
     return whole if _only_counts(codes) or (is_crowded and has_own_frames) else times

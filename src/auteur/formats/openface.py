@@ -2,9 +2,12 @@
 
 Columns are those of OpenFace 2.2 (Baltrusaitis et al., FG 2018). Names may have leading spaces and any order;
 `face_id` and `success` may be missing. Of gaze, pose, intensities and presences any part may be missing: it
-is not measured. Columns we do not know (3-D and eye landmarks among them) are kept as text in
+is not measured. Other columns (3-D and eye landmarks among them) are kept as text in
 `OpenFaceRow.extra`. Rows with `success` 0 hold stale numbers: they are read as they are, and count as not
 measured in tracks.
+
+Our tracker writes, after the OpenFace columns, the mouth units that OpenFace has no intensity for
+(`facs_AU16L` …, 0 to 1): without them a performance loses how lips press, pucker and bare the lower teeth.
 
 Our own optional dense block follows the OpenFace columns: `mp_x_0` … `mp_z_477`, the MediaPipe mesh in
 pixels, and `bs_<name>`, the 52 channels of convention "arkit52".
@@ -68,6 +71,13 @@ _GROUPS: dict[str, _Group] = {
     "intensities": _Group(_INTENSITIES, (17,), 4),
     "presences": _Group(PRESENCE_COLUMNS, (18,), 2),
 }
+OTHER_CONTROLS = ("AU16L", "AU16R", "AU18", "AU22", "AU28T", "AU28B", "AU34")
+"""Controls of the convention "facs" that our tracker measures and OpenFace's intensities lack."""
+_OTHERS: dict[str, _Group] = {
+    "other_units": _Group(tuple(f"facs_{name}" for name in OTHER_CONTROLS), (len(OTHER_CONTROLS),), 4)
+}
+OTHER_COLUMNS: tuple[str, ...] = _OTHERS["other_units"].columns
+"""The columns of those controls, in order."""
 _DENSE: dict[str, _Group] = {
     "mesh_px": _Group(_points(("mp_x_", "mp_y_", "mp_z_"), 478), (478, 3), 2, is_planar=True),
     "blendshapes": _Group(tuple(f"bs_{name}" for name in CONVENTIONS["arkit52"].channels), (52,), 4),
@@ -78,8 +88,11 @@ DENSE_COLUMNS: tuple[str, ...] = tuple(name for group in _DENSE.values() for nam
 """The columns of our dense block, in order."""
 
 
+_EVERY: dict[str, _Group] = _GROUPS | _OTHERS | _DENSE
+
+
 def _unmeasured(name: str) -> Array:
-    return np.full((_GROUPS | _DENSE)[name].shape, np.nan)
+    return np.full(_EVERY[name].shape, np.nan)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,15 +122,17 @@ class OpenFaceRow:
     """[17] convention "openface17", 0 to 5."""
     presences: Array = field(default_factory=lambda: _unmeasured("presences"))
     """[18] 0 or 1, in the order of `PRESENCE_COLUMNS`."""
+    other_units: Array | None = None
+    """[7] `OTHER_CONTROLS`, 0 to 1, or None without them."""
     mesh_px: Array | None = None
     """[478, 3] MediaPipe mesh in pixels, or None without a dense block."""
     blendshapes: Array | None = None
     """[52] convention "arkit52", or None without a dense block."""
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Text of columns that Auteur does not know."""
+    """Text of other columns."""
 
     def __post_init__(self) -> None:
-        for name, group in (_GROUPS | _DENSE).items():
+        for name, group in _EVERY.items():
             value = cast("ArrayLike | None", getattr(self, name))
             if value is None:
                 continue
@@ -135,7 +150,7 @@ class OpenFaceRow:
         plain = [self.frame, self.face_id, self.is_success, dict(self.extra)]
         others = [other.frame, other.face_id, other.is_success, dict(other.extra)]
         numbers = [np.array([row.timestamp_sec, row.confidence]) for row in (self, other)]
-        arrays = [(getattr(self, name), getattr(other, name)) for name in (*_GROUPS, *_DENSE)]
+        arrays = [(getattr(self, name), getattr(other, name)) for name in _EVERY]
         return plain == others and _same(*numbers) and all(_same(mine, theirs) for mine, theirs in arrays)
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]  # arrays are compared by value
@@ -163,11 +178,19 @@ class OpenFaceWriter:
     against spreadsheet formulas.
     """
 
-    def __init__(self, stream: TextIO, *, dense: bool = False, extra_columns: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        others: bool = False,
+        dense: bool = False,
+        extra_columns: Sequence[str] = (),
+    ) -> None:
         """Starts the table.
 
         Args:
             stream: Where the text goes.
+            others: Whether to write the units that OpenFace lacks too.
             dense: Whether to write the mesh and blend shapes too.
             extra_columns: Keys of `OpenFaceRow.extra` to write after all others; absent ones become empty
                 cells.
@@ -176,10 +199,12 @@ class OpenFaceWriter:
             UsageError: An extra column has a name that is taken, repeated or empty.
         """
         self._stream = stream
-        self._groups = _GROUPS | _DENSE if dense else _GROUPS
+        own = (_OTHERS if others else {}) | (_DENSE if dense else {})
+        self._groups = _GROUPS | own
         self._extra_columns = tuple(extra_columns)
-        columns = (*OPENFACE_COLUMNS, *(DENSE_COLUMNS if dense else ()), *map(guard, self._extra_columns))
-        taken = {*OPENFACE_COLUMNS, *DENSE_COLUMNS, ""}
+        owned = (name for group in own.values() for name in group.columns)
+        columns = (*OPENFACE_COLUMNS, *owned, *map(guard, self._extra_columns))
+        taken = {*OPENFACE_COLUMNS, *OTHER_COLUMNS, *DENSE_COLUMNS, ""}
         if taken & set(self._extra_columns) or len(set(columns)) != len(columns):
             raise UsageError(f"extra columns {self._extra_columns} must be new, different, non-empty names")
         stream.write(row_text(columns))
@@ -197,10 +222,10 @@ class OpenFaceWriter:
         self._stream.write(row_text(cells))
 
 
-PERFORMANCE_GROUPS = ("intensities", "presences", "pose", "gaze_angle_rad")
-"""What of a row a performance can use: Action Units, head pose and gaze."""
+PERFORMANCE_GROUPS = ("intensities", "presences", "other_units", "pose", "gaze_angle_rad")
+"""Groups of a row that a performance uses: Action Units, head pose and gaze."""
 
-_OPTIONAL_GROUPS = ("gaze", "gaze_angle_rad", "pose", "intensities", "presences")
+_OPTIONAL_GROUPS = ("gaze", "gaze_angle_rad", "pose", "intensities", "presences", "other_units")
 _MAY_BE_ODD = ("gaze", "gaze_angle_rad", "pose")
 
 
@@ -230,7 +255,7 @@ def read_openface(
     for column in ("frame", "timestamp") if only is None else ("frame",):
         if column not in header:
             raise FormatError(f"{source}: column {column!r} is missing; this is no OpenFace table")
-    groups = {name: group for name, group in (_GROUPS | _DENSE).items() if only is None or name in only}
+    groups = {name: group for name, group in _EVERY.items() if only is None or name in only}
     there = {name: group for name, group in groups.items() if _is_there(name, group, header, source)}
     known = {*_FIXED, *(column for group in there.values() for column in group.columns)}
     extra = [column for column in header if column not in known] if only is None else []

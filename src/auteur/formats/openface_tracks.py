@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import FormatError, UsageError
-from auteur.facs import au_track
-from auteur.formats.openface import PRESENCE_COLUMNS, OpenFaceRow, pose_from_openface
+from auteur.facs import au_track, convert, lossiness
+from auteur.formats.openface import OTHER_CONTROLS, PRESENCE_COLUMNS, OpenFaceRow, pose_from_openface
 from auteur.formats.timing import even_frames
 from auteur.signals import AUTrack, GazeTrack, LandmarkTrack, PoseTrack
 
@@ -21,6 +21,9 @@ class OpenFaceTracks:
 
     action_units: AUTrack
     """Convention "openface18", or "openface17" where the table has no AU28 presence."""
+    performance: AUTrack
+    """All units that the table measures: `action_units`, or in the convention "facs", NaN where not measured,
+    with `OTHER_CONTROLS` where the table has those."""
     landmarks: LandmarkTrack
     """Convention "ibug68"."""
     pose: PoseTrack
@@ -32,7 +35,7 @@ class OpenFaceTracks:
     blendshapes: AUTrack | None
     """Convention "arkit52", where the rows have our dense block."""
     face_id: int = 0
-    """Which face it is."""
+    """Number of the face."""
     face_ids: tuple[int, ...] = (0,)
     """All faces of the table."""
 
@@ -52,7 +55,7 @@ def openface_tracks(
     Args:
         rows: Rows of one table.
         face_id: The face to take.
-        image_size_px: Size of the picture, which the table does not say.
+        image_size_px: Size of the picture, which the table does not state.
         rate: Frames per second, by which frame numbers say where rows lie if all timestamps are the same.
         source: Name of the table in errors.
 
@@ -109,13 +112,17 @@ def _tracks(
             values=frames(values), convention=convention, image_size_px=image_size_px, **timing
         )
 
-    units, convention = _action_units(rows)
+    units, convention = _openface_units(rows)
+    action_units = au_track(frames(units), convention=convention, **timing)
     pose = frames(lambda row: pose_from_openface(row.pose))
     # OpenFace counts gaze to the right and to the bottom of the picture.
     gaze = frames(lambda row: row.gaze_angle_rad * [1, -1])
     is_dense = any(row.mesh_px is not None for row in rows)
     return OpenFaceTracks(
-        action_units=au_track(frames(units), convention=convention, **timing),
+        action_units=action_units,
+        performance=_with_others(
+            action_units, frames(lambda row: _or_nan(row.other_units, (len(OTHER_CONTROLS),)))
+        ),
         landmarks=points(lambda row: row.landmarks_px, "ibug68"),
         pose=PoseTrack(values=pose, convention="openface_mm", **timing),
         gaze=GazeTrack(values=gaze, convention="camera", **timing),
@@ -132,7 +139,19 @@ def _or_nan(values: NDArray[np.float64] | None, shape: tuple[int, ...]) -> NDArr
     return np.full(shape, np.nan) if values is None else values
 
 
-def _action_units(rows: Sequence[OpenFaceRow]) -> tuple[Callable[[OpenFaceRow], NDArray[np.float64]], str]:
+def _with_others(units: AUTrack, others: NDArray[np.float32]) -> AUTrack:
+    """The units; in the convention "facs" with those that OpenFace lacks, [T, 7], where a table has them."""
+    if np.isnan(others).all():
+        return units
+    made = lossiness(units.convention, "facs", channels=units.channels)
+    whole = convert(units, "facs")
+    values = np.array(whole.values)
+    values[:, [made[name].kind == "absent" for name in whole.channels]] = np.nan
+    values[:, [whole.channels.index(name) for name in OTHER_CONTROLS]] = others
+    return whole.replace(values=values)
+
+
+def _openface_units(rows: Sequence[OpenFaceRow]) -> tuple[Callable[[OpenFaceRow], NDArray[np.float64]], str]:
     lip_suck = PRESENCE_COLUMNS.index("AU28_c")
     if all(np.isnan(row.presences[lip_suck]) for row in rows):
         return (lambda row: row.intensities), "openface17"

@@ -1,6 +1,6 @@
 """NumPy's .npy and .npz files as plain arrays, within limits: the reader of files from strangers.
 
-`numpy.load` raises whatever its zip reader raises, believes the sizes in headers, and unpacks without limit.
+`numpy.load` raises any error of its zip reader, trusts the sizes in headers, and unpacks without limit.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Reads a recorded performance out of any file that Auteur knows: Action Units, head pose and gaze."""
+"""Reads a recorded performance out of any supported file: Action Units, head pose and gaze."""
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
@@ -25,11 +25,11 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class TrackReading:
-    """What a user says about a track file where the file cannot say it."""
+    """Facts about a track file that the file does not state."""
 
     rate: Fraction | None = None
     """Frames per second of the video, for py-feat (25 unless given), Live Link takes at a fractional rate,
-    and OpenFace tables without times. Kinds that know their own ignore it and say so."""
+    and OpenFace tables without times. Kinds that state their own ignore it and report that."""
     face: int | None = None
     """Face of a table of several: OpenFace's `face_id` (the one tracked longest unless given), or of a
     py-feat table 0 for the largest in each frame, 1 for the next."""
@@ -52,15 +52,15 @@ class TrackReading:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RecordedPerformance:
-    """What a track file holds of one face. NaN is "not measured"; all tracks have the same frames."""
+    """One face of a track file. NaN is "not measured"; all tracks have the same frames."""
 
     action_units: AUTrack
     head: PoseTrack | None = None
-    """Head pose, where the file has any; its convention says against what."""
+    """Head pose, where the file has any; its convention names the frame of reference."""
     gaze: GazeTrack | None = None
-    """Gaze, where the file has any; its convention says against what."""
+    """Gaze, where the file has any; its convention names the frame of reference."""
     notes: tuple[str, ...] = ()
-    """Sentences about what was assumed, and about what the file holds and nothing reads."""
+    """Sentences about assumptions, and about contents that are not used."""
 
     def starting(self, start_sec: Seconds | None) -> "RecordedPerformance":
         """Returns the performance with its first frame at another time; None changes nothing."""
@@ -81,7 +81,7 @@ def read_au_track(path: Path | str, *, rate: Fraction | None = None, face_id: in
 
 
 def read_recorded(path: Path | str, reading: TrackReading | None = None) -> RecordedPerformance:
-    """The performance in a file of any known kind; its content says which.
+    """Returns the performance in a file of any known kind, which is recognised by its content.
 
     Kinds: our JSON and table, weights of ARKit's blend shapes as JSON, and the CSV of OpenFace, py-feat and
     Live Link Face.
@@ -174,12 +174,12 @@ def _of_openface(
     found = tracks.action_units.rate
     if reading.rate not in (None, found):
         notes.append(f"the track file's times show {float(found):g} frames/s; the other rate is not used")
-    if np.isnan(tracks.action_units.values).all():
+    if np.isnan(tracks.performance.values).all():
         raise FormatError(f"{source}: the table has no Action Units or no row with success; track again")
     if "success" not in names:
         notes.append("the track file has no column success: every row counts as measured")
     return RecordedPerformance(
-        action_units=tracks.action_units,
+        action_units=tracks.performance,
         head=None if np.isnan(tracks.pose.values[:, :3]).all() else tracks.pose,
         gaze=None if np.isnan(tracks.gaze.values).all() else tracks.gaze,
         notes=(*notes, *_face_notes(tracks, reading)),

@@ -34,7 +34,7 @@ Raw = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where the numbers of a tensor are in a file."""
+    """Location of the numbers of a tensor in a file."""
 
     dtype: str
     """One of `ITEM_BYTES`."""
@@ -65,7 +65,7 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class TensorFile:
-    """A file of tensors, opened: what it holds is known, nothing of it is in memory."""
+    """A file of tensors, opened: names and shapes are read, no tensor is in memory."""
 
     path: Path
     tensors: Mapping[str, StoredTensor]
@@ -190,7 +190,7 @@ def write_safetensors(
 
     Args:
         path: A temporary name; see `auteur.files.atomic_path`.
-        tensors: What it shall hold, by name.
+        tensors: Tensors by name.
         metadata: Texts beside it.
         each: Advanced once per tensor, for progress.
 

@@ -33,7 +33,7 @@ def even_frames(
     rate: Fraction | None = None,
     source: str = "the table",
 ) -> EvenFrames:
-    """`values` [N, ...] seen at `times_sec` [N] as frames at `rate`, or at the rate that the times show.
+    """Returns `values` [N, ...] at `times_sec` [N] as frames at `rate`, or at the rate of the times.
 
     Raises:
         FormatError: Times do not increase, hold NaN, or lie so far apart that there would be over a thousand

@@ -1,6 +1,6 @@
 """What `torch.save` writes, read as data: a zip of one small pickle and the numbers beside it.
 
-The pickle says which numbers make which tensor. It is interpreted by `formats.inert_pickle`, which knows the
+The pickle maps numbers to tensors. It is interpreted by `formats.inert_pickle`, which recognises the
 five names that tensors need by their text and calls none of them.
 """
 
@@ -25,7 +25,7 @@ _STORAGES = {
 _TENSOR, _PARAMETER = "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"
 _NAMES = frozenset({*_STORAGES, _TENSOR, _PARAMETER, "collections OrderedDict"})
 _WRAPPERS = ("state_dict", "model_state_dict", "module")
-"""Keys under which trainers put what matters."""
+"""Keys under which trainers store the state dict."""
 _LOCAL_HEADER = 30
 """Bytes of a zip entry's own header before its name."""
 

@@ -1,4 +1,4 @@
-"""Pictures and sound that a program holds already: checked and brought to the form that files are read in."""
+"""Pictures and sound in memory: checked and converted to the form that files are read in."""
 
 import io
 from collections.abc import Iterator

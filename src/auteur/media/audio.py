@@ -34,7 +34,7 @@ _SUBTYPES = {
 }
 """What libsndfile decodes to the last sample, by format; all else is FFmpeg's."""
 _STATE_LENGTH = frozenset(("aiff", "caf", "au"))
-"""Formats whose header states how much sound there is, and whose end FFmpeg does not miss."""
+"""Formats whose header states the length, and whose end FFmpeg does not miss."""
 _LAYOUTS = ("mono", "stereo")
 _BLOCK_SAMPLES = 65_536
 _LOUDEST = 16.0
@@ -155,7 +155,7 @@ def _open_sound(source: Source) -> Generator[AudioBlocks]:
 def _check_whole_wav(source: Source) -> bool:
     """Whether a WAV states its length, or it is none; refused where it states more than there is.
 
-    libsndfile reads a WAV up to its end and says nothing when the header promises more.
+    libsndfile reads a WAV up to its end without an error when the header states more.
     """
     file = source.file
     size_bytes = file.seek(0, os.SEEK_END)

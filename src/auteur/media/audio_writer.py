@@ -59,7 +59,7 @@ def write_sound(
 ) -> None:
     """Writes marked sound as 16 bits without a sidecar of its own, clipped to [-1, 1].
 
-    For a name that nobody sees yet, or for a folder that has the sidecar.
+    For a temporary name, or for a folder that has the sidecar.
 
     Args:
         path: Where to write.

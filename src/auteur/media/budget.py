@@ -1,4 +1,4 @@
-"""Limits on what is read: checked from the header first, and again while decoding, because headers lie."""
+"""Limits of inputs: checked from the header first, and again while decoding, because headers may be wrong."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,7 +8,7 @@ from auteur.errors import MediaError
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """The most that one input may ask for. Beyond it a file is refused and the limit named."""
+    """Limits of one input. Beyond them a file is refused and the limit named."""
 
     max_file_bytes: int = 8_000_000_000
     max_image_pixels: int = 110_000_000

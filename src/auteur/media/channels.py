@@ -13,7 +13,7 @@ from auteur.errors import MediaError
 Weights = NDArray[np.float32]
 
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""What files mean that say only how many channels they have."""
+"""Layouts of files that state only the number of their channels."""
 _RATE_HZ = 48_000
 
 
@@ -26,11 +26,11 @@ def to_stereo(layout: str, channels: int, name: str) -> Weights:
 
     Args:
         layout: FFmpeg's name of the layout.
-        channels: How many.
+        channels: Their number.
         name: The file, for errors.
 
     Raises:
-        MediaError: What the channels are is not known.
+        MediaError: The layout is unknown.
     """
     if channels < 1:
         raise MediaError(f"{name} states a sound of {channels} channels; it is damaged")
@@ -47,7 +47,7 @@ def to_stereo(layout: str, channels: int, name: str) -> Weights:
 
 
 def _mixed(layout: str, channels: int) -> NDArray[np.float64]:
-    """What FFmpeg makes of each channel alone: its rule as a matrix."""
+    """FFmpeg's rule as a matrix, from its output for each channel alone."""
     alone = np.eye(channels, dtype=np.float32).reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(alone, "flt", layout)
     frame.sample_rate, frame.pts, frame.time_base = _RATE_HZ, 0, Fraction(1, _RATE_HZ)

@@ -69,7 +69,7 @@ def open_container(source: Source, budget: Budget) -> Generator[InputContainer]:
 
 
 class _SeekableInput:
-    """What FFmpeg reads: a file in which a place that does not exist is FFmpeg's error, not the system's.
+    """A file for FFmpeg, in which a seek to a place that does not exist is FFmpeg's error, not the system's.
 
     Damaged sizes send demuxers to before the start of a file (`OSError` of files, `ValueError` of bytes) or
     beyond 64 bits (`OverflowError`).

@@ -55,7 +55,7 @@ class FrameFolderWriter:
         Args:
             path: The folder to make; it may exist if it is empty.
             size_px: (width, height) of the frames, 16 to 8192 each.
-            rate: Frames per second; it says where the sound ends.
+            rate: Frames per second, by which the sound is cut.
             mark: How the video was made.
             audio: Its sound.
             overwrite: Whether a folder of such frames may be replaced; any other folder stays.

@@ -1,4 +1,4 @@
-"""Where frames go, by the name that is given: a video file, a GIF, or a folder of pictures."""
+"""The writer of frames by the name of the output: a video file, a GIF, or a folder of pictures."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -86,7 +86,7 @@ def open_frames(
 
 
 def check_frames_output(path: Path, *, overwrite: bool = False, is_transparent: bool = False) -> None:
-    """Says early what `open_frames` and its writer would say of a name.
+    """Raises early what `open_frames` and its writer would raise for a name.
 
     Raises:
         UsageError: The ending is none of `ENDINGS`, or has no transparency where that is needed.

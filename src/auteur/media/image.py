@@ -260,7 +260,7 @@ def check_pixels(image: NDArray[np.uint8], *, channels: int = 3) -> None:
 
 
 def image_mark_text(image: Image.Image) -> str | None:
-    """The text in which `write_image` puts the mark, whatever it holds now."""
+    """The text of a picture in which `write_image` puts the mark."""
     if image.format == "PNG":
         image.load()  # text may follow the pixels
         text = image.info.get("Comment")

@@ -19,7 +19,7 @@ _ROTATION_DEG = {1: 0, 2: 0, 3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
 
 
 def upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """`image` [H, W, 3] as it is meant to be seen.
+    """Returns `image` [H, W, 3] upright.
 
     Args:
         image: The picture as stored.

@@ -1,4 +1,4 @@
-"""What a file holds, from its header and its first pictures."""
+"""Facts about a media file, from its header and its first pictures."""
 
 # PyAV's stubs leave the kind of a packet open.
 # pyright: reportUnknownMemberType=false
@@ -31,7 +31,7 @@ _PIXEL_ASPECT_RANGE = (Fraction(1, 4), Fraction(4))
 
 @dataclass(frozen=True, kw_only=True)
 class MediaInfo:
-    """What a picture, sound or video holds. Sizes are those of the upright picture with square pixels."""
+    """Facts about a picture, sound or video. Sizes are those of the upright picture with square pixels."""
 
     path: Path
     kind: Literal["image", "audio", "video"]
@@ -147,7 +147,7 @@ def _is_uneven(ticks: list[int]) -> bool:
 
 
 def limit_pixels(stream: VideoStream, name: str, budget: Budget) -> None:
-    """Refuses a stream by its stated size, and tells the decoder to refuse a size that was not stated."""
+    """Refuses a stream by its stated size, and limits the decoder to it for sizes that are not stated."""
     budget.check_frame(name, stream.width, stream.height)
     stream.codec_context.options = {"max_pixels": str(budget.max_frame_pixels)}
 
@@ -160,7 +160,7 @@ def stream_frame_rate(stream: VideoStream, name: str, budget: Budget) -> Fractio
     """
     rate = fraction_of(stream.average_rate) or fraction_of(stream.guessed_rate)
     if rate is None or rate < 0:
-        raise MediaError(f"{name} does not say its frame rate; convert it to MP4 first")
+        raise MediaError(f"{name} states no frame rate; convert it to MP4 first")
     budget.check_frame_rate(name, rate)
     return rate
 

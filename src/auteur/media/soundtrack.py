@@ -51,7 +51,7 @@ class Soundtrack:
         """Yields the sound in order, [S, channels] at a time, `sample_count` samples in all.
 
         Raises:
-            MediaError: The file has gone or is another one by now.
+            MediaError: The file is gone or has been replaced.
         """
         left = self.sample_count
         with open_source(self.path, self.budget) as source, open_audio(source, self.budget) as audio:

@@ -28,7 +28,7 @@ _SIGNATURES: tuple[tuple[Family, re.Pattern[bytes]], ...] = (
     ("container", re.compile(rb"\x47.{187}\x47.{187}\x47", re.DOTALL)),
 )
 _HEAD_BYTES = 2 * 188 + 1
-"""What tells a transport stream: three packets."""
+"""Sign of a transport stream: three packets."""
 _READABLE = (
     "PNG JPEG WEBP HEIC AVIF BMP TIFF GIF, WAV FLAC OGG MP3 M4A AAC AIFF CAF AU WMA AMR AC3, MP4 MOV "
     "MKV WEBM AVI MPG TS WMV FLV"
@@ -42,7 +42,7 @@ class Source:
     file: BinaryIO
     family: Family
     name: str
-    """How messages call the file: its path, quoted, with control characters escaped."""
+    """Name of the file in messages: its path, quoted, with control characters escaped."""
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def open_source(path: Path | str, budget: Budget) -> Generator[Source]:
 
 
 def source_of_bytes(content: bytes, name: str, budget: Budget) -> Source:
-    """Returns the bytes of a file as an open input; `name` is what messages call it.
+    """Returns the bytes of a file as an open input; `name` is its name in messages.
 
     Raises:
         MediaError: They are none, too many, or those of no known kind.

@@ -1,4 +1,4 @@
-"""Speech in: any recording as mono at the rate the models listen at, with notes about its quality."""
+"""Speech in: any recording as mono at the sample rate of the models, with notes about its quality."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ _CHANNELS = ("both channels", "the left channel", "the right channel")
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechNotes:
-    """What is odd about a recording that is used all the same. Levels are of the speech, full scale 1."""
+    """Oddities of a recording that is used all the same. Levels are of the speech, full scale 1."""
 
     source_rate_hz: int
     peak: float
@@ -89,7 +89,7 @@ class SpeechFile:
     source_samples: int
     """Samples per channel in the file."""
     stamp: tuple[int, int]
-    """Size in bytes and time of change in nanoseconds, by which another file under the same name is told."""
+    """(size in bytes, modification time in ns), to detect that the file was replaced."""
     mix: tuple[float, ...] = (1.0,)
     """Weight of each channel of the file in the speech."""
     budget: Budget = DEFAULT_BUDGET
@@ -121,7 +121,7 @@ class SpeechFile:
 
         Raises:
             UsageError: `step` is below 1, or `before` or `after` below 0.
-            MediaError: The file has gone or is another one by now.
+            MediaError: The file is gone or has been replaced.
         """
         return overlapping(self._blocks(), self.sample_count, step, before=before, after=after)
 
@@ -211,7 +211,7 @@ def examine_speech(
 
 
 def examine_blocks(audio: AudioBlocks, name: str) -> tuple[Waveform, SpeechNotes]:
-    """As `examine_speech`, of open sound at its own rate; `name` is what messages call it."""
+    """As `examine_speech`, of open sound at its own rate; `name` is its name in messages."""
     meter, blocks = _Meter(name, audio), list[Samples]()
     for block in audio.blocks:
         meter.add(block)
@@ -241,7 +241,7 @@ class _Meter:
         self.samples = 0
         self._name, self._rate_hz = name, audio.rate_hz
         stereo = to_stereo(audio.layout, audio.channels, name)
-        # What the speech may be: the mean of both sides, or one of them.
+        # Candidates for the speech: the mean of both sides, or one of them.
         sides = stereo if stereo.shape[1] > 1 else stereo[:, :0]
         self._mixes = np.concatenate([stereo.mean(axis=1, keepdims=True), sides], axis=1)
         count = self._mixes.shape[1]

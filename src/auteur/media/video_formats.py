@@ -23,7 +23,7 @@ class Codec:
     pixel_format: str
     options: Mapping[str, str]
     crf_offset: int | None = 0
-    """What is added to an H.264 rate factor for about the same quality; None: the encoder has no factor."""
+    """Offset to an H.264 rate factor for about the same quality; None: the encoder has no factor."""
 
     def options_at(self, quality_crf: int) -> dict[str, str]:
         """Returns the encoder's options for a quality on H.264's scale, 0 to 51."""
@@ -43,7 +43,7 @@ class VideoFormat:
     """FFmpeg's name of the sound encoder."""
     sound_of_transparent: str
     sound_rates_hz: tuple[int, ...]
-    """Sample rates that the sound encoder knows; any other becomes 48 kHz."""
+    """Sample rates of the sound encoder; any other becomes 48 kHz."""
     container_options: Mapping[str, str]
 
 
@@ -91,7 +91,7 @@ VIDEO_FORMATS: Mapping[str, VideoFormat] = {
 
 
 def format_of(path: Path, *, is_transparent: bool) -> VideoFormat:
-    """Returns the kind of video that a name stands for.
+    """Returns the kind of video of a name, by its ending.
 
     Raises:
         UsageError: The ending names none, or one without transparency where that is needed.

@@ -1,4 +1,4 @@
-"""Frames of a video, one at a time, with the time each is shown at."""
+"""Frames of a video, one at a time, each with its time."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class VideoReader:
     """
 
     info: MediaInfo
-    """What `probe` says about the file."""
+    """The result of `probe` for the file."""
     frame_rate: Fraction
     """Average frames per second, exactly as stored (30000/1001 stays 30000/1001)."""
 

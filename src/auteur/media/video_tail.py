@@ -20,7 +20,7 @@ _INDEXED = frozenset(("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"))
 
 
 class VideoTail(VideoReader):
-    """A `VideoReader` for whoever needs a video from some time on only.
+    """A `VideoReader` that begins near a given time.
 
     Frames come as from `VideoReader`, bit for bit, but it may begin later: at the last key frame that is not
     after `start_sec`. So the frame that is on screen at `start_sec`, and all after it, are the same; their

@@ -43,7 +43,7 @@ class VideoWriter:
 
     As many frames come out as went in, at exactly the rate given. An odd width or height is made even by
     repeating the last column or row. Sound starts with the first frame and is not changed in time; what would
-    outlast the last frame by more than one frame is cut. A sample rate that the sound's codec does not know
+    outlast the last frame by more than one frame is cut. A sample rate that the sound's codec lacks
     becomes 48 kHz.
 
     Example:
@@ -193,7 +193,7 @@ class VideoWriter:
         stream.width, stream.height = self.size_px
         stream.pix_fmt = self._codec.pixel_format
         if self._is_transparent:
-            stream.metadata["alpha_mode"] = "1"  # by which players of WebM know
+            stream.metadata["alpha_mode"] = "1"  # by which players of WebM recognise it
         context = stream.codec_context
         context.time_base = 1 / self._rate
         context.colorspace = context.color_primaries = context.color_trc = _BT709

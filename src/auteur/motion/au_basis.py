@@ -1,7 +1,7 @@
-"""What each Action Unit does to the mesh: a linear displacement basis, whole or one side at a time.
+"""Displacement of the mesh per Action Unit: a linear basis, for both sides or one at a time.
 
 Fitted by ridge regression of measured displacement on measured AUs (`auteur.lab.train.au_basis`), then kept
-to the unit's own region, so that a unit asked for moves nothing else.
+to the unit's own region, so that a requested unit moves nothing else.
 """
 
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ from auteur.signals.topology import LEFT_IRIS, MEDIAPIPE_COUNT, RIGHT_IRIS
 Floats = NDArray[np.floating]
 
 BASIS_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45, 28, 16, 18, 22, 24, 34)
-"""OpenFace's 18 in their order, then five that blendshapes tell apart. AU43 acts like AU45."""
+"""OpenFace's 18 in their order, then five that blendshapes separate. AU43 acts like AU45."""
 
 _SIDE_BLEND_MM = 4.0
-"""How gently one side of the face fades into the other."""
+"""Scale of the logistic transition between the sides of the face, in mm."""
 
 
 @cache
 def left_share() -> Floats:
-    """Returns how far each vertex belongs to the subject's left [478], 0 to 1, one half on the midline."""
+    """Returns the weight of the subject's left side per vertex [478], 0 to 1, one half on the midline."""
     x = np.zeros(MEDIAPIPE_COUNT)
     x[:468] = canonical_face()[:, 0]
     x[list(RIGHT_IRIS)], x[list(LEFT_IRIS)] = -30, 30

@@ -1,8 +1,8 @@
 """Conditional flow matching over frames: p(x | speech, Action Units, style), for faces and for heads.
 
 A mean over people is not a face. A regression, and the mode of the variational generator of paper C
-(`auteur.motion.generator`), average over all ways to say the same, so lips hardly round and cheeks stay
-still; this model draws one way, with the spread of people.
+(`auteur.motion.generator`), average over all ways to speak the same words, so lips hardly round and cheeks
+stay still; this model samples one of them, with the spread of people.
 
 Flow matching (Lipman et al. 2023, arXiv 2210.02747; Liu et al. 2023, arXiv 2209.03003): noise x_0 and data
 x_1 are joined by x_t = (1 - t) x_0 + t x_1, the network learns the velocity x_1 - x_0, and sampling
@@ -51,12 +51,12 @@ class FlowConfig:
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
     dropout: float = 0.1
     noise_deviation_frames: float = 1.0
-    """Of the Gaussian that smooths x_0 over time: faces do not jitter from frame to frame, and what the
-    model need not remove cannot remain."""
+    """Standard deviation in frames of the Gaussian that smooths x_0 over time: noise without jitter leaves
+    none to remove."""
 
 
 class FlowConditions(NamedTuple):
-    """What a flow is conditioned on; None is the learned null."""
+    """Conditions of a flow; None is the learned null."""
 
     speech: Tensor | None
     """[B, T, S]."""
@@ -70,12 +70,12 @@ class FlowConditions(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class FlowSampling:
-    """How a flow is sampled."""
+    """Settings of sampling."""
 
     steps: int = 8
     """Euler steps."""
     temperature: float = 1.0
-    """Standard deviation of x_0, in [0, 2]: 0 always draws the same, 1 is the full spread."""
+    """Standard deviation of x_0, in [0, 2]: 0 gives one fixed sample, 1 the full spread."""
     speech_guidance: float = 1.0
     """g_s; 1 is none."""
     au_guidance: float = 1.0
@@ -192,7 +192,7 @@ class ConditionalFlow(nn.Module):
             window_frames: Frames computed at once; it changes memory, not the result.
 
         Raises:
-            ValueError: There is neither speech nor Action Units, so that nothing gives the length.
+            ValueError: There is neither speech nor Action Units, so that the length is unknown.
         """
         given = speech if speech is not None else action_units
         if given is None:

@@ -1,4 +1,4 @@
-"""What rules about the lips need from the speech: certain silence and certain closures, frame by frame."""
+"""Cues of the speech for the lip rules: probabilities of silence and of closures, frame by frame."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,18 +24,18 @@ _SILENCE_RAMP = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpeechCues:
-    """Certain silence and certain closures of speech, one number per frame at 25 fps."""
+    """Probabilities of silence and of lip closures, one number per frame at 25 fps."""
 
     silence: Floats
-    """How certain it is that nothing is said for a while, [T] 0 to 1."""
+    """Certainty of long silence, [T] 0 to 1."""
     closure: Floats
-    """How certain it is that the lips meet (p, b, m), [T] 0 to 1."""
+    """Certainty that the lips meet (p, b, m), [T] 0 to 1."""
     pause: Floats
-    """How certain it is that nothing is said at that moment, [T] 0 to 1."""
+    """Certainty of silence at that moment, [T] 0 to 1."""
 
     @classmethod
     def of_analysis(cls, analysis: SpeechAnalysis) -> "SpeechCues":
-        """Returns the cues of the compact speech encoder; where nothing sounds, loudness overrules it.
+        """Returns the cues of the compact speech encoder; loudness overrules it in digital silence.
 
         Music and noise (`auteur.speech.voice`) count as silence throughout.
         """
@@ -50,13 +50,13 @@ class SpeechCues:
 
     @classmethod
     def of_loudness(cls, loudness: Floats) -> "SpeechCues":
-        """Returns the cues that loudness alone gives ([T], 0 at 50 dB under the loud parts): no closures."""
+        """Returns the cues of loudness alone ([T], 0 at 50 dB below the loud parts): silence, no closures."""
         pause = _quiet(loudness)
         return cls(silence=_long(pause), closure=np.zeros(len(loudness)), pause=pause)
 
     @classmethod
     def none(cls, frames: int) -> "SpeechCues":
-        """Returns cues that enforce nothing."""
+        """Returns cues without silence or closures."""
         return cls(silence=np.zeros(frames), closure=np.zeros(frames), pause=np.zeros(frames))
 
 

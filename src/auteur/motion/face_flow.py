@@ -27,14 +27,14 @@ CONDITIONING_CONTROLS = tuple(
 their own."""
 
 SPEECH_SAMPLING = FlowSampling(temperature=0.5, speech_guidance=1.7)
-"""Of the lower face from speech alone: lips then have the spread of people (`benchmarks/motion.py`)."""
+"""Sampling of the lower face from speech alone, at the spread of people's lips (`benchmarks/motion.py`)."""
 
 BROW_SAMPLING = FlowSampling(temperature=0.9, speech_guidance=1.7)
-"""Of the brows from speech alone. Speech hardly predicts them, so they are drawn nearly at full temperature,
-which would cost the lips their agreement with the sound."""
+"""Sampling of the brows from speech alone. Speech hardly predicts them, so they are drawn nearly at full
+temperature, which would cost the lips their agreement with the sound."""
 
 PERFORMANCE_SAMPLING = FlowSampling(temperature=0.2)
-"""Where Action Units specify the face there is little to draw, and nothing to widen."""
+"""Sampling where Action Units specify the face, which leaves little variation."""
 
 
 @dataclass(frozen=True, kw_only=True)

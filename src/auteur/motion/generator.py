@@ -72,12 +72,12 @@ class Posterior(NamedTuple):
 
 
 class MotionOutput(NamedTuple):
-    """What training needs of one pass."""
+    """One pass of the generator, for the training loss."""
 
     coefficients: Tensor
     """Decoded from a sample of the posterior, [B, T, K]."""
     mode: Tensor
-    """Decoded from the mode of the prior: what would be generated at temperature 0, [B, T, K]."""
+    """Decoded from the mode of the prior, as generated at temperature 0, [B, T, K]."""
     kl: Tensor
     """One-sample estimate of KL(q || p) per frame and latent channel, a scalar."""
 
@@ -91,7 +91,8 @@ class MotionGenerator(nn.Module):
     speech_deviation: Tensor
     spoken_gap: Tensor
     """[2]: mean in mm of the lip gap generated from speech alone, and the factor by which gaps of people vary
-    more than it does. The mode of the prior averages over ways to say the same, so it moves too little."""
+    more than it does. The mode of the prior averages over ways to speak the same words, so it moves too
+    little."""
 
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()
@@ -153,7 +154,7 @@ class MotionGenerator(nn.Module):
         """Returns c_t = [a_t ; u_t], [B, 2 * code, T]; what is None or dropped becomes its learned null.
 
         Raises:
-            ValueError: Both are None, so that nothing says how long the motion is.
+            ValueError: Both are None, so that the length is unknown.
         """
         given = speech if speech is not None else aus
         if given is None:
@@ -186,7 +187,7 @@ class MotionGenerator(nn.Module):
         return Posterior(mean, log_deviation.clamp(-6, 3))
 
     def decode(self, z: Tensor, condition: Tensor) -> Tensor:
-        """Returns the coefficients [B, T, K] that z [B, latent, T] stands for."""
+        """Returns the coefficients [B, T, K] decoded from z [B, latent, T]."""
         return self.decoder_out(self.decoder(self.decoder_in(z), condition)).transpose(1, 2)
 
     def forward(self, coefficients: Tensor, condition: Tensor) -> MotionOutput:

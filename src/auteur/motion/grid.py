@@ -1,4 +1,4 @@
-"""The grid that motion lives on."""
+"""The motion grid: 25 frames per second from time 0."""
 
 from fractions import Fraction
 

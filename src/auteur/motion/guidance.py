@@ -1,9 +1,9 @@
-"""AU guidance where Action Units become motion: the same knob as in the denoiser, for what moves.
+"""AU guidance of the motion: the same scale as in the denoiser, applied to intensities.
 
-Disentanglement guidance (AUHead, arXiv 2602.09534, eq. 6) raises p(face | AU)^s in the denoiser. One that is
-told where everything is, as the compact one is by the warp, has nothing left to say about a brow; there the
-knob must act on the landmarks. Extrapolating displacements by s would tear faces apart at its usual values.
-Here an intensity i is read as the chance that the unit is seen; s looks at it independently make that
+Disentanglement guidance (AUHead, arXiv 2602.09534, eq. 6) raises p(face | AU)^s in the denoiser. A denoiser
+that is conditioned on the warp, as the compact one, takes the position of a brow from it; there guidance must
+act on the landmarks. Extrapolating displacements by s would tear faces apart at its usual values. Here an
+intensity i is the probability that the unit is seen in one observation; in s independent ones it is
 
     i' = 1 - (1 - i)^s,
 

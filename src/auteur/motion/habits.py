@@ -24,7 +24,7 @@ _SHORTEST_BLINK_INTERVAL_SEC = 0.5
 _LARGEST_GAZE_RAD = 0.35
 _SACCADE_SEC = 0.045
 _HEAD_COMPENSATION = 0.8
-"""How far the eyes stay on their target when the head turns."""
+"""Share of the head's rotation that the eyes compensate, 0 to 1."""
 _NEAR_PAUSE_SEC = 0.7
 """A blink this near to the start of a pause moves there: people blink between phrases (Nakano & Kitazawa
 2010)."""
@@ -37,7 +37,7 @@ _AWAY_RAD = (0.16, 0.10)
 
 
 class FaceHabits(nn.Module):
-    """The statistics (fitted by `auteur.lab.train.habits`) and what is drawn from them."""
+    """Statistics of blinks and gaze (fitted by `auteur.lab.train.habits`), and samples from them."""
 
     blink: Tensor
     """[5]: mean and deviation of the log of the seconds between blinks, then seconds of closing, of staying
@@ -54,7 +54,7 @@ class FaceHabits(nn.Module):
     def blinks(
         self, frames: int, *, seed: int, silence: Floats | None = None, rate: Fraction = HABIT_RATE
     ) -> Floats:
-        """Returns how far the lids are closed, [T, 2] (right, left), 0 to 1; both blink together.
+        """Returns the closure of the lids, [T, 2] (right, left), 0 to 1; both blink together.
 
         Args:
             frames: How many.
@@ -92,7 +92,7 @@ class FaceHabits(nn.Module):
         Args:
             frames: How many.
             seed: Of the gaze.
-            head: Head motion that the eyes make up for.
+            head: Head motion that the eyes compensate.
             silence: Pauses of the speech, [T] 0 to 1.
         """
         across, down, mean, deviation = self.gaze.tolist()
@@ -135,7 +135,7 @@ def _looks_away(found: list[tuple[int, int]], times: Floats, random: np.random.G
 
 
 def blink_shape(time_sec: Floats, *, closing: float, closed: float, opening: float) -> Floats:
-    """Returns how far the lids are closed at times from the start of a blink: fast down, slower up."""
+    """Returns the closure of the lids at times from the start of a blink: fast down, slower up."""
     down = _ease(time_sec / closing)
     up = _ease((time_sec - closing - closed) / opening)
     return np.minimum(down, 1 - up)

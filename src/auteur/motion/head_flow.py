@@ -1,7 +1,7 @@
-"""How a head moves while its owner talks: a conditional flow over pose, driven by the speech.
+"""Head motion of talking people: a conditional flow over pose, driven by the speech.
 
-Head motion is drawn at half the motion rate: it is slow, and a sequence of ten seconds then fits into what
-the network sees.
+Head motion is sampled at half the motion rate: it is slow, and ten seconds then fit into the receptive field
+of the network.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ KIND = "head_flow"
 Floats = NDArray[np.floating[Any]]
 
 HEAD_RATE = Fraction(25, 2)
-"""Frames per second that head motion is drawn at."""
+"""Frames per second at which head motion is sampled."""
 
 HEAD_STYLE = ("deviation", "speed")
 """Statistics of a clip's head motion: logarithms of its standard deviation in degrees and of degrees per

@@ -1,4 +1,4 @@
-"""Dilated convolutions and the normalising flow that the motion generator is made of.
+"""Dilated convolutions and the normalising flow of the motion generator.
 
 Axes: B batch, C channels, T frames. Every convolution pads with zeros, so that length is kept.
 """
@@ -50,7 +50,7 @@ class DilatedConvolutions(nn.Module):
 
 
 class ResidualCoupling(nn.Module):
-    """One mean-only coupling layer: half of the channels is shifted by what the other half and c say.
+    """One mean-only coupling layer: half of the channels is shifted by a function of the other half and c.
 
     x1 <- x1 + m(x0, c). The Jacobian is triangular with ones on its diagonal: log |det| = 0.
     """
@@ -66,7 +66,7 @@ class ResidualCoupling(nn.Module):
         nn.init.zeros_(self.after.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, x: Tensor, condition: Tensor, *, reverse: bool = False) -> Tensor:
-        """Returns the shifted x [B, C, T], or with `reverse` the x it came from."""
+        """Returns the shifted x [B, C, T], or with `reverse` the x before the shift."""
         kept, moved = x.chunk(2, dim=1)
         mean = self.after(self.convolutions(self.before(kept), condition))
         return torch.cat([kept, moved - mean if reverse else moved + mean], dim=1)
@@ -88,7 +88,7 @@ class FlowPrior(nn.Module):
         self.reach_frames = couplings * layers * (kernel // 2)
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
-        """Returns the noise [B, C, T] that z [B, C, T] stands for; |det| of the Jacobian is 1."""
+        """Returns the noise [B, C, T] of z [B, C, T]; |det| of the Jacobian is 1."""
         for coupling in self.couplings:
             z = coupling(z, condition).flip(1)
         return z

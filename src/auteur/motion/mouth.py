@@ -16,7 +16,7 @@ LID_PAIRS = tuple(tuple((eye[i], eye[16 - i]) for i in range(1, 8)) for eye in (
 """Upper and lower vertices of the lids: right eye, left eye."""
 
 LEAST_OPENING = 0.5
-"""Part of the opening that speech asks for which Action Units leave it."""
+"""Fraction of the speech's opening that is kept when Action Units press the lips together."""
 
 
 def lip_gap(face: Floats) -> Floats:
@@ -31,14 +31,14 @@ def with_lip_gap(displacement: Floats, gap: Floats, opening: Floats) -> Floats:
 
 
 def fused_gap(spoken: Floats, asked: Floats, closure: Floats) -> Floats:
-    """Returns the lip gap [T] in mm that speech and Action Units make together.
+    """Returns the lip gap [T] in mm of speech and Action Units together.
 
     Gaps add; Action Units that press the lips together leave speech at least half of its opening, so vowels
-    stay open; and `closure` multiplies the whole, so lips meet on p, b and m whatever is asked.
+    stay open; and `closure` multiplies the whole, so lips meet on p, b and m whatever the request.
 
     Args:
-        spoken: Gap that speech asks for.
-        asked: Gap that Action Units ask for, negative where they close.
+        spoken: Gap of the speech, [T] mm.
+        asked: Gap of the Action Units, [T] mm, negative where they close.
         closure: Probability that the lips must meet, 0 to 1.
     """
     fused = np.maximum(spoken + asked, np.minimum(LEAST_OPENING * spoken, spoken))
@@ -51,7 +51,8 @@ def kept_apart(face: Floats, pairs: Sequence[tuple[int, int]], least: Floats) ->
     Args:
         face: Pose-free, y down.
         pairs: Upper and lower vertices.
-        least: Smallest gap of each pair, [pairs]: 0, or what a portrait's own mesh shows where that is less.
+        least: Smallest gap of each pair, [pairs]: 0, or the gap of the portrait's own mesh where that is
+            less.
     """
     upper, lower = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     crossing = np.maximum(least - (face[:, lower, 1] - face[:, upper, 1]), 0)

@@ -1,7 +1,7 @@
 """From lip motion to the mouth shapes of 2-D animation: A to H and X of Rhubarb Lip Sync.
 
-What decides, first rule first (gap: between the inner lips, mm on a head of average size; width: of the
-mouth, as part of its width at rest):
+Rules in order, the first that fits applies (gap: between the inner lips, mm on a head of average size; width:
+of the mouth, as part of its width at rest):
 
 | shape | when |
 |---|---|
@@ -40,7 +40,7 @@ _SHORT_SHAPES = "AG"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MouthMotion:
-    """What the lips do, and how likely the sounds are that show in them; each [T]."""
+    """Gap and width of the lips, and probabilities of visible sounds; each [T]."""
 
     gap_mm: Floats
     width: Floats

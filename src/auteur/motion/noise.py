@@ -1,4 +1,4 @@
-"""Random numbers that belong to a frame: the same whatever part of a sequence is asked for."""
+"""Random numbers keyed by frame: the same for every part of a sequence."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ def frame_noise(seed: int, purpose: str, start: int, stop: int, width: int) -> N
 
     Args:
         seed: The user's.
-        purpose: What they are for; every purpose has its own, independent numbers.
+        purpose: Name of their use; every purpose has its own, independent numbers.
         start: First frame.
         stop: Frame after the last.
         width: Numbers per frame.

@@ -1,6 +1,6 @@
-"""What a portrait shows before anybody directs it, and how far that gives way to a performance.
+"""The portrait's own expression, and how much of it a performance replaces.
 
-A picture of somebody who smiles with parted lips is no neutral face: without this, a sad portrait would smile
+A picture with a smile and parted lips is no neutral face: without this, a sad portrait would smile
 and a silent one would keep its mouth open.
 """
 
@@ -26,20 +26,20 @@ OWN_FROM: dict[int, float] = {
     **dict.fromkeys((4, 6, 7, 9, 10, 14, 15, 17, 20, 23), 0.2),
     12: 0.1,
 }
-"""Units that a portrait may show of its own, and the measured intensity from which they count: below, it is
-how the person is built or how the tracker errs. Brow height is build more than the rest. Lids, gaze and the
+"""Units of a portrait's own expression, and the measured intensity from which they count: below, it is
+anatomy or tracking error. Brow height is anatomy more than the rest. Lids, gaze and the
 opening of the lips are not in it: they have rules of their own."""
 
 _JAW_IS_OPEN = 0.35
 """The blendshape jawOpen at which an open mouth is all jaw; at 0 only the lips are apart."""
 _LIPS_ALONE_MM = 8.0
-"""Gap that lips make without the jaw (AU25); beyond it is the jaw's doing, whatever blendshapes say."""
+"""Largest gap of the lips without the jaw (AU25); beyond it the jaw counts as open at any jawOpen."""
 _EYE_IS_SHUT, _EYE_IS_OPEN = 0.10, 0.16
 """Lid gap, in widths of the eye and without what blinking takes away, up to which a portrait shows nothing of
 the eyeball, and from which it shows enough. Open eyes have 0.25 to 0.35; lowered lids and eyes shut in
 laughter up to 0.12 (photographs in the wild, read by the shipped tracker, looked through by eye)."""
 _BLINK_FROM, _BLINK_TAKES = 0.3, 0.25
-"""Blendshape eyeBlink from which it counts, and how much gap it takes away for each unit: lashes of a closed
+"""Blendshape eyeBlink from which it counts, and the gap that it subtracts per unit: lashes of a closed
 eye look like a gap to the landmarks."""
 _EYE_CORNERS = ((33, 133), (263, 362))
 _LEAST_SHARE = 0.3
@@ -52,13 +52,13 @@ _MOUTH = frozenset(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OwnExpression:
-    """What a portrait shows by itself.
+    """The expression of a portrait.
 
     Attributes:
         intensities: Of every control of the convention "facs", [C] in [0, 1].
-        jaw_share: How much of the gap between its lips is the jaw's doing, 0 to 1.
-        eyes_shown: How far each eye is open enough to know what is behind its lids, [2] right, left, 0 to 1.
-            At 0 it neither opens nor blinks nor looks about.
+        jaw_share: Share of the gap between its lips that the jaw makes, 0 to 1.
+        eyes_shown: Visibility of each eyeball, [2] right, left, 0 to 1.
+            At 0 the eye neither opens nor blinks nor moves.
     """
 
     intensities: Floats
@@ -66,15 +66,15 @@ class OwnExpression:
     eyes_shown: Floats = field(default_factory=lambda: np.ones(2))
 
     def taken_out(self, asked: AUTrack | None, takeover: Floats) -> AUTrack:
-        """Returns what of it gives way to a performance, T frames at 25 frames/s, convention "facs".
+        """Returns the intensities that a performance replaces, T frames at 25 frames/s, convention "facs".
 
-        A face that is directed as a whole (an emotion, a track) takes its place. Where only single units are
-        asked for, the mouth's give way by the strongest one asked of the mouth, so that a smile asked for
-        replaces a smile, and upper-face units add to what is there.
+        A performance of the whole face (an emotion, a track) replaces all of them. Where only single units
+        are requested, those of the mouth are replaced by the largest requested intensity of the mouth, so
+        that a requested smile replaces a smile, and upper-face units add to the portrait's own.
 
         Args:
-            asked: What is asked for, T frames, convention "facs".
-            takeover: How far the performance directs the whole face, [T] in [0, 1].
+            asked: Requested units, T frames, convention "facs".
+            takeover: Weight of a performance of the whole face, [T] in [0, 1].
         """
         way = np.repeat(np.asarray(takeover, dtype=np.float64)[:, None], len(CONTROLS), axis=1)
         if asked is not None:
@@ -87,7 +87,7 @@ class OwnExpression:
 
 
 def own_expression(landmarks: Floats, blendshapes: Floats) -> OwnExpression:
-    """Returns what a portrait shows, against the average neutral face.
+    """Returns the expression of a portrait, measured against the mean neutral face.
 
     Args:
         landmarks: [478, 3] px.
@@ -125,8 +125,8 @@ def closing(portrait: Floats, basis: AUBasis, jaw_share: float) -> Floats:
 
     Args:
         portrait: [478, 3] px.
-        basis: Gives how lips part (AU25) and how the jaw drops.
-        jaw_share: How much of the gap is the jaw's doing, 0 to 1.
+        basis: Displacement of parting lips (AU25) and of the dropping jaw.
+        jaw_share: Share of the gap that the jaw makes, 0 to 1.
     """
     face = without_pose(portrait)
     upper, lower = [pair[0] for pair in LIP_PAIRS], [pair[1] for pair in LIP_PAIRS]

@@ -1,4 +1,4 @@
-"""What a face performs: the one type that routes make, motion follows and renderers are conditioned on."""
+"""The performance: the one type that routes fill, motion follows and renderers are conditioned on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,18 +16,18 @@ from auteur.signals import AUTrack, PoseTrack
 Floats = NDArray[np.floating[Any]]
 
 LipSource = Literal["speech", "track", "both"]
-"""What moves the lips: the speech, the Action Units, or both."""
+"""Source of the lips: the speech, the Action Units, or both."""
 
 OPENING_UNITS = (8, 25, 26, 28)
 ARTICULATION_UNITS = (*OPENING_UNITS, 16, 18, 22, 23, 24, 29, 30)
-"""Units that form speech sounds; speech owns them where it is the source of the lips."""
+"""Units that form speech sounds; left to the speech where it is the source of the lips."""
 
 ARTICULATION_CONTROLS = frozenset(
     name for number in ARTICULATION_UNITS if number in ACTION_UNITS for name in ACTION_UNITS[number].controls
 )
 
 MOUTH_UNITS = (*ARTICULATION_UNITS, 6, 7, 9, 10, 11, 12, 13, 14, 15, 17, 20, 27, 34)
-"""Units that move the mouth, or that faces raise together with it."""
+"""Units that move the mouth, or that people raise together with it."""
 
 MOUTH_CONTROLS = frozenset(
     name for number in MOUTH_UNITS if number in ACTION_UNITS for name in ACTION_UNITS[number].controls
@@ -35,7 +35,7 @@ MOUTH_CONTROLS = frozenset(
 
 
 class Origin(StrEnum):
-    """Where a control's values come from."""
+    """Origin of a control's values."""
 
     REQUESTED = "requested"
     """A user gave them."""
@@ -86,11 +86,11 @@ class Performance:
     """Turn of the eyes in the head [T, 2]: x (+ to the picture's right), y (+ down)."""
     lips: LipSource = "speech"
     override: Floats | None = None
-    """How far the portrait's own expression gives way, [T] in [0, 1]; None: not at all."""
+    """Share of the portrait's own expression that is removed, [T] in [0, 1]; None: 0."""
     origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
     """By control of the convention "facs"; controls that are missing are idle."""
     summary: AUTrack | None = None
-    """The same as Action Units where `expression` says it finer, for files and plots."""
+    """`expression` as Action Units, for files and plots."""
 
     def __post_init__(self) -> None:
         """Refuses tracks that are not on the motion grid."""
@@ -114,7 +114,7 @@ class Performance:
 
     @property
     def action_units(self) -> AUTrack | None:
-        """What the face is to show, convention "facs": the larger of acted and added; None for nothing."""
+        """The requested units, convention "facs": the larger of acted and added; None without any."""
         if self.summary is not None:
             return self.summary
         tracks = [track for track in (self.acted, self.added) if track is not None]
@@ -146,7 +146,7 @@ class Performance:
         )
 
     def origin(self, control: str) -> Origin:
-        """Returns where a control's values come from."""
+        """Returns the origin of a control's values."""
         return self.origins.get(control, Origin.IDLE)
 
 

@@ -1,4 +1,4 @@
-"""Motion put back on a portrait's own geometry."""
+"""Motion applied to a portrait's own geometry."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,18 +32,18 @@ def apply_to(
 ) -> Floats:
     """Returns the portrait's landmarks in motion, [T, 478, 3] px.
 
-    The portrait's own shape, expression and pose are where motion starts from: zero displacement gives the
+    Motion starts from the portrait's own shape, expression and pose: zero displacement gives the
     portrait back, unless something of its expression is taken out.
 
     Args:
         portrait: [478, 3] px.
         displacement_mm: [T, 478, 3], pose-free, in millimetres of the canonical head.
-        closure: How far the lips must meet, [T] 0 to 1; closes what the portrait itself leaves open.
-        lids: How far each eye is closed, [T, 2] right, left, 0 to 1.
+        closure: Closure of the lips, [T] 0 to 1; it also closes the gap of the portrait's own mouth.
+        lids: Closure of each eye, [T, 2] right, left, 0 to 1.
         gaze_rad: Turn of the eyes, [T, 2]: x (+ to the picture's right), y (+ down).
         head: Motion relative to the portrait's pose (`auteur.motion.habits`), T frames.
         opening: Movement per millimetre of lip gap [478, 3]; needed with `closure`.
-        taken_mm: What the portrait shows and motion does not start from, [478, 3] or [T, 478, 3]
+        taken_mm: Displacement of the portrait's own expression that is removed, [478, 3] or [T, 478, 3]
             (`auteur.motion.own_expression`).
     """
     pose = head_pose(portrait)
@@ -63,12 +63,13 @@ def apply_to(
 
 
 def with_eyes_held(moved: Floats, portrait: Floats, shown: Floats, head: PoseTrack | None = None) -> Floats:
-    """Returns landmarks in motion, [T, 478, 3] px, with the portrait's own lids where nobody knows the eyes.
+    """Returns landmarks in motion, [T, 478, 3] px, with the portrait's own lids where its eyes are closed.
 
     Args:
         moved: What `apply_to` returns.
         portrait: [478, 3] px.
-        shown: How far each eye moves as asked, [2] right, left, 0 to 1 (`auteur.motion.own_expression`).
+        shown: Share of each eye's motion that is applied, [2] right, left, 0 to 1
+            (`auteur.motion.own_expression`).
         head: As for `apply_to`.
     """
     pose = head_pose(portrait)

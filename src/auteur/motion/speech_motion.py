@@ -12,6 +12,7 @@ from torch import Tensor
 from auteur.errors import UsageError
 from auteur.face.pose import canonical_face
 from auteur.motion.au_basis import AUBasis
+from auteur.motion.basis_units import LID_UNITS, controls_by_basis
 from auteur.motion.conditional_flow import FlowSampling
 from auteur.motion.cues import SpeechCues
 from auteur.motion.face_flow import (
@@ -36,7 +37,6 @@ from auteur.weights import load_shipped, path_of
 
 Floats = NDArray[np.floating[Any]]
 
-_LIDS = ("AU45", "AU43")
 _EYE_CORNERS = (33, 133, 263, 362)
 _HEAD_SHARES = np.array([1.0, 1.0, 0.6, 1.0, 1.0, 1.0])
 """Of the measured spread of pitch, yaw, roll and travel: people who were filmed gesture and lean, and on a
@@ -55,10 +55,10 @@ do so fully."""
 
 @dataclass(frozen=True, kw_only=True)
 class MotionOptions:
-    """How motion is drawn, whatever is performed."""
+    """Settings of sampling, independent of the performance."""
 
     seed: int = 0
-    """Of face, blinks, gaze and head."""
+    """Seed of face, blinks, gaze and head."""
     temperature: float | None = None
     """Of the face, in [0, 2]; None: 0.4 for speech, at which motion has the spread of people."""
     liveliness: float = 1.0
@@ -92,7 +92,7 @@ class Motion:
     """The same for brows and forehead where they are drawn apart, [T, K]."""
     cues: SpeechCues
     is_speech_driven: bool
-    """Whether speech owns the lips, so that long silence brings what it moves to rest."""
+    """Whether speech is the source of the lips, so that long silence brings them to rest."""
     lids: Floats
     """[T, 2]: right, left, 0 open to 1 closed."""
     gaze_rad: Floats
@@ -146,7 +146,7 @@ class SpeechMotion:
 
         Args:
             speech: Features [T, S] at 25 fps, in the space that the flows were trained on; None: no speech.
-            performance: What the face is to do; an idle one leaves all to the speech.
+            performance: Action Units, expression, head and gaze; an idle one leaves all to the speech.
             cues: Silence and lip closure per frame; without them neither is enforced.
             options: Seed, temperature, liveliness, idle motion.
             window_frames: Frames computed at once; it changes memory, not the motion.
@@ -230,8 +230,8 @@ class SpeechMotion:
         moved = with_lip_gap(moved, gap, self._opening)
         added = np.zeros_like(moved)
         performance = motion.performance
-        if performance.added is not None:
-            controls = performance.added.replace(values=_without_lids(performance.added)[part])
+        controls = controls_by_basis(performance, part)
+        if controls is not None:
             added = self.basis.track_displacement(controls)
         if performance.expression is not None:
             added = added + performance.expression.displacement_mm(part)
@@ -263,7 +263,7 @@ class SpeechMotion:
         is in.
 
         Args:
-            motion: What `generate` made.
+            motion: From `generate`.
             portrait: Landmarks in pixels.
             image_size_px: Width and height of the portrait.
             own: The portrait's own expression: its lips are brought together before they are moved, and its
@@ -308,7 +308,7 @@ class SpeechMotion:
         )[0]
 
     def _taken_mm(self, motion: Motion, own: OwnExpression, part: slice) -> Floats:
-        """What of a portrait's expression gives way in some frames, [frames, 478, 3]; lips move as one."""
+        """Displacement of the portrait's own expression to remove, [frames, 478, 3]; lips move as one."""
         if not own.intensities.any():
             return np.zeros((1, *self._opening.shape))
         performance, frames = motion.performance, part.stop - part.start
@@ -319,7 +319,7 @@ class SpeechMotion:
         return with_lip_gap(taken, np.zeros(len(taken)), self._opening)
 
     def head_of(self, speech: Tensor | None, performance: Performance, options: MotionOptions) -> PoseTrack:
-        """Performed or drawn head motion, times the factor, within what the warp has pixels for."""
+        """Performed or sampled head motion, times the factor, within the range of the warp."""
         head = performance.head
         if head is None:
             none = torch.zeros(performance.frames, self.head.config.flow.speech_features)
@@ -353,7 +353,7 @@ class SpeechMotion:
 
 @cache
 def brow_share() -> Floats:
-    """Returns how far each vertex belongs to brows and forehead [478], 0 to 1, smooth in between."""
+    """Returns the weight of brows and forehead per vertex [478], 0 to 1, smooth in between."""
     mesh, share = canonical_face(), np.zeros(MEDIAPIPE_COUNT, dtype=np.float32)
     height = mesh[list(_EYE_CORNERS), 1].mean() - mesh[:, 1]
     way = np.clip((height - _BROWS_START_MM) / _BROWS_FADE_MM, 0, 1)
@@ -370,13 +370,13 @@ def _conditioning(performance: Performance) -> Tensor | None:
 
 
 def _closed_lids(track: AUTrack) -> Floats:
-    """How far the units of a track close each eye, [T, 2]: right, left; not specified is open."""
-    sides = [np.fmax(*(track.channel(f"{unit}{side}") for unit in _LIDS)) for side in ("R", "L")]
+    """Closure of each eye by the units of a track, [T, 2]: right, left; not specified is open."""
+    sides = [np.fmax(*(track.channel(f"{unit}{side}") for unit in LID_UNITS)) for side in ("R", "L")]
     return np.nan_to_num(np.stack(sides, axis=1)).astype(np.float64)
 
 
 def _turned_eyes(track: AUTrack) -> Floats:
-    """Where the units of a track turn the eyes, [T, 2] rad; full intensity is half a radian."""
+    """Turn of the eyes by the units of a track, [T, 2] rad; full intensity is half a radian."""
     mean = {n: (track.channel(f"AU{n}L") + track.channel(f"AU{n}R")) / 4 for n in (61, 62, 63, 64)}
     return np.nan_to_num(np.stack([mean[61] - mean[62], mean[64] - mean[63]], axis=1)).astype(np.float64)
 
@@ -387,10 +387,3 @@ def _specifies_lids(performance: Performance) -> bool:
     if acted is not None and not np.isnan(acted.channel("AU45R")).all():
         return True
     return performance.added is not None and bool(_closed_lids(performance.added).any())
-
-
-def _without_lids(track: AUTrack) -> Floats:
-    """The track's values with closed eyes taken out: lids meet on the portrait's own geometry instead."""
-    values = np.array(track.values)
-    values[:, [track.channels.index(f"{unit}{side}") for unit in _LIDS for side in "LR"]] = 0
-    return values

@@ -1,7 +1,7 @@
-"""How lively somebody talks, as seven numbers: the style that the motion model is conditioned on.
+"""Style of the motion: seven statistics of a person's liveliness, on which the motion model is conditioned.
 
-Statistics of a clip, in distances of the outer eye corners, as logarithms; the model knows them in
-standard deviations of its training people. A user has one knob, `style_of_liveliness`.
+Statistics of a clip, in distances of the outer eye corners, as logarithms; the model takes them in
+standard deviations of its training people. `style_of_liveliness` maps one number to them.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""A small expert that tells whether lips and speech belong together (GeneFace's, for the sync term)."""
+"""A small sync expert: whether lips and speech belong together (GeneFace's, for the sync loss)."""
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ MOUTH = (*OUTER_LIPS[::2], *INNER_LIPS[::2])
 
 
 class SyncExpert(nn.Module):
-    """Two towers of 1-D convolutions; their cosine says how well five frames of lips and speech agree."""
+    """Two towers of 1-D convolutions; their cosine is the agreement of five frames of lips and speech."""
 
     speech_mean: Tensor
     speech_deviation: Tensor

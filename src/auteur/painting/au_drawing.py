@@ -29,7 +29,7 @@ DRAW: dict[Form, Callable[[Tensor, int, int], Tensor]] = {"lines": draw_lines, "
 """LMK and RoM of paper A."""
 
 CROP_TO_FACE = 1.5
-"""Side of the drawing in face sizes: room for an open jaw."""
+"""Side of the drawing in face sizes, with room for an open jaw."""
 
 _LID_UNITS = ("AU45", "AU43")
 _FRAMES_AT_ONCE = 16

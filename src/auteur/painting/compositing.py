@@ -1,4 +1,4 @@
-"""Crops of a picture, the way back, and where a painted crop changes a full-size picture."""
+"""Crops of a picture, their way back into it, and masks of what a painted crop changes."""
 
 from collections.abc import Sequence
 
@@ -55,16 +55,16 @@ class CropRegion:
         return torch.from_numpy(((there >= -0.5) & (there <= last)).all(-1)).float()
 
     def own_points(self, landmarks: Tensor) -> Tensor:
-        """Returns where landmarks [478, 2 or 3] px of the picture lie in it, float32 [478, 2]."""
+        """Returns landmarks [478, 2 or 3] px of the picture in pixels of the square, float32 [478, 2]."""
         matrix = self.frame.matrix(self.size_px)
         return torch.from_numpy(crops.apply(matrix, landmarks[:, :2].numpy())).float()
 
     def cut(self, picture: Tensor) -> Tensor:
-        """Returns what a picture, uint8 [3, H, W], shows in it, [3, S, S] in [0, 1]."""
+        """Returns the square of a picture uint8 [3, H, W], as [3, S, S] in [0, 1]."""
         return crops.cut(picture.permute(1, 2, 0), self.frame, self.size_px)
 
     def onto(self, own: Tensor) -> Tensor:
-        """Returns what values [C, S, S] of the square are at the pixels of its box, [C, h, w]."""
+        """Returns values [C, S, S] of the square, sampled at the pixels of its box, [C, h, w]."""
         return functional.grid_sample(
             own[None], self._grid[None], mode="bilinear", padding_mode="border", align_corners=False
         )[0]
@@ -95,7 +95,7 @@ def painted_areas(
     inside: Sequence[float],
     lips: float = 1.0,
 ) -> Tensor:
-    """Returns where a view is painted in each frame, [F, S, S] of its crops.
+    """Returns the masks of a view's paint, [F, S, S] in [0, 1], in pixels of its crops.
 
     Args:
         landmarks: Of the frames, [F, 478, 3] px of the picture.
@@ -104,8 +104,8 @@ def painted_areas(
         view: "mouth" or "eyes".
         paints: of a mouth, "openings": what shows between the lips; "lips": that, and lips that have moved.
             Nothing while they are closed and at rest. Of eyes always the ovals around them.
-        inside: How much of what shows between the lips is painted, in [0, 1], one per frame.
-        lips: How much of the change lips that have moved take, and what they show.
+        inside: Share of the change between the lips, in [0, 1], one per frame.
+        lips: Share of the change on lips that have moved, and between them, in [0, 1].
     """
     at = torch.stack([region.own_points(points) for region, points in zip(regions, landmarks, strict=True)])
     positions, size = regions[0].own_pixels, regions[0].size_px
@@ -123,7 +123,7 @@ def painted_areas(
 def painted_masks(
     landmarks: Tensor, own: Tensor, regions: Sequence[CropRegion], view: str | None, paints: str
 ) -> list[Tensor]:
-    """Returns where a denoiser's changes are laid over the warp, for each frame [h, w] of its square's box.
+    """Returns the masks of a denoiser's changes to the warp, for each frame [h, w] of its square's box.
 
     What a mouth shows no more of than the portrait itself is left to the warp (`beyond_own`), but for the
     share that moved lips take. Soft at the square's border.
@@ -131,7 +131,7 @@ def painted_masks(
     Args:
         landmarks: Of the frames, [F, 478, 3] px of the picture.
         own: The portrait's.
-        regions: What was painted, one per frame.
+        regions: Squares that were painted, one per frame.
         view: "mouth", "eyes"; None paints ovals around all three.
         paints: As for `painted_areas`.
     """

@@ -1,7 +1,7 @@
 """The conditions of a performed video for a denoiser, window by window.
 
 A model works on a square around the portrait's face, or on squares that follow mouth and eyes, each a row of
-its batch. What each conditioner is given is computed by one function of `ONCE`, `PER_WINDOW` or both.
+its batch. The input of each conditioner is computed by one function of `ONCE`, `PER_WINDOW` or both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -245,7 +245,7 @@ def _action_units(builder: ConditionBuilder, window: Window, numbers: Numbers) -
 
 
 def _expression(builder: ConditionBuilder, window: Window, numbers: Numbers) -> dict[str, Tensor]:
-    """Vectors [views, F, E] of the expression in the landmarks, whatever moved them."""
+    """Vectors [views, F, E] of the expression in the landmarks."""
     moved = window.moved[window.picks].numpy()
     vectors = builder.space.of_unknown_people(without_pose(moved)).astype(np.float32)
     return {"expression": _for_each_view(builder, torch.from_numpy(vectors))}
@@ -272,7 +272,7 @@ ONCE: Mapping[str, Callable[[ConditionBuilder, Tensor, Sequence[CropFrame]], dic
     "identity": _identity,
     "landmarks": _own_drawing,
 }
-"""Inputs that a conditioner is given of the portrait, by conditioner.
+"""Functions that compute a conditioner's inputs from the portrait, by conditioner.
 
 Each function takes the builder, the portrait's squares [views, 3, S, S] in [-1, 1] and where they are.
 """
@@ -284,7 +284,7 @@ PER_WINDOW: Mapping[str, Callable[[ConditionBuilder, Window, Numbers], dict[str,
     "expression": _expression,
     "audio": _speech,
 }
-"""Inputs of the painted frames of a window, by conditioner; `past` comes from the windows themselves.
+"""Functions that compute a conditioner's inputs from a window, by conditioner; `past` is filled by sampling.
 
 Each function takes the builder, the window and the numbers of its painted frames [F] in the video.
 """

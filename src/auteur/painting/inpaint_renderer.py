@@ -31,7 +31,7 @@ class InpaintRenderer:
         return {"denoiser": self.bundle.version}
 
     def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns steps, window and guidance as the denoiser runs with them.
+        """Returns the steps, window and guidance that the denoiser runs with.
 
         Raises:
             UsageError: A value is out of range, or the denoiser has no conditioner for what is guided.
@@ -51,7 +51,7 @@ class InpaintRenderer:
         """Yields the frames, uint8 [H, W, 3]; a second thread warps the next window meanwhile.
 
         Raises:
-            UsageError: Memory does not suffice; the message says what to lower.
+            UsageError: Memory does not suffice; the message names what to lower.
         """
         speech = self.bundle.speech
         builder = ConditionBuilder(

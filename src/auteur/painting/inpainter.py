@@ -1,7 +1,7 @@
 """Frames through a denoiser: conditions of a performed video window by window, and the painted result.
 
-A denoiser that is given the warped portrait paints mouth and eyes anew: what it changes is added to the warp,
-which keeps the portrait's full resolution everywhere else. One that is not paints the whole square, which is
+A denoiser that is conditioned on the warped portrait paints mouth and eyes: its change is added to the warp,
+which keeps the portrait's full resolution everywhere else. Any other paints the whole square, which is
 laid over the warp with a soft border.
 
 A second thread warps the next window and makes its conditions while this one is painted, so that both cores
@@ -59,7 +59,7 @@ class Inpainter:
             on_step: Called after each denoising step with (done, total). Raise to cancel.
 
         Raises:
-            UsageError: Memory does not suffice; the message says what to lower.
+            UsageError: Memory does not suffice; the message names what to lower.
         """
         shape = (self._config.network.channels, self._bundle.side, self._bundle.side)
         settings = replace(settings, overlap=0)
@@ -96,7 +96,7 @@ class Inpainter:
         self, landmarks: TrackOf, numbers: list[int], at_once: int
     ) -> Iterator[tuple[Window, Conditions]]:
         """Windows of the frames `numbers`, so many painted in each, and what lies between; for a thread."""
-        torch.get_num_threads()  # a new thread takes the number that was set only once it is asked for
+        torch.get_num_threads()  # a new thread uses the number that was set only after it has been read
         for first in range(0, len(numbers), at_once):
             start = numbers[first - 1] + 1 if first else numbers[0]
             painted = numbers[first : first + at_once]

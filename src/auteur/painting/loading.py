@@ -37,11 +37,11 @@ class DenoiserBundle:
     size_px: int
     """Side of the square that it paints."""
     latents: LatentSpace | None = None
-    """None: it paints pixels."""
+    """VAE of the latents; None: it paints pixels."""
     image_encoder: PortraitEncoder | None = None
     speech: SpeechFeatures | None = None
     version: str = ""
-    """Start of the hash of its file."""
+    """First digits of the SHA-256 of its file."""
     every: int = 1
     """2 paints every second frame of a video and interpolates the changes to the warp in between; for models
     that are given the warped portrait."""
@@ -59,7 +59,7 @@ class DenoiserBundle:
         audio_guidance: float | None = None,
         window: int | None = None,
     ) -> WindowSettings:
-        """Returns how windows are denoised; None is what suits the denoiser.
+        """Returns the settings with which windows are denoised; None stands for the denoiser's default.
 
         One without a conditioner for Action Units leaves their guidance to the motion.
 
@@ -74,7 +74,7 @@ class DenoiserBundle:
         check_supported(self.denoiser, guidance)
         if guidance.audio != 1 and "audio" not in config.conditioners:
             raise UsageError(
-                f"audio guidance is {guidance.audio}, but this model does not listen (it takes "
+                f"audio guidance is {guidance.audio}, but this model is not conditioned on speech (it takes "
                 f"{', '.join(self.denoiser.condition_names)}); leave audio guidance at 1"
             )
         temporal, past = config.network.temporal, config.conditioners.get("past")
@@ -104,21 +104,21 @@ def load_bundle(
     Args:
         path: What `save_denoiser` wrote; or a folder that holds it as "denoiser.safetensors" beside the
             published parts, each as `save_pretrained` wrote it.
-        speech: The compact speech encoder, for models that listen to it.
-        device: "cpu" or "cuda"; None: CUDA where there is one. A folder needs CUDA unless "cpu" is said.
-        size_px: Side of the square it paints; None: what it learned, 512 in latents.
+        speech: The compact speech encoder, for models that are conditioned on its features.
+        device: "cpu" or "cuda"; None: CUDA where there is one. A folder needs CUDA unless it is "cpu".
+        size_px: Side of the painted square; None: the size of its training, 512 in latents.
         every: See `DenoiserBundle`.
 
     Raises:
-        UsageError: There is no such device, or a library is missing; the message says what to install.
+        UsageError: There is no such device, or a library is missing; the message names what to install.
         WeightsError: The weights are missing, damaged or do not fit.
     """
     chosen = _device(device)
     if path.is_dir():
-        require("diffusers")  # what is missing is the library, not something in the folder
+        require("diffusers")  # the library is missing, not a file of the folder
         return _of_folder(path, speech, chosen if device else None, size_px or PRESETS["auhead"].height_px)
     denoiser = load_denoiser(path).to(chosen)
-    # With this order of the weights, convolutions on a CPU take a fifth less; the stubs do not know it.
+    # With this order of the weights, convolutions on a CPU take a fifth less; the stubs lack it.
     denoiser.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if denoiser.config.network.channels != 3:
         raise WeightsError(
@@ -199,8 +199,7 @@ def _fitting(speech: SpeechFeatures, config: DenoiserConfig, path: Path) -> Spee
         return None
     if audio.features != speech.dim:
         raise WeightsError(
-            f"{str(path)!r} listens to {audio.features} numbers per frame; the speech encoder gives "
-            f"{speech.dim}"
+            f"{str(path)!r} reads {audio.features} numbers per frame; the speech encoder gives {speech.dim}"
         )
     return speech
 
@@ -220,7 +219,7 @@ def _device(name: str | None) -> torch.device:
 
 
 def _version(path: Path) -> str:
-    """Start of one hash of all weights in a folder."""
+    """First digits of one SHA-256 of all weights in a folder."""
     whole = hashlib.sha256()
     for file in _weights(path):
         whole.update(provenance.hash_file(file).encode())

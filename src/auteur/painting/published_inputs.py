@@ -1,4 +1,4 @@
-"""What AniPortrait, Hallo and MEMO read, made of a performed video."""
+"""Inputs of AniPortrait, Hallo and MEMO, computed from a performed video."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class HeadSquare:
-    """The square of a portrait that is generated, and the portrait within."""
+    """The square of a portrait that is generated, with its pixels of the portrait."""
 
     region: CropRegion
     picture: Bytes
@@ -63,7 +63,7 @@ class HeadSquare:
         return 2 * torch.from_numpy(self.picture).permute(2, 0, 1).float() / 255 - 1
 
     def clip_pixels(self, side: int = _CLIP_SIDE) -> Tensor:
-        """Returns what CLIP's image encoder reads, [1, 3, side, side]; resized as Pillow does it."""
+        """Returns the input of CLIP's image encoder, [1, 3, side, side]; resized as Pillow does it."""
         small = torch.from_numpy(resized(self.picture, side, side, "bicubic")).permute(2, 0, 1).float() / 255
         mean, deviation = (small.new_tensor(one)[:, None, None] for one in (_CLIP_MEAN, _CLIP_DEVIATION))
         return ((small - mean) / deviation)[None]
@@ -133,7 +133,7 @@ def speech_windows(model: Any, speech: Sound, frames: int, rate: float, dtype: t
 
 
 def emotion_class(track: AUTrack | None, first: int, stop: int) -> int:
-    """Returns emotion2vec's class of what a performance shows in some frames; neutral where it shows nothing.
+    """Returns emotion2vec's class of a performance in some frames; neutral where it has no Action Units.
 
     Args:
         track: Convention "facs", or None.

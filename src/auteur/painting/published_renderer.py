@@ -62,7 +62,7 @@ class PublishedRenderer:
         return {self.model.kind: self.model.version}
 
     def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns steps and guidance as they are run with.
+        """Returns the steps and guidance that the model runs with.
 
         Raises:
             UsageError: An option has no effect, or is out of range.
@@ -85,7 +85,7 @@ class PublishedRenderer:
         """Yields the frames, uint8 [H, W, 3]: the portrait with the generated square in it.
 
         Raises:
-            UsageError: Memory does not suffice; the message says what to lower.
+            UsageError: Memory does not suffice; the message names what to lower.
         """
         square = head_square(given, self.size_px)
         made = (
@@ -117,7 +117,7 @@ class PublishedRenderer:
         return self.model.latents.encode(square.scaled[None, None])[0]
 
     def _aniportrait(self, given: RenderInput, square: HeadSquare) -> Iterator[Tensor]:
-        """Pictures [3, S, S] in [-1, 1]; of pieces that overlap, the one goes over into the other."""
+        """Pictures [3, S, S] in [-1, 1]; pieces that overlap are cross-faded."""
         networks, drawings = self.model.networks, control_pictures_of(given, square)
         assert isinstance(networks, AniPortrait)  # noqa: S101 - the kind says so
         pixels = square.clip_pixels(int(self.model.image_encoder.config.image_size))
@@ -198,7 +198,7 @@ class PublishedRenderer:
         )
 
     def _no_face(self, numbers: int) -> Tensor:
-        """Zeros, which the originals take where their face network finds no face.
+        """Zeros, which the originals use where their face network finds no face.
 
         That network is InsightFace's, for non-commercial research only; identity comes from the ReferenceNet.
         """

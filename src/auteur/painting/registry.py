@@ -22,7 +22,7 @@ class RendererRow:
     """One way to render."""
 
     summary: str
-    """What it does, for messages and help."""
+    """One line for messages and help."""
     load: str
     """"module:function" with the parameters (file or folder of its weights, the compact speech encoder,
     "cpu", "cuda" or None) that returns a `Renderer`; imported when it is used."""
@@ -122,5 +122,5 @@ def load_renderer(preset: Path | str, *, speech: "SpeechFeatures", device: str |
     path = denoiser_path(preset, device)
     row = RENDERERS.get(str(preset), OF_FILE)
     if path is not None and (path / PUBLISHED_FILE).is_file():
-        row = next(iter(PUBLISHED.values()))  # the file says which of them it is
+        row = next(iter(PUBLISHED.values()))  # the file names the model
     return row.loader()(path, speech, device)

@@ -1,4 +1,4 @@
-"""What a renderer is: from a portrait and its moving landmarks to frames. docs/adding_a_renderer.md."""
+"""The renderer protocol: from a portrait and its moving landmarks to frames. docs/adding_a_renderer.md."""
 
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class RenderInput:
     portrait_landmarks: Floats
     """[478, 3] px."""
     landmarks: TrackOf
-    """Of the frames; made when they are needed, and may be called from another thread."""
+    """Landmarks of the frames, made when they are needed; may be called from another thread."""
     frame_count: int
     rate: Fraction
     """Frames per second."""
@@ -43,7 +43,7 @@ class RenderInput:
     """The performance, convention "facs", one row per frame; None: no Action Units are given."""
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What the user set of `Settings.render_options`; each renderer says in `resolve` what it knows."""
+    """Options that are set (`Settings.render_options`); `Renderer.resolve` refuses those without effect."""
 
     _encoded: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
 
@@ -60,9 +60,9 @@ class RenderInput:
 
 
 class Renderer(Protocol):
-    """One way from landmarks to frames, with its models loaded; it keeps nothing of a video.
+    """A way from landmarks to frames, with its models loaded and without state of a video.
 
-    `frames` is all that makes pictures; the rest says what goes into the mark of the output.
+    `frames` makes the pictures; the other members fill the mark of the output.
     """
 
     @property

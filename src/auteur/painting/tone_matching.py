@@ -1,4 +1,4 @@
-"""Portraits of one tone, such as greyscale and sepia: what is painted into them takes their colours."""
+"""Portraits of one tone, such as greyscale and sepia: painted pixels take their colours."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ Floats = NDArray[np.floating]
 _LUMINANCE = (0.299, 0.587, 0.114)
 """Of ITU-R BT.601."""
 _ONE_TONE, _COLOURED = 2.0 / 255, 3.8 / 255
-"""By how much the face's colours differ from its one tone (root mean square), up to which it has no other and
-from which on it is coloured. A sepia JPEG has 2.6, varnished Mona Lisa 3.0, photographs 4.2 and more."""
+"""Root mean square difference of the face's colours from one tone: up to the first it has no other tone,
+from the second on it is coloured. A sepia JPEG has 2.6, varnished Mona Lisa 3.0, photographs 4.2 and more."""
 _SAMPLES = 20_000
 
 
@@ -25,8 +25,8 @@ class Tone:
 
     Attributes:
         coefficients: Of 1, luminance and its square, by colour, [3, 3]; all in [0, 1].
-        darkest: Luminance under which colours fade to black with it.
-        brightest: Luminance over which they stay as far from grey as there.
+        darkest: Luminance below which colours fade to black.
+        brightest: Luminance above which colours keep their distance from grey at this luminance.
         strength: How far the portrait has one tone only, 0 to 1.
     """
 

@@ -15,7 +15,7 @@ from auteur.prefetch import prefetched
 from auteur.speech.features import SpeechFeatures
 
 FRAMES_AT_ONCE = 16
-"""Frames rendered together; memory does not grow with length, and no frame depends on it."""
+"""Frames rendered together; memory does not grow with the video, and frames do not depend on it."""
 
 
 class WarpRenderer:
@@ -57,14 +57,14 @@ class WarpRenderer:
 
 
 def load(path: Path | None, speech: SpeechFeatures, device: str | None) -> WarpRenderer:
-    """Returns the renderer; it needs none of these."""
+    """Returns the renderer; its parameters are not used."""
     return WarpRenderer()
 
 
 def _pieces(
     given: RenderInput, first: int, stop: int | None, only: Collection[int] | None
 ) -> Iterator[Frames]:
-    torch.get_num_threads()  # a new thread takes the number that was set only once it is asked for
+    torch.get_num_threads()  # a new thread uses the number that was set only after it has been read
     if only is not None:
         for number in sorted(only):
             yield _rendered(given, number, number + 1)

@@ -1,1 +1,1 @@
-"""Curves over time and contact sheets, for the user who would rather look."""
+"""Pictures of a performance: curves over time and contact sheets."""

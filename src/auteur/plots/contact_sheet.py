@@ -16,7 +16,7 @@ _GAP_PX = 6
 _BACKGROUND = 24
 _MOUTH = (61, 291, 0, 17)
 _MARGIN = 1.6
-"""Side of a mouth crop, in widths of what it must show."""
+"""Side of a mouth crop, in widths of the mouth."""
 
 
 def spread(count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Curves that one would rather look at: the Action Units of a track over time."""
+"""Plots of the Action Units of a track over time."""
 
 import importlib.util
 import os
@@ -41,7 +41,7 @@ def plot_track(table: Path, out: Path, *, overwrite: bool = False) -> None:
 
 
 def check_plot(out: Path, *, overwrite: bool = False) -> None:
-    """Says what `plot_track` would say of `out`, before an hour of tracking.
+    """Raises early what `plot_track` would raise for `out`.
 
     Raises:
         UsageError: `out` does not end in .png, or Matplotlib is not installed.
@@ -57,11 +57,11 @@ def check_plot(out: Path, *, overwrite: bool = False) -> None:
 def plot_performance(
     asked: AUTrack | None, done: AUTrack, out: Path, *, mark: provenance.Mark, overwrite: bool = False
 ) -> None:
-    """Draws what was asked for against what the motion did into a PNG.
+    """Draws the requested against the rendered Action Units into a PNG.
 
     Args:
-        asked: Convention "facs"; None for nothing.
-        done: Convention "facs".
+        asked: Requested, convention "facs"; None for nothing.
+        done: Rendered, convention "facs".
         out: The PNG to write.
         mark: How the video was made.
         overwrite: Whether `out` may be replaced.
@@ -75,7 +75,7 @@ def plot_performance(
 
 
 def draw_performance(asked: AUTrack | None, done: AUTrack) -> NDArray[np.uint8]:
-    """Returns a picture [H, W, 3]: a row per unit that was asked for or done, sides together where equal."""
+    """Returns a picture [H, W, 3]: a row per requested or rendered unit, sides together where equal."""
     figure_class, canvas_class = _matplotlib()
     rows = _performance_rows(asked, done)
     figure = figure_class(
@@ -92,7 +92,7 @@ def draw_performance(asked: AUTrack | None, done: AUTrack) -> NDArray[np.uint8]:
         axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
         axis.spines[["top", "right", "left"]].set_visible(False)
     axes[-1].set_xlabel("seconds")
-    figure.suptitle("Action Units: asked for (red line) and done by the motion (blue), 0 to 1", fontsize=10)
+    figure.suptitle("Action Units: requested (red line) and rendered (blue), 0 to 1", fontsize=10)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 

@@ -1,4 +1,4 @@
-"""Marks on everything Auteur writes: who made it, from what, and whether it still is what was written."""
+"""Marks on everything that Auteur writes: tool, models, inputs, and whether the file is unchanged."""
 
 from auteur.provenance.mark import Mark, hash_file
 from auteur.provenance.sidecar import Announcement, Sidecar, read_sidecar, sidecar_path

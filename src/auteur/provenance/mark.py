@@ -1,4 +1,4 @@
-"""The mark: what a written picture, sound or video says about its own making."""
+"""The mark: the record inside a written picture, sound or video of how it was made."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from auteur import __version__
 from auteur.errors import MediaError, UsageError
 
 LABEL = "AI-generated"
-"""First word of the text in the container; what a person and a search both find."""
+"""First word of the text in the container, for people and searches."""
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's name for media made by a trained model."""

@@ -19,7 +19,7 @@ _MAX_SIDECAR_BYTES = 16_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Sidecar:
-    """What a sidecar says: the mark, and the hash of the file it was written for."""
+    """Content of a sidecar: the mark, and the hash of the file it was written for."""
 
     mark: Mark
     output_sha256: str
@@ -92,7 +92,7 @@ class Announcement:
 
     def settle(self) -> None:
         """Leaves the record of the new file alone, once the file has its name."""
-        with suppress(InputError):  # such as on a full disk: what is there is as good a record
+        with suppress(InputError):  # such as on a full disk: the existing record is as good
             _write(self._beside, self._record)
 
     def withdraw(self) -> None:

@@ -1,4 +1,4 @@
-"""Reads every mark a file carries and says what they amount to."""
+"""Reads every mark of a file and gives a verdict."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +18,7 @@ class Verdict(StrEnum):
     CHANGED = "changed"
     """A sidecar is there, but the file is not the one it was written for, or the two marks disagree."""
     METADATA_ONLY = "metadata only"
-    """The file says that it is AI-generated; no readable sidecar says the rest."""
+    """The container marks the file as AI-generated; there is no readable sidecar."""
     UNMARKED = "unmarked"
     """No mark was found. That does not show that the file is real: marks are easily lost."""
 
@@ -33,7 +33,7 @@ _MEANING = {
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyReport:
-    """What was found in each layer, and the verdict."""
+    """The marks of each layer, and the verdict."""
 
     path: Path
     metadata: Mark | None
@@ -41,7 +41,7 @@ class VerifyReport:
     sidecar: Sidecar | None
     """The record beside the file, if there is an intact one."""
     sidecar_problem: str | None
-    """Why a sidecar that is there cannot be used."""
+    """The reason why an existing sidecar cannot be used."""
     content_matches: bool | None
     """Whether the file has the hash that its sidecar recorded; None without a sidecar."""
 
@@ -97,7 +97,7 @@ class VerifyReport:
 
 
 def verify(path: Path | str) -> VerifyReport:
-    """Reads the marks of a picture, sound, video or folder of frames, and whether they fit what is there.
+    """Reads the marks of a picture, sound, video or folder of frames, and checks them against the file.
 
     Raises:
         MediaError: The file is missing or is no picture, sound or video that Auteur reads.

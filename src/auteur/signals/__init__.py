@@ -1,4 +1,4 @@
-"""Immutable, typed time series: the words every other layer speaks. NumPy only; imports nothing heavy."""
+"""Immutable, typed time series that every other layer uses. NumPy only; imports nothing heavy."""
 
 from auteur.signals.holes import BRIDGED_SEC, measured, unmeasured_frames, without_holes
 from auteur.signals.sound import Sound

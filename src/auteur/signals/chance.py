@@ -1,4 +1,4 @@
-"""Random numbers by name: whoever asks for the same key gets the same ones, in whatever order."""
+"""Random numbers keyed by name: the same key gives the same numbers, in any order of use."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ def keyed_generator(key: str) -> np.random.Generator:
 
 
 def rekey(random: np.random.Generator, key: str) -> None:
-    """Sets a generator, in place, to where it depends on `key` alone; whoever shares it follows."""
+    """Reseeds a generator in place from `key`; other holders of the object get the new state."""
     digest = hashlib.sha256(key.encode()).digest()
     kind = type(random.bit_generator)
     random.bit_generator.state = kind(int.from_bytes(digest[:16], "little")).state  # pyright: ignore[reportCallIssue]

@@ -1,4 +1,4 @@
-"""Curves as SVG text, for notebooks: no plotting library is needed to look at a track."""
+"""Curves as SVG text, for notebooks without a plotting library."""
 
 from html import escape
 

@@ -1,4 +1,4 @@
-"""Sound that is gone through in pieces, so that nobody needs to hold all of it."""
+"""Sound that is read in pieces, so that memory does not grow with its length."""
 
 from collections.abc import Generator, Iterable
 from fractions import Fraction
@@ -15,7 +15,7 @@ Pieces = Generator[tuple[int, Samples]]
 
 
 class Sound(Protocol):
-    """Mono sound that can be gone through from its start as often as needed.
+    """Mono sound that can be read from its start as often as needed.
 
     `auteur.signals.Waveform` is in memory, `auteur.media.SpeechFile` stays on disk.
     """
@@ -42,7 +42,7 @@ class Sound(Protocol):
 
     @property
     def samples(self) -> Samples:
-        """All samples at once, [S], for what cannot work on pieces; a file does not keep them."""
+        """All samples at once, [S]; a file does not keep them."""
         ...
 
     def pieces(self, step: int, *, before: int = 0, after: int = 0) -> Pieces:
@@ -79,7 +79,7 @@ def overlapping(blocks: Iterable[Samples], count: int, step: int, *, before: int
 
 
 def check_pieces(step: int, before: int, after: int) -> None:
-    """Says what is wrong with the sizes of pieces.
+    """Refuses impossible sizes of pieces.
 
     Raises:
         UsageError: `step` is below 1, or `before` or `after` below 0.

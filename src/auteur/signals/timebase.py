@@ -49,7 +49,7 @@ def check_extent(frames: int, channels: int, name: str) -> None:
 
 
 def exact_rate(rate: Fraction | int) -> Fraction:
-    """The frame rate as a fraction.
+    """Returns the frame rate as a fraction.
 
     Raises:
         UsageError: It is outside (0, 1000], or a float: 29.97 would lose that it means 30000/1001.
@@ -75,7 +75,7 @@ def exact_seconds(seconds: Seconds, name: str) -> Fraction:
 
 
 def nearest_rate(times_sec: NDArray[np.float64]) -> Fraction:
-    """The frame rate that increasing frame times show, told from times rounded to milliseconds, gaps allowed.
+    """Returns the frame rate of increasing frame times that may be rounded to milliseconds and have gaps.
 
     Whole rates up to 240 and the NTSC rates (30000/1001 and kin) win where they fit; 25 for a single time.
     """

@@ -1,4 +1,4 @@
-"""Which landmark is where: MediaPipe's 478-point face mesh, its 162-point subset and its 68 iBUG points.
+"""Topology of landmarks: MediaPipe's 478-point face mesh, its 162-point subset and its 68 iBUG points.
 
 Left and right are the subject's: the subject's left is on the picture's right. Index facts come from
 MediaPipe's `FaceLandmarksConnections` (Apache-2.0); the 68-point table was set and checked by eye against the

@@ -48,7 +48,7 @@ class Track:
     channels: tuple[str, ...]
     """Unique names along the second axis of `values`."""
     convention: str
-    """What the channels and their numbers mean."""
+    """Name of the meaning and range of the channels."""
 
     def __post_init__(self) -> None:
         object.__setattr__(

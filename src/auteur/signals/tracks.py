@@ -1,4 +1,4 @@
-"""The kinds of track that the stages hand to each other."""
+"""The kinds of track that pass between stages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +26,9 @@ GAZE_CHANNELS = ("yaw", "pitch")
 class AUTrack(Track):
     """Action Units over time, values [T, A].
 
-    `convention` is "feafa24" ([0, 1]), "openface17" or "openface18" (0 to 5), "arkit52" ([0, 1]) or
-    "pyfeat20" (probabilities); `auteur.facs` says what each channel means and converts between them.
+    `convention` is "facs" ([0, 1], every unit and side: the hub of all conversions), "feafa24" ([0, 1]),
+    "openface17" or "openface18" (0 to 5), "arkit52" ([0, 1]) or "pyfeat20" (probabilities); `auteur.facs`
+    defines each channel and converts between them.
     """
 
     kind: ClassVar[str] = "au"
@@ -134,7 +135,7 @@ class GazeTrack(Track):
     """Gaze over time, values [T, 2]: yaw, pitch in radians, the mean of both eyes.
 
     Angles are the subject's, as in `PoseTrack`: +yaw looks to the subject's left, +pitch up. `convention`
-    says against what: "camera" (OpenFace; what the head does is in it) or "head".
+    names the frame of reference: "camera" (OpenFace; includes the head's rotation) or "head".
     """
 
     kind: ClassVar[str] = "gaze"

@@ -104,7 +104,7 @@ class Waveform:
 
 
 def _own(samples: ArrayLike) -> NDArray[np.float32]:
-    """The samples as nobody else can change them: copied, unless they are read-only already."""
+    """The samples, read-only: copied, unless they are read-only already."""
     own = np.asarray(samples, dtype=np.float32)
     is_safe = own is samples and own.flags.owndata and not own.flags.writeable
     return own if is_safe else np.array(own)

@@ -1,1 +1,1 @@
-"""What a voice says to a face: features, articulation, loudness, pitch. Imported on use; needs torch."""
+"""Speech analysis: features, articulation, loudness, pitch. Imported on use; needs torch."""

@@ -1,4 +1,4 @@
-"""Speech features at any frame rate: what a face needs to know about a voice, not whose it is."""
+"""Speech features at any frame rate: articulation and loudness, independent of the speaker."""
 
 import math
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ _KIND = "speech_encoder"
 
 
 class SpeechFeatures(Protocol):
-    """Anything that turns speech into features at a frame rate."""
+    """An encoder: speech → features at a frame rate."""
 
     @property
     def dim(self) -> int:
@@ -52,7 +52,7 @@ class SpeechFeatures(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpeechAnalysis:
-    """All that the compact encoder says about a recording, each at the asked frame rate."""
+    """Outputs of the compact encoder for a recording, each at the requested frame rate."""
 
     features: Tensor
     """[T, dim]: embedding, then articulation probabilities, expected lip gap, loudness."""
@@ -100,7 +100,7 @@ def _between_rows(values: Tensor, step: Fraction, frames: range, first_row: int 
 
 
 class OnFrames:
-    """`at_frame_rate` of rows that come in pieces: holds the result and the rows whose turn it is.
+    """`at_frame_rate` of rows that come in pieces: holds the result and the rows that are still needed.
 
     Args:
         rows: How many will come in all.
@@ -115,7 +115,7 @@ class OnFrames:
         self._first_row = self._done = 0
 
     def add(self, piece: Tensor) -> None:
-        """Takes the next rows, [N, D]."""
+        """Adds the next rows, [N, D]."""
         if not len(self._held):
             self._held, self.result = piece, piece.new_empty(self._frames, piece.shape[1])
         else:
@@ -132,7 +132,7 @@ class OnFrames:
 class CompactSpeechFeatures:
     """The compact encoder as `SpeechFeatures`: our own weights, any length of speech.
 
-    The network waits for 472.5 ms of sound (its phones for 152.5 ms); on top of that the recording's level
+    The network looks ahead by 472.5 ms of sound (its phones by 152.5 ms); in addition the recording's level
     and band means are measured over the whole of it, so speech is analysed as a file and not as it is being
     spoken. Silence gives features whose "silence" articulation is near 1 and whose loudness is 0.
 
@@ -178,7 +178,7 @@ class CompactSpeechFeatures:
 
     @property
     def look_ahead_sec(self) -> float:
-        """Sound after an instant that its phones depend on, the recording's overall level apart."""
+        """Look-ahead of the phones in seconds, the recording's overall level apart."""
         return self._config.look_ahead_sec
 
     def encode(self, waveform: Sound, rate: Fraction) -> Tensor:
@@ -227,7 +227,7 @@ class CompactSpeechFeatures:
         return at_frame_rate(whole, Fraction(self._config.mel.frames_per_sec, 2), rate, frames)
 
     def _described(self, sound: Sound, level: Level) -> Iterator[tuple[Tensor, Tensor]]:
-        """Features and phones of each chunk, made with as much sound around it as the network can see."""
+        """Features and phones of each chunk, computed with the network's receptive field around it."""
         lips, step = self._config.lips_frames, self._chunk_frames
         past = 2 * (self._config.past_frames + lips) + 4
         future = 2 * (self._config.future_frames + lips) + 4

@@ -1,4 +1,4 @@
-"""Log-mel frames of speech, and the levelling that makes them forget loudness and microphone."""
+"""Log-mel frames of speech, and the levelling that removes loudness and microphone from them."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ class MelConfig:
 
 @dataclass(frozen=True)
 class Level:
-    """What a recording's speech is like on average."""
+    """Average level of a recording's speech."""
 
     reference: Tensor
     """Power of its loud frames, [..., 1]; infinity if none of it is speech."""
@@ -40,11 +40,11 @@ class Level:
 
 
 PIECE_FRAMES = 3_000
-"""How much of a sound is analysed at once where nobody says otherwise: 30 s."""
+"""Frames that are analysed at once by default: 30 s."""
 SILENT_POWER = 1e-9
 """Recordings whose loud frames stay below this (about -65 dBFS) are silence, not quiet speech."""
 _HISS_POWER = 2e-7
-"""What hisses steadily with loud frames below this (about -50 dBFS) is silence, too: speech as quiet as that
+"""Steady hiss with loud frames below this (about -50 dBFS) is silence, too: speech as quiet as that
 still has syllables."""
 _STEADY_RATIO = 2.5
 """Hiss and hum have less than this between loud frames and the lower quartile: white noise 1.3, speech over

@@ -20,21 +20,21 @@ class CompactSpeechConfig:
     dilations: tuple[int, ...] = (1, 1, 2, 2, 2, 4, 4, 8)
     """Dilation of each block in 20-ms frames."""
     looks_ahead: tuple[bool, ...] = (True, True, True, True, False, False, False, False)
-    """Whether a block sees `dilation` frames of the future; it always sees two dilations in all."""
+    """Whether a block's receptive field has `dilation` future frames; in all it spans two dilations."""
     lips_width: int = 64
     lips_dilations: tuple[int, ...] = (2, 4, 8, 2)
-    """The reader of lips behind it: width, and dilation of each block, which sees as far both ways."""
+    """Width of the lip predictor, and dilation of each of its blocks, symmetric in time."""
     lip_outputs: int = 1
-    """What it predicts of the lips: the gap, or more (`auteur.lab.data.speech.lips.LIP_TARGETS`)."""
+    """Number of lip outputs: the gap, or more (`auteur.lab.data.speech.lips.LIP_TARGETS`)."""
 
     @property
     def future_frames(self) -> int:
-        """20-ms frames that phones and articulation wait for, beyond their own."""
+        """Look-ahead of phones and articulation, in 20-ms frames beyond their own."""
         return sum(d for d, ahead in zip(self.dilations, self.looks_ahead, strict=True) if ahead)
 
     @property
     def past_frames(self) -> int:
-        """20-ms frames that phones and articulation remember."""
+        """Past of phones and articulation, in 20-ms frames."""
         return 2 * sum(self.dilations) - self.future_frames
 
     @property
@@ -44,13 +44,13 @@ class CompactSpeechConfig:
 
     @property
     def look_ahead_sec(self) -> float:
-        """Sound that phones wait for: blocks, stem (two 10-ms frames) and half the analysis window."""
+        """Look-ahead of phones in seconds: blocks, stem (two 10-ms frames) and half the analysis window."""
         half_window = self.mel.window_samples / 2 / self.mel.rate_hz
         return 2 * self.future_frames / self.mel.frames_per_sec + 2 / self.mel.frames_per_sec + half_window
 
 
 class SpeechOutputs(NamedTuple):
-    """What the network says about every 20 ms."""
+    """Outputs of the network for every 20 ms."""
 
     embedding: Tensor
     """[B, T, embedding], about unit variance."""
@@ -64,7 +64,7 @@ class SpeechOutputs(NamedTuple):
 
 
 class CausalBlock(nn.Module):
-    """A residual dilated convolution that sees a stated number of future frames and no more."""
+    """A residual dilated convolution with a stated number of future frames in its receptive field."""
 
     def __init__(self, *, width: int, dilation: int, looks_ahead: bool) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class CausalBlock(nn.Module):
 
 
 class LipReader(nn.Module):
-    """What filmed lips do at such speech: features [B, T, C] at 50 Hz → [B, T, lip_outputs]."""
+    """Prediction of filmed lips: features [B, T, C] at 50 Hz → [B, T, lip_outputs]."""
 
     def __init__(self, features: int, config: CompactSpeechConfig, *, dropout: float = 0.3) -> None:
         super().__init__()

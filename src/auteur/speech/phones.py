@@ -1,7 +1,8 @@
-"""The universal phone inventory: what the speech encoder is taught to hear, and what the mouth does for each.
+"""The universal phone inventory: the classes of the speech encoder, and the articulation of each.
 
 A phone is a class shared by every language (45 with silence). Each has *articulations*: facts about the lips,
-the jaw and the tongue that do not depend on the language, so a network that knows them can drive any mouth.
+the jaw and the tongue that do not depend on the language, so a network that predicts them can drive any
+mouth.
 """
 
 import unicodedata
@@ -31,7 +32,7 @@ _MEMBERS: dict[str, str] = {
     "voiced": "i ɪ y e ø ɛ œ æ a ɑ ʌ ə ɚ ɔ o ʊ u b m v w ð d n l r ɹ z ʒ ɲ j g ŋ ʁ",
 }
 ARTICULATIONS: tuple[str, ...] = tuple(_MEMBERS)
-"""What the mouth does, in the order of the encoder's articulation head."""
+"""Articulations, in the order of the encoder's articulation head."""
 
 _SPELLINGS = """
     ɨ=ɪ ʉ=u ɯ=u ʏ=y ɘ=ə ɵ=ø ɤ=ʌ ɞ=œ ɶ=œ ɐ=ʌ ɒ=ɔ ɜ=ɚ ɝ=ɚ ᵻ=ɪ ɫ=l ɭ=l ʎ=j ʝ=j ɾ=r ɽ=r ɻ=ɹ β=v ʋ=v ɱ=m
@@ -48,7 +49,7 @@ _ARPABET = """
 _NEAREST_ARPABET = """
     y=iy e=ey ø=er œ=er a=aa ə=ah o=ow r=d ɲ=n ç=sh x=hh ʁ=r
 """
-"""Phones that English lacks, and what English comes nearest."""
+"""Phones that English lacks, and the nearest English ones."""
 STOPS: frozenset[str] = frozenset("pbtdkg")
 """Phones that begin with a closed, silent mouth passage."""
 
@@ -95,7 +96,7 @@ def phone_index(phone: str) -> int:
 
 
 def articulation_table() -> list[list[float]]:
-    """Returns the [phones, articulations] table of 0 and 1: what the mouth does for each phone."""
+    """Returns the [phones, articulations] table of 0 and 1: the articulations of each phone."""
     members = [set(text.split()) for text in _MEMBERS.values()]
     return [[float(phone in group) for group in members] for phone in PHONES]
 

@@ -33,7 +33,7 @@ class TransformersSpeechFeatures:
         folder: What `save_pretrained` wrote: config.json and safetensors weights. Nothing is downloaded.
         device: Where the network runs; features come back to the CPU.
         window_sec: Longest window whose features are kept.
-        margin_sec: Sound around a window that the network also hears.
+        margin_sec: Sound around a window that is also input of the network.
 
     Raises:
         UsageError: transformers is not installed, or the windows are not sensible.
@@ -94,7 +94,7 @@ class TransformersSpeechFeatures:
 
     def _states(self, sound: Sound, count: int) -> Iterator[Tensor]:
         """Yields the `count` rows of the network, window by window."""
-        # Row n of the network hears 400 samples from n * stride on; pad so that they lie around n * stride.
+        # Row n of the network reads 400 samples from n * stride on; pad so that they lie around n * stride.
         half = _SHORTEST_SAMPLES // 2
         blocks = chain([_silence(half)], _normalised(sound), [_silence(half + self._stride)])
         windows = overlapping(

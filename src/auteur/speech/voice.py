@@ -1,9 +1,9 @@
-"""Whether a recording holds speech at all, or music or noise, told from what the encoder makes of it.
+"""Whether a recording holds speech, or only music or noise, from the phone probabilities of the encoder.
 
-Speech runs through many phones, each of which the encoder is sure of for a moment. Over noise and tones it
-names nothing, over music it wavers between a few. Two numbers say so, of the loud frames of a few seconds:
-how much knowing the frame says about the phone (mutual information in nats, the Jensen-Shannon divergence
-of the frames' distributions), and how many phones a second begin of which it is sure.
+In speech the encoder predicts many phones, each with certainty for a moment. Noise and tones give no certain
+phone, music a few that alternate. Two numbers measure this over the loud frames of a few seconds: the mutual
+information of frame and phone in nats (the Jensen-Shannon divergence of the frames' distributions), and the
+number of certain phones that begin per second.
 """
 
 import numpy as np
@@ -15,12 +15,14 @@ Floats = NDArray[np.floating]
 
 WINDOW_SEC, STEP_SEC = 6.0, 3.0
 SHORTEST_SEC = 1.5
-"""Less sound than this is speech unless proven otherwise."""
+"""Recordings with less sound than this count as speech."""
 
 _NO_SPEECH_NATS = 0.6
-"""Under this there is none. Of 420 recordings of people the lowest has 0.78, at 0 dB of white noise 0.86."""
+"""Mutual information below which there is no speech. Of 420 recordings of people the lowest has 0.78, at 0 dB
+of white noise 0.86."""
 _PERHAPS_NATS, _FEW_PHONES = 0.75, 1.4
-"""Under both there is none either: instruments that play a melody lie here."""
+"""Mutual information and phones per second below both of which there is no speech: melodies of
+instruments."""
 _LOUD, _SURE = 0.5, 0.6
 
 
@@ -53,6 +55,6 @@ def _entropy(distribution: Floats) -> Floats:
 
 
 def _sure_phones(phones: Floats) -> int:
-    """How often a phone begins, silence (the first) apart, that is more probable than all others together."""
+    """Onsets of phones other than silence (the first) that are more probable than all others together."""
     named = np.where(phones.max(axis=1) > _SURE, phones.argmax(axis=1), 0)
     return int(((named[1:] > 0) & (named[1:] != named[:-1])).sum())

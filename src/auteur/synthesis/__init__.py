@@ -1,1 +1,1 @@
-"""Stage 3, what the face looks like: a portrait and a landmark track become frames."""
+"""Stage 3, rendering: models that turn a portrait and landmarks into frames."""

@@ -1,4 +1,4 @@
-"""Areas of a face that a denoiser paints: what shows in openings, and lips that have moved.
+"""Masks of what a denoiser paints: the inside of openings, and lips that have moved.
 
 All are weights in [0, 1] at positions [h, w, 2] of a picture, softly 0 outside, from landmarks in its pixels.
 """
@@ -31,7 +31,7 @@ Floats = NDArray[np.floating]
 EYES = (RIGHT_EYE_UPPER + RIGHT_EYE_LOWER, LEFT_EYE_UPPER + LEFT_EYE_LOWER)
 
 _WIDER, _EYE_MARGIN, LIP_MARGIN = 1.25, 0.12, 0.15
-"""Size of a painted oval beside that of its landmarks, and what is added, in eye distances."""
+"""Size of a painted oval relative to that of its landmarks, and its margin in eye distances."""
 _SOFT = 0.4
 """Width of the soft edge of an oval, as a share of its radius."""
 _HALF_AS_FAR = 0.5
@@ -39,7 +39,7 @@ _HALF_AS_FAR = 0.5
 _STILL_MM, _MOVED_MM = 0.7, 2.5
 """Movement of the skin from which on it is painted, and that from which on fully."""
 _SPREAD, _COARSE = 0.05, 4
-"""How far a landmark's movement spreads, in eye distances; pixels that share one value of it."""
+"""Reach of a landmark's movement in eye distances; pixels that share one value of it."""
 
 
 def oval(points: Tensor, chain: Sequence[int], margin_px: float, positions: Tensor) -> Tensor:
@@ -73,9 +73,9 @@ def eye_distance(points: Tensor) -> float:
 
 
 def holes(points: Tensor, positions: Tensor, *, only_mouth: bool = False) -> Tensor:
-    """Returns how much of the openings of mouth and eyes shows, for points [478, 2].
+    """Returns the mask of the openings of mouth and eyes, for points [478, 2].
 
-    Positions are those of an upright grid; only those around an opening are looked at.
+    Positions are those of an upright grid; only those around an opening are computed.
     """
     edges = (
         (MOUTH_UPPER, MOUTH_LOWER),
@@ -111,7 +111,7 @@ def with_rim(opening: Tensor) -> Tensor:
 
 
 def beyond_own(points: Tensor, own: Tensor) -> float:
-    """Returns how much of a mouth with these points the portrait cannot show, in [0, 1].
+    """Returns the share of a mouth with these points that the portrait does not show, in [0, 1].
 
     Lips that part no further than in the portrait have its own teeth behind them, and the warp moves these
     along: 0. From half as far again on it is 1, and always for a portrait whose lips are closed.
@@ -128,10 +128,10 @@ def beyond_own(points: Tensor, own: Tensor) -> float:
 
 
 def moved_mm(landmarks: Floats, own: Floats) -> Tensor:
-    """Returns how far expression has moved vertices from where they are in the portrait, [..., 468] mm.
+    """Returns the distance that expression has moved vertices from the portrait, [..., 468] mm.
 
     Args:
-        landmarks: Of frames, [..., 478, 3] px; how the head is turned does not matter.
+        landmarks: Of frames, [..., 478, 3] px; head pose is removed.
         own: The portrait's, [478, 3] px.
     """
     shift = without_pose(landmarks)[..., :468, :] - without_pose(own)[:468]
@@ -139,11 +139,11 @@ def moved_mm(landmarks: Floats, own: Floats) -> Tensor:
 
 
 def moved_area(points: Tensor, distance_mm: Tensor, size_px: int) -> Tensor:
-    """Returns where skin has moved, [..., S, S] of a square.
+    """Returns the mask of skin that has moved, [..., S, S] of a square.
 
     Args:
         points: Landmarks in pixels of the square, [..., 478, 2].
-        distance_mm: What `moved_mm` says of each vertex, [..., 468].
+        distance_mm: From `moved_mm`, per vertex, [..., 468].
         size_px: Side of the square; a multiple of 4.
     """
     # A Gaussian of the distance is one across times one down, and its weighted sum a product of matrices.

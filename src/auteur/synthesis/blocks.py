@@ -1,4 +1,4 @@
-"""Layers of Stable Diffusion 1.5's UNet and of AnimateDiff's motion modules, as far as our denoisers go.
+"""The layers of Stable Diffusion 1.5's UNet and of AnimateDiff's motion modules that our denoisers use.
 
 Names of parameters and attributes are those of diffusers, whose published models take the same places
 (`synthesis.full.loading`); a test holds both to the same numbers. They are written out here because importing
@@ -34,7 +34,7 @@ class Attention(nn.Module):
         self.processor: Callable[..., Tensor] | None = None
 
     def set_processor(self, processor: Callable[..., Tensor]) -> None:
-        """Has the attention computed by something else."""
+        """Sets a processor that computes the attention."""
         self.processor = processor
 
     def forward(
@@ -119,7 +119,7 @@ class BasicTransformerBlock(nn.Module):
         self.norm3, self.ff = nn.LayerNorm(width), FeedForward(width)
 
     def forward(self, hidden: Tensor, context: Tensor | None = None, **given: Any) -> Tensor:
-        """Tokens [N, T, width], context [N, K, context_width]; both attentions are told what is `given`."""
+        """Tokens [N, T, width], context [N, K, context_width]; both attentions get the keywords `given`."""
         hidden = self.attn1(self._placed(self.norm1(hidden)), **given) + hidden
         if self.norm2 is not None and self.attn2 is not None:
             asking = self._placed(self.norm2(hidden))

@@ -1,10 +1,10 @@
-"""What enters the denoiser besides noise: optional tensors, each present or null row by row.
+"""Conditions of the denoiser: optional tensors, each present or null row by row.
 
 Axes: B batch, F frames, C channels, H and W height and width of the sample, Hp and Wp of drawings in pixels,
 A action units, E expression coefficients, W audio frames per window, D audio features, P past frames.
 
 A condition that is absent and a condition that is neutral are different things: a neutral face is `au` full
-of zeros, "nothing is said about the face" is `au` absent. Every conditioner learns a null of its own for
+of zeros, an unspecified face is `au` absent. Every conditioner learns a null of its own for
 absent rows.
 """
 
@@ -19,7 +19,7 @@ from auteur.synthesis.conditioners.conditioner import Conditioner, Given, Refere
 from auteur.synthesis.conditioners.registry import CONDITIONERS, inputs_by_name
 
 CONDITION_NAMES = tuple(CONDITIONERS)
-"""What can be present or absent on its own."""
+"""Names of the conditions, each of which can be present or absent."""
 
 _INPUTS = inputs_by_name()
 
@@ -67,7 +67,7 @@ class Conditions:
         self.tensors: Mapping[str, Any] = {
             name: value for name in _INPUTS if (value := tensors.get(name)) is not None
         }
-        """What is given, by name."""
+        """The inputs that are given, by name."""
         self.present: Mapping[str, Tensor] = dict(present or {})
         self.margins: Mapping[str, int] = {name: number for name, number in (margins or {}).items() if number}
         _known(self.present)
@@ -87,7 +87,7 @@ class Conditions:
         return Conditions(**{"present": self.present, "margins": self.margins, **self.tensors, **changes})
 
     def of(self, kind: type[Conditioner]) -> Given:
-        """Returns what is given to one conditioner."""
+        """Returns the inputs of one conditioner."""
         tensors = {one.name: self.tensors[one.name] for one in kind.inputs if one.name in self.tensors}
         return Given(tensors, self.presence(kind.name), self.margins.get(kind.name, 0))
 
@@ -157,7 +157,7 @@ class Conditions:
     def stack(conditions: "Sequence[Conditions]") -> "Conditions":
         """Returns the rows of all, one after the other, for one batched evaluation.
 
-        What one of them lacks is filled (`Input.missing`, mostly zeros) and marked absent.
+        Missing inputs are filled (`Input.missing`, mostly zeros) and marked absent.
 
         Raises:
             UsageError: They hold nothing, have other margins, or mix portraits with their features, or rows
@@ -201,7 +201,7 @@ class Conditions:
         return self.replace(**parts, present={name: flags[rows] for name, flags in self.present.items()})
 
     def frames(self, span: slice) -> "Conditions":
-        """Returns the conditions of some frames; inputs keep their margin, and what is not in time stays.
+        """Returns the conditions of some frames; inputs keep their margin, inputs without a time axis stay.
 
         Raises:
             UsageError: The step of the span is not 1.
@@ -219,7 +219,7 @@ class Conditions:
     def with_margin(self, name: str, margin: int) -> "Conditions":
         """Returns conditions whose input `name` repeats its first and last frame `margin` times.
 
-        Do this to a whole video before cutting it with `frames`, and every frame sees its true neighbours.
+        Applied to a whole video before it is cut with `frames`, it gives every frame its true neighbours.
         """
         value, now = self.tensors.get(name), self.margins.get(name, 0)
         if value is None or now == margin:
@@ -236,7 +236,7 @@ class Conditions:
 
 
 class Denoiser(Protocol):
-    """A network that predicts what its config says (noise, velocity) from a noisy video and conditions."""
+    """A network: noisy video and conditions → prediction in the units of its config (noise, velocity)."""
 
     @property
     def config(self) -> Any:
@@ -250,7 +250,7 @@ class Denoiser(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of its parameters."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Guidance: predictions with and without conditions, combined so that a condition counts more.
+"""Guidance: predictions with and without conditions, combined to raise the effect of a condition.
 
 With L(…) the prediction under the named conditions, φ nothing, H all conditions but Action Units:
 
@@ -35,7 +35,7 @@ CHAIN: tuple[tuple[GuidanceScale, tuple[str, ...]], ...] = tuple(
 )
 """Scales in the order of the chain, and the conditions that each brings in.
 
-Conditions that say where things are (warped portrait, drawn landmarks, past frames) are in none of them: they
+Conditions of geometry (warped portrait, drawn landmarks, past frames) are in none of them: they
 are never left out.
 """
 
@@ -44,7 +44,7 @@ LARGEST_SCALE = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Guidance:
-    """Scale of each condition: 1 as the network was trained, 0 not at all, more is exaggerated."""
+    """Scale of each condition: 1 as the network was trained, 0 off, above 1 exaggerated."""
 
     reference: float = 1.0
     """s_R."""
@@ -75,14 +75,14 @@ class Guidance:
 
     @property
     def without_au(self) -> "Guidance":
-        """The same for a performance without Action Units, or a network without their conditioner."""
+        """Returns the same for a performance without Action Units, or a network without their conditioner."""
         return Guidance(reference=self.reference, audio=self.audio, expression=self.expression)
 
     def terms(self, given: Kept = frozenset(CONDITION_NAMES)) -> Mapping[Kept, float]:
-        """Returns the factor of every prediction that counts, by the conditions of `CHAIN` it is made with.
+        """Returns the factor of every prediction with a factor other than 0, by its conditions of `CHAIN`.
 
         Args:
-            given: Conditions that there are; what is not given cannot be left out, so terms fall together.
+            given: Conditions of the batch; terms that differ only in others are equal and are merged.
         """
         groups = [frozenset(names) & given for _, names in CHAIN]
         first: Kept = groups[-1] if self.form == "published" else frozenset()
@@ -146,7 +146,7 @@ def check_supported(denoiser: Denoiser, guidance: Guidance) -> None:
     """Refuses scales of conditions that the network has no conditioner for.
 
     Raises:
-        UsageError: As said.
+        UsageError: A scale is not 1 and its conditioner is missing.
     """
     for name, names in CHAIN:
         scale = getattr(guidance, name)

@@ -18,7 +18,7 @@ HARDEST_SNR = 1e-8
 
 @dataclass(frozen=True)
 class LossSettings:
-    """How noise is drawn and errors are weighted."""
+    """Distribution of the noise and weights of the errors."""
 
     snr_gamma: float = 5.0
     """γ of min-SNR weighting, for diffusion only; 0 switches it off. Hallo and AniPortrait: 5."""
@@ -26,7 +26,7 @@ class LossSettings:
     """Strength of the noise shared by all pixels and frames of a channel. Hallo and AniPortrait: 0.05."""
     time_mean: float = 0.0
     time_deviation: float = 1.0
-    """Of the logit of the time, for flow matching only. MEMO: 0 and 1."""
+    """Mean and deviation of the logit of the time, for flow matching only. MEMO: 0 and 1."""
     largest_error: float = math.inf
     """Rows with a larger mean error do not count, for flow matching only. MEMO: 0.1."""
 
@@ -107,13 +107,13 @@ def denoising_loss(
     Diffusion: min-SNR-weighted mean ‖v - v̂‖². Flow: mean ‖x_0 - x̂_0‖² = σ² ‖v - v̂‖² (MEMO).
 
     Args:
-        process: What made the noisy sample.
+        process: Of the noisy sample.
         prediction: The network's, [B, F, C, H, W].
         clean: The data.
-        noise: What was mixed in.
+        noise: Of the noisy sample.
         time: One per row, [B].
         settings: Weights.
-        region: How much each pixel counts, 0 or more, broadcastable to the prediction; None: all 1.
+        region: Weight of each pixel, 0 or more, broadcastable to the prediction; None: all 1.
     """
     error = (prediction.float() - process.target(clean, noise, time).float()).square()
     if region is not None:

@@ -1,4 +1,4 @@
-"""Noise that belongs to a frame: the same whatever window, batch or resumed run asks for it."""
+"""Noise keyed by frame: the same in every window, batch and resumed run."""
 
 import hashlib
 import math
@@ -23,7 +23,7 @@ def frame_noise(
         first: First frame; may be negative.
         stop: Frame after the last.
         shape: Of one frame, usually [C, H, W].
-        purpose: What they are for; every purpose has its own, independent numbers.
+        purpose: Name of their use; every purpose has its own, independent numbers.
     """
     frames = [
         keyed_generator(f"{seed}:{purpose}:{frame}").standard_normal(shape, dtype=np.float32)
@@ -48,7 +48,7 @@ def video_noise(
         first: First frame.
         stop: Frame after the last.
         shape: Of one frame.
-        purpose: What the numbers are for.
+        purpose: Name of their use.
         common: Share of the variance that all frames of a video have in common, in [0, 1].
     """
     own = [frame_noise(seed, first, stop, shape, purpose=purpose) for seed in seeds]
@@ -61,7 +61,7 @@ def video_noise(
 def mixed_noise(own: Tensor, shared: Tensor, common: float) -> Tensor:
     """Returns unit noise of which a share of the variance is the same in all frames.
 
-    The mixed noise model of PYoCo (Ge et al. 2023, arXiv 2305.10474, section 4.2): what does not move is
+    The mixed noise model of PYoCo (Ge et al. 2023, arXiv 2305.10474, section 4.2): still parts are
     painted alike in every frame.
     """
     return math.sqrt(common) * shared + math.sqrt(1 - common) * own

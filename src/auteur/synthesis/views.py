@@ -1,4 +1,4 @@
-"""Where a compact denoiser looks: squares that are fixed to the skull, so that teeth stay put in them.
+"""Views of a compact denoiser: squares that are fixed to the skull, so that teeth do not move in them.
 
 A view is a square of so many millimetres around a point of the canonical head, upright with the head. The
 pose comes from landmarks that expressions hardly move (`auteur.face.pose`): an open jaw does not drag it.

@@ -1,9 +1,9 @@
 """Long videos, window by window: memory does not grow with length, and windows join without a seam.
 
-A window is told the last frames of the one before (`past`), and may overlap with it. Where they overlap,
-every step pulls the new window's clean prediction towards the finished frames, less and less towards its
-inside. Windows lie on a fixed grid and noise belongs to frames, so a frame does not depend on how many are
-asked for at once, on the other videos of a batch, or on where a broken run was taken up again. (Only the last
+A window is conditioned on the last frames of the one before (`past`), and may overlap with it. Where they
+overlap, every step pulls the new window's clean prediction towards the finished frames, less and less towards
+its inside. Windows lie on a fixed grid and noise is keyed by frame, so a frame does not depend on the number
+of frames taken at once, on the other videos of a batch, or on where a broken run was resumed. (Only the last
 window is cut short by the end of the video.)
 """
 
@@ -27,24 +27,24 @@ ConditionsOf = Callable[[int, int], Conditions]
 
 @dataclass(frozen=True, kw_only=True)
 class WindowSettings:
-    """How a video is cut into windows and how each is denoised."""
+    """Windows of a video and settings of their denoising."""
 
     frames: int = 16
-    """Per window; memory grows with it."""
+    """Frames per window; memory grows with it."""
     past: int = 2
-    """Finished frames that a window is told."""
+    """Finished frames that condition the next window."""
     overlap: int = 0
     """Frames that neighbouring windows share; each costs its share of time once more."""
     steps: int = 4
-    """Of the sampler, per window."""
+    """Steps of the sampler, per window."""
     guidance: Guidance = field(default_factory=Guidance)
     evaluations_at_once: bool = True
-    """Whether guidance evaluates all it needs in one pass, which is faster and needs more memory."""
+    """Whether guidance evaluates all its terms in one pass, which is faster and needs more memory."""
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
         if self.frames < 1:
-            raise UsageError(f"a window of {self.frames} frames was asked for; it must have 1 or more")
+            raise UsageError(f"the window has {self.frames} frames; it must have 1 or more")
         if not 0 <= self.past <= self.frames:
             raise UsageError(
                 f"past is {self.past}; it must be between 0 and the window's {self.frames} frames"
@@ -62,16 +62,16 @@ class WindowSettings:
         return self.frames - self.overlap
 
     def window_count(self, frames: int) -> int:
-        """Returns how many windows a video of that many frames needs."""
+        """Returns the number of windows of a video of so many frames."""
         return 1 + max(0, -(-(frames - self.frames) // self.stride))
 
 
 @dataclass(frozen=True)
 class WindowState:
-    """Where to go on after a piece; of the same size however long the video is."""
+    """State after a piece, from which generation resumes; of constant size."""
 
     window: int
-    """The next one."""
+    """Number of the next window."""
     past: Tensor | None
     """The last finished frames, [B, P, C, H, W]."""
     shared: Tensor | None
@@ -86,18 +86,18 @@ class Piece:
     frames: Tensor
     """[B, f, C, H, W]."""
     state: WindowState
-    """Pass it to `generate` to go on from here."""
+    """State for `generate(resume=…)` to continue from here."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """What is to be made.
+    """The video to generate.
 
     Attributes:
-        frames: How many.
+        frames: Number of frames.
         shape: C, H, W of the sample.
         seeds: One per row of the batch.
-        first_past: What comes before the first frame, such as the portrait repeated, [B, P, C, H, W];
+        first_past: Frames before the first one, such as the portrait repeated, [B, P, C, H, W];
             None: the network's null.
         noise_common: Share of the noise that its frames have in common, in [0, 1].
     """
@@ -110,7 +110,7 @@ class Video:
 
     def __post_init__(self) -> None:
         if self.frames < 1:
-            raise UsageError(f"a video of {self.frames} frames was asked for; it must have 1 or more")
+            raise UsageError(f"the video has {self.frames} frames; it must have 1 or more")
         if not self.seeds:
             raise UsageError("a video needs a seed; give one per row of the batch")
 
@@ -125,20 +125,20 @@ def generate(
     resume: WindowState | None = None,
     on_step: OnStep | None = None,
 ) -> Iterator[Piece]:
-    """Yields the video piece by piece; nothing is computed before a piece is asked for.
+    """Yields the video piece by piece; a piece is computed when it is read.
 
     Args:
         denoiser: The network.
-        conditions_of: Asked once per window.
-        video: What is to be made.
+        conditions_of: Called once per window.
+        video: Length, shape and seeds.
         process: What the network was trained on.
         settings: Windows, steps and guidance.
-        resume: State after the last piece that there is.
-        on_step: Called after each denoising step with (done, total); an error raised in it cancels.
+        resume: State after the last existing piece; None: from the start.
+        on_step: Called after each denoising step with (done, total). Raise to cancel.
 
     Raises:
         UsageError: The network has no conditioner for what is guided, or memory does not suffice; the message
-            says what to lower.
+            names what to lower.
     """
     check_supported(denoiser, settings.guidance)
     count = settings.window_count(video.frames)
@@ -192,7 +192,7 @@ def denoise_joined(
     shared: Tensor | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """Returns frames [B, F, C, H, W] from noise whose first ones join the finished frames `shared`.
+    """Returns frames [B, F, C, H, W] from noise, the first of which join the finished frames `shared`.
 
     Args:
         process: What the network was trained on.
@@ -221,7 +221,7 @@ def denoise_joined(
 
 
 def crossfade(before: Tensor, after: Tensor) -> Tensor:
-    """Returns frames [B, O, …] that go over from `before` to `after` along a half cosine."""
+    """Returns frames [B, O, …] cross-faded from `before` to `after` along a half cosine."""
     count = before.shape[1]
     place = (torch.arange(count, dtype=torch.float64) + 1) / (count + 1)
     share = (0.5 - 0.5 * torch.cos(torch.pi * place)).to(before.device, before.dtype)
@@ -230,7 +230,7 @@ def crossfade(before: Tensor, after: Tensor) -> Tensor:
 
 @contextmanager
 def explained_memory(settings: WindowSettings, shape: tuple[int, int, int]) -> Iterator[None]:
-    """Turns running out of memory into an error that says which setting to lower.
+    """Turns running out of memory into an error that names the setting to lower.
 
     Raises:
         UsageError: Memory did not suffice.

@@ -1,4 +1,4 @@
-"""Another background for a portrait, or none: the matte that moves with the head, and what is laid behind."""
+"""Background replacement: the matte moves with the head, and a colour, a picture or nothing goes behind."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ Alpha = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What is behind the person, and where the person is.
+    """A background and the matte of the person before it.
 
     Attributes:
-        matte: How much of each pixel of the portrait is the person, float32 [H, W] in [0, 1].
+        matte: Share of each pixel of the portrait that is the person, float32 [H, W] in [0, 1].
         warper: Of the portrait that the matte belongs to.
         colours: uint8 [h, w, 3] of the size of the cut frames; None: transparent.
     """
@@ -52,7 +52,7 @@ class Backdrop:
 
 
 def check_background(background: str | None) -> None:
-    """Refuses what names no background.
+    """Refuses a value that names no background.
 
     Raises:
         UsageError: It is neither "none" nor a colour nor a file that is there.

@@ -17,7 +17,7 @@ from auteur.talking_head.request import PerformanceRequest
 Floats = NDArray[np.floating[Any]]
 
 LARGEST_TRAVEL_MM = 25.0
-"""Heads of drivers travel further; a portrait whose shoulders stay would be torn."""
+"""Limit of head travel: shoulders stay still, and a head that moves further would tear the portrait."""
 
 
 def head_of(request: PerformanceRequest) -> PoseTrack | None:
@@ -48,7 +48,7 @@ def driven_head(request: PerformanceRequest, frames: int) -> PoseTrack | None:
     """Returns head motion relative to the driver's calm pose, convention "relative_canonical_mm".
 
     Args:
-        request: What a user wants.
+        request: The request.
         frames: How many, at 25 fps from time 0.
     """
     head = head_of(request)
@@ -87,7 +87,7 @@ def driven_gaze(request: PerformanceRequest, frames: int) -> Floats | None:
     if is_in_units:
         return None
     turned = np.array(gaze.values, dtype=np.float64)
-    if recorded.head is not None and gaze.convention == "camera":  # what the head does is in it
+    if recorded.head is not None and gaze.convention == "camera":  # it includes the head's rotation
         turned = turned - recorded.head.values[:, [1, 0]]
     still = GazeTrack(
         values=(turned - np.nanmedian(turned, axis=0)).astype(np.float32),

@@ -19,11 +19,11 @@ _AT_ONCE = 16
 
 
 class Finishing:
-    """What is done to every rendered frame.
+    """Background, crop and size of every rendered frame.
 
     Args:
-        view: Which part is written, and at what size.
-        backdrop: What takes the place of the portrait's background; None: it stays.
+        view: Part of the frame that is written, and its size.
+        backdrop: Replacement of the portrait's background; None: it stays.
     """
 
     def __init__(self, view: View, backdrop: Backdrop | None = None) -> None:

@@ -59,7 +59,7 @@ class View:
 
 @dataclass(frozen=True)
 class Framing:
-    """What is kept of a portrait of any size."""
+    """Crop and size that are requested, for a portrait of any size."""
 
     ratio: tuple[int, int] | None = None
     """Width to height; None: the portrait's own."""

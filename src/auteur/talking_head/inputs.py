@@ -1,4 +1,4 @@
-"""What a caller may hand over as portrait and speech, and the keywords that go with them."""
+"""Accepted kinds of portrait and speech in Python, and the keywords of `TalkingHead`."""
 
 import difflib
 import hashlib
@@ -83,9 +83,9 @@ class Portrait:
     picture: Frames
     """RGB [H, W, 3], at most 1920 px a side."""
     name: str
-    """What messages call it."""
+    """Its name in messages."""
     sha256: str
-    """Of the file's bytes; of the pixels [H, W, 3] for one that was no file."""
+    """SHA-256 of the file's bytes; of the pixels [H, W, 3] where there is no file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +98,16 @@ class Speech:
     """At its own rate; that of a file has its channels, too."""
     notes: SpeechNotes
     sha256: str
-    """Of the file's bytes; of the float32 samples for one that was no file."""
+    """SHA-256 of the file's bytes; of the float32 samples where there is no file."""
 
 
 def find_portrait(
     backend: FaceBackend, value: object, *, face: int = 0
 ) -> tuple[Portrait, FaceReading, tuple[str, ...]]:
-    """Returns the portrait of a caller, its face, and what will not come out well.
+    """Returns a portrait, its face, and warnings about what limits its quality.
 
     Args:
-        backend: What reads faces.
+        backend: The face tracker.
         value: A path, or what `portrait_of` takes.
         face: Which face: 0 the largest, 1 the next.
 
@@ -143,7 +143,7 @@ def portrait_of(value: object) -> Portrait:
 
 
 def speech_of(value: object) -> Speech:
-    """Returns the speech of a caller: a path, the bytes of a file, a `Waveform`, or (rate, samples).
+    """Returns speech from a path, the bytes of a file, a `Waveform`, or (rate, samples).
 
     Raises:
         UsageError: It is none of these, or the samples are no sound (`auteur.media.sound_from`).
@@ -171,7 +171,7 @@ def speech_of(value: object) -> Speech:
 
 
 def speech_without(request: PerformanceRequest) -> Speech:
-    """Returns what stands for a speech that is not given: the actor's sound, or silence as long as the track.
+    """Returns the speech of a request without one: the actor's sound, or silence as long as the track.
 
     Raises:
         UsageError: There is neither track nor actor.
@@ -218,7 +218,7 @@ def settings_of(settings: Settings | None, options: Options) -> Settings:
 
 
 def scales_of(options: Options) -> dict[str, float]:
-    """Returns the factors that the keywords `scales` and `mute` put on controls."""
+    """Returns the factor of every control in the keywords `scales` and `mute`."""
     mute = options.get("mute", ())
     names = [mute] if isinstance(mute, str) else mute
     return {**options.get("scales", {}), **dict.fromkeys(names, 0.0)}
@@ -253,7 +253,7 @@ def request_of(
 
 
 def _source(value: Any) -> Any:
-    """A path of a text that names a file."""
+    """A text that names a file, as a path."""
     return Path(value) if isinstance(value, str) and value not in ("track", "none") else value
 
 

@@ -23,13 +23,13 @@ def requested_motion(
     request: PerformanceRequest,
     settings: Settings,
 ) -> Motion:
-    """Returns the motion of a face that says the speech and follows the request.
+    """Returns the motion of a face that speaks the speech and follows the request.
 
     Args:
         encoders: Of the speech.
         mover: Makes the motion.
         speech: At 16 kHz.
-        request: What the face is to do.
+        request: Requested emotion, Action Units, tracks, head and gaze.
         settings: Seed, route and idle motion.
     """
     analysis = encoders.phones.analyse(speech, MOTION_RATE)
@@ -69,8 +69,8 @@ def performance_of(
     """Returns the performance of a request: the one place where it becomes Action Units on the motion grid.
 
     Args:
-        request: What a user wants.
-        expressed: What a route made of speech and emotion; None without one.
+        request: Emotion, Action Units, track, driving video and source of the lips.
+        expressed: Prediction of a route from speech and emotion; None without one.
         frames: T.
         settings: Guidance and route.
     """
@@ -78,7 +78,7 @@ def performance_of(
     shapes = None if expressed is None else expressed.shapes
     written = None if expressed is None else request.expressed_units(expressed.action_units, frames)
     if expressed is not None and (recorded is not None or _touches(request, expressed.action_units)):
-        shapes = None  # what changes single units cannot change shapes
+        shapes = None  # a change of single units has no counterpart in mesh shapes
     acted = _first_specified(recorded, None if shapes is not None else written)
     added = request.added_units(frames, with_emotion=expressed is None)
     guided = [

@@ -1,4 +1,4 @@
-"""Speech → mouth cues for 2-D animation, by the lips that the motion generator gives it."""
+"""Speech → mouth cues for 2-D animation, from the lips of the motion generator."""
 
 import math
 from collections.abc import Callable
@@ -47,14 +47,14 @@ def mouth_cues(
     seed: int = 0,
     on_frame: Callable[[int], None] | None = None,
 ) -> tuple[list[MouthCue], SpeechNotes]:
-    """Returns the mouth shapes of a recording over time, and what is odd about it.
+    """Returns the mouth shapes of a recording over time, and notes about the recording.
 
     Lips move as in a video of the same seed, on a head of average size; Action Units and emotions of the
     performance move them, too.
 
     Args:
         speech: Sound file, or a video with sound.
-        asked: What the face shows besides.
+        asked: Emotion, Action Units and tracks that the face shows as well.
         seed: Of the motion.
         on_frame: Called with the number of motion frames done, 25 a second.
 

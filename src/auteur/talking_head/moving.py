@@ -35,7 +35,7 @@ def move(
     settings: Settings | None = None,
     face: int = 0,
 ) -> LandmarkTrack:
-    """Returns how a portrait's face moves while it says the speech: [frames, 478, 3] px of the portrait.
+    """Returns the landmarks of a portrait that speaks the speech: [frames, 478, 3] px of the portrait.
 
     Args:
         speech: Sound file, or a video with sound.
@@ -58,7 +58,7 @@ def move(
 
 
 def check_landmarks(path: Path, *, overwrite: bool = False) -> None:
-    """Says early what `save_landmarks` would say of a path.
+    """Raises early what `save_landmarks` would raise for a path.
 
     Raises:
         UsageError: It ends neither in .json nor in .csv.
@@ -76,10 +76,10 @@ def save_landmarks(
     overwrite: bool = False,
     on_frame: Callable[[int], None] | None = None,
 ) -> None:
-    """Writes what the motion made of a portrait, whole or not at all.
+    """Writes the landmarks of a video, whole or not at all.
 
     A .json is a `LandmarkTrack`. A .csv is an OpenFace table with the dense mesh, as `auteur track --dense`
-    writes it, and with the Action Units that the motion did; it streams, so length costs no memory.
+    writes it, and with the rendered Action Units; it streams, so memory does not grow with length.
 
     Args:
         video: From `TalkingHead`.
@@ -123,7 +123,7 @@ def _rows(video: TalkingVideo) -> Iterator[OpenFaceRow]:
         block = video.landmarks_in_view(first, first + _BLOCK_FRAMES)
         mesh = np.asarray(block.values, dtype=np.float64)
         angles = head_pose(mesh).angles_rad
-        blank = np.full((len(angles), 3), np.nan)  # there is no camera that the head could be away from
+        blank = np.full((len(angles), 3), np.nan)  # without a camera there is no distance of the head
         poses = pose_to_openface(np.concatenate([angles, blank], axis=-1))
         for i, time_sec in enumerate(block.times_sec.tolist()):
             values = units.values[first + i]

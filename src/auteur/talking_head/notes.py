@@ -1,4 +1,4 @@
-"""What a user is told about odd input that is used all the same."""
+"""Notes about unusual input that is used all the same."""
 
 from fractions import Fraction
 
@@ -18,7 +18,7 @@ _NOTHING_SAID = 0.99
 _MOST_NAMED = 5
 _ONE_FRAME_SEC = 1 / MOTION_RATE
 _HELD = 0.1
-"""Intensity from which a control that is not shown is worth a line."""
+"""Intensity from which a control that is not shown is reported."""
 
 
 def notes_of(
@@ -27,7 +27,7 @@ def notes_of(
     """Returns sentences about how the speech and the performance were understood."""
     notes = list(heard.lines())
     if not heard.is_silent and motion.cues.silence.min() > _NOTHING_SAID:
-        notes.append("no speech is heard in the recording: the lips stay closed")
+        notes.append("no speech was found in the recording: the lips stay closed")
     if asked.emotions is not None and asked.emotions.strongest > 1:
         notes.append(EXTRAPOLATES)
     recorded = asked.recorded
@@ -35,7 +35,7 @@ def notes_of(
 
 
 def track_notes(recorded: RecordedPerformance, speech_sec: Fraction) -> list[str]:
-    """Returns sentences about a track: what was assumed, what is missing, and what is not used."""
+    """Returns sentences about a track: assumptions, missing values, and contents that are not used."""
     track = recorded.action_units
     notes = list(recorded.notes)
     end_sec = track.start_sec + track.duration_sec
@@ -63,7 +63,7 @@ def track_notes(recorded: RecordedPerformance, speech_sec: Fraction) -> list[str
 
 
 def _unshown_controls(track: AUTrack) -> list[str]:
-    """Controls that a track moves and nothing in a generated face does."""
+    """Controls that a track moves and that generated faces do not show."""
     moved = as_specified(measured(track))
     return [
         name

@@ -1,4 +1,4 @@
-"""What a motion did, as Action Units: read from its landmarks, on the scale that asking uses."""
+"""The rendered performance: Action Units fitted to generated landmarks, on the scale of requests."""
 
 from collections.abc import Iterable
 
@@ -22,15 +22,15 @@ _SKIN_VERTICES = 468
 def performed(blocks: Iterable[LandmarkTrack], at_rest: Floats, basis: AUBasis) -> AUTrack:
     """Returns the Action Units in generated landmarks, convention "facs", [0, 1].
 
-    They are the non-negative intensities whose displacements add up best to what the mesh does, all units
-    together. Readings of single distances, as `auteur.face.action_units` takes them, cannot tell a smile's
-    wide mouth from a stretched one without blendshapes, which landmarks do not have. Units without a
-    displacement are 0; lids and gaze are the caller's to fill in, since the motion knows them exactly.
+    They are the non-negative intensities whose displacements fit the displacement of the mesh best, all units
+    together. Single distances, as in `auteur.face.action_units`, do not separate a smile's wide mouth from a
+    stretched one without blendshapes, which generated landmarks do not have. Units without a displacement
+    are 0; `with_eyes` adds lids and gaze, which the motion has exactly.
 
     Args:
         blocks: Consecutive landmarks in pixels, convention "mediapipe478".
         at_rest: The same face at rest, [478, 3] px.
-        basis: What asking for a unit does to the mesh.
+        basis: Displacement of the mesh per unit.
 
     Raises:
         UsageError: There is no block.

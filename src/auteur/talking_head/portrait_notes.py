@@ -1,4 +1,4 @@
-"""The face of a portrait, and what a user is told where quality must suffer (docs/portraits.md)."""
+"""The face of a portrait, and warnings about what limits its quality (docs/portraits.md)."""
 
 import math
 from dataclasses import replace
@@ -20,7 +20,7 @@ Floats = NDArray[np.floating]
 SMALL_PX = 64
 """Size of a face under which lips are a few pixels high and teeth none."""
 MOST_OUTSIDE = 0.1
-"""Share of the landmarks beyond the picture's edges that goes without saying."""
+"""Share of the landmarks beyond the picture's edges up to which there is no warning."""
 TURNED_DEG, TILTED_DEG = 30.0, 25.0
 """Yaw and pitch from which part of the mouth or of an eye is guessed; beyond 60° of yaw heads are refused."""
 WIDE_OPEN_MM = 18.0
@@ -28,11 +28,11 @@ WIDE_OPEN_MM = 18.0
 BIG_EYES_MM = 12.5
 """Gap between the lids from which the tracker finds them inside a drawn eye; people's are 7 to 12 mm."""
 SHUT = 0.5
-"""What `own_expression` says of an eye from which down a user is told that it stays closed."""
+"""Closure of an eye in `own_expression` from which there is a warning that it stays closed."""
 UNSTEADY, COVERED = 0.025, 0.045
-"""How far lips are apart, in eye distances, when the face is read in other framings: a user is told from the
-first on, and refused from the second on if the rest of the face is steadier. docs/portraits.md says how often
-either happens."""
+"""Distance between readings of the lips in several framings, in eye distances: from the first on there is a
+warning, from the second on the portrait is refused if the upper half of the face is steadier.
+docs/portraits.md has how often either happens."""
 STEADIER = 1.5
 """How much steadier the upper half of the face must be for a mouth to be covered rather than badly seen."""
 
@@ -50,13 +50,13 @@ _OTHER_FRAMINGS = (
 def read_portrait(
     backend: FaceBackend, picture: Picture, *, face: int = 0, name: str = "the portrait"
 ) -> tuple[FaceReading, tuple[str, ...]]:
-    """Returns one face of a portrait [H, W, 3], and a sentence about each thing that will not come out well.
+    """Returns one face of a portrait [H, W, 3], and a sentence about each thing that limits its quality.
 
     Args:
-        backend: What reads faces.
+        backend: The face tracker.
         picture: RGB.
         face: Which face: 0 the largest, 1 the next, …
-        name: What to call the picture in errors.
+        name: Name of the picture in errors.
 
     Raises:
         FaceError: There is no face, not that many, it is too small or turned away too far, or its mouth is
@@ -91,7 +91,7 @@ def read_portrait(
 def unsteadiness(backend: FaceBackend, picture: Picture, reading: FaceReading) -> tuple[float, float]:
     """Returns how far lips and upper half of the face move, in eye distances, when read in other framings.
 
-    What is seen stays where it is, whatever surrounds it; what is guessed goes with the frame.
+    Visible parts are found at the same place in every framing; covered parts are guessed and move with it.
     """
     points = np.asarray(reading.landmarks, dtype=np.float64)
     upper = np.flatnonzero(canonical_face()[:, 1] < canonical_face()[_NOSE_TIP, 1])

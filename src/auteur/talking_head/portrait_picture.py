@@ -1,4 +1,4 @@
-"""The picture that speaks: a still one, or a frame of a video."""
+"""The portrait: a still picture, or a frame of a video."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -24,12 +24,12 @@ Frames = NDArray[np.uint8]
 def open_portrait(
     backend: FaceBackend, path: Path, *, face: int = 0
 ) -> tuple[Frames, FaceReading, tuple[str, ...]]:
-    """Returns a portrait of at most 1920 px a side, its face, and what will not come out well.
+    """Returns a portrait of at most 1920 px a side, its face, and warnings about what limits its quality.
 
-    Of a video it is the first frame, five a second looked at, whose face can be used.
+    Of a video it is the first frame with a usable face, searched at five frames per second.
 
     Args:
-        backend: What reads faces.
+        backend: The face tracker.
         path: A picture or a video.
         face: Which face: 0 the largest, 1 the next.
 

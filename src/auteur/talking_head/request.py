@@ -1,4 +1,4 @@
-"""What a user requests of a face, in any of the ways it can be stated."""
+"""The requested performance, in every form in which it can be stated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,16 +48,16 @@ class PerformanceRequest:
     track: AUTrack | Path | None = None
     """Curves, or a file of them in any format that `auteur.formats` reads."""
     scales: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Factor from 0 to 4 by control, on the whole of what is asked for: {"AU12": 1.5, "AU4": 0}. What would
-    pass 1 stays at 1."""
+    """Factor from 0 to 4 by control, on the whole request: {"AU12": 1.5, "AU4": 0}. Products above 1 are
+    clipped to 1."""
     emotion_curve: EmotionCurve | None = None
     """Emotions and their strengths over time instead of one emotion throughout."""
     track_reading: TrackReading = field(default_factory=TrackReading)
-    """Rate, face and start of the track, where its file cannot say them."""
+    """Rate, face and start of the track, where its file does not state them."""
     drive: Path | None = None
     """A video of an actor, who is tracked: face, head, gaze and blinks, in place of a track."""
     lips: LipSource | None = None
-    """What moves the lips; None: the track where it measures how far the mouth opens, else the speech."""
+    """Source of the lips; None: the track where it measures how far the mouth opens, else the speech."""
     head_track: Path | PoseTrack | Literal["track", "none"] = "track"
     """Where head motion comes from: the track's own, if it has any; another file; or "none" of them."""
     gaze_track: Path | Literal["track", "none"] = "track"
@@ -100,7 +100,7 @@ class PerformanceRequest:
 
     @property
     def asks_nothing(self) -> bool:
-        """Whether what to show is left to the speech."""
+        """Whether nothing is requested, so that the expression follows from the speech."""
         nothing = self.emotion is None and self.emotion_curve is None
         return nothing and not self.action_units and self.track is None and self.drive is None
 
@@ -113,7 +113,7 @@ class PerformanceRequest:
 
     @cached_property
     def recorded(self) -> RecordedPerformance | None:
-        """What the track file holds, head pose and gaze too; read once.
+        """Contents of the track file, with head pose and gaze; read once.
 
         Raises:
             FormatError: The file is none that can be read.
@@ -125,7 +125,7 @@ class PerformanceRequest:
         return None if self.track is None else read_recorded(self.track, self.track_reading)
 
     def check_covers(self, speech_sec: Fraction) -> None:
-        """Reads the track, if there is one, and says early what is wrong with it.
+        """Reads the track, if there is one, and raises its errors early.
 
         Raises:
             FormatError: The file is none that can be read.
@@ -138,7 +138,7 @@ class PerformanceRequest:
         if end_sec <= 0 or track.start_sec >= speech_sec:
             raise UsageError(
                 f"the track covers {float(track.start_sec):g} s to {float(end_sec):g} s, none of the "
-                f"{float(speech_sec):.2f} s of speech; say when it starts with --track-start"
+                f"{float(speech_sec):.2f} s of speech; set its start with --track-start"
             )
 
     def files(self) -> dict[str, Path]:
@@ -157,13 +157,13 @@ class PerformanceRequest:
         return self.drive if self.drive is not None else self.track if isinstance(self.track, Path) else None
 
     def sources(self) -> dict[str, str]:
-        """Returns what is set about lips, head and gaze, as text by name, for the record of an output."""
+        """Returns the settings of lips, head and gaze, as text by name, for the record of an output."""
         named = {"lips": self.lips, "head_from": self.head_track, "gaze_from": self.gaze_track}
         return {name: value for name, value in named.items() if isinstance(value, str) and value != "track"}
 
     @property
     def lip_source(self) -> LipSource:
-        """What moves the lips: as requested, or the track where it measures how far the mouth opens."""
+        """Source of the lips: as requested, or the track where it measures how far the mouth opens."""
         if self.lips is not None:
             return self.lips
         if self.recorded is None:
@@ -171,7 +171,7 @@ class PerformanceRequest:
         return "track" if covers_lips(as_specified(measured(self.recorded.action_units))) else "speech"
 
     def override(self, frames: int) -> NDArray[np.float64]:
-        """Returns how far the portrait's own expression gives way, [T] in [0, 1].
+        """Returns the share of the portrait's own expression that is removed, [T] in [0, 1].
 
         Recorded tracks and emotion curves replace it wholly, an emotion as far as its intensity, single units
         not at all.
@@ -205,7 +205,7 @@ class PerformanceRequest:
         return track.replace(values=values)
 
     def expressed_units(self, track: AUTrack, frames: int) -> AUTrack:
-        """Returns what a route made of speech and emotion on the motion grid, as `recorded_units`.
+        """Returns a route's units on the motion grid, in the form of `recorded_units`.
 
         Blinks are not specified: routes describe expressions, most of them a few times a second.
         """

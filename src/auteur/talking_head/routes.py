@@ -1,4 +1,4 @@
-"""Routes from speech to a performance: what may stand before the motion."""
+"""Routes: optional stages before the motion that predict an expression from speech and emotions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Expressed:
-    """What a route makes of speech and emotion."""
+    """Prediction of a route from speech and emotion."""
 
     action_units: AUTrack
     """From time 0, any convention and rate, about as long as the speech; NaN where not specified."""
     shapes: ExpressionShapes | None = None
-    """The same as mesh shapes, where the route knows it finer than Action Units can express."""
+    """The same as mesh shapes, from routes that predict more than Action Units can express."""
 
 
 class Expression(Protocol):
-    """A route: what a face should show while it says something."""
+    """A route: speech and emotions → expression over time."""
 
     def __call__(self, speech: Sound, emotions: EmotionCurve | None) -> Expressed:
-        """Returns what to show.
+        """Returns the expression.
 
         Args:
             speech: 16 kHz mono.
@@ -45,12 +45,12 @@ class Route:
     """One row of the table."""
 
     summary: str
-    """What it does, for messages and help."""
+    """One line for messages and help."""
     expression: str | None
-    """"module:function" that returns an `Expression`, imported when it is used; None where nothing stands
-    before the motion and emotions are fixed prototypes."""
+    """"module:function" that returns an `Expression`, imported when it is used; None for a route without a
+    model, in which emotions are fixed prototypes."""
     weights: tuple[str, ...] = ()
-    """Shipped weights of that stage."""
+    """Names of the shipped weights that it loads."""
 
     def load(self) -> Expression | None:
         """Returns the route with the weights that ship with the package."""
@@ -110,10 +110,10 @@ def emodiffhead() -> Expression:
 def expressed_units(
     units: Callable[[Sound, str | None, float], AUTrack], speech: Sound, emotions: EmotionCurve | None
 ) -> AUTrack:
-    """Returns what a model of one emotion at a time shows while emotions follow a curve.
+    """Returns the Action Units of an emotion curve from a model that takes one emotion at a time.
 
-    Over time, and beyond full strength, by linear editing (arXiv 2409.07255) between what the model makes of
-    the speech spoken neutrally and in each emotion; the model runs once for each of them.
+    Linear editing (arXiv 2409.07255) between the model's prediction for neutral speech and the one for each
+    emotion, over time and beyond full strength; the model runs once for each of them.
 
     Args:
         units: Model: (speech, emotion or None for the speech's own, strength in [0, 1]) → Action Units.
@@ -135,7 +135,7 @@ def expressed_units(
 
 
 AUTOMATIC_FROM_SPEECH, AUTOMATIC_BY_REQUEST = "auhead", "landmark"
-"""What "auto" means without a request, and with one."""
+"""Routes that "auto" stands for: without a request, and with one."""
 
 
 def find_route(name: str, *, asks_nothing: bool = False) -> Route:

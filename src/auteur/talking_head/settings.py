@@ -1,4 +1,4 @@
-"""How to generate, and what is written down about it in outputs."""
+"""Settings of a generated video, and the record of them in its mark."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,11 +20,11 @@ LONGEST_SEC = 3600
 
 @dataclass(frozen=True)
 class Settings:
-    """How to generate, whatever is performed."""
+    """How a video is generated, independent of the performance."""
 
     seed: int | None = None
-    """Of motion, blinks, gaze and head: the same seed gives the same frames. None: it follows from what the
-    portrait and the speech hold, so that another video moves otherwise and the same one repeats."""
+    """Seed of motion, blinks, gaze and head: the same seed gives the same frames. None: a hash of portrait
+    and speech, so that the same inputs repeat and others differ."""
     fps: Fraction = MOTION_RATE
     """Frames per second of the video."""
     head: float = 1.0
@@ -32,19 +32,19 @@ class Settings:
     blinks: bool = True
     gaze: bool = True
     temperature: float | None = None
-    """How freely the face varies, in [0, 2]; None: like people (`auteur.motion.face_flow`)."""
+    """Sampling temperature of the face, in [0, 2]; None: the spread of people (`auteur.motion.face_flow`)."""
     liveliness: float = 1.0
-    """How lively face and head move: 0 calm, 1 like most people, 2 like the liveliest."""
+    """Amount of motion of face and head: 0 calm, 1 like most people, 2 like the liveliest."""
     route: str = "auto"
-    """What makes Action Units of the speech (`auteur.talking_head.routes.ROUTES`)."""
+    """Name of the stage before the motion (`auteur.talking_head.routes.ROUTES`), or "auto"."""
     steps: int | None = None
-    """Of the denoiser, per window of frames; only with one, as audio guidance and window. None: what suits
-    it."""
+    """Denoising steps per window of frames, 1 to 1000; refused by presets without a denoiser, as are audio
+    guidance and window. None: the denoiser's default."""
     au_guidance: float | None = None
-    """How much Action Units count, to motion (`auteur.motion.guidance`) and denoiser: 1 as asked, 0 not at
-    all, 3.5 exaggerates; None: 1."""
+    """Guidance of Action Units in motion (`auteur.motion.guidance`) and denoiser, 0 to 20: 1 as given, 0
+    switches them off, 3.5 exaggerates; None: 1."""
     audio_guidance: float | None = None
-    """How much speech counts to the denoiser."""
+    """Guidance of the speech in the denoiser, 0 to 20; None: 1."""
     window: int | None = None
     """Frames that are denoised together; fewer need less memory."""
     seconds: float | None = None
@@ -62,12 +62,12 @@ class Settings:
 
     @property
     def framing(self) -> Framing:
-        """What is kept of the frames."""
+        """Crop and size of the frames."""
         return Framing.parse(self.crop, self.size)
 
     @property
     def output(self) -> dict[str, Any]:
-        """What is said about length, part, size and background, by name."""
+        """Length, crop, size and background that are set, by name."""
         names = ("seconds", "crop", "size", "background")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
@@ -78,7 +78,7 @@ class Settings:
 
     @property
     def render_options(self) -> dict[str, Any]:
-        """What is set for the renderer, by name."""
+        """Options that are set for the renderer, by name."""
         names = ("steps", "au_guidance", "audio_guidance", "window")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
@@ -115,11 +115,11 @@ def mark_of(
     models: dict[str, str],
     rendering: dict[str, Any],
 ) -> provenance.Mark:
-    """Returns what is written into an output: inputs by hash, models by version, and all settings.
+    """Returns the mark of an output: inputs by hash, models by version, and all settings.
 
     Args:
         inputs: SHA-256 of portrait and speech; those of files that the request names are added.
-        asked: The performance.
+        asked: The requested performance.
         settings: How it is generated.
         models: Version of each model that takes part, but for the route's.
         rendering: Options of the renderer (`Renderer.resolve`).

@@ -1,4 +1,4 @@
-"""Before a portrait is rendered: its size, the part that is kept, its background, and models for these."""
+"""Preparation of a portrait before it is rendered: size, crop, background, and the models for these."""
 
 from dataclasses import replace
 
@@ -24,9 +24,9 @@ _MATTE = "matte"
 def staged(
     picture: Frames, reading: FaceReading, settings: Settings
 ) -> tuple[Frames, FaceReading, Finishing]:
-    """Returns the portrait to render, its face, and what is done to the frames.
+    """Returns the portrait to render, its face, and the finishing of the frames.
 
-    A portrait that is written smaller is made smaller first, which saves the time of rendering what is thrown
+    A portrait that is written smaller is reduced first, which saves the time of rendering what is thrown
     away. With another background its colours are those of the person alone, continued beyond the outline, so
     that no rim of the old background shows.
 
@@ -78,12 +78,12 @@ def scaled_reading(reading: FaceReading, across: float, down: float) -> FaceRead
 
 
 def tracker_models(backend: FaceBackend) -> dict[str, str]:
-    """Returns name and version of what read the portrait's face, whoever made it."""
+    """Returns name and version of the tracker that read the portrait's face."""
     if isinstance(backend, AuteurBackend):
         return {name: weights.version(name) for name in TRACKER_MODELS}
     return {f"face backend {backend.name}": str(getattr(backend, "version", "unknown"))}
 
 
 def background_models(settings: Settings) -> dict[str, str]:
-    """Returns name and version of what separates the person from the background, if anything does."""
+    """Returns name and version of the matte network, empty where no background is replaced."""
     return {} if settings.background is None else {_MATTE: weights.version(_MATTE)}

@@ -1,4 +1,4 @@
-"""Portrait + speech + performance → talking video: paper C's route, rendered by warping the portrait."""
+"""Portrait + speech + requested performance → talking video: motion, then a renderer."""
 
 import math
 from collections.abc import Generator, Sequence
@@ -63,10 +63,10 @@ class Stages:
 
 
 class TalkingVideo(FrameSequence):
-    """A performance ready to be rendered; frames are made when they are asked for.
+    """A video ready to be rendered; each frame is made when it is read.
 
     Attributes:
-        au_track: What the face is to show (the requested performance), convention "facs", or None.
+        au_track: The requested performance, convention "facs", or None.
         frame_count: round(duration of the speech × fps), or of the seconds that the settings allow.
         notes: Sentences about how the inputs were understood.
     """
@@ -98,13 +98,13 @@ class TalkingVideo(FrameSequence):
 
     @property
     def models(self) -> dict[str, str]:
-        """Version of every model that had a part in it, by name."""
+        """Version of every model that takes part, by name."""
         return dict(self.mark.models)
 
     def landmarks(self, first: int = 0, stop: int | None = None) -> LandmarkTrack:
-        """Returns what the motion stage made of some frames: [frames, 478, 3] px of the portrait as rendered.
+        """Returns the generated landmarks of some frames: [frames, 478, 3] px of the portrait as rendered.
 
-        `landmarks_in_view` moves them to where they are in a video that is cropped or of another size.
+        `landmarks_in_view` has them in pixels of the video, which may be cropped or of another size.
         """
         stop = self.frame_count if stop is None else min(stop, self.frame_count)
         rate, last = self._settings.fps, self._motion.frames
@@ -128,10 +128,10 @@ class TalkingVideo(FrameSequence):
         )
 
     def performed(self) -> AUTrack:
-        """Returns what the motion does as Action Units, convention "facs", one row per frame.
+        """Returns the rendered performance: Action Units of the motion, convention "facs", one row per frame.
 
-        Mouth units hold what speech does too, so it is no copy of `au_track`; as a `track` for silence it
-        gives the same face again.
+        Mouth units include the motion of the speech, so it differs from `au_track`; as a `track` for silence
+        it gives the same face again.
         """
         starts = range(0, self.frame_count, _READ_AT_ONCE)
         blocks = (self.landmarks(start, start + _READ_AT_ONCE) for start in starts)
@@ -148,7 +148,7 @@ class TalkingVideo(FrameSequence):
 
     @property
     def seed(self) -> int:
-        """Of motion and painting: the one given, or the one that followed from the inputs."""
+        """Seed of motion and painting: the given one, or the hash of the inputs."""
         return self._settings.seed or 0
 
     def landmarks_in_view(self, first: int = 0, stop: int | None = None) -> LandmarkTrack:
@@ -203,7 +203,7 @@ class TalkingVideo(FrameSequence):
         )
 
     def plot(self, path: Path | str, *, overwrite: bool = False) -> None:
-        """Draws what was asked for against what the motion did into a marked PNG; needs Matplotlib.
+        """Draws the requested against the rendered Action Units into a marked PNG; needs Matplotlib.
 
         Raises:
             UsageError: Matplotlib is not installed, or `path` does not end in .png.
@@ -263,7 +263,7 @@ class TalkingHead:
                 paints every second frame; "warp", which paints nothing; or a denoiser file or folder of the
                 papers' size (docs/denoiser.md).
             device: Where the denoiser runs, "cpu" or "cuda"; None: CUDA where there is one.
-            backend: What reads the portrait's face, such as a `MediaPipeBackend`; None: the shipped tracker.
+            backend: Tracker of the portrait's face, such as a `MediaPipeBackend`; None: the shipped tracker.
                 Outputs name it.
 
         Raises:
@@ -292,7 +292,7 @@ class TalkingHead:
         settings: Settings | None = None,
         **options: Unpack[Options],
     ) -> TalkingVideo:
-        """Returns the video in which the portrait says the speech, ready to be rendered.
+        """Returns the video in which the portrait speaks the speech, ready to be rendered.
 
         Args:
             portrait: Path of a picture or of a video, whose first usable frame is taken; bytes of a picture,
@@ -333,7 +333,7 @@ class TalkingHead:
         *,
         face: int = 0,
     ) -> TalkingVideo:
-        """As calling it, with the performance and the settings as objects."""
+        """Returns the video as calling the object does, with the request and the settings as objects."""
         rendering = self._renderer.resolve(settings.render_options)
         shown, reading, seen = find_portrait(self._backend, portrait, face=face)
         picture, reading, finishing = staged(shown.picture, reading, settings)

@@ -1,4 +1,4 @@
-"""A video whose frames are made on demand: written, looked at one by one, or shown in a notebook."""
+"""A video whose frames are made on demand: written, read one by one, or shown in a notebook."""
 
 import base64
 import math
@@ -21,7 +21,7 @@ from auteur.talking_head.finishing import Finishing
 from auteur.talking_head.settings import Settings
 
 MOST_BYTES_AT_ONCE = 8_000_000_000
-"""Of the frames that `to_numpy` holds."""
+"""Limit of `to_numpy`, in bytes."""
 
 _SHOWN_SEC = 20
 _SHOWN_PX = 480
@@ -36,7 +36,7 @@ class FrameSequence(ABC):
 
     Attributes:
         frame_count: Number of frames, 1 or more.
-        au_track: What was requested, convention "facs", or None.
+        au_track: The requested performance, convention "facs", or None.
         sound: The recording.
         mark: How the video is made; written into every output.
     """
@@ -87,8 +87,8 @@ class FrameSequence(ABC):
     def frame(self, time_sec: float | Fraction) -> Frames:
         """Returns the frame that is shown at a time, uint8 [H, W, 3 or 4], without making those before it.
 
-        A denoiser that sees earlier frames has none here: what it paints may differ a little from the same
-        frame of the whole video.
+        A denoiser that is conditioned on past frames has none here, so its frame may differ slightly from
+        the same one of the whole video.
 
         Args:
             time_sec: In seconds, from 0 to the end of the video.

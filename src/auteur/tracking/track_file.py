@@ -19,14 +19,14 @@ from auteur.face.smoothing import smooth_readings
 from auteur.face.tracker import FaceTracker, Sighting, find_face
 from auteur.facs import convert
 from auteur.files import atomic_path
-from auteur.formats import PRESENCE_COLUMNS, OpenFaceRow, OpenFaceWriter, pose_to_openface
+from auteur.formats import OTHER_CONTROLS, PRESENCE_COLUMNS, OpenFaceRow, OpenFaceWriter, pose_to_openface
 from auteur.media import MediaInfo, VideoFrame, VideoReader, probe, read_image
 from auteur.prefetch import prefetched
 from auteur.signals import AUTrack, topology
 
 CALM_SEARCH_SEC = 20
 CALM_SEARCH_RATE = Fraction(5)
-"""How much of a video is looked through for calm frames, and how many frames of each second."""
+"""Seconds at the beginning that are searched for calm frames, and frames per second of the search."""
 
 BLOCK_FRAMES = 64
 """Frames measured at once; memory does not grow with the video."""
@@ -52,7 +52,7 @@ class TrackOptions:
 
 @dataclass(frozen=True)
 class TrackSummary:
-    """What came out."""
+    """Result of tracking a file."""
 
     frames: int
     frames_with_face: int
@@ -75,11 +75,11 @@ def track_file(
     Args:
         path: PNG, JPEG or WEBP picture, or a video.
         out: The CSV to write.
-        backend: What reads faces.
+        backend: The face tracker.
         options: How to track.
         overwrite: Whether `out` may be replaced.
         on_frame: Called with the number of frames done.
-        on_sighting: Called whenever the face was looked for and found.
+        on_sighting: Called with each detection, at the start and after a loss.
 
     Raises:
         MediaError: The file cannot be read.
@@ -88,15 +88,16 @@ def track_file(
     """
     info = probe(path)
     rate = info.frame_rate or Fraction(1)
-    neutral = None
-    if options.neutral_sec is not None:
+    if options.neutral_sec is None:
+        neutral = _calm_neutral(path, info, backend, options)
+    else:
         neutral = _neutral_at(path, info, backend, options.face, options.neutral_sec)
     frames = with_face = 0
     with (
         atomic_path(out, overwrite=overwrite) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as text,
     ):
-        writer = OpenFaceWriter(text, dense=options.dense)
+        writer = OpenFaceWriter(text, others=True, dense=options.dense)
         tracker = FaceTracker(backend, face=options.face, on_sighting=on_sighting)
         with _frames(path, info) as pictures:
             for row in rows_of(_readings(pictures, tracker, options), info, neutral=neutral):
@@ -165,12 +166,13 @@ def _measured_rows(
     angles = gaze_angles_rad(gaze)
     hub = action_units(landmarks, blendshapes, rate=info.frame_rate or Fraction(1), neutral=neutral)
     openface = convert(hub, "openface18")
+    others = hub.values[:, [hub.channels.index(name) for name in OTHER_CONTROLS]]
     intensities = openface.values[:, :17]
     presences = np.stack([_presence(openface, name) for name in PRESENCE_COLUMNS], axis=1)
     translation = camera_translation_mm(pose.shift, pose.scale, info)
     openface_pose = pose_to_openface(np.concatenate([pose.angles_rad, translation], axis=-1))
     shapes = blendshapes.copy()
-    shapes[:, 0] = 0.0  # the column is ARKit's tongueOut, which the tracker does not see
+    shapes[:, 0] = 0.0  # the column is ARKit's tongueOut, which the tracker does not measure
     return [
         OpenFaceRow(
             frame=number,
@@ -182,6 +184,7 @@ def _measured_rows(
             landmarks_px=landmarks[i, list(topology.IBUG68), :2].astype(np.float64),
             intensities=intensities[i],
             presences=presences[i],
+            other_units=others[i],
             mesh_px=landmarks[i],
             blendshapes=shapes[i],
         )
@@ -208,7 +211,7 @@ def camera_translation_mm(shift_px: np.ndarray, pixels_per_mm: np.ndarray, info:
 
 
 def _neutral_at(path: Path, info: MediaInfo, backend: FaceBackend, face: int, at_sec: float) -> Neutral:
-    """Reads the frame that is shown at the asked time."""
+    """Reads the frame that is shown at a time."""
     wanted = Fraction(str(at_sec))
     with _frames(path, info) as frames:
         remaining = iter(frames)
@@ -225,7 +228,7 @@ def _neutral_at(path: Path, info: MediaInfo, backend: FaceBackend, face: int, at
 
 
 def _calm_neutral(path: Path, info: MediaInfo, backend: FaceBackend, options: TrackOptions) -> Neutral | None:
-    """Looks through the beginning of a video for calm frames; None for a picture or without a face."""
+    """Searches the beginning of a video for calm frames; None for a picture or without a face."""
     if info.kind != "video":
         return None
     tracker = FaceTracker(backend, face=options.face)

@@ -1,4 +1,4 @@
-"""The weights that ship with the package, and the one way to put tensors from a file into a model."""
+"""The weights that ship with the package, and the one way from tensors in a file to a model."""
 
 import dataclasses
 import hashlib
@@ -42,7 +42,7 @@ def shipped() -> dict[str, str]:
 
 
 def version(name: str) -> str:
-    """Returns what is written into outputs as the version of a shipped model: the start of its hash."""
+    """Returns the version of a shipped model in outputs: the first digits of its hash."""
     return shipped()[name][:12]
 
 
@@ -74,9 +74,9 @@ def metadata_of(kind: str, config: Any) -> dict[str, str]:
 class WeightsFile:
     """A safetensors file, opened: the one way that numbers from a file get into a model.
 
-    One that ships with the package must have the hash that the index records, whoever opens it. Of any other,
-    nothing is believed: its config has types and ranges (`auteur.weights.config`), and a model that is larger
-    than what the file holds is never built.
+    One that ships with the package must have the hash that the index records. Any other is untrusted: its
+    config has types and ranges (`auteur.weights.config`), and a model that is larger than the tensors of the
+    file is never built.
 
     Args:
         path: The file.
@@ -132,7 +132,7 @@ class WeightsFile:
         """Returns an empty model, unless it would be larger than the file.
 
         Args:
-            make: Makes it of the file's config.
+            make: Builds it from the file's config.
 
         Raises:
             WeightsError: It cannot be built.
@@ -142,7 +142,7 @@ class WeightsFile:
                 with at_most(self._numbers, self._tensors), torch.device("meta"):
                     make()
             return make()
-        except Exception as error:  # whatever it is, the config in the file has caused it
+        except Exception as error:  # any error here comes from the config in the file
             raise WeightsError(f"{self.name} has a config that cannot be built: {error}") from error
 
     def fill(self, model: Model) -> Model:

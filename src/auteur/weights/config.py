@@ -1,4 +1,4 @@
-"""Configs out of weights files: JSON from strangers into frozen dataclasses, by the types of their fields."""
+"""Configs in weights files: untrusted JSON into frozen dataclasses, by the types of their fields."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""A limit on how large a model may become while it is built."""
+"""A limit on the size of a model while it is built."""
 
 import threading
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from torch.nn.modules import module as registration
 from auteur.errors import WeightsError
 
 _NUMBERS_BESIDE = 16_000_000
-"""Of tables that a model computes and does not keep, such as positions."""
+"""Allowance for tables that a model computes and does not keep, such as positions."""
 _MODULES_BESIDE = 1000
 _MODULES_PER_TENSOR = 20
 
 
 @contextmanager
 def at_most(numbers: int, tensors: int) -> Iterator[None]:
-    """Ends the building of a model by this thread once it is much larger than the file it is built for.
+    """Stops the building of a model in this thread once it is much larger than its file.
 
     Args:
         numbers: How many the file holds.
@@ -36,14 +36,14 @@ def at_most(numbers: int, tensors: int) -> Iterator[None]:
             return
         has_numbers += tensor.numel()
         if has_numbers > most_numbers:
-            raise WeightsError(f"it asks for over {most_numbers} numbers; the file holds {numbers}")
+            raise WeightsError(f"it needs over {most_numbers} numbers; the file holds {numbers}")
 
     def count_module(_: nn.Module, __: str, ___: nn.Module | None) -> None:
         nonlocal has_modules
         if threading.get_ident() == thread:
             has_modules += 1
         if has_modules > most_modules:
-            raise WeightsError(f"it asks for over {most_modules} layers; the file holds {tensors} tensors")
+            raise WeightsError(f"it needs over {most_modules} layers; the file holds {tensors} tensors")
 
     with ExitStack() as stack:
         for handle in (

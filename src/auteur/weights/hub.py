@@ -40,7 +40,7 @@ BLANKS: dict[str, str] = {
     "landmarker": "auteur.face.auteur_backend:blank_landmarker",
     "matte": "auteur.synthesis.matte.network:blank_segmenter",
 }
-"""Models of one size: what makes an empty one. Named, not imported: models stand above their weights."""
+"""Builders of empty models of one size. Named, not imported: models stand above their weights."""
 
 LOADERS: dict[str, str] = {
     "audio_lm": "auteur.expression.audio_lm.storage:load_audio_lm",
@@ -53,7 +53,7 @@ LOADERS: dict[str, str] = {
     "regressor": "auteur.expression.regressor:load_regressor",
     "speech_encoder": "auteur.speech.features:CompactSpeechFeatures.from_file",
 }
-"""Models that keep their sizes in the file: what makes one of a path."""
+"""Loaders of models that keep their sizes in the file; each takes its path."""
 
 NON_COMMERCIAL = "non-commercial"
 """The licence of weights whose card states none: part of what ours learned from is for research only."""
@@ -63,7 +63,7 @@ _HUB_LICENCES = (
     *("apache-2.0", "mit", "cc0-1.0"),
     *("cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
 )
-"""Licences that the Hub knows by these names; any other one is written as it is stated."""
+"""Licences with their names on the Hub; any other one is written as it is stated."""
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?://)[^)]*\)")
 
@@ -82,8 +82,9 @@ def save_pretrained(
         name: Which model it is, one of `BLANKS` and `LOADERS`.
         folder: Where; made if missing.
         file: Weights that a recipe wrote; None: those that ship with the package.
-        card: Markdown that says what they learned from and how good they are; a line "Licence: cc-by-nc-4.0"
-            is taken into the front matter. None: the card of shipped weights; others say that they have none.
+        card: Markdown about their training data and quality; a line "Licence: cc-by-nc-4.0"
+            is taken into the front matter. None: the card of shipped weights; others get a card that states
+            that there is none.
         overwrite: Whether files in the folder may be replaced.
 
     Raises:
@@ -131,7 +132,7 @@ def push_to_hub(
         card: Their card.
         token: Of an account that may write there; None: the one that `hf auth login` keeps.
         private: Whether a repository that is made is private.
-        api: Reaches the Hub, or another server that speaks its language; None: huggingface.co.
+        api: Client of the Hub, or of another server with its protocol; None: huggingface.co.
 
     Raises:
         UsageError: huggingface_hub is not installed, or `repo_id` is no name of a repository.
@@ -204,7 +205,7 @@ def _named(address: str) -> Any:
 
 
 def _config_of(path: Path) -> dict[str, Any]:
-    """Returns what a weights file says about itself."""
+    """Returns the metadata of a weights file."""
     with safe_open(path, framework="np") as file:
         metadata: dict[str, str] = file.metadata() or {}
     return {key: _plain(text) for key, text in metadata.items()}
@@ -236,7 +237,7 @@ def _check_hash(path: Path, wanted: str) -> None:
         raise WeightsError(f"cannot read the weights {str(path)!r}: {error.strerror}") from error
     if found != wanted:
         raise WeightsError(
-            f"{str(path)!r} has SHA-256 {found[:12]}…, its config says {wanted[:12]}…; get it again"
+            f"{str(path)!r} has SHA-256 {found[:12]}…, its config has {wanted[:12]}…; get it again"
         )
 
 
@@ -248,11 +249,11 @@ def _card_text(name: str, file: Path | str | None, card: Path | str | None) -> s
             raise InputError(f"cannot read the card {str(card)!r}: {error}") from error
     if file is None:
         return resources.files("auteur.weights").joinpath(f"{name}.md").read_text(encoding="utf-8")
-    return f"# {name}\n\nNobody has written down what these weights learned from, or how good they are.\n"
+    return f"# {name}\n\nThe training data and the quality of these weights are not documented.\n"
 
 
 def _readme(name: str, card: str) -> str:
-    """Returns a card as the Hub wants it: front matter, the card, how to load the model."""
+    """Returns a card in the Hub's format: front matter, the card, how to load the model."""
     stated = _LICENCE.search(card)
     licence = stated[1].strip().lower() if stated else NON_COMMERCIAL
     front = ["library_name: auteur-face", "tags: [auteur, talking-head, action-units]"]
@@ -260,11 +261,7 @@ def _readme(name: str, card: str) -> str:
         front.insert(0, f"license: {licence}")
     else:
         front[:0] = ["license: other", f"license_name: {re.sub(r'[^a-z0-9.]+', '-', licence).strip('-')}"]
-    said = (
-        ""
-        if stated
-        else "For non-commercial use only: the card below says what the weights learned from.\n\n"
-    )
+    said = "" if stated else "For non-commercial use only: the card below names the training data.\n\n"
     # Cards link to their neighbours in the package, which are not here.
     text = _RELATIVE_LINK.sub(r"\1", card).strip()
     usage = (
@@ -293,7 +290,7 @@ def _fetched(repository: str, revision: str | None, hub: "HfApi") -> Path:
 def _hub_errors(what: str) -> Iterator[None]:
     from huggingface_hub import errors
 
-    # What a connection that fails raises; it belongs to the client that huggingface_hub brings.
+    # The error of a failed connection; it belongs to the client that huggingface_hub brings.
     no_connection: type[Exception] = getattr(errors, "HTTPError", errors.HfHubHTTPError)
     try:
         yield

@@ -31,6 +31,7 @@ def good(trees, corpora, kind):
     return [each for each in corpora[kind].recordings() if each.key not in faulty]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_people_of_three_recordings(trees, corpora, kind):
     listed = good(trees, corpora, kind)
@@ -55,6 +56,7 @@ def test_emotions_and_references(trees, corpora, kind):
     assert all(each.reference for each in listed)
 
 
+@pytest.mark.slow
 def test_a_face_in_every_good_recording(trees, corpora, backend):
     for each in good(trees, corpora, "hdtf"):
         with VideoReader(each.video) as video:
@@ -77,6 +79,7 @@ def test_every_fault_is_there(trees, corpora, kind):
     assert len(corpora[kind].problems) == len(missing)
 
 
+@pytest.mark.slow
 def test_what_the_faults_are(trees, corpora, backend):
     listed = {each.key: each for each in corpora["hdtf"].recordings()}
     faulty = {fault: listed[key].video for fault, key in trees["hdtf"].faults.items()}

@@ -41,6 +41,7 @@ def test_a_piece_comes_back_nearly_as_it_was(piece):
     assert np.abs(again.pictures.astype(int) - given.pictures).mean() < 4
 
 
+@pytest.mark.slow
 def test_what_is_no_piece_is_named(piece, tmp_path):
     (tmp_path / "a.npz").write_bytes(b"no piece")
     with pytest.raises(InputError, match=r"a\.npz' is not a piece of a face pack"):

@@ -53,6 +53,7 @@ def test_half_precision_files_are_half_as_large_and_nearly_the_same(model, saved
     assert (one - other).abs().max() < 0.02 * one.abs().max()
 
 
+@pytest.mark.slow
 def test_an_adapter_alone(model, tmp_path):
     path = tmp_path / "au.safetensors"
     save_denoiser(model, path, only=["au"])

@@ -16,6 +16,8 @@ from auteur.synthesis.published import folder as opening
 from auteur.synthesis.published.convert import convert_checkpoint
 from auteur.synthesis.published.folder import is_published, open_published
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("aniportrait", "hallo", "memo")
 CPU = torch.device("cpu")
 
@@ -145,7 +147,7 @@ def test_missing_double_and_unknown_files(checkpoint, checkpoints, tmp_path: Pat
     shutil.rmtree(folder / "wav2vec")
     refused(folder, tmp_path / "out", "lacks a folder for speech_encoder")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", tmp_path / "out", "no model that is known.*pose_guider")
+    refused(tmp_path / "empty", tmp_path / "out", "no known model.*pose_guider")
     refused(tmp_path / "nothing", tmp_path / "out", "is no folder")
     shutil.copy(checkpoints["aniportrait"] / "pose_guider.pth", folder)
     refused(folder, tmp_path / "out", "several models")

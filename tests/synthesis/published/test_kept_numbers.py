@@ -26,6 +26,8 @@ from auteur.synthesis.published.schedule import (
     linear_signal_levels,
 )
 
+pytestmark = pytest.mark.slow
+
 KEPT = Path(__file__).parent / "data" / "kept.safetensors"
 TWO_STEPS = LoopSettings(steps=2)
 BOTH = pytest.mark.parametrize(("dtype", "near"), [(torch.float64, EXACT), (torch.float32, SINGLE)])

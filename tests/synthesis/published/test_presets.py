@@ -24,6 +24,8 @@ from auteur.synthesis.published.convert import convert_checkpoint
 from auteur.synthesis.published.memo import EMOTION_CLASSES
 from auteur.talking_head.talking_head import Settings, TalkingHead
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("aniportrait", "hallo", "memo")
 FRAMES = 19
 """One window and three frames of the next."""
@@ -124,7 +126,10 @@ def test_an_untrained_adapter_changes_no_bit_and_a_trained_one_does(
     save_adapter(adapter, folders[kind] / ADAPTER_FILE)
     try:
         loaded = load(folders[kind], head._speech.phones, "cpu")
-        assert np.array_equal(np.stack(list(loaded.frames(told))), changed)
+        found = loaded.model.networks.adapter.state_dict()
+        assert all(torch.equal(found[name], value) for name, value in adapter.state_dict().items())
+        # Products round by where weights lie in memory, from some versions of torch on.
+        assert np.abs(np.stack(list(loaded.frames(told))).astype(int) - changed).max() <= 1
     finally:
         (folders[kind] / ADAPTER_FILE).unlink()
 

@@ -1,4 +1,4 @@
-"""Protocols as data: what is measured how, one TOML file each."""
+"""Protocols as data: measures and their settings, one TOML file each."""
 
 import tomllib
 from dataclasses import dataclass, fields
@@ -24,7 +24,7 @@ ActionUnitsFrom = Literal["truth", "predicted", "none", "any"]
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How videos are compared. Two results may be set side by side only if all of this is the same."""
+    """Settings of a comparison. Two results are comparable only if all of them are equal."""
 
     name: str
     title: str
@@ -39,16 +39,16 @@ class Protocol:
     crop_to_face: float
     """Side of the crop in units of the face's size, at least."""
     pictures_per_second: int
-    """How many frames of a second the picture measures look at; landmarks are read in all."""
+    """Frames per second of the picture measures; landmarks are read in all frames."""
     action_units_from: ActionUnitsFrom
-    """Whether the systems were told the real video's Action Units: the two kinds do not compare."""
+    """Whether the systems were given the real video's Action Units: the two kinds do not compare."""
     clips: int = 0
-    """How many clips the published figures are over; 0: not fixed."""
+    """Number of clips of the published figures; 0: not fixed."""
     longest_sec: int = 0
-    """Clips are read up to here; 0: whole."""
+    """Seconds of each clip that are read; 0: all."""
     splits: str = ""
     unknown: tuple[str, ...] = ()
-    """What the publication leaves open, so that figures need not agree with it."""
+    """Settings that the publication leaves open, so that figures need not agree with it."""
 
 
 @cache

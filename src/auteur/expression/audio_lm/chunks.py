@@ -21,7 +21,7 @@ class Chunk:
 
     @property
     def frames(self) -> int:
-        """How many."""
+        """Number of frames."""
         return self.stop - self.first
 
 
@@ -37,7 +37,7 @@ def chunks_of(frames: int, *, longest: int = CHUNK_FRAMES, overlap: int = OVERLA
 class Stitcher:
     """Joins chunks as they are written: inside an overlap the old one fades out and the new one in.
 
-    Frames are handed out as soon as no later chunk can change them.
+    Frames are returned as soon as no later chunk can change them.
 
     Args:
         chunks: Of `chunks_of`.
@@ -47,10 +47,10 @@ class Stitcher:
     def __init__(self, chunks: list[Chunk], units: int) -> None:
         self._chunks, self._units = chunks, units
         self._tail = np.zeros((0, units), np.float32)
-        """What the chunk before said about the frames that it shares with the current one."""
+        """Intensities of the previous chunk in the frames that it shares with the current one."""
 
     def stitch(self, index: int, written: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """Yields the final frames [units] that chunk `index` settles, while its own are being written."""
+        """Yields the frames [units] that chunk `index` makes final, while its own are being written."""
         chunk = self._chunks[index]
         shared = len(self._tail)
         settled = chunk.frames

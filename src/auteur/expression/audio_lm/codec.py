@@ -1,4 +1,4 @@
-r"""Action Units as text, the language that AUHead's first stage writes, and back.
+r"""Action Units as text, the output format of AUHead's first stage, and back.
 
 One list per frame, five frames a second, each on its own line; a list holds an (index, intensity) pair for
 every active unit of FEAFA-24, in rising order, with two decimals and no leading zero (arXiv 2602.09534, Eq. 2
@@ -31,7 +31,7 @@ CODEC_RATE = Fraction(5)
 TRACK_RATE = Fraction(25)
 """Frames per second of the tracks made from it."""
 UNITS = CONVENTIONS["feafa24"].channels
-"""What the indices 0 to 23 mean."""
+"""Convention whose channels the indices 0 to 23 number."""
 HEARD_EMOTIONS = (*EMOTIONS, "calm", "bored")
 """Emotions that can be written: the eight of the faces, and two more that corpora of speech label."""
 
@@ -56,7 +56,7 @@ _EMOTION = re.compile(r"\b(" + "|".join(sorted(_WORDS, key=len, reverse=True)) +
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a text says."""
+    """Content of a text."""
 
     frames: tuple[Frame, ...]
     """The lists in their order, at `CODEC_RATE`."""
@@ -67,7 +67,7 @@ class Answer:
 
 
 def frame_count(duration_sec: Seconds) -> int:
-    """Returns round(duration × 5), at least 1: how many lists describe a recording."""
+    """Returns round(duration × 5), at least 1: the number of lists for a recording."""
     return max(1, round(exact_seconds(duration_sec, "duration_sec") * CODEC_RATE))
 
 
@@ -75,8 +75,8 @@ def frames_of(track: AUTrack, *, frames: int | None = None, threshold: float = 0
     """Returns the active units of every 200 ms of a track in any convention: stride down, no averaging.
 
     Args:
-        track: What to write, its holes filled. Its values are read where the text's frames are, by time.
-        frames: How many; `frame_count` of the track unless given.
+        track: Curves to write, their holes filled. Values are sampled at the times of the text's frames.
+        frames: Number of lists; `frame_count` of the track unless given.
         threshold: The paper's lambda in [0, 1): only larger intensities are active. Those that round to .00
             never are.
 
@@ -138,7 +138,7 @@ def frames_text(frames: Iterable[Frame]) -> str:
 
 
 def read(text: str) -> Answer:
-    """Returns what a text says, however untidy: see the module's first lines.
+    """Parses a text, also an untidy one: see the module's docstring.
 
     Pairs outside a list, with an index over 23 or rounding to 0 are passed over; intensities over 1 count as
     1; where a list names a unit twice the last counts. A list that breaks off keeps its whole pairs.

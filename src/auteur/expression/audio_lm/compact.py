@@ -1,9 +1,9 @@
 """The compact audio-language model: a small transformer that reads sound and writes the codec's text.
 
-The prefix is what is asked (an order, perhaps an emotion), what the ear heard, and one embedding per 200 ms
-of sound. Text follows token by token. A text token also carries the sound of the frame it belongs to and the
-units of the frame before; both follow from the text, and spare a model of a million weights from having to
-find them by attention.
+The prefix is the task (an order of the answer, perhaps an emotion), the prediction of the emotion ensemble,
+and one embedding per 200 ms of sound. Text follows token by token. A text token also carries the sound of the
+frame it belongs to and the units of the frame before; both follow from the text, and a model of a million
+weights then need not find them by attention.
 """
 
 import math
@@ -20,7 +20,7 @@ from auteur.expression.audio_lm.listener import Ear, ListenerConfig
 from auteur.expression.hearing import CHANNELS
 
 ROWS_PER_FRAME = 10
-"""Rows of hearing (50 a second) per frame of text (5 a second)."""
+"""Rows of acoustic features (50 per second) per frame of text (5 per second)."""
 MOST_FRAMES = 64
 _PLACES = 64
 
@@ -42,14 +42,14 @@ class AudioLMConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prefix:
-    """What stands before the text."""
+    """Embeddings before the text."""
 
     states: Tensor
     """[B, P, width]."""
     sound: Tensor
     """[B, T, width]: one embedding per frame."""
     heard: Tensor
-    """The ear's log probabilities, [B, emotions]."""
+    """Log probabilities of the emotion ensemble, [B, emotions]."""
 
     @staticmethod
     def stack(prefixes: "Sequence[Prefix]") -> "Prefix":
@@ -126,9 +126,9 @@ class AudioLM(nn.Module):
         """Returns the prefix.
 
         Args:
-            asked: Tokens [B, 2]: the order, then the given emotion or padding.
-            rows: [B, N, CHANNELS] of hearing.
-            heard: The ear's log probabilities, [B, emotions].
+            asked: Tokens [B, 2] of the task: the order, then the given emotion or padding.
+            rows: Acoustic features [B, N, CHANNELS].
+            heard: Log probabilities of the emotion ensemble, [B, emotions].
             frames: Frames T of the text, at most `MOST_FRAMES`.
             offset: Number of the first frame, so that training sees every number.
         """
@@ -142,10 +142,10 @@ class AudioLM(nn.Module):
         return Prefix(states=states, sound=sound, heard=heard)
 
     def text_states(self, prefix: Prefix, lights: dict[str, Tensor]) -> Tensor:
-        """Returns embeddings [B, N, width] of text tokens with their sidelights (`vocabulary.Reader`).
+        """Returns embeddings [B, N, width] of text tokens with their parse state (`vocabulary.Reader`).
 
         Args:
-            prefix: What stands before.
+            prefix: From `prefix`.
             lights: "tokens", "frame", "place", "emotion" [B, N] and "previous" [B, N, 24].
         """
         frame = lights["frame"]
@@ -158,7 +158,8 @@ class AudioLM(nn.Module):
     def run(self, states: Tensor, heard: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
         """Returns logits [B, N, vocabulary] and the cache; without one, attention is causal over `states`.
 
-        What the ear heard is added to the logits of the emotions, which the text then corrects.
+        The ensemble's log probabilities are added to the logits of the emotions, which the text then
+        corrects.
         """
         grown: Cache = []
         for layer, block in enumerate(self.blocks):

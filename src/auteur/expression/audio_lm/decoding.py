@@ -11,16 +11,16 @@ from auteur.expression.audio_lm.grammar import AnswerGrammar, State, TokenGramma
 
 _PRINTED = frozenset(chr(code) for code in range(32, 127)) | {"\n"}
 _MARKS = {"Ġ": " ", "Ċ": "\n", "▁": " "}
-"""How byte-level and SentencePiece vocabularies write a space and a line's end."""
+"""A space and a line's end in byte-level and SentencePiece vocabularies."""
 _SAMPLE = "The speaker sounds disgusted.\nAction Units:\n[(8,.32)(11,.50)(12,1.00)]\n[]\n[(0,.01)(23,.99)]"
 
 
 class Tokenizer(Protocol):
-    """What is used of a transformers tokenizer."""
+    """The part of a transformers tokenizer that is used."""
 
     @property
     def all_special_ids(self) -> list[int]:
-        """Tokens that are no text."""
+        """Special tokens."""
         ...
 
     def get_vocab(self) -> dict[str, int]:
@@ -41,7 +41,7 @@ def token_grammar(tokenizer: Tokenizer, *, end: int, size: int) -> TokenGrammar:
         size: Number of logits of the model.
 
     Raises:
-        UsageError: Its tokens are not pieces of text in a form that is known.
+        UsageError: Its tokens are not pieces of text in a supported form.
     """
     special = set(tokenizer.all_special_ids)
     pieces: dict[int, str] = {}
@@ -101,7 +101,7 @@ class AnswerLogitsProcessor:
         follows = row < len(self._seen) and bool(answer) and self._seen[row] == answer[:-1]
         state, new = (self._states[row], answer[-1:]) if follows else (grammar.start, answer)
         for token in new:
-            if grammar.is_over(state):  # what follows the end is padding
+            if grammar.is_over(state):  # tokens after the end are padding
                 break
             state = self._tokens.step(grammar, state, token)
         return state

@@ -1,4 +1,4 @@
-"""Only answers that parse: an automaton over the codec's text, and the tokens it allows next.
+"""Constrained decoding: an automaton over the codec's text, and the tokens that it allows next.
 
 The automaton reads characters, so it serves any tokenizer whose tokens are pieces of text: the vocabulary
 becomes a trie once, and a walk through trie and automaton together gives the tokens that may follow. Frames
@@ -21,16 +21,16 @@ from auteur.expression.audio_lm.prompts import Choice, Frames, Layout, Literal
 _LAST_INDEX = len(UNITS) - 1
 _DIGITS = frozenset("0123456789")
 _ALPHABET = _DIGITS | frozenset("[](),.\n") | frozenset("abcdefghijklmnopqrstuvwxyzATSU :")
-"""Every letter that answers are made of."""
+"""Every letter of answers."""
 
 
 class State(NamedTuple):
-    """Where in an answer one is. Equal states allow equal continuations."""
+    """A position in an answer. Equal states allow equal continuations."""
 
     part: int
-    """Which part of the layout; their number when the answer is over."""
+    """Number of the part of the layout; the count of parts when the answer is over."""
     typed: str = ""
-    """What is written of the current literal or word; of the current pair, inside frames."""
+    """Characters of the current literal or word; of the current pair, inside frames."""
     frames_left: int = 0
     """Frames not yet closed, inside frames."""
     last_index: int = -1
@@ -151,7 +151,7 @@ class _Node:
 
 
 class TokenGrammar:
-    """Which tokens of a vocabulary may come next.
+    """The tokens of a vocabulary that may come next.
 
     Args:
         pieces: Text of each token that may be used; tokens with no text or with half a character are left

@@ -1,7 +1,7 @@
-"""The compact model's ear: which emotion a voice has, heard by several small networks that vote.
+"""The emotion ensemble of the compact model: small classifiers of the emotion in a voice, averaged.
 
-Each network was trained without one fifth of the speakers, so that what it says about them is what it would
-say about anybody: the language model learns from those answers and so knows how far to trust its ear.
+Each network was trained without one fifth of the speakers, so its predictions for them are out of fold: the
+language model trains on these, whose errors are those of predictions for new speakers.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from auteur.expression.audio_lm.codec import HEARD_EMOTIONS
 from auteur.expression.hearing import BANDS
 
 QUIET = -1.8
-"""Value of a band where nothing sounds; what recordings are padded with."""
+"""Value of a band in silence, with which recordings are padded."""
 
 _ACTIVE = 1e-3
 _MARGIN_ROWS = 5
@@ -41,7 +41,7 @@ class _Conv(nn.Sequential):
 
 
 class Listener(nn.Module):
-    """One voter: 2-D convolutions over bands and time, then attention over time on means and deviations."""
+    """A classifier: 2-D convolutions over bands and time, then attention over means and deviations."""
 
     def __init__(self, config: ListenerConfig) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Listener(nn.Module):
 
 
 class Ear(nn.Module):
-    """The voters together."""
+    """The classifiers together."""
 
     def __init__(self, config: ListenerConfig | None = None) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Ear(nn.Module):
         self.voters = nn.ModuleList(Listener(self.config) for _ in range(self.config.voters))
 
     def forward(self, rows: Tensor, inside: Tensor) -> Tensor:
-        """Returns the mean of the voters' log probabilities, [B, emotions]."""
+        """Returns the mean of the classifiers' log probabilities, [B, emotions]."""
         votes = [voter(rows, inside).log_softmax(-1) for voter in self.voters]
         return torch.stack(votes).mean(0).log_softmax(-1)
 

@@ -37,15 +37,15 @@ ARCHITECTURES = {
 """Class in transformers by the model type in config.json; of Qwen2.5-Omni only the thinker is used."""
 AUDIO, AUDIO_BEGIN, AUDIO_END = "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"
 LONGEST_SEC = 30
-"""Audio towers hear at most this long."""
+"""Longest input of the audio towers, in seconds."""
 BASE_FACTS = "auteur_base.json"
-"""File in an adapter's folder that says which base it fits."""
+"""File in an adapter's folder that names its base."""
 _RATE_HZ = 16_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One recording and what is asked about it."""
+    """One recording and its prompt."""
 
     sound: Waveform
     order: Order = Order.EMOTION_THEN_UNITS
@@ -74,7 +74,7 @@ class PretrainedAudioLM:
 
     Attributes:
         model: The transformers model, or the peft model around it.
-        emotions: What may be written as the emotion.
+        emotions: Words that may be written as the emotion.
     """
 
     def __init__(self, model: Any, tokenizer: Any, extractor: Any, *, emotions: Sequence[str]) -> None:
@@ -102,7 +102,7 @@ class PretrainedAudioLM:
             adapter: Folder that `save_adapter` wrote.
             device: Where it runs.
             dtype: Of its weights; bfloat16 on a GPU.
-            emotions: What may be written; the eight of MEAD unless given.
+            emotions: Words that may be written as the emotion; the eight of MEAD unless given.
 
         Raises:
             UsageError: transformers (or, for an adapter, peft) is not installed.
@@ -269,7 +269,7 @@ def audio_tokens(mel_frames: int) -> int:
 
 
 def base_facts(model: Any) -> dict[str, Any]:
-    """Returns what an adapter needs of its base: kind and sizes."""
+    """Returns the facts of a base that an adapter depends on: kind and sizes."""
     config = model.config
     text = config.get_text_config()
     return {

@@ -1,4 +1,4 @@
-"""What the model is asked and how its answer is laid out: the paper's chain of thought and its ablations.
+"""Prompts and layouts of the answers: the paper's chain of thought and its ablations.
 
 The final wording of AUHead's prompt is not published; its order of emotion and Action Units is, and so is an
 earlier version whose facts (16 kHz, 5 frames a second, the order of the 24 units, the number format) are
@@ -16,7 +16,7 @@ from auteur.facs import find_emotion
 
 
 class Order(StrEnum):
-    """What is given (A audio, E emotion) and in which order the answer is written."""
+    """Given inputs (A audio, E emotion) and the order of the answer."""
 
     EMOTION_THEN_UNITS = "A->E->AU"
     """The paper's chain of thought."""
@@ -124,7 +124,7 @@ def answer_text(order: Order, *, emotion: str, frames: Sequence[Frame]) -> str:
 
 
 def read_answer(text: str, *, frames: int) -> Answer:
-    """Returns what an answer says, with exactly `frames` frames."""
+    """Parses an answer, with exactly `frames` frames."""
     found = codec.read(text)
     return Answer(
         frames=codec.fitted(found.frames, frames),
@@ -134,7 +134,7 @@ def read_answer(text: str, *, frames: int) -> Answer:
 
 
 def find_heard_emotion(name: str) -> str:
-    """Returns the one of `codec.HEARD_EMOTIONS` that a word means, whatever its case.
+    """Returns the one of `codec.HEARD_EMOTIONS` for a word, whatever its case.
 
     Raises:
         UsageError: None does.
@@ -148,7 +148,7 @@ LONGEST_PAIR_TOKENS = 8
 
 
 def token_budget(parts: Layout) -> int:
-    """Returns how many new tokens an answer can take at most, so that no answer is ever cut.
+    """Returns the largest number of new tokens of an answer, so that no answer is ever cut.
 
     With grammar-constrained decoding an answer ends by itself; a busy face (7 active units) takes about a
     third of this. The 512 that generation defaults to would end after 2.5 s.

@@ -13,7 +13,7 @@ from auteur.expression.audio_lm.prompts import Order
 
 PAD, END = 0, 1
 _HEAD = 2 + len(Order)
-"""Padding, end, then a token per order: what is asked."""
+"""Padding, end, then a token per order of the answer."""
 
 _OPEN, _CLOSE, _NEXT = "[", "]", f"]{codec.FRAME_END}["
 _SAID = tuple(word + codec.EMOTION_END for word in codec.HEARD_EMOTIONS)
@@ -44,7 +44,7 @@ _LONGEST = max(map(len, PIECES))
 
 
 def order_token(order: Order) -> int:
-    """Returns the token that asks for an order."""
+    """Returns the token of an order."""
     return 2 + list(Order).index(order)
 
 
@@ -80,7 +80,7 @@ def grammar() -> TokenGrammar:
 
 @dataclass
 class Reader:
-    """Where in the frames a text is: what every token's embedding is told beside the token.
+    """Parse state of a text, which is added to every token's embedding.
 
     Everything here follows from the tokens read so far.
     """
@@ -117,7 +117,7 @@ class Reader:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sidelights:
-    """What `Reader` says after each of N tokens."""
+    """State of `Reader` after each of N tokens."""
 
     frame: NDArray[np.int64]
     """[N]."""
@@ -130,7 +130,7 @@ class Sidelights:
 
 
 def sidelights(tokens: Sequence[int], *, given: int = -1) -> Sidelights:
-    """Returns the sidelights of a whole text; `given` is the place of a given emotion."""
+    """Returns the parse states of a whole text; `given` is the index of a given emotion."""
     reader = Reader(emotion=given)
     frame, place, previous, emotion = [], [], [], []
     for token in tokens:

@@ -1,8 +1,8 @@
-"""Writes answers with the compact model, token by token, frame by frame.
+"""Constrained decoding with the compact model, token by token, frame by frame.
 
-Fields are not drawn and not simply the likeliest: a unit is written where the chance that it is active, given
-that no smaller one came first, reaches a threshold (the likeliest next index would skip units that are each
-as likely as not); an intensity is the median of its distribution (least absolute error).
+Decoding is neither sampling nor greedy: a unit is written where the probability that it is active, given that
+no smaller one came first, reaches a threshold (the most probable next index would skip units of probability
+one half); an intensity is the median of its distribution (least absolute error).
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from auteur.expression.audio_lm.grammar import AnswerGrammar, TokenGrammar
 from auteur.expression.audio_lm.prompts import Order, layout
 
 ACTIVE_FROM = 0.3
-"""Chance from which a unit is written; chosen on the validation speakers."""
+"""Probability from which a unit is written; chosen on the validation speakers."""
 
 
 @dataclass
@@ -30,8 +30,8 @@ class Answering:
 
     tokens: list[int] = field(default_factory=list[int])
     probabilities: NDArray[np.float64] | None = None
-    """Of each allowed emotion, where it was chosen, in the order of `HEARD_EMOTIONS`; None if none was
-    written."""
+    """Probability of each allowed emotion, where it was chosen, in the order of `HEARD_EMOTIONS`; None if
+    none was written."""
 
     @property
     def text(self) -> str:
@@ -47,20 +47,20 @@ class Answering:
 
 @dataclass(frozen=True, eq=False)
 class Passage:
-    """A piece of sound that is to be answered."""
+    """A piece of sound that is to be transcribed."""
 
     rows: Tensor
-    """[N, CHANNELS] of hearing."""
+    """Acoustic features [N, CHANNELS]."""
     heard: Tensor
     """From `CompactWriter.listen`, over this sound or more."""
     emotions: Sequence[str] = HEARD_EMOTIONS
-    """What may be written as the emotion."""
+    """Words that may be written as the emotion."""
     answer: Answering = field(default_factory=Answering)
     """Filled while writing."""
 
 
 class _Writing:
-    """Where in its answer a passage is."""
+    """Decoding state of a passage."""
 
     def __init__(self, number: int, passage: Passage, grammar: AnswerGrammar, given: int) -> None:
         self.number, self.passage, self.grammar = number, passage, grammar
@@ -72,7 +72,7 @@ class _Writing:
         return self.grammar.is_over(self.state)
 
     def take(self, token: int, tokens: TokenGrammar) -> Frame | None:
-        """Takes an allowed token, and returns the frame that it closes."""
+        """Appends an allowed token, and returns the frame that it closes."""
         closed = None
         if self.reader.frame >= self._done and "]" in tokens.pieces[token]:
             closed = _frame(self.reader.current)
@@ -88,7 +88,7 @@ class CompactWriter:
 
     Args:
         model: In evaluation mode.
-        active_from: Chance from which a unit is written, in (0, 1).
+        active_from: Probability from which a unit is written, in (0, 1).
     """
 
     def __init__(self, model: AudioLM, *, active_from: float = ACTIVE_FROM) -> None:
@@ -99,7 +99,7 @@ class CompactWriter:
         self._active_from = active_from
 
     def listen(self, rows: Tensor) -> Tensor:
-        """Returns the ear's log probabilities [emotions] for rows [N, CHANNELS]."""
+        """Returns the ensemble's log probabilities [emotions] for rows [N, CHANNELS]."""
         return self.model.ear.listen(rows)
 
     @torch.inference_mode()
@@ -136,7 +136,7 @@ class CompactWriter:
             frames: How many to write, at most `MOST_FRAMES`.
             order: What is asked.
             emotion: Given emotion, for A+E->AU.
-            emotions: What may be written as the emotion.
+            emotions: Words that may be written as the emotion.
             answer: Filled while writing.
 
         Raises:
@@ -223,7 +223,7 @@ class CompactWriter:
             return int(allowed[chance.argmax()])
         closing = chance[~is_index].sum()
         units = chance[is_index]
-        still_open = np.cumsum(units[::-1])[::-1] + closing  # chance that none smaller came
+        still_open = np.cumsum(units[::-1])[::-1] + closing  # probability that no smaller one came
         active = np.flatnonzero(units >= self._active_from * still_open)
         if len(active):
             return int(allowed[is_index][active[0]])

@@ -1,1 +1,1 @@
-"""FLAME for whoever has the licensed model file: vertices from parameters, and its expression space."""
+"""FLAME, from the user's licensed model file: vertices from parameters, and its expression space."""

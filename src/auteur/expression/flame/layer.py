@@ -66,7 +66,7 @@ class FlameLayer(nn.Module):
             made = made + _mixed(self.shapes, shape)
         if pose_rad is None:
             return made
-        # Joints follow from who it is and what is expressed, before the pose bends the skin (eq. 3).
+        # Joints follow from shape and expression, before the pose bends the skin (eq. 3).
         joints = torch.einsum("jv,bvc->bjc", self.regressor, made)
         turns = rotations(pose_rad)
         bent = (turns[:, 1:] - torch.eye(3, device=turns.device)).flatten(1)

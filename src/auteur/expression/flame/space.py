@@ -36,7 +36,7 @@ class FlameExpressionSpace:
         """Returns the space of the user's licensed model file.
 
         Raises:
-            InputError: The file is missing, or is a pickle that asks for more than arrays; nothing is
+            InputError: The file is missing, or is a pickle of more than arrays; nothing is
             executed.
             FormatError: It is no FLAME model.
         """

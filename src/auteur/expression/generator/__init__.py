@@ -1,1 +1,1 @@
-"""Paper B: an emotion, how strong and how long → a trajectory of expression vectors that can be edited."""
+"""Paper B: emotion, strength and length → a trajectory of expression vectors that can be edited."""

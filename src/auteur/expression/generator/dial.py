@@ -1,4 +1,4 @@
-"""The emotion dial: label or curve, strength and seed → expression vectors and Action Units.
+"""Emotion control: label or curve, strength and seed → expression vectors and Action Units.
 
 It stands before the motion generator as the route "emodiffhead" and behind `auteur express`.
 
@@ -37,21 +37,21 @@ DIAL_RATE = Fraction(25)
 
 
 VARIETY = 0.4
-"""How different two seeds are unless asked otherwise: typical faces are recognised better than individual
+"""Default variety between seeds: typical faces are recognised better than individual
 ones."""
 
 
 INDIVIDUALITY = 0.15
-"""How far one seed's way to show an emotion may stay away from the typical way, 0 to 1."""
+"""Share of a seed's mean deviation from the apex that is kept, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class EmotionConditionedExpression:
-    """What the dial asks for, in the two forms that the stages after it play.
+    """The generated expression, as vectors and as Action Units.
 
     Attributes:
         vectors: e(α), the whole trajectory, convention "compact50".
-        edit: What the dial adds to the neutral trajectory, α (e_emotion - e_neutral); zeros where α is 0.
+        edit: Difference from the neutral trajectory, α (e_emotion - e_neutral); zeros where α is 0.
         units: The same edit as Action Units, convention "facs"; linear in α up to 1, and 0 where α is 0.
         strengths: α of each of `auteur.expression.curve.DIALLED`, [T, 7].
     """
@@ -63,17 +63,17 @@ class EmotionConditionedExpression:
 
 
 class EmotionDial:
-    """Paper B's stage 1: the generator, the space it speaks, and the editing between them.
+    """Paper B's stage 1: the generator, its expression space, and linear editing in it.
 
     Args:
         generator: In evaluation mode.
         space: The space that the generator was trained in.
         directions: A person's own way to show an emotion, [E] each (`editing.subject_direction`).
-        variety: Factor on the noise of the sequence, in [0, 1]: 0 is everybody's way to show an emotion, 1 as
+        variety: Factor on the noise of the sequence, in [0, 1]: 0 is the mean expression of an emotion, 1 as
             different as people are.
 
     Raises:
-        UsageError: The generator speaks another space, or the variety is outside its range.
+        UsageError: The generator has another space, or the variety is outside its range.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class EmotionDial:
         variety: float = VARIETY,
     ) -> None:
         if generator.config.space != space.name:
-            raise UsageError(f"the generator speaks {generator.config.space!r}; the space is {space.name!r}")
+            raise UsageError(f"the generator is for {generator.config.space!r}; the space is {space.name!r}")
         if not 0 <= variety <= 1:
             raise UsageError(f"variety is {variety:g}; it must be between 0 and 1")
         self.generator, self.space, self._variety = generator.eval(), space, variety
@@ -101,7 +101,7 @@ class EmotionDial:
         return cls(shipped_generator(), CompactExpressionSpace.shipped(), directions=directions)
 
     def __call__(self, speech: Sound, *, emotion: str | None, intensity: float) -> AUTrack:
-        """Returns what an emotion adds while the speech is said, convention "facs", as the route asks for it.
+        """Returns the Action Units that an emotion adds during the speech, convention "facs".
 
         Args:
             speech: 16 kHz mono.
@@ -112,7 +112,7 @@ class EmotionDial:
         return self.direct(curve, frames_of(speech), speech=speech).units
 
     def shaped(self, speech: Sound, *, curve: EmotionCurve) -> tuple[AUTrack, Floats, Floats]:
-        """Returns what emotions add: as Action Units, then as weights [T, 50] of shapes [50, 478, 3] mm.
+        """Returns the edit of emotions: as Action Units, then as weights [T, 50] of shapes [50, 478, 3] mm.
 
         Args:
             speech: 16 kHz mono.
@@ -130,8 +130,8 @@ class EmotionDial:
         Args:
             curve: Emotions and strengths over time.
             frames: T, at least 1.
-            seed: Of the noise: who shows it and how. Strength does not change it.
-            speech: What is said meanwhile, if anything.
+            seed: Of the noise, which varies person and course. Strength does not change it.
+            speech: Speech that the expression accompanies; None: silence.
 
         Raises:
             UsageError: There is no frame.
@@ -159,7 +159,7 @@ class EmotionDial:
         return mean + self.generator.liveliness.numpy() * (course - mean)
 
     def _around_apex(self, emotion: str, added: Floats) -> Floats:
-        """Moves what an emotion adds [T, E] so that its mean over time is nearly the emotion's apex."""
+        """Shifts the edit of an emotion [T, E] so that its mean over time is nearly the emotion's apex."""
         apex = self.generator.apex[LABELS.index(emotion)].numpy()
         mean = added.mean(axis=0)
         return added + (1 - INDIVIDUALITY) * (apex - mean)
@@ -213,12 +213,12 @@ def shipped_dial() -> EmotionDial:
 
 
 def frames_of(speech: Sound) -> int:
-    """Returns how many frames of the dial a recording has, at least 1."""
+    """Returns the number of frames at 25 per second of a recording, at least 1."""
     return max(1, round(speech.duration_sec * DIAL_RATE))
 
 
 def check_intensity(intensity: float) -> bool:
-    """Returns whether an intensity extrapolates beyond what people in the footage show (over 1).
+    """Returns whether an intensity extrapolates beyond the footage (over 1).
 
     Raises:
         UsageError: It is outside 0 to 1.2.

@@ -1,4 +1,4 @@
-"""What the generator is trained against: is this one expression real, is this course of expressions real?
+"""Discriminators of the generator: one for single expressions, one for sequences.
 
 Both are conditioned on the emotion by projection (Miyato & Koyama, "cGANs with projection discriminator",
 2018, eq. 3) and trained with the hinge loss (Lim & Ye, "Geometric GAN", 2017). They are not shipped.
@@ -28,7 +28,7 @@ class Projection(nn.Module):
         self.label = spectral_norm(nn.Embedding(len(LABELS), features))
 
     def forward(self, features: Tensor, label: Tensor, intensity: Tensor) -> Tensor:
-        """Returns scores [N]; neutral (intensity 0) is judged by the unconditional part."""
+        """Returns scores [N]; for neutral (intensity 0) those of the unconditional part."""
         agreement = (self.label(label) * features).sum(dim=-1)
         return self.linear(features)[:, 0] + intensity * agreement
 

@@ -1,7 +1,7 @@
-"""The dial: e(α) = e_neutral + α (e_emotion - e_neutral), frame by frame, for one emotion or several.
+"""Linear editing: e(α) = e_neutral + α (e_emotion - e_neutral), frame by frame, for one emotion or several.
 
 Paper B's figure 2 (c) and figure 3, as text: EMOdiffhead, arXiv 2409.07255. The same noise makes the neutral
-and the emotional trajectory, so their difference is what the emotion adds.
+and the emotional trajectory, so their difference is the edit of the emotion.
 
 Axes: T frames, E numbers per expression, K emotions.
 """
@@ -20,16 +20,16 @@ from auteur.signals import LandmarkTrack
 Floats = NDArray[np.floating]
 
 LIPS_PARTED = 0
-"""Which number of the compact space is the lip gap."""
+"""Index of the lip gap in the compact space."""
 LIPS_SHARE = 0.3
-"""Of what an emotion adds to the lip gap: what people said in the clips is in it as well."""
+"""Factor on the lip gap of an edit, which also holds the speech of the clips."""
 _STRONG_QUANTILE = 0.7
 """Frames at least this far along a person's own direction show the emotion; people warm up and cool down."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectories:
-    """What the generator made of one noise: the neutral course and the emotional ones."""
+    """Trajectories of one noise: the neutral one and the emotional ones."""
 
     neutral: Floats
     """[T, E]."""
@@ -37,10 +37,10 @@ class Trajectories:
     """[T, E] of each emotion at full strength."""
 
     def direction(self, emotion: str) -> Floats:
-        """Returns what the emotion adds at strength 1, [T, E].
+        """Returns the edit of the emotion at strength 1, [T, E].
 
-        How far it parts the lips is the same throughout, and little: when and how far a mouth opens is the
-        speech's affair, as the jaw is apart from the expression in FLAME.
+        Its lip gap is constant in time and small: the opening of the mouth belongs to the speech, as the jaw
+        is apart from the expression in FLAME.
 
         Raises:
             UsageError: It was not generated.
@@ -89,7 +89,7 @@ def checked_strengths(strengths: Floats, frames: int) -> Floats:
 def subject_direction(
     footage: LandmarkTrack, space: CompactExpressionSpace, *, neutral: Floats | None = None
 ) -> Floats:
-    """Returns how one person shows an emotion, [E]: the mean of the frames that show it most.
+    """Returns one person's direction of an emotion, [E]: the mean of the frames that show it most.
 
     Args:
         footage: The person, convention "mediapipe478", in the emotion.
@@ -108,10 +108,10 @@ def subject_direction(
 
 
 def with_subject(trajectories: Trajectories, emotion: str, direction: Floats) -> Trajectories:
-    """Returns the trajectories with a person's own way to show an emotion.
+    """Returns the trajectories with a person's own direction of an emotion.
 
     The direction's mean over time becomes the person's; how it comes and goes stays the generator's. The
-    lips' opening stays the generator's as well: footage says what was spoken in it.
+    lips' opening stays the generator's as well, since that of footage holds its speech.
     """
     own = np.array(direction, dtype=np.float32)
     added = trajectories.direction(emotion)

@@ -1,6 +1,6 @@
 """The expression generator: emotion, intensity and noise → a trajectory of expression vectors.
 
-Paper B: EMOdiffhead (arXiv 2409.07255), part (c) of its figure 2. The paper says that the generator is an
+Paper B: EMOdiffhead (arXiv 2409.07255), part (c) of its figure 2. In the paper the generator is an
 LSTM trained with discriminators and that the editing direction runs from neutral to the emotion; every size
 and loss here is our reconstruction (`weights/expression_generator.md` lists what is whose).
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from auteur.facs import EMOTIONS
 
 LABELS = (*EMOTIONS[1:], "unlabelled")
-"""What a trajectory can be asked for; neutral is every one of them at intensity 0. Footage that nobody
-labelled has a label of its own, so that it teaches how faces move and not what emotions look like."""
+"""Labels of a trajectory; neutral is every one of them at intensity 0. Footage without a
+label has one of its own, so that it trains the motion of faces and not the look of emotions."""
 
 
 NOISE_MEMORY = 9
@@ -35,9 +35,9 @@ class GeneratorConfig:
     emotion: int = 32
     """Width of an emotion's embedding."""
     noise: int = 16
-    """Z of the sequence: who it is and how they do it."""
+    """Z of the sequence: person and manner."""
     frame_noise: int = 4
-    """Z of every frame: without it an LSTM that hears nothing comes to rest."""
+    """Z of every frame: without it the output of the LSTM decays to a constant in silence."""
     speech: int = 2
     """Numbers per frame of speech: loudness and its course (`auteur.expression.generator.speech_cues`)."""
     hidden: int = 128
@@ -51,7 +51,7 @@ class GeneratorConfig:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What a batch of trajectories is made from."""
+    """Inputs of a batch of trajectories."""
 
     label: Tensor
     """Index into `LABELS`, int64 [B]."""
@@ -62,7 +62,7 @@ class Request:
     frame_noise: Tensor
     """[B, T, Z], smooth over time (`smooth_noise`)."""
     speech: Tensor | None = None
-    """[B, T, S]; None where nothing is said."""
+    """[B, T, S]; None without speech."""
     heard: Tensor | None = None
     """bool [B]: which rows of `speech` are real; all unless given."""
 
@@ -80,9 +80,9 @@ class ExpressionGenerator(nn.Module):
     """[E]: factor on how far each number strays from its mean over time: what is learned with absolute errors
     moves less than people do."""
     apex: Tensor
-    """[labels, E]: what each emotion adds at its height, on average over time. Clips, photographs and the
-    textbook disagree about a face, and what is learned of them is one of several faces, chosen by noise and
-    speech, or smaller than any of them; the dial plays trajectories around this one instead."""
+    """[labels, E]: apex of each emotion, the mean of its edit over time. Clips, photographs and EMFACS
+    disagree about a face; training on them gives one of several faces, chosen by noise and speech, or a
+    smaller one. Trajectories are therefore shifted to vary around this one."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class ExpressionGenerator(nn.Module):
         self.register_buffer("apex", torch.zeros(len(LABELS), config.expression))
         self.register_buffer("liveliness", torch.ones(config.expression))
         self.emotion = nn.Embedding(len(LABELS), config.emotion)
-        # A head start: where each emotion is, on average. The LSTM adds how it comes and goes.
+        # The mean of each emotion; the LSTM adds its course over time.
         self.offset = nn.Embedding(len(LABELS), config.expression)
         nn.init.zeros_(self.offset.weight)
         self.no_speech = nn.Parameter(torch.zeros(config.speech))
@@ -132,7 +132,7 @@ class ExpressionGenerator(nn.Module):
 def smooth_noise(white: Tensor) -> Tensor:
     """Returns unit-variance noise [B, T, Z] as smooth as faces move, of white noise [B, T + NOISE_MEMORY, Z].
 
-    White noise would come out of the generator as trembling above 6 Hz, which people do not do.
+    White noise would come out of the generator as trembling above 6 Hz, which faces do not have.
     """
     places = torch.arange(NOISE_MEMORY + 1).to(white) - NOISE_MEMORY / 2
     kernel = torch.exp(-0.5 * (places / _NOISE_DEVIATION).square())

@@ -1,4 +1,4 @@
-"""What the expression generator hears of speech: how loud it is, and how loud beside its surroundings.
+"""Speech input of the expression generator: loudness, and loudness relative to its surroundings.
 
 Loudness moves brows and heads with every voice and in every language, and it needs no trained encoder, so the
 generator does not go out of date with one.

@@ -4,8 +4,8 @@
     AudioWAV/1001_DFA_ANG_XX.wav
     processedResults/summaryTable.csv
 
-`emotion` is what was acted. What the raters of picture and sound together voted for is `perceived`; the two
-differ often, so whoever wants clear faces keeps recordings where they agree. Level XX (not specified) takes
+`emotion` is the acted one, `perceived` the majority vote of the raters of picture and sound together; the two
+differ often, so clear faces are those of recordings where they agree. Level XX (not specified) takes
 the raters' mean level where they agree with the actor.
 """
 
@@ -29,7 +29,7 @@ from auteur.media import VIDEO_SUFFIXES
 TABLE = "summaryTable.csv"
 EMOTIONS = {"ANG": "angry", "DIS": "disgusted", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 LEVELS = {"LO": 0.2, "MD": 0.5, "HI": 0.8}
-"""As the corpus's own tables write them in numbers: 20, 50 and 80 of 100."""
+"""Intensities in the corpus's own tables: 20, 50 and 80 of 100."""
 SENTENCES = {
     "IEO": "It's eleven o'clock.",
     "TIE": "That is exactly what happened.",
@@ -62,7 +62,7 @@ def _looks_like(folder: Path) -> bool:
 
 def _find(tree: Tree) -> Iterator[Recording | Problem]:
     videos = [(path, _NAME.fullmatch(path.stem)) for path in files_below(tree.folder, VIDEO_SUFFIXES)]
-    # Published as .flv; whoever converted some or all of them keeps the originals beside.
+    # Published as .flv; converted copies may lie beside the originals.
     videos.sort(key=lambda video: (video[0].suffix.lower() == ".flv", video[0]))
     named = [(path, match) for path, match in videos if match]
     taken: set[str] = set()
@@ -121,7 +121,7 @@ def _table(tree: Tree) -> Path | None:
 
 
 def _votes(table: Path | None) -> dict[str, _Vote]:
-    """Returns the vote on each recording; a tie, written "A:D", is a vote for nothing."""
+    """Returns the vote on each recording; a tie, written "A:D", counts as no vote."""
     if table is None:
         return {}
     read = read_table(table)

@@ -1,6 +1,6 @@
-"""Any folder of videos, with or without a table that says what they are.
+"""Any folder of videos, with or without a table of their labels.
 
-Without a table every video is a recording, and the first folder below the root says who it is (a video that
+Without a table every video is a recording, and the first folder below the root is the person (a video that
 lies in the root is a person of its own). With one, only its rows count: columns are named like the fields of
 `Recording`, `video` is needed, paths are relative to the root, an empty cell means "not known".
 """
@@ -40,7 +40,7 @@ def _find(tree: Tree) -> Iterator[Recording | Problem]:
     if table.is_file():
         yield from _table_rows(tree.folder, table)
     elif tree.annotations is not None:
-        raise InputError(f"{str(table)!r} is no file; name the CSV that says what the videos are")
+        raise InputError(f"{str(table)!r} is no file; name the CSV with the labels of the videos")
     else:
         for video in files_below(tree.folder, VIDEO_SUFFIXES):
             person = _person(tree.folder, video)
@@ -94,7 +94,7 @@ def _check_columns(table: Path, found: Iterable[str]) -> None:
                 f"{str(table)!r} has an unknown column {name!r}; {hint}there are {', '.join(known)}"
             )
     if "video" not in found:
-        raise InputError(f"{str(table)!r} has no column 'video'; it says which file a line is about")
+        raise InputError(f"{str(table)!r} has no column 'video', which names the file of a line")
 
 
 def _recording(folder: Path, table: Path, number: int, row: dict[str, str]) -> Recording | Problem:

@@ -22,7 +22,8 @@ from auteur.media import VIDEO_SUFFIXES, probe
 
 SUBSETS = ("RD", "WDA", "WRA")
 UNKNOWN_SPEAKERS = "RD"
-"""The subset whose names do not say who speaks; none of it is held out: two videos may show one person."""
+"""The subset whose names do not identify the speaker; none of it is held out: two videos may show one
+person."""
 ALIASES = {"WhipJimClyburn": "JamesClyburn"}
 """One person under two names."""
 
@@ -122,7 +123,7 @@ def _recording(
 
 
 def _height_px(video: Path) -> int:
-    # An unreadable video is named by whoever opens it for its pictures.
+    # An unreadable video is reported when it is opened for its pictures.
     try:
         return probe(video).height_px or 0
     except MediaError:
@@ -130,7 +131,7 @@ def _height_px(video: Path) -> int:
 
 
 def _scaled(box: Box, height_px: int, listed_px: int) -> Box | None:
-    """Returns the crop in pixels of the video at hand, which is often not of the listed resolution."""
+    """Returns the crop in pixels of the video, which often has another resolution than the list."""
     if not height_px or not listed_px:
         return None
     left, top, right, bottom = (side * height_px / listed_px for side in box)

@@ -1,4 +1,4 @@
-"""What every corpus is read as: a list of recordings of one person each, and a list of what is wrong."""
+"""The form of every corpus: a list of recordings of one person each, and a list of problems."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ KINDS: dict[str, str] = {
     "ravdess": "auteur.lab.corpora.ravdess",
     "folder": "auteur.lab.corpora.folder",
 }
-"""The module that knows each kind; it holds a `LAYOUT` of `auteur.lab.corpora.listing`."""
+"""The module of each kind; it holds a `LAYOUT` of `auteur.lab.corpora.listing`."""
 
 TOOLS: tuple[str, ...] = ("openface", "deca", "emoca", "smirk", "pyfeat")
 """The tools whose existing output a recording can name in `measured`."""
@@ -26,38 +26,38 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One person on one stretch of one video. Nothing is opened: these are names and what the corpus says."""
+    """One person on one stretch of one video. Nothing is opened: these are names and labels of the corpus."""
 
     key: str
     """Unique and stable: the same tree gives the same keys everywhere. Letters, digits, "_" and "-", so that
     it can name a file; a corpus is in the order of its sorted keys."""
     person: str
-    """Who it is, with the corpus in front, such as "mead:M003"."""
+    """The person, with the corpus in front, such as "mead:M003"."""
     video: Path
     """The file with the pictures."""
     audio: Path | None = None
     """The file with the sound; None: the sound is in `video`."""
     emotion: str | None = None
-    """What was acted, one of `facs.EMOTIONS`; None where the corpus does not say."""
+    """The acted emotion, one of `facs.EMOTIONS`; None where the corpus does not state it."""
     perceived: str | None = None
-    """What people who saw and heard it voted for, where the corpus has votes; None also at a tie."""
+    """Majority vote of raters of picture and sound, where the corpus has votes; None also at a tie."""
     intensity: float | None = None
-    """Of the emotion, in [0, 1]; None where the corpus does not say."""
+    """Intensity of the emotion, in [0, 1]; None where the corpus does not state it."""
     view: str | None = None
-    """Where the camera stood, in the corpus's word, such as "front"."""
+    """Position of the camera, in the corpus's word, such as "front"."""
     text: str | None = None
-    """What is said."""
+    """The spoken text."""
     start_seconds: float = 0.0
-    """Where in `video` (and `audio`) the recording begins."""
+    """Begin of the recording in `video` (and `audio`), in seconds."""
     stop_seconds: float | None = None
-    """Where it ends; None: at the end of the file."""
+    """End of the recording in seconds; None: the end of the file."""
     box: tuple[float, float, float, float] | None = None
-    """Left, top, right, bottom in pixels of `video`: where the annotation says that the face is."""
+    """Box of the face in the annotation: left, top, right, bottom in pixels of `video`."""
     held_out: bool = False
-    """Whether the person tests and never trains; the same for every recording of a person."""
+    """Whether the person is held out of training; the same for every recording of a person."""
     reference: str | None = None
-    """Key of a recording of the same person with another emotion, if such references were asked for and there
-    is one. A reference picture from it cannot tell a model the emotion that it is to show."""
+    """Key of a recording of the same person with another emotion, if such references are requested and there
+    is one. A reference picture from it cannot leak the target emotion to a model."""
     measured: Mapping[str, Path] = field(default_factory=dict, hash=False)
     """Output that another tool left for this recording; the name of the tool is one of `TOOLS`."""
 
@@ -68,7 +68,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a corpus that is no usable recording, and why. It never stops the listing."""
+    """A path in a corpus that is no usable recording, and the reason. It never stops the listing."""
 
     path: Path
     reason: str
@@ -84,7 +84,7 @@ class Corpus(Protocol):
     kind: str
     """One of `KINDS`."""
     problems: list[Problem]
-    """What was left out and why, in the order of the paths."""
+    """Paths that were left out with the reason, in the order of the paths."""
 
     def recordings(self) -> list[Recording]:
         """Returns every usable recording in the order of the keys."""
@@ -93,7 +93,7 @@ class Corpus(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """Where a corpus lies."""
+    """Folders of a corpus."""
 
     folder: Path
     """The root of the published tree."""
@@ -128,7 +128,7 @@ def open_corpus(
     Raises:
         UsageError: There is no such kind; the nearest is suggested.
         InputError: The folder or the annotation is missing or is not laid out as the kind is; the message
-            says what was expected and found, and which other kind it looks like.
+            names what was expected and found, and the other kind that it resembles.
     """
     if kind not in KINDS:
         near = difflib.get_close_matches(kind.lower().replace("-", ""), KINDS, n=1, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""From a tree on disk to a `Corpus`: what each kind says about its layout, and what is the same for all."""
+"""From a tree on disk to a `Corpus`: the layout of each kind, and the code common to all."""
 
 import csv
 import os
@@ -16,21 +16,21 @@ from auteur.signals.chance import keyed_generator
 
 SOUND_SUFFIXES = (".wav", ".m4a", ".flac", ".mp3", ".ogg", ".aac")
 MEASURED_SUFFIXES = (".csv", ".npz", ".pkl", ".json")
-"""Names that output of other tools has; EMOCA writes a folder."""
+"""Suffixes of the output of other tools; EMOCA writes a folder."""
 
 _SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How one kind of corpus lies on disk."""
+    """Layout of one kind of corpus on disk."""
 
     expected: str
     """The published layout in a few words, for messages."""
     looks_like: Callable[[Path], bool]
     """Whether a folder is laid out so; reads names of the first levels only."""
     find: Callable[[Tree], Iterator[Recording | Problem]]
-    """Yields what is there, in any order."""
+    """Yields recordings and problems, in any order."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ def layout_of(kind: str) -> Layout:
 
 
 def list_tree(kind: str, tree: Tree, *, other_emotion_reference: bool, seed: int) -> Listing:
-    """Reads a tree as `open_corpus` says.
+    """Reads a tree; see `open_corpus`.
 
     Raises:
         InputError: A folder is missing, or the tree is not laid out as the kind is.
@@ -91,8 +91,8 @@ def list_tree(kind: str, tree: Tree, *, other_emotion_reference: bool, seed: int
 def with_references(recordings: Sequence[Recording], *, seed: int) -> list[Recording]:
     """Returns the recordings, each with the key of another emotion of the same person in the same view.
 
-    Which one is chosen depends on the key, the seed and what there is to choose from. A recording without an
-    emotion, or of somebody who shows no other one from there, keeps None.
+    The choice depends on the key, the seed and the candidates. A recording without an
+    emotion, or of a person without another one in this view, keeps None.
     """
     shown: dict[tuple[str, str | None], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for each in recordings:

@@ -6,7 +6,7 @@ As it is unpacked, videos have no sound and each take's sound lies beside:
     M003/audio/angry/level_1/001.m4a
 
 or as others cut it, one file per take: `M003_ang_1_001.mp4`, sound inside or beside. Numbers of takes do not
-say what is said: they mean other sentences for other people and emotions, so `text` stays None.
+identify the sentence: it differs between people and emotions, so `text` stays None.
 """
 
 import re
@@ -17,10 +17,9 @@ from pathlib import Path
 from auteur.facs import EMOTIONS
 from auteur.lab.corpora.item import Problem, Recording, Tree
 from auteur.lab.corpora.listing import SOUND_SUFFIXES, Layout, beside, files_below
+from auteur.lab.data.splits import is_held_out
 from auteur.media import VIDEO_SUFFIXES
 
-TEST_PEOPLE = frozenset(("M003", "M030", "W009", "W015"))
-"""Whom EAMM (2022) and EAT (2023) test on, and the papers after them."""
 VIEWS = ("front", "left_30", "left_60", "right_30", "right_60", "top", "down")
 LEVELS = 3
 
@@ -86,7 +85,7 @@ def _recording(
         emotion=emotion,
         intensity=0.0 if emotion == "neutral" else level / LEVELS,
         view=view,
-        held_out=person in TEST_PEOPLE,
+        held_out=is_held_out(f"mead:{person}"),
     )
 
 

@@ -18,7 +18,7 @@ from auteur.lab.corpora.listing import SOUND_SUFFIXES, Layout, files_below
 from auteur.media import VIDEO_SUFFIXES
 
 TEST_ACTORS = frozenset(("17", "18", "19", "20"))
-"""Nothing is published; these are the actors whom the speech models of this package never heard."""
+"""No split is published; these actors are in no training data of the speech models of this package."""
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """Code 01 to 08. Calm counts as neutral (`facs.EMOTION_ALIASES`)."""
 INTENSITIES = {"01": 0.6, "02": 1.0}

@@ -1,1 +1,1 @@
-"""Footage, labels and samples: what the recipes in `train` read."""
+"""Training data of the recipes: footage, labels and samples."""

@@ -22,7 +22,7 @@ _STRIDE = int(RATE / CODEC_RATE)
 _MOST_AT_ONCE = 40
 IGNORED = -100
 EMOTION_PLACE = {token: place for place, token in enumerate(vocabulary.EMOTION_TOKENS)}
-"""Place in `HEARD_EMOTIONS` of each emotion's token."""
+"""Index in `HEARD_EMOTIONS` of each emotion's token."""
 
 
 class AnswerBatches:
@@ -31,8 +31,8 @@ class AnswerBatches:
     Args:
         performances: What to draw from.
         statistics: For targets that are built anew each time.
-        heard: What the ear says about each by name, log probabilities [emotions]; for people in its training
-            from the voter that never heard them.
+        heard: Prediction of the emotion ensemble by name, log probabilities [emotions]; for its training
+            people out of fold.
         batch_size: Answers per batch.
         seed: Everything follows from it.
         measured_share: Share of answers that measured performances give.
@@ -66,7 +66,7 @@ class AnswerBatches:
         self.random = np.random.default_rng(seed)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        """Yields what `AudioLM.forward` reads, and "targets" [B, N + 1] with `IGNORED` after the end."""
+        """Yields the inputs of `AudioLM.forward`, and "targets" [B, N + 1] with `IGNORED` after the end."""
         while True:
             yield self.batch()
 
@@ -123,7 +123,7 @@ def text_frames(target: np.ndarray, frames: int) -> tuple[Frame, ...]:
 
 
 def padded(texts: Sequence[list[int]], given: Sequence[int]) -> dict[str, Tensor]:
-    """Returns what a model reads of texts and what it should say.
+    """Returns inputs and targets of a model for texts.
 
     Args:
         texts: Tokens.

@@ -1,4 +1,4 @@
-"""Other light, other cameras: changes that a clip, its portrait and its warp undergo together."""
+"""Augmentation of light and camera, the same for a clip, its portrait and its warp."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from auteur.lab.data.denoiser_clips import ClipBatch
 
 _LUMINANCE = (0.299, 0.587, 0.114)
 _GREY, _SOFT = 0.08, 0.2
-"""How often a row loses its colours, or its finest detail."""
+"""Probabilities that a row loses its colours, or its finest detail."""
 
 
 def augmented(batch: ClipBatch, generator: torch.Generator) -> ClipBatch:

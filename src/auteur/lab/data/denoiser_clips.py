@@ -1,4 +1,4 @@
-"""Clips that the denoiser learns from: one safetensors file each, read in short windows.
+"""Training clips of the denoiser: one safetensors file each, read in short windows.
 
 A file holds `clean` [T, C, H, W] (latents, or pixels in [-1, 1]) and any tensors of `Conditions` under their
 names, without the batch axis: `au` [T, A], `audio` [T, W, D], `reference` [C, H, W], … and `region`
@@ -34,13 +34,13 @@ _INPUTS = {"clean": _CLEAN, "region": _REGION} | {
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """What one training step sees."""
+    """Inputs of one training step."""
 
     clean: Tensor
     """[B, F, C, H, W]."""
     conditions: Conditions
     region: Tensor | None = None
-    """How much each pixel counts, [B, F, 1, H, W]."""
+    """Weight of each pixel, [B, F, 1, H, W]."""
 
     def to(self, device: torch.device) -> "ClipBatch":
         """Returns it on another device."""
@@ -61,7 +61,7 @@ class ClipBatch:
 
 
 BatchOf = Callable[[int, int, torch.Generator], ClipBatch]
-"""(rows, frames, source of chance) → a batch; the same chance gives the same batch, as resuming needs."""
+"""(rows, frames, generator) → a batch; the same state of the generator gives the same batch."""
 
 
 def write_clip(path: Path | str, tensors: Mapping[str, Tensor], *, person: str) -> None:
@@ -87,10 +87,10 @@ class ClipFolder:
 
     Args:
         folder: Holds `*.safetensors`.
-        names: Conditions to read; what a file lacks is absent in its rows.
+        names: Conditions to read; those that a file lacks are absent in its rows.
         past: Frames before the window to give as `past`, if the network has a conditioner for it.
         held_out: Whether to take the people who are held out, to evaluate, instead of the others.
-        looks: Windows of a clip that are looked at; the one in which most pixels count is taken.
+        looks: Candidate windows of a clip; the one with the largest pixel weights is taken.
 
     Raises:
         InputError: There is no usable clip.
@@ -179,7 +179,7 @@ class MixedClips:
 
 
 def _values(what: Input, stored: Tensor) -> Tensor:
-    """What stored numbers or bytes mean."""
+    """Values of stored numbers or bytes."""
     if stored.dtype != torch.uint8:
         return stored.float()
     shares = stored.float() / 255

@@ -5,8 +5,8 @@ r"""Action Units of emotional faces: statistics of labelled video and photograph
         --out emotion_units.npz
 
 `LABELS` is what `python -m auteur.lab.data.face_teacher` wrote. Only people who are not held out are
-measured. Speech corpora without pictures get their targets from here: what the emotion does to the face, as
-measured, with the dynamics measured; what speech does to the mouth comes from the motion generator
+measured. Speech corpora without pictures get their targets from here: the Action Units of the emotion, as
+measured, with the dynamics measured; the mouth of the speech comes from the motion generator
 (`auteur.lab.data.performances`).
 """
 
@@ -65,9 +65,9 @@ _PHOTO_LABELS = {
 }
 _PHOTOS_PER_PERSON = 15
 _TEXTBOOK_PEOPLE = 1.0
-"""How many people the textbook (EMFACS) counts as: some emotions rest on a single face."""
+"""Weight of EMFACS, in people: some emotions rest on a single face."""
 _LIKE = {"calm": "neutral", "bored": "neutral"}
-"""Emotions without labelled faces, and whose face they get."""
+"""Emotions without labelled faces, and the emotions that replace them."""
 _FEWEST_FRAMES = 25
 
 
@@ -78,7 +78,7 @@ class EmotionUnits:
     mean: Floats
     """Intensity of the whole performance at full strength, [emotions, 24]."""
     people: Floats
-    """How many people (a dozen photographs count as one) each mean rests on, [emotions]."""
+    """Number of people (a dozen photographs count as one) of each mean, [emotions]."""
     deviation: Floats
     """Standard deviation over time within a performance, [24]."""
     memory: Floats
@@ -87,13 +87,13 @@ class EmotionUnits:
     """Standard deviation between people who show the same emotion, [24]."""
 
     def profile(self, emotion: str) -> Floats:
-        """Returns the mean [24] of a heard emotion, both sides alike."""
+        """Returns the mean [24] of an emotion, both sides alike."""
         return _both_sides(self.mean[EMOTIONS.index(_LIKE.get(emotion, emotion))])
 
 
 @dataclass(frozen=True)
 class EmotionUnitsRecipe:
-    """Where the labels are and where the statistics go."""
+    """Paths of the labels and of the statistics."""
 
     labels: Path
     clips: Path
@@ -133,7 +133,7 @@ def clip_arrays(path: Path, fps: float) -> tuple[Floats, Floats, int]:
 
 
 def neutrals(rows: list[dict[str, str]], labels: Path) -> dict[str, Neutral]:
-    """Returns the neutral of each person that a clip labelled neutral shows, from its resting frames."""
+    """Returns the neutral of each person with a clip labelled neutral, from its resting frames."""
     found: dict[str, Neutral] = {}
     for row in rows:
         path = labels / f"{Path(row['file']).stem}.npz"
@@ -159,7 +159,7 @@ def clip_units(row: dict[str, str], labels: Path, known: Mapping[str, Neutral]) 
 
 
 def measure(recipe: EmotionUnitsRecipe) -> EmotionUnits:
-    """Returns the statistics over everybody who is not held out."""
+    """Returns the statistics over all people who are not held out."""
     with recipe.clips.open(encoding="utf-8", newline="") as table:
         rows = list(csv.DictReader(table))
     known = neutrals(rows, recipe.labels)
@@ -222,7 +222,7 @@ def photo_means(recipe: EmotionUnitsRecipe) -> dict[str, tuple[Floats, float]]:
 def _combined(
     emotion: str, people: list[Floats], photos: tuple[Floats, float] | None
 ) -> tuple[Floats, float]:
-    """Mean over people, photographs and the textbook, and how many people were measured."""
+    """Mean over people, photographs and EMFACS, and the number of measured people."""
     rows, weights = list(people), [1.0] * len(people)
     if photos is not None:
         rows.append(photos[0])
@@ -232,7 +232,7 @@ def _combined(
         rows.append(np.array(list(prototype(emotion, convention="feafa24", table="emfacs").values())))
         weights.append(_TEXTBOOK_PEOPLE)
     if not rows:
-        raise InputError(f"nobody shows {emotion!r} in the labels; label more clips")
+        raise InputError(f"no label shows {emotion!r}; label more clips")
     return np.average(rows, axis=0, weights=weights), count
 
 
@@ -284,15 +284,15 @@ def targets(
 
     The face is the emotion's mean times strength times an envelope, plus a person's deviation and a wandering
     one (first-order autoregression) with the measured sizes; units that speech moves are the spoken ones plus
-    what the emotion adds to neutral.
+    the emotion's difference from neutral.
 
     Args:
         units: The statistics.
         emotion: One of `HEARD_EMOTIONS`.
-        spoken: What speech does, [T, 24].
+        spoken: Units of the speech, [T, 24].
         loudness: [T] from 0 to about 1: the envelope follows it.
         strength: In [0, 1]; 1 is MEAD's level 3.
-        random: What chance follows from.
+        random: Random numbers.
     """
     if emotion not in HEARD_EMOTIONS:
         raise InputError(f"{emotion!r} is none of {', '.join(HEARD_EMOTIONS)}")
@@ -306,7 +306,7 @@ def targets(
         wander[t] = state * units.deviation * 0.5
         state = units.memory * state + np.sqrt(1 - units.memory**2) * random.normal(0, 1, len(UNITS))
     wander = np.stack([_both_sides(row) for row in wander])
-    is_shown = profile > 0.04  # what the emotion does not move does not wander
+    is_shown = profile > 0.04  # units that the emotion does not move do not wander
     face = (neutral + (profile - neutral) * strength) * envelope
     face = face + np.where(is_shown, (person + wander) * envelope * np.minimum(profile / 0.15, 1), 0)
     added = np.maximum(profile - neutral, 0) * strength * envelope
@@ -318,9 +318,9 @@ def targets(
 
 
 def emotion_envelope(loudness: Floats) -> Floats:
-    """Returns how much of the emotion shows, [T] in 0.45 to 1: it rises before speech and fades after it.
+    """Returns the envelope of the emotion, [T] in 0.45 to 1: it rises before speech and fades after it.
 
-    Half a second of Gaussian smoothing on whether somebody speaks, so that the face leads the voice a little.
+    Gaussian smoothing over half a second of speech activity, so that the face leads the voice a little.
     """
     speaks = (np.asarray(loudness) > 0.35).astype(np.float64)
     width = 10.0

@@ -1,4 +1,4 @@
-r"""Recordings with an emotion label, as the compact models hear them, and augmented batches of them.
+r"""Acoustic features of recordings with an emotion label, and augmented batches of them.
 
     python -m auteur.lab.data.emotional_speech --manifest speech/manifest.csv --out speech.npz
 
@@ -42,7 +42,7 @@ class EmotionalClip:
     emotion: str
     """One of `HEARD_EMOTIONS`."""
     intensity: str
-    """"normal", "strong", or "" where the corpus does not say."""
+    """"normal", "strong", or "" where the corpus does not state it."""
     rows: NDArray[np.float32]
     """[N, CHANNELS] of `auteur.expression.hearing`."""
 
@@ -53,12 +53,12 @@ class EmotionalClip:
 
     @property
     def is_held_out(self) -> bool:
-        """Whether the speaker tests."""
+        """Whether the speaker is held out for tests."""
         return self.speaker in HELD_OUT_SPEAKERS
 
 
 def fold_of(speaker: str) -> int:
-    """Returns the fold, 0 to 4, that chooses checkpoints for the listener trained without this speaker.
+    """Returns the fold, 0 to 4, of the classifier that is trained without this speaker.
 
     Actors of RAVDESS go in pairs of a man and a woman; EMO-DB's speakers are spread over the folds.
     """
@@ -72,7 +72,7 @@ def fold_of(speaker: str) -> int:
 
 @dataclass(frozen=True)
 class EmotionalSpeechRecipe:
-    """Where the recordings are and where their rows go."""
+    """Paths of the recordings and of their features."""
 
     manifest: Path
     """CSV with the columns file (relative to the CSV's parent folder), corpus, speaker, emotion,
@@ -133,7 +133,7 @@ def load_clips(path: Path) -> list[EmotionalClip]:
 
 
 def noises(count: int, *, seed: int = 0) -> list[EmotionalClip]:
-    """Returns sounds of 1 to 3 s that nobody speaks: coloured noise, hum, tones, chords, clicks."""
+    """Returns sounds of 1 to 3 s without speech: coloured noise, hum, tones, chords, clicks."""
     random = np.random.default_rng(seed)
     return [
         EmotionalClip(
@@ -171,7 +171,7 @@ def _noise(kind: int, random: np.random.Generator) -> Waveform:
 
 
 class EmotionBatches:
-    """Endless batches of augmented crops of 3 s, for the listeners.
+    """Endless batches of augmented crops of 3 s, for the emotion classifiers.
 
     Tempo, vocal tract, pitch, tone colour and noise change; bands and moments are blanked (SpecAugment);
     pairs of crops are mixed (mixup) and their labels with them.
@@ -180,7 +180,7 @@ class EmotionBatches:
         clips: What to draw from.
         batch_size: Crops per batch.
         seed: Everything follows from it.
-        mixed: Chance that a batch is mixed.
+        mixed: Probability that a batch is mixed.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class EmotionBatches:
         order = torch.from_numpy(self.random.permutation(self._size))
         rows, other = batch["rows"], batch["rows"][order]
         mixed = share * rows + (1 - share) * other
-        mixed[:, :, BANDS:] = (rows if share > 0.5 else other)[:, :, BANDS:]  # half an octave is nobody's
+        mixed[:, :, BANDS:] = (rows if share > 0.5 else other)[:, :, BANDS:]  # half an octave is no voice's
         return {
             "rows": mixed,
             "inside": torch.maximum(batch["inside"], batch["inside"][order]),
@@ -243,7 +243,7 @@ def rows_between(rows: NDArray[np.float32], position: NDArray[np.floating]) -> N
 
 
 def augmented(rows: Tensor, random: np.random.Generator) -> Tensor:
-    """Returns crops [B, N, CHANNELS] of other throats, pitches, microphones and rooms."""
+    """Returns crops [B, N, CHANNELS] with other vocal tracts, pitches, microphones and rooms."""
     count, length, _ = rows.shape
 
     def drawn(values: NDArray[np.floating]) -> Tensor:

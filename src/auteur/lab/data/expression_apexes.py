@@ -1,7 +1,7 @@
-"""How each emotion looks at its height: what textbooks say, on a face model's shapes, and what people show.
+"""The apex of each emotion, from EMFACS on a face model's shapes and from people.
 
-Few people in the footage show an emotion fully, and their means shrink because they differ. So people say
-which way a face moves, together with the textbook, and the textbook alone says how far.
+Few people in the footage show an emotion fully, and their means shrink because they differ. So the direction
+of an apex comes from people and EMFACS together, its size from EMFACS alone.
 
 Axes: E numbers per expression.
 """
@@ -52,22 +52,22 @@ TEXTBOOK: dict[str, tuple[float, dict[str, float]]] = {
         | {"eyeSquint_R": 0.3, "cheekSquint_R": 0.2},
     ),
 }
-"""EMFACS (Friesen & Ekman, 1983) in ICT-FaceKit's shapes: how far each emotion moves the face (root mean
+"""EMFACS (Friesen & Ekman, 1983) in ICT-FaceKit's shapes: size of each emotion's displacement (root mean
 square over vertices, mm; people at MEAD's level 3 move by 2.4 to 4.9), and the shapes in proportion; a name
 without a side stands for its _L and _R shapes. Sizes and proportions are ours, set by eye on portraits that
 no figure is measured on."""
 SOURCE_SHARES = {"clips": 0.25, "photos": 0.15, "textbook": 0.6}
-"""How much each source says about which way a face moves."""
+"""Weight of each source in the direction of an apex."""
 _FEW_PEOPLE = 2.0
-"""People in clips of an emotion at whom they count half: one person's way to show it is not everybody's."""
+"""Number of people in clips of an emotion at which clips count half: a few people are not representative."""
 _FULLY_SHOWN = 0.6
 _LEAST_STRENGTH = 0.3
 _APEX_QUANTILE = 0.8
-"""Of the sizes of people's own faces: how far an apex goes where no textbook says it."""
+"""Quantile of the sizes of people's own faces: size of an apex without an entry in EMFACS."""
 
 
 def textbook_vectors(space: CompactExpressionSpace, shapes: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Returns what `TEXTBOOK` says of every emotion as vectors [E] of the space.
+    """Returns `TEXTBOOK` as a vector [E] of the space for every emotion.
 
     Args:
         space: The compact space.
@@ -97,7 +97,7 @@ def jaw_apart(sizes_mm: Floats) -> Floats:
 
 
 def size_of(vector: Floats, sizes: Floats) -> float:
-    """Returns how far a vector [E] moves the face, in the unit of `sizes` [E]."""
+    """Returns the size of a vector [E], in the unit of `sizes` [E]."""
     return float(np.linalg.norm(vector * sizes))
 
 
@@ -109,7 +109,7 @@ def apexes(
     textbook: Mapping[str, Floats] | None = None,
     photos: Mapping[str, Floats] | None = None,
 ) -> dict[str, Floats]:
-    """Returns what each emotion adds to neutral speech at its height, [E]; none for one without a source.
+    """Returns the apex of each emotion relative to neutral speech, [E]; none for one without a source.
 
     Every source counts as one unit vector, every person of the clips alike.
 
@@ -144,7 +144,7 @@ def apexes(
 
 
 def _by_person(clips: Sequence[ExpressionClip], calm: Floats, emotion: str) -> list[Floats]:
-    """What each person adds, [E] each, at strength 1."""
+    """Difference of each person from neutral, [E] each, at strength 1."""
     people: dict[str, list[Floats]] = {}
     for clip in clips:
         if clip.emotion == emotion and clip.intensity > _FULLY_SHOWN:

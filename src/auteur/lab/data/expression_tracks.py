@@ -1,9 +1,9 @@
-"""What the expression recipes learn from: labelled and unlabelled trajectories, and the faces of photographs.
+"""Training data of the expression recipes: labelled and unlabelled trajectories, and faces of photographs.
 
 Trajectories come from the tracks of `python -m auteur.lab.data.motion_tracks`. A clip's own rest is not a
-person's neutral, since somebody who is angry throughout rests angrily: where a clip of the person is labelled
-neutral, that is what movement is measured from, and elsewhere the rest of the clip keeps what is more likely
-expression than build. Blinks are bridged; lids belong to the blink model.
+person's neutral, since a clip that is angry throughout has an angry resting face: where a clip of the person
+is labelled neutral, movement is measured from it, and elsewhere the rest of the clip keeps the part that is
+more likely expression than anatomy. Blinks are bridged; lids belong to the blink model.
 """
 
 import csv
@@ -56,7 +56,7 @@ class FaceMotion:
     person: str
     part: Literal["train", "validation", "test"]
     emotion: str | None
-    """One of `EMOTIONS`; None for footage that nobody labelled."""
+    """One of `EMOTIONS`; None for unlabelled footage."""
     intensity: float
     """MEAD's levels 1 to 3 are thirds; 1 elsewhere; 0 for neutral."""
     displacement_mm: Floats
@@ -64,7 +64,7 @@ class FaceMotion:
     rest_mm: Floats
     """[478, 3]: the clip's rest, pose-free."""
     neutral_mm: Floats | None
-    """[478, 3]: the person's neutral as another or this clip shows it, if one is labelled neutral."""
+    """[478, 3]: the person's neutral from a clip that is labelled neutral, if there is one."""
     loudness: Floats | None
     """[T]; None without sound."""
     units: Floats
@@ -73,7 +73,7 @@ class FaceMotion:
 
 @dataclass(frozen=True, eq=False)
 class ExpressionClip:
-    """One clip as the generator's recipe sees it, at 25 frames per second."""
+    """One training clip of the generator, at 25 frames per second."""
 
     name: str
     person: str
@@ -84,7 +84,7 @@ class ExpressionClip:
     """[T, E]."""
     loudness: Floats | None
     is_graded: bool = False
-    """Whether the data set states how strong it is."""
+    """Whether the data set states its strength."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class Photographs:
     """[N, 52], the teacher's."""
 
     def chosen(self, keep: Iterable[bool]) -> "Photographs":
-        """Returns those that a mask [N] names."""
+        """Returns those of a mask [N]."""
         rows = np.flatnonzero(list(keep))
         return Photographs(
             tuple(self.emotions[i] for i in rows),
@@ -110,7 +110,7 @@ class Photographs:
 
 
 def emotion_of(label: str) -> str | None:
-    """Returns the emotion that a label means, or None for no label.
+    """Returns the emotion of a label, or None for no label.
 
     Raises:
         InputError: It is none of ours and no word for one.
@@ -127,7 +127,7 @@ def emotion_of(label: str) -> str | None:
 
 
 def intensity_of(name: str, emotion: str | None) -> float:
-    """Returns how strong a clip's emotion is meant to be: MEAD writes the level into the name."""
+    """Returns the acted strength of a clip's emotion: MEAD writes the level into the name."""
     if emotion == "neutral":
         return 0.0
     level = _LEVEL.search(name.lower())
@@ -178,7 +178,7 @@ def without_blinks(values: Floats, blink: Floats) -> Floats:
 
     Args:
         values: Any track.
-        blink: How far the eyes are closed, [T] 0 to 1.
+        blink: Closure of the eyes, [T] 0 to 1.
     """
     closed = blink > np.median(blink) + _BLINK_RISE
     near = np.convolve(closed, np.ones(2 * _BLINK_MARGIN + 1), mode="same") > 0
@@ -244,9 +244,9 @@ def read_photographs(labels: Path, photos: Path) -> Photographs:
 
 
 def for_classifier(photos: Photographs) -> NDArray[np.bool_]:
-    """Returns which training photographs [N] judge: half of the people, and rare emotions whole.
+    """Returns the mask [N] of the classifier's photographs: half of the people, and rare emotions whole.
 
-    The emotion classifier is trained on these and the generator on the others, so that nobody's face is in
+    The emotion classifier is trained on these and the generator on the others, so that no person is in
     both. Held-out people are in neither.
     """
     trained = np.array([not is_held_out(person) for person in photos.people])
@@ -260,7 +260,7 @@ def for_classifier(photos: Photographs) -> NDArray[np.bool_]:
 
 
 def for_generator(photos: Photographs) -> NDArray[np.bool_]:
-    """Returns the training photographs [N] that teach."""
+    """Returns the mask [N] of training photographs for the generator."""
     trained = np.array([not is_held_out(person) for person in photos.people])
     return trained & ~for_classifier(photos)
 

@@ -1,4 +1,4 @@
-"""Training windows of the expression generator: who is drawn how often, photographs given a course."""
+"""Training windows of the expression generator: sampling weights, and courses for photographs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,18 +20,18 @@ Floats = NDArray[np.floating]
 WINDOW_FRAMES = 48
 SHARES = {"emotional": 0.6, "neutral": 0.2, "unlabelled": 0.2}
 SOURCE_WEIGHTS = {"clips": 0.4, "photos": 0.35, "textbook": 0.25}
-"""How often an emotion is drawn from each of its sources; what an emotion lacks falls to the others."""
+"""Probability of each source of an emotion; that of a missing source goes to the others."""
 STRONG_QUANTILE = 0.85
-"""Of the photographs of an emotion: how strong strength 1 is."""
+"""Quantile of the photographs of an emotion that has strength 1."""
 WEAKEST = 0.25
-"""Strength under which something labelled with an emotion teaches nothing about it: many acted clips
+"""Strength below which a labelled face is not used for its emotion: many acted clips
 smile."""
 _RIDGE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Peaks:
-    """Static faces of one emotion: what a trajectory's mean differs by from speaking neutrally."""
+    """Static faces of one emotion: difference of a trajectory's mean from neutral speech."""
 
     photos: Floats
     """[N, E]; N may be 0."""
@@ -44,8 +44,8 @@ class Peaks:
 def photo_vectors(photos: Photographs, space: CompactExpressionSpace) -> dict[str, Floats]:
     """Returns the vectors [N, E] of the photographs of each emotion.
 
-    The mean of an emotion counts whole, since people average out of it; what a single photograph adds to the
-    mean counts as far as it is likelier expression than build (`CompactExpressionSpace.share`).
+    The mean of an emotion counts whole, since people average out of it; the deviation of a photograph from
+    the mean counts as far as it is likelier expression than anatomy (`CompactExpressionSpace.share`).
     """
     raw = space.encode(photos.faces_mm - space.average.numpy())
     labels, share = np.array(photos.emotions), space.share.numpy()
@@ -58,7 +58,7 @@ def photo_vectors(photos: Photographs, space: CompactExpressionSpace) -> dict[st
 
 
 def neutral_mean(clips: Sequence[ExpressionClip]) -> Floats:
-    """Returns the mean vector [E] of people who speak neutrally, everybody alike; 0 for nobody."""
+    """Returns the mean vector [E] of people who speak neutrally, each with equal weight; 0 without any."""
     people: dict[str, list[Floats]] = {}
     for clip in clips:
         if clip.emotion == "neutral":
@@ -71,7 +71,7 @@ def neutral_mean(clips: Sequence[ExpressionClip]) -> Floats:
 def graded(
     clips: Sequence[ExpressionClip], photos: Mapping[str, Floats], textbook: Mapping[str, Floats]
 ) -> tuple[list[ExpressionClip], dict[str, Peaks]]:
-    """Returns clips and peaks with strengths: how far each goes along its emotion.
+    """Returns clips and peaks with strengths along their emotion.
 
     Along the mean of an emotion's sources, in units in which neutral speech moves as far every way. Levels
     that a data set states stay; strength 1 of the others is that of strong photographs. What is weaker than
@@ -161,7 +161,7 @@ class ExpressionWindows:
         sources = ["clips"] if clips else []
         if peaks is not None:
             sources += ["photos", "textbook"] if len(peaks.photos) else ["textbook"]
-        if not sources:  # nobody shows it: whatever there is, without a label
+        if not sources:  # without data of this emotion: any clip, without a label
             return self._window(self._of_a_person(self._clips), "unlabelled", 1.0)
         weights = np.array([SOURCE_WEIGHTS[name] for name in sources])
         source = str(self.random.choice(sources, p=weights / weights.sum()))
@@ -173,12 +173,12 @@ class ExpressionWindows:
         if source == "photos":
             row = self.random.integers(len(peaks.photos))
             static, strength = peaks.photos[row], float(peaks.strengths[row])
-        # A photograph says where a trajectory's mean is, a clip how people move about it while they speak.
+        # A photograph gives the mean of a trajectory, a clip the motion around it during speech.
         shift = self._calm + static - course.vectors.mean(axis=0)
         return self._window(course, emotion, strength, shift=shift)
 
     def _of_a_person(self, clips: Sequence[ExpressionClip]) -> ExpressionClip:
-        """A clip of somebody: everybody counts the same, however much there is of them."""
+        """A clip of a random person: people have equal weight, whatever the length of their footage."""
         people = sorted({clip.person for clip in clips})
         person = people[self.random.integers(len(people))]
         own = [clip for clip in clips if clip.person == person]

@@ -1,4 +1,4 @@
-"""Training samples for the face tracker: labelled crops, jittered, spoiled and mirrored.
+"""Training samples for the face tracker: labelled crops, jittered, degraded and mirrored.
 
 A shard is the pair `NAME.npz` + `NAME.crops.npy` that `auteur.lab.data.face_teacher` writes: `landmarks` [N,
 478, 3] in pixels of the picture, `blend` [N, 52], `affine` [N, 2, 3] picture → stored crop, and the crops
@@ -62,9 +62,9 @@ BLENDSHAPE_MIRROR = np.array(
 
 
 class FaceCrops(IterableDataset[dict[str, torch.Tensor]]):
-    """An endless stream of spoiled training crops, `face_share` of them faces and the rest face-free.
+    """An endless stream of degraded training crops, `face_share` of them faces and the rest face-free.
 
-    Rows are drawn so that every person counts by the square root of the footage there is of them, and unusual
+    Rows are drawn so that every person counts by the square root of their footage, and unusual
     expressions more often than usual ones.
     """
 
@@ -81,7 +81,7 @@ class FaceCrops(IterableDataset[dict[str, torch.Tensor]]):
             yield from self.samples(4096, random)
 
     def samples(self, count: int, random: Generator) -> Iterator[dict[str, torch.Tensor]]:
-        """Yields so many samples."""
+        """Yields samples (`sample`), `count` of them."""
         for pick in random.choice(len(self.rows), size=count, p=self.weights):
             shard_index, row = self.rows[pick]
             yield self.sample(shard_index, row, random)
@@ -128,7 +128,7 @@ class MovedPairs(IterableDataset[dict[str, torch.Tensor]]):
             yield from self.samples(len(self.groups), random)
 
     def samples(self, count: int, random: Generator) -> Iterator[dict[str, torch.Tensor]]:
-        """Yields so many pairs; no group twice before all were drawn."""
+        """Yields pairs (`sample`), `count` of them; no group twice before all were drawn."""
         for start in range(0, count, len(self.groups)):
             for pick in random.permutation(len(self.groups))[: count - start]:
                 shard_index, first = self.groups[pick]
@@ -183,7 +183,7 @@ def _row_weights(shards: list[Shard]) -> NDArray[np.float64]:
 def jittered_crop(
     picture: Picture, landmarks: Floats, random: Generator, *, framed_by: Floats | None = None
 ) -> tuple[Picture, Floats]:
-    """Returns a crop [160, 160, 3] about as far off as tracking ever is, and the landmarks [478, 3] in it.
+    """Returns a crop [160, 160, 3] as far off as crops in tracking, and the landmarks [478, 3] in it.
 
     The crop is framed by the landmarks, or by others, [478, 3].
     """
@@ -217,7 +217,7 @@ def face_free_crop(picture: Picture, landmarks: Floats, random: Generator) -> Pi
     """Returns a crop without a usable face: beside it, torn into tiles, or made of noise."""
     kind = random.random()
     frame = crops.frame_of_landmarks(landmarks)
-    if kind < 0.45:  # beside the face, at any scale: at most a corner of it is seen
+    if kind < 0.45:  # beside the face, at any scale: at most a corner of it is visible
         angle = random.uniform(0, 2 * np.pi)
         side = frame.side_px * random.uniform(0.25, 1.0)
         away = frame.side_px * random.uniform(0.55, 0.8) + 0.25 * side
@@ -247,7 +247,7 @@ def _tiles(crop: Picture, random: Generator) -> Picture:
 
 
 def spoil(crop: Picture, random: Generator) -> Picture:
-    """Returns the crop [H, W, 3] as a worse camera, light or codec would have shown it."""
+    """Returns the crop [H, W, 3] with a worse camera, light or codec."""
     crop = np.ascontiguousarray(crop)
     if random.random() < 0.15:
         crop = _cover(crop, random)

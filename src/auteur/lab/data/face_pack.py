@@ -1,4 +1,4 @@
-r"""Footage to train the denoiser on, small enough to send along: aligned faces, and what was measured.
+r"""Compact footage for training the denoiser: aligned faces and measurements.
 
     python -m auteur.lab.data.face_pack --clips clips/manifest.csv --out PACK
 
@@ -43,23 +43,23 @@ RATE = Fraction(25)
 CROP_TO_FACE = 1.25
 """Side of the video in face sizes."""
 _STEP_PX = 1 / 16
-"""Landmarks are kept to this."""
+"""Resolution of the landmarks in pixels."""
 _FOLLOW_FRAMES = 12
-"""The square follows the head this slowly: the video stays still where the head does."""
+"""Smoothing of the square in seconds: the video stays still where the head does."""
 _CUT = 0.25
-"""A face that moves this far from one frame to the next, in face sizes, is another shot."""
+"""Motion of a face between frames, in face sizes, from which it is another shot."""
 
 
 @dataclass(frozen=True)
 class FacePackRecipe:
-    """Where the clips are, and how much of them to keep."""
+    """Paths of the clips, and the part of them to keep."""
 
     clips: Path
     """CSV with the columns file, wav (relative to its parent folder), identity and speech."""
     out: Path
     size_px: int = 256
     longest_sec: float = 14.0
-    """Of one clip; many people count for more than long clips."""
+    """Seconds of one clip; many people are better than long clips."""
     shortest_sec: float = 0.8
     quality_crf: int = 19
 
@@ -148,8 +148,8 @@ class Packer:
 
         Args:
             video: The clip.
-            person: Who it shows.
-            sound: Where its speech is; None: it has none that belongs to the picture.
+            person: Name of the person.
+            sound: File of its speech; None: it has none that belongs to the picture.
 
         Raises:
             MediaError: The clip or its sound cannot be read.

@@ -1,4 +1,4 @@
-"""Training pictures for the face detector: labelled scenes, scaled, turned, spoiled, side by side."""
+"""Training pictures for the face detector: labelled scenes, scaled, turned, degraded, side by side."""
 
 import csv
 import math
@@ -79,7 +79,7 @@ class SceneMosaics(IterableDataset[dict[str, torch.Tensor]]):
         return {"picture": picture, "cells": cells, "counts": counts}
 
     def mosaic(self, random: Generator) -> tuple[Picture, list[CropFrame]]:
-        """Returns a canvas [256, 256, 3] and the faces that can be seen on it."""
+        """Returns a canvas [256, 256, 3] and the visible faces on it."""
         canvas = background(random) if random.random() < 0.35 else self.face_free(random)
         faces: list[CropFrame] = []
         for pick in random.choice(len(self.scenes), size=int(random.choice([1, 1, 1, 2, 4])), p=self.weights):
@@ -106,7 +106,7 @@ class SceneMosaics(IterableDataset[dict[str, torch.Tensor]]):
     def paste(
         self, canvas: Picture, faces: list[CropFrame], scene: LabelledScene, random: Generator
     ) -> list[CropFrame]:
-        """Lays a scene onto the canvas and returns the faces that can then be seen."""
+        """Lays a scene onto the canvas and returns its visible faces."""
         largest = max((face.side_px for face in scene.faces), default=300.0)
         size = math.exp(random.uniform(math.log(SMALLEST_FACE_PX), math.log(0.9 * CANVAS_SIZE_PX)))
         half = size < 0.5 * largest
@@ -129,7 +129,7 @@ class SceneMosaics(IterableDataset[dict[str, torch.Tensor]]):
 
 
 def _read(path: Path, *, half: bool) -> Picture:
-    """Returns a scene in RGB, at half its size if asked (JPEG does that while decoding, for less)."""
+    """Returns a scene in RGB, at half its size if requested (JPEG does that while decoding, for less)."""
     picture = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_2 if half else cv2.IMREAD_COLOR)
     if picture is None:
         raise InputError(f"cannot read the scene {str(path)!r}; label the pictures again")

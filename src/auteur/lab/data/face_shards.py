@@ -1,4 +1,4 @@
-"""Which labelled faces train the tracker and which test it."""
+"""Split of the labelled faces of the tracker into training and test."""
 
 import csv
 import hashlib
@@ -39,7 +39,7 @@ def read_shards(labels: Path) -> tuple[list[Shard], list[Shard]]:
             (held_out if is_held_out(person[path.stem]) else training).append(shard)
             continue
         names = path.with_suffix(".txt").read_text(encoding="utf-8").split("\n")
-        if path.stem.startswith(("ict", "warped")):  # renders show nobody, moved faces training people only
+        if path.stem.startswith(("ict", "warped")):  # no real person; training people only
             training.append(read_shard(path, tuple(names[i] for i in np.load(path)["index"])))
             continue
         people = tuple(person_of_photo(names[i]) for i in np.load(path)["index"])
@@ -53,7 +53,7 @@ def read_shards(labels: Path) -> tuple[list[Shard], list[Shard]]:
 def split_validation(training: list[Shard]) -> tuple[list[Shard], list[Shard]]:
     """Returns (training, validation) shards: one in ten training people, to choose checkpoints by.
 
-    Whom `auteur.lab.data.splits` holds out is in neither: figures reported on those people chose nothing.
+    People whom `auteur.lab.data.splits` holds out are in neither: they choose no checkpoint.
     """
     kept: list[Shard] = []
     validation: list[Shard] = []
@@ -67,7 +67,7 @@ def split_validation(training: list[Shard]) -> tuple[list[Shard], list[Shard]]:
 
 
 def is_validation(identity: str) -> bool:
-    """Returns whether a training person chooses checkpoints instead of being learnt from (one in ten)."""
+    """Returns whether a training person is in the validation instead of the training (one in ten)."""
     digest = hashlib.sha256(f"validation:{identity}".encode()).digest()
     return int.from_bytes(digest, "big") % 10 == 0
 

@@ -1,10 +1,11 @@
-r"""Labels pictures and videos with the teacher and stores what the tracker's recipes read.
+r"""Labels pictures and videos with the teacher and stores the data of the tracker's recipes.
 
     python -m auteur.lab.data.face_teacher --teacher face_landmarker.task --clips clips/manifest.csv \
         --photos PHOTOS --out LABELS
 
 `LABELS` receives, per clip or block of photographs, a shard (`auteur.lab.data.face_crops`), `identities.csv`,
-and whole scenes for the detector (`scenes/*.jpg` + `scenes.csv`). Pictures stay with whoever has the footage.
+and whole scenes for the detector (`scenes/*.jpg` + `scenes.csv`). Pictures stay with the owner of the
+footage.
 """
 
 import csv
@@ -32,7 +33,7 @@ PHOTOS_PER_SHARD = 600
 
 @dataclass(frozen=True)
 class TeacherRecipe:
-    """Where the footage is and where its labels go."""
+    """Paths of the footage and of its labels."""
 
     teacher: Path
     """MediaPipe's `face_landmarker.task`."""
@@ -125,7 +126,7 @@ def clip_pictures(path: Path) -> Iterator[Picture]:
 
 
 def label(recipe: TeacherRecipe) -> None:
-    """Labels everything the recipe names."""
+    """Labels all footage of the recipe."""
     recipe.out.mkdir(parents=True, exist_ok=True)
     teacher = MediaPipeBackend(recipe.teacher, max_faces=5)
     scenes = SceneWriter(recipe.out)

@@ -1,4 +1,4 @@
-r"""What the compact denoiser learns from: a face as it was, and the same warped there from another moment.
+r"""Training clips of the compact denoiser: a face, and the same frames warped from another moment.
 
     python -m auteur.lab.data.face_views --pack PACK --out VIEWS
 
@@ -44,7 +44,7 @@ Clip = Mapping[str, Tensor]
 
 AUDIO_WINDOW = 5
 REGION_FLOOR = 0.05
-"""How much pixels count that are not painted in the end, beside those that are."""
+"""Weight of pixels that are not painted in the end, relative to those that are."""
 _MOST_TURNED_RAD = 0.6
 """Between the portrait and the middle of a span; beyond, the warp has too little of the far side."""
 _TRIES = 20
@@ -52,7 +52,7 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class FaceViewsRecipe:
-    """Where the pack is, and how it is cut."""
+    """Path of the pack, and how it is cut."""
 
     pack: Path
     out: Path
@@ -63,7 +63,7 @@ class FaceViewsRecipe:
     paints: str = "lips"
     """As in the config of the denoiser: openings or lips."""
     least_painted: float = 0.01
-    """Spans in which less of the square is painted, such as those of closed mouths, teach nothing."""
+    """Least painted share of the square; spans below, such as those of closed mouths, are left out."""
     workers: int = 1
     seed: int = 0
 
@@ -112,7 +112,7 @@ def clips_of(piece: Piece, recipe: FaceViewsRecipe, random: Generator) -> Iterat
 def views_of(
     piece: Piece, span: slice, portrait: int, *, views: Sequence[str], size_px: int, paints: str
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Yields views and what a clip of them holds: frames of a piece, and one of its frames warped there.
+    """Yields views and the tensors of a clip: frames of a piece, and one of its frames warped to them.
 
     Args:
         piece: The face.
@@ -182,7 +182,7 @@ class _Seen:
         return _bytes(torch.stack(valid)[:, None])
 
     def _region(self, moved: Tensor, frames: list[CropFrame], own: Tensor) -> Tensor:
-        """What is painted in the end counts fully, the rest a little."""
+        """Weights of the pixels: 1 where they are painted in the end, small elsewhere."""
         height, width = self._piece.pictures.shape[1:3]
         regions = [CropRegion(frame, self._size, width, height) for frame in frames]
         painted = painted_areas(moved, own, regions, self._view, self._paints, inside=[1.0] * len(regions))

@@ -20,7 +20,7 @@ from auteur.signals.topology import LEFT_EYE, RIGHT_EYE
 Floats = NDArray[np.floating]
 
 ENCODER_FEATURES = 91
-"""Of the compact encoder, before the log-mel bands."""
+"""Features of the compact encoder, before the log-mel bands."""
 
 _LARGEST_STYLE = 2.5
 _OPEN_EYES = 0.4
@@ -42,27 +42,28 @@ _MIRRORED_COLUMNS = [
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """How windows are disturbed."""
+    """Settings of the augmentation of windows."""
 
     frames: int = 72
     generated_share: float = 0.5
     """Share of windows from videos that talking-head systems made."""
     known_encoder_dropout: float = 0.65
-    """Chance that a window of a filmed person is without the encoder's features. The shipped encoder was
-    taught lips by those people, so its features foretell their lips better than a stranger's."""
+    """Probability that a window of a filmed person is without the encoder's features. The shipped encoder was
+    trained on the lips of those people, so its features predict their lips better than those of new
+    people."""
     encoder_dropout: float = 0.2
-    """The same for generated videos, whose voices the encoder never met."""
+    """The same for generated videos, whose voices are not in the encoder's training."""
     bands_dropout: float = 0.12
-    """Chance that a window is without log-mel bands, the encoder's features kept."""
+    """Probability that a window is without log-mel bands, the encoder's features kept."""
     openface_aus: float = 0.35
-    """Chance that a window has the Action Units that an OpenFace table states: 17 and AU28, without sides."""
+    """Probability that a window has the Action Units of an OpenFace table: 17 and AU28, without sides."""
     partial_aus: float = 0.25
-    """Chance that some Action Units of a window are not specified, as in a table that lacks them."""
+    """Probability that some Action Units of a window are not specified, as in a table that lacks them."""
 
 
 @dataclass(frozen=True, eq=False)
 class BlinkMovement:
-    """What blinking does to the mesh around the eyes; taken out, since blinks have a model of their own."""
+    """Displacement around the eyes by blinking; removed, since blinks have a model of their own."""
 
     per_blink: Floats
     """[478, 3] mm."""
@@ -87,7 +88,7 @@ class BlinkMovement:
 
 
 def closed_lids(clip: MotionClip) -> Floats:
-    """Returns how far a clip's lids are closed beyond their usual, [T] in [0, 1]; 0 where unmeasured."""
+    """Returns the closure of a clip's lids beyond their usual, [T] in [0, 1]; 0 where unmeasured."""
     if clip.blink is None:
         return np.zeros(len(clip.displacement_mm), dtype=np.float32)
     return np.clip(clip.blink - np.quantile(clip.blink, _OPEN_EYES), 0, 1)
@@ -95,7 +96,7 @@ def closed_lids(clip: MotionClip) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class FlowClip:
-    """One clip as the flow learns it: itself and its mirror image."""
+    """One training clip of the flow: itself and its mirror image."""
 
     coefficients: tuple[Floats, Floats]
     """Each [T, K]."""

@@ -1,4 +1,4 @@
-"""A linear face model (ICT-FaceKit) and random looks for it: who, which expression, which pose, which gaze.
+"""A linear face model (ICT-FaceKit) and random looks for it: identity, expression, pose, gaze.
 
 ICT-FaceKit: Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020; MIT licence.
 Its axes: +x is the subject's left, +y up, +z out of the face; centimetres.
@@ -25,7 +25,7 @@ _ICT_STARTS = (
     *((26035, "lash"), (26149, "hidden"), (ICT_VERTICES, "hidden")),
 )
 
-# Shapes that a face makes together; a name without a side stands for its _L and _R shapes.
+# Shapes that occur together; a name without a side stands for its _L and _R shapes.
 _MIXES: tuple[tuple[float, dict[str, float]], ...] = (
     (0.25, {"eyeBlink": 1.0}),
     (0.20, {"eyeWide": 1.0, "browOuterUp": 0.5}),
@@ -80,7 +80,7 @@ class FaceModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What one picture shows. Angles: +pitch up, +yaw and +roll to the subject's left."""
+    """Parameters of one picture. Angles: +pitch up, +yaw and +roll to the subject's left."""
 
     identity: Floats
     """Identity coefficients [I], standard deviations."""
@@ -96,7 +96,7 @@ class Look:
     """Height of the average face, chin to brows, as a share of the picture's height."""
     size_px: int
     paint_seed: int
-    """Chooses colours, hair, light and background."""
+    """Seed of colours, hair, light and background."""
 
 
 def load_ict(path: Path | str) -> FaceModel:

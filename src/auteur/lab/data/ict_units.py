@@ -1,4 +1,4 @@
-"""What ICT-FaceKit's expression shapes do to the 478-point mesh.
+"""Displacement of the 478-point mesh by ICT-FaceKit's expression shapes.
 
 The 468 vertices of the canonical face are put on ICT's average head by the 51 inner iBUG points that both
 know (similarity, then a smooth warp); each takes the movement of the skin vertices nearest to it. Movement is
@@ -25,7 +25,7 @@ _NEAREST = 4
 _SMOOTHING = 2.0
 _SOFTENING_MM = 0.5
 _LIP_STEP_MM = 1.5
-"""How far off the line where the lips touch their edges are looked for: nearer, the other lip is taken."""
+"""Distance from the lip line at which the edges of the lips are searched: nearer, the other lip is taken."""
 
 
 def similarity(source: Floats, target: Floats) -> tuple[float, Floats, Floats]:
@@ -39,7 +39,7 @@ def similarity(source: Floats, target: Floats) -> tuple[float, Floats, Floats]:
 
 
 class Correspondence:
-    """Where the canonical face's vertices lie on ICT's average head.
+    """Positions of the canonical face's vertices on ICT's average head.
 
     Args:
         model: ICT-FaceKit.
@@ -69,14 +69,14 @@ class Correspondence:
         self.vertices = skin[order]
         """[468, 4]: the nearest skin vertices."""
         self.shares = share / share.sum(axis=1, keepdims=True)
-        """[468, 4]: how much each of them counts."""
+        """[468, 4]: weight of each of them."""
         self.to_canonical = 1 / scale
         """Canonical millimetres per millimetre of ICT."""
         self.distance_mm = nearest[:, 0]
         """[468]: to the nearest of them."""
 
     def on_mesh(self, points: Floats) -> Floats:
-        """Returns what points or movement of ICT's vertices [V, 3] in cm are on the mesh, [468, 3] mm."""
+        """Returns points or movement of ICT's vertices [V, 3] in cm transferred to the mesh, [468, 3] mm."""
         picked = points[self.vertices] * TO_PICTURE_MM * self.to_canonical
         return np.einsum("vnd,vn->vd", picked, self.shares)
 

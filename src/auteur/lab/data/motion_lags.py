@@ -1,7 +1,7 @@
-"""How far a clip's sound and picture are apart, told by what a linear model of other people expects.
+"""Lag of a clip's sound and picture, from the prediction of a linear model of other people.
 
 Loudness alone is a poor judge: its correlation with the lip gap is flat in time. A ridge regression from a
-window of speech features to the lip gap, fitted on everybody else, peaks sharply where the two belong
+window of speech features to the lip gap, fitted on all other people, peaks sharply where the two belong
 together.
 """
 
@@ -14,7 +14,7 @@ Floats = NDArray[np.floating]
 
 LARGEST_LAG_FRAMES = 8
 BELIEVED_SYNC = 0.3
-"""Correlation from which a lag is believed."""
+"""Correlation from which a lag is accepted."""
 _CONTEXT = range(-10, 11, 2)
 _PENALTY = 3000.0
 _ROUNDS = 3
@@ -32,7 +32,7 @@ class SyncedClip:
     lag: int = 0
     """Frames by which the picture trails the sound."""
     sync: float = 1.0
-    """Correlation of expected and seen gap at that lag."""
+    """Correlation of predicted and measured gap at that lag."""
 
     def __post_init__(self) -> None:
         self.gap = (self.gap - self.gap.mean()) / (self.gap.std() + 1e-6)

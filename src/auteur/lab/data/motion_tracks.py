@@ -1,4 +1,4 @@
-r"""Turns labelled clips into what the motion recipe learns from: displacement, AUs, speech features.
+r"""Turns labelled clips into training data of the motion recipe: displacement, AUs, speech features.
 
     python -m auteur.lab.data.motion_tracks --labels LABELS --clips clips/manifest.csv \
         --generated generated/manifest.csv --out TRACKS
@@ -47,7 +47,7 @@ LONGEST_HOLE_SEC = 0.2
 """Frames without a face are filled up to this long; a longer hole ends the clip."""
 
 LEAST_SYNC = 0.15
-"""Agreement with the expected lip gap under which a clip's sound is not believed to belong to its picture."""
+"""Agreement with the predicted lip gap below which a clip's sound counts as foreign to its picture."""
 
 _FEWEST_FRAMES = 40
 _TRULY_CLOSED = 0.015
@@ -61,7 +61,7 @@ Part = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class MotionTracksRecipe:
-    """Where the labels and clips are and where the tracks go."""
+    """Paths of labels, clips and tracks."""
 
     labels: Path
     clips: Path
@@ -74,9 +74,9 @@ class MotionTracksRecipe:
     """Weights of the compact speech encoder; the shipped one unless given."""
     fold_weights: tuple[Path, ...] = ()
     """Encoders that were each trained without one fold of people (`auteur train lip-encoder --folds K`): the
-    features of a training person come from the one that does not know them."""
+    features of a training person come from the one trained without them."""
     hearings: int = 0
-    """Disguised copies of each clip's sound whose features training may read instead."""
+    """Number of augmented copies of each clip's sound whose features training may read instead."""
 
 
 def part_of(identity: str) -> Part:
@@ -88,7 +88,7 @@ def part_of(identity: str) -> Part:
 
 
 def fold_of(identity: str, folds: int) -> int:
-    """Returns which of `folds` groups of people somebody is in."""
+    """Returns the number of the group, of `folds`, that a person is in."""
     return int.from_bytes(hashlib.sha256(f"fold:{identity}".encode()).digest(), "big") % folds
 
 
@@ -149,11 +149,11 @@ class SpeechReading:
 
     encoder: CompactSpeechFeatures
     hearings: int = 0
-    """Disguised copies."""
+    """Augmented copies."""
 
 
 def hearings(sound: Waveform, encoder: CompactSpeechFeatures, *, count: int, seed: int) -> Floats:
-    """Returns features [count, T, D] of the same speech in other rooms and from other throats, float16."""
+    """Returns features [count, T, D] of the same speech with other rooms and vocal tracts, float16."""
     disguise = Disguise(np.random.default_rng(seed), _DISGUISE)
     frames = frames_at(sound, RATE)
     heard: list[Floats] = []
@@ -199,7 +199,7 @@ def make_track(
     rest = rest_frames(face, blendshapes)
     neutral = closed_neutral(face, rest, load_shipped(AUBasis(), "au_basis").opening.numpy())
     displacement = face - neutral
-    displacement[:, [*RIGHT_IRIS, *LEFT_IRIS]] = 0  # where the eyes look is the gaze model's
+    displacement[:, [*RIGHT_IRIS, *LEFT_IRIS]] = 0  # gaze belongs to the gaze model
     units = action_units(
         landmarks, blendshapes, rate=RATE, neutral=neutral_of(landmarks[rest], blendshapes[rest])
     )

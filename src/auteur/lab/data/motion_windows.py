@@ -20,8 +20,8 @@ Floats = NDArray[np.floating]
 MOUTH_WEIGHT = 2.0
 WINDOW_FRAMES = 72
 LIPS_ALONE = 0.4
-"""Chance that speech is only its last two features: expected lips, which are foretold nearly as well for
-strangers, and loudness."""
+"""Probability that speech is only its last two features: predicted lips, which are nearly as accurate for
+new people, and loudness."""
 _SMALLEST_DEVIATION_MM = 0.5
 _ROWS_PER_CLIP = 400
 
@@ -31,7 +31,7 @@ _MIRROR_SIGN = np.array([-1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, eq=False)
 class MotionClip:
-    """One clip as the recipe sees it."""
+    """One training clip."""
 
     name: str
     person: str
@@ -46,11 +46,11 @@ class MotionClip:
     """[T, S]."""
     loudness: Floats | None
     hearings: Floats | None = None
-    """The same speech from other throats in other rooms, [H, T, S]."""
+    """The same speech with other vocal tracts and rooms, [H, T, S]."""
     neutral_mm: Floats | None = None
     """The person's neutral face, [478, 3]."""
     blink: Floats | None = None
-    """How far the lids are closed, [T], 0 to 1."""
+    """Closure of the lids, [T], 0 to 1."""
     is_generated: bool = False
     """Whether a talking-head system made the video."""
 
@@ -221,7 +221,7 @@ class MotionWindows:
         return positions, (positions >= 0) & (positions <= frames - 1)
 
     def _hearing(self, speech: Floats, hearings: Floats | None) -> Floats:
-        """The speech as it is (one time in four), or one of its disguised hearings."""
+        """The speech as it is (one time in four), or one of its augmented copies."""
         if hearings is None or self.random.random() < 0.25:
             return speech
         return hearings[self.random.integers(len(hearings))].astype(np.float32)

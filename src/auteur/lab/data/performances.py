@@ -1,12 +1,12 @@
-r"""What the models of `auteur.expression` learn from: sound on one side, Action Units on the other.
+r"""Training data of the models of `auteur.expression`: pairs of sound and Action Units.
 
     python -m auteur.lab.data.performances --speech speech.npz --sounds speech/manifest.csv --units
         emotion_units.npz \
         --tracks TRACKS --labels LABELS --clips clips/manifest.csv --out performances.npz
 
 Two kinds. *Measured*: clips with speech whose Action Units the tracker measured (`TRACKS` is what `python -m
-auteur.lab.data.motion_tracks` wrote; it knows which sound belongs to its picture, and how far they are
-apart). *Built*: recordings without pictures, whose targets are put together from measured statistics of their
+auteur.lab.data.motion_tracks` wrote, with the lag of the sound and whether it belongs to the picture).
+*Built*: recordings without pictures, whose targets are put together from measured statistics of their
 labelled emotion (`auteur.lab.data.emotion_units`) and from the mouth that the flow of the face draws of their
 speech.
 """
@@ -50,19 +50,19 @@ STRENGTHS = {"normal": 0.6, "strong": 1.0, "": 0.8}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Performance:
-    """One recording and what the face does, from the recording's first instant on."""
+    """One recording and the Action Units of its face, from the recording's first instant on."""
 
     name: str
     speaker: str
     emotion: str
-    """One of `HEARD_EMOTIONS`; "" where nobody labelled it."""
+    """One of `HEARD_EMOTIONS`; "" without a label."""
     strength: float
     is_measured: bool
     is_held_out: bool
     rows: Floats
     """[N, CHANNELS] of `auteur.expression.hearing`."""
     units: Floats
-    """[T, 24] at 25 a second: measured, or what speech alone does."""
+    """[T, 24] at 25 per second: measured, or those of the speech alone."""
     loudness: Floats
     """[T]."""
 
@@ -74,7 +74,7 @@ class Performance:
     def target(
         self, statistics: EmotionUnits, random: np.random.Generator, *, emotion: str | None = None
     ) -> Floats:
-        """Returns intensities [T, 24]: measured, or built anew with chance, for another emotion if given."""
+        """Returns intensities [T, 24]: measured, or built anew at random, for another emotion if given."""
         if self.is_measured:
             return self.units
         if not self.is_speech:
@@ -91,7 +91,7 @@ class Performance:
 
 @dataclass(frozen=True)
 class PerformancesRecipe:
-    """Where everything is."""
+    """Paths of the inputs and of the result."""
 
     speech: Path
     """File of `python -m auteur.lab.data.emotional_speech`."""

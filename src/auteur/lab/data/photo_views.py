@@ -1,11 +1,11 @@
-r"""Many more mouths for the compact denoiser: photographs of people who show their teeth.
+r"""More mouths for the compact denoiser: photographs of people who show their teeth.
 
     python -m auteur.lab.data.photo_views --photos PHOTOS --out VIEWS
 
-Footage shows few people. A photograph shows one more, at one moment: its lips are brought together by the
+Footage has few people. A photograph adds one more, at one moment: its lips are brought together by the
 warp, and from there warped open again, so that what shows between them is the warp's own, as it is for every
-portrait with closed lips. The photograph is what should have come of it. Lips themselves have been there and
-back and teach nothing: only what shows between them counts. The files are clips of one frame, as those of
+portrait with closed lips. The photograph is the target. The lips themselves are unchanged by closing and
+opening, so only the inside of the mouth counts. The files are clips of one frame, as those of
 `auteur.lab.data.face_views`, each once more in a mirror.
 """
 
@@ -44,7 +44,7 @@ _MOST_TURNED_RAD = 0.6
 
 @dataclass(frozen=True)
 class PhotoViewsRecipe:
-    """Where the photographs are, and which of them teach something."""
+    """Path of the photographs, and which of them are used."""
 
     photos: Path
     """Folder of `Person_Name_0001.jpg`."""
@@ -82,7 +82,7 @@ def photo_piece(path: Path, picture: NDArray[np.uint8], reading: FaceReading) ->
 
 
 def render(path: Path, recipe: PhotoViewsRecipe) -> int:
-    """Writes the clips of a photograph and returns how many there are: 2, or 0 if it teaches nothing."""
+    """Writes the clips of a photograph and returns their number: 2, or 0 if it is not usable."""
     torch.set_num_threads(1)
     try:
         picture = read_image(path)
@@ -93,7 +93,7 @@ def render(path: Path, recipe: PhotoViewsRecipe) -> int:
         for one in (piece, mirrored(piece)):
             seen = views_of(one, slice(1, 2), 0, views=_VIEWS, size_px=recipe.size_px, paints=_PAINTS)
             for view, clip in seen:
-                del clip["au"]  # a single photograph does not tell how it differs from the face at rest
+                del clip["au"]  # a single photograph has no neutral to differ from
                 write_clip(recipe.out / f"{one.name}_{view}.safetensors", clip, person=one.person)
     except AuteurError:  # no picture, or a face that cannot be warped
         return 0

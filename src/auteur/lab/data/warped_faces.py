@@ -2,7 +2,7 @@ r"""Faces that moved by a known amount: labelled crops, moved by the portrait wa
 
     python -m auteur.lab.data.warped_faces --labels LABELS
 
-The teacher hardly sees raised cheeks, wrinkled noses or dimples, so its labels cannot teach them. Here a
+The teacher hardly detects raised cheeks, wrinkled noses or dimples, so its labels lack them. Here a
 stored crop of a training person is moved by random Action Units, small swellings anywhere on the face, lids,
 gaze and head; its labels are the teacher's landmarks of the unmoved face plus the movement that was drawn.
 `LABELS` receives shards `warped_NNN` beside those of `auteur.lab.data.face_teacher`: groups of `VIEWS` rows,
@@ -47,7 +47,7 @@ _UNIT_CHANCES = {
     1: 1.0, 2: 1.0, 4: 2.0, 5: 2.0, 6: 3.0, 7: 1.5, 9: 2.5, 10: 1.0, 12: 1.5, 14: 2.0, 15: 1.0,
     16: 0.5, 17: 2.0, 18: 0.5, 20: 1.0, 22: 0.5, 23: 1.0, 24: 0.5, 25: 1.0, 26: 1.0, 28: 0.5,
 }  # fmt: skip
-"""How often each unit is drawn, beside the others: units that the teacher does not see, more often."""
+"""Relative frequency of each unit; units that the teacher does not detect are drawn more often."""
 
 _SWELLING_MM = 1.2
 _SWELLING_WIDTH_MM = (8.0, 20.0)
@@ -55,7 +55,7 @@ _SWELLING_WIDTH_MM = (8.0, 20.0)
 
 @dataclass(frozen=True)
 class WarpedFacesRecipe:
-    """Where the labelled crops are, and how many to move."""
+    """Path of the labelled crops, and how many to move."""
 
     labels: Path
     """Folder that `python -m auteur.lab.data.face_teacher` filled; the new shards go there too."""
@@ -86,7 +86,7 @@ def random_displacement(basis: AUBasis, random: Generator) -> Floats:
 def moved_views(
     picture: Picture, landmarks: Floats, basis: AUBasis, random: Generator
 ) -> tuple[Picture, Floats]:
-    """Returns `VIEWS` pictures [V, S, S, 3] of one face and where their landmarks are, [V, 478, 3] px."""
+    """Returns `VIEWS` pictures [V, S, S, 3] of one face and their landmarks, [V, 478, 3] px."""
     count = VIEWS - 1
     displacement = np.stack([random_displacement(basis, random) for _ in range(count)])
     lids = np.where(random.random((count, 1)) < 0.2, random.uniform(0, 1, (count, 1)), 0) * np.ones((1, 2))

@@ -1,7 +1,7 @@
-"""Tar members that depend on nothing but what is in them.
+"""Tar archives whose bytes depend on nothing but their members.
 
 That is the one reason for `tarfile` and not webdataset's TarWriter, which stamps the time of writing and
-pickles what it does not know.
+pickles values of unknown types.
 """
 
 import io

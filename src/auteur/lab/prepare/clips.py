@@ -22,7 +22,7 @@ from auteur.lab.prepare.shots import shots
 Floats = NDArray[np.floating]
 
 LOOK_EVERY = 25
-"""Frames between two looks for other people in the picture."""
+"""Frames between two searches for other people in the picture."""
 
 RIVAL = 0.5
 """Size from which another face counts, as a share of the followed one."""
@@ -46,7 +46,7 @@ class Clip:
     seen: float
     """Share of its frames in which the face was measured; the others are bridged."""
     company: float
-    """Share of the looks around in which there was another face about as large."""
+    """Share of the searches that found another face about as large."""
 
     @property
     def frames(self) -> int:
@@ -72,24 +72,24 @@ class Clip:
 
 @dataclass
 class _Shot:
-    """What is seen while a shot lasts."""
+    """Readings during one shot."""
 
     first: int
     tracker: FaceTracker
     readings: list[FaceReading | None] = field(default_factory=list[FaceReading | None])
     looks: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
-    """Frame of each look around, and whether there was company."""
+    """Frame of each search for other people, and whether it found one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """What a recording shows."""
+    """Clips of a recording."""
 
     clips: list[Clip]
     frames: int
     shots: int
     problem: str
-    """Why no face was measured, where there is no clip."""
+    """Reason why no face was measured, where there is no clip."""
 
 
 def watch(recording: Recording, backend: FaceBackend, clock: Clock, *, longest_sec: float) -> Watched:

@@ -1,4 +1,4 @@
-"""How long each stage takes, for whoever wants to know; a stage never looks at it."""
+"""Times of the stages, for reports; no stage depends on them."""
 
 import time
 from collections import defaultdict

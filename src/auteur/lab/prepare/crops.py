@@ -54,7 +54,7 @@ class Framed:
     clip: Clip
     squares: list[CropFrame]
     kept: int
-    """Number of the frame whose crop is wanted as a picture, too."""
+    """Number of the frame whose crop is also kept as a picture."""
 
 
 def crop_videos(
@@ -73,7 +73,7 @@ def crop_videos(
 
 
 class _Crops:
-    """The crops of a clip as they are asked for; remembers one of them."""
+    """The crops of a clip, made when they are read; keeps one of them."""
 
     def __init__(self, pictures: Iterable[Picture], framed: Framed, size_px: int, clock: Clock) -> None:
         self._pictures, self._framed, self._size_px, self._clock = pictures, framed, size_px, clock

@@ -1,4 +1,4 @@
-"""Stage "filter": why a stretch is not used. A filter returns a sentence, or None if nothing is wrong."""
+"""Stage "filter": reasons to reject a stretch. A filter returns a sentence, or None to accept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ REASONS: dict[str, str] = {
     "other_voice": "the lips do not follow the sound",
     "unreadable": "could not be read or measured",
 }
-"""Every reason by its name in `rejected.jsonl`. The last one is a failure, the others are judgement."""
+"""Every reason by its name in `rejected.jsonl`. The last one is a failure, the others are filters."""
 
 FAILED = "unreadable"
 
 MOST_COMPANY = 0.2
-"""Share of the looks around in which another face may be seen."""
+"""Largest share of searches that may find another face."""
 
 LONG_ENOUGH_TO_JUDGE_SEC = 8
-"""Length from which lips that follow nothing are believed to belong to another voice."""
+"""Length in seconds from which lips that agree at no offset count as those of another voice."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Rejection:
 
 
 def too_short(clip: Clip, options: PrepareOptions) -> str | None:
-    """Says so when there are too few frames."""
+    """Rejects clips with too few frames."""
     seconds = float(clip.frames / RATE)
     if seconds >= options.least_seconds:
         return None
@@ -48,28 +48,28 @@ def too_short(clip: Clip, options: PrepareOptions) -> str | None:
 
 
 def several_people(clip: Clip, options: PrepareOptions) -> str | None:
-    """Says so when somebody else is about as large."""
+    """Rejects clips with another face about as large."""
     if clip.company <= MOST_COMPANY:
         return None
-    return f"another face in {clip.company:.0%} of the looks; at most {MOST_COMPANY:.0%} are accepted"
+    return f"another face in {clip.company:.0%} of the searches; at most {MOST_COMPANY:.0%} are accepted"
 
 
 def too_small(clip: Clip, options: PrepareOptions) -> str | None:
-    """Says so when the face has too few pixels."""
+    """Rejects faces of too few pixels."""
     if clip.face_px >= options.least_face_px:
         return None
     return f"the face is {clip.face_px:.0f} px large; at least {options.least_face_px} px are needed"
 
 
 def silent(clip: Clip, sound: ClipSound, options: PrepareOptions) -> str | None:
-    """Says so when nobody speaks."""
+    """Rejects clips without speech."""
     if options.keep_silent or not sound.is_silent:
         return None
     return f"the loudest tenth is below {SILENT_DB:g} dB of full scale"
 
 
 def out_of_sync(clip: Clip, sound: ClipSound, options: PrepareOptions) -> str | None:
-    """Says so when sound and lips are surely too far apart."""
+    """Rejects clips whose accepted offset of sound and lips is too large."""
     found = sound.agreement
     if found is None or not found.is_believed or abs(found.offset_frames) <= options.most_offset_frames:
         return None
@@ -81,7 +81,7 @@ def out_of_sync(clip: Clip, sound: ClipSound, options: PrepareOptions) -> str | 
 
 
 def other_voice(clip: Clip, sound: ClipSound, options: PrepareOptions) -> str | None:
-    """Says so when no offset makes the lips fit, in a clip that is long enough to tell."""
+    """Rejects clips of sufficient length whose lips agree with the sound at no offset."""
     found = sound.agreement
     if found is None or clip.frames < LONG_ENOUGH_TO_JUDGE_SEC * RATE or sound.is_silent:
         return None
@@ -95,7 +95,7 @@ PICTURE_FILTERS: tuple[Callable[[Clip, PrepareOptions], str | None], ...] = (
     several_people,
     too_small,
 )
-"""In this order; the first that speaks decides. A filter's name is its reason."""
+"""In this order; the first rejection counts. A filter's name is its reason."""
 
 SOUND_FILTERS: tuple[Callable[[Clip, ClipSound, PrepareOptions], str | None], ...] = (
     silent,
@@ -105,7 +105,7 @@ SOUND_FILTERS: tuple[Callable[[Clip, ClipSound, PrepareOptions], str | None], ..
 
 
 def judge_picture(clip: Clip, options: PrepareOptions) -> Rejection | None:
-    """Returns the first objection to what a clip shows."""
+    """Returns the first rejection by the pictures of a clip."""
     for rule in PICTURE_FILTERS:
         if (detail := rule(clip, options)) is not None:
             return Rejection(clip.key, rule.__name__, detail)
@@ -113,7 +113,7 @@ def judge_picture(clip: Clip, options: PrepareOptions) -> Rejection | None:
 
 
 def judge_sound(clip: Clip, sound: ClipSound | None, options: PrepareOptions) -> Rejection | None:
-    """Returns the first objection to how a clip sounds."""
+    """Returns the first rejection by the sound of a clip."""
     if sound is None:
         return None if options.keep_silent else Rejection(clip.key, "no_sound", "the recording has no sound")
     for rule in SOUND_FILTERS:

@@ -48,7 +48,7 @@ def pictures_of(recording: Recording) -> Generator[Picture]:
     if is_empty:
         raise InputError(
             f"{str(recording.video)!r} has no picture from {recording.start_seconds:g} s on; "
-            "check where the annotation says the recording begins"
+            "check the begin of the recording in the annotation"
         )
 
 

@@ -1,6 +1,6 @@
-"""Stage "sync": how far sound and picture are apart, and whether the lips follow that sound at all.
+"""Stage "sync": offset of sound and picture, and whether the lips follow that sound at all.
 
-The speech encoder says how far it expects the lips to be parted; the landmarks say how far they are. Slow
+The speech encoder predicts the lip gap; the landmarks give the measured one. Slow
 drift (smiles, a jaw that hangs) is taken out of both, and the offset is where the two correlate best.
 """
 
@@ -23,7 +23,7 @@ SHORTEST_FRAMES = 2 * LARGEST_OFFSET_FRAMES
 """Overlap under which any two curves correlate somewhere."""
 
 CHANCE = 6.0
-"""An offset is believed from a correlation of this by the square root of the frames. Lips that say something
+"""An offset is accepted from a correlation of this by the square root of the frames. Lips that say something
 else reach about 4.4 by that root at some offset (measured: 0.49 in 75 frames, 0.31 in 250, 0.12 in 1500)."""
 
 _DRIFT_FRAMES = 12
@@ -32,23 +32,23 @@ _EXPECTED_GAP = -2
 
 @dataclass(frozen=True)
 class LipAgreement:
-    """How well the lips follow the sound."""
+    """Agreement of lips and sound."""
 
     offset_frames: int
     """Positive: the picture trails the sound."""
     correlation: float
     """At that offset, in [-1, 1]."""
     frames: int
-    """How many were compared."""
+    """Number of compared frames."""
 
     @property
     def is_believed(self) -> bool:
-        """Whether the offset can be told from chance."""
+        """Whether the correlation is above that of chance."""
         return self.correlation >= CHANCE / math.sqrt(self.frames)
 
 
 def lip_agreement(landmarks: Floats, analysis: SpeechAnalysis) -> LipAgreement | None:
-    """Returns how the lips of landmarks [T, 478, 3] px follow speech analysed at the same frames.
+    """Returns the agreement of the lips of landmarks [T, 478, 3] px with speech analysed at the same frames.
 
     None where there is too little of both, or either never moves.
     """

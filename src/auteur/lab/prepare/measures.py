@@ -27,7 +27,7 @@ POSE = ("pitch_rad", "yaw_rad", "roll_rad", "x_mm", "y_mm", "z_mm", "px_per_mm")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
-    """What the numbers of one clip are made from."""
+    """Inputs of the measures of one clip."""
 
     clip: Clip
     squares: list[CropFrame]
@@ -39,7 +39,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What a stage made: arrays by the name of their member, and what the record says about them."""
+    """Output of a stage: arrays by the name of their member, and entries of the record."""
 
     arrays: dict[str, Floats]
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -59,7 +59,7 @@ def landmark_arrays(subject: Subject) -> Numbers:
 
 
 def unit_arrays(subject: Subject) -> Numbers:
-    """Action Units in every convention; in those that another tool speaks and was used, that tool's."""
+    """Action Units in every convention; those of another tool where it was used and has the convention."""
     clip, rest = subject.clip, subject.rest
     neutral = calm_neutral(clip.landmarks, clip.blendshapes) if rest is None else rest.neutral
     own = action_units(clip.landmarks, clip.blendshapes, rate=RATE, neutral=neutral)
@@ -116,4 +116,4 @@ FACE_STAGES: dict[str, Callable[[Subject], Numbers]] = {
     "expression": expression_arrays,
     "pose": pose_arrays,
 }
-"""What is measured of a clip, stage by stage."""
+"""The measuring stages of a clip."""

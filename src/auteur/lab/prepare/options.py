@@ -1,4 +1,4 @@
-"""What decides the shards: another value, other shards. Engine and workers are not among it."""
+"""Options that determine the shards. Engine and workers are not among them."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ RATE = Fraction(25)
 """Frames per second of everything in a shard."""
 
 FORMAT = "auteur-shards 1"
-"""First word of every index: what the members of a sample mean (docs/preparing.md)."""
+"""First word of every index: the format of the samples (docs/preparing.md)."""
 
 MODELS = ("detector", "landmarker", "speech_encoder", "expression_space")
 """Shipped weights that a sample depends on."""
@@ -31,7 +31,7 @@ class PrepareOptions:
     measured: str | None = None
     """Folder of other tools' output."""
     views: tuple[str, ...] = ()
-    """Only recordings from there; all unless given."""
+    """Only recordings from these views; all unless given."""
     other_emotion_reference: bool = False
     """Whether the reference picture comes from a recording of the same person with another emotion."""
     limit: int | None = None
@@ -52,7 +52,7 @@ class PrepareOptions:
     longest_seconds: float = 20.0
     """Longer ones are divided evenly."""
     most_offset_frames: int = 5
-    """Sound that is believed to be further from the lips is rejected."""
+    """Clips with a larger accepted offset of the sound are rejected."""
     least_agreement: float = 0.3
     """In clips of 8 s and more, sound that the lips follow less at any offset is rejected: a voice-over."""
     keep_silent: bool = False
@@ -89,7 +89,7 @@ class PrepareOptions:
 
 
 def identity(options: PrepareOptions) -> dict[str, Any]:
-    """Returns what must be equal for two runs to give the same shards, as plain JSON values."""
+    """Returns the values that are equal for two runs with the same shards, as plain JSON."""
     given = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(options).items()}
     return {
         "format": FORMAT,

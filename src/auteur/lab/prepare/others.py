@@ -1,4 +1,4 @@
-"""What other tools measured: tables of OpenFace and py-feat, FLAME parameters of DECA and its kin."""
+"""Measurements of other tools: tables of OpenFace and py-feat, FLAME parameters of DECA and its kin."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,10 +21,10 @@ from auteur.signals.track import Track
 AnyTrack = TypeVar("AnyTrack", bound=Track)
 
 UNIT_TOOLS = {"openface": ("openface17", "openface18"), "pyfeat": ("pyfeat20",)}
-"""Conventions that each tool speaks: there its numbers stand instead of ours."""
+"""Conventions of each tool, in which its numbers replace ours."""
 
 FLAME_TOOLS = ("emoca", "deca", "smirk")
-"""In this order the first that was given is taken."""
+"""Order of preference of the tools."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +82,7 @@ def at_clip(track: AnyTrack, clip: Clip) -> AnyTrack:
 
 
 def _on_the_clock(track: AnyTrack, recording: Recording, path: Path) -> AnyTrack:
-    """A file with the recording's own key tells of the recording, any other of the whole video."""
+    """A file with the recording's own key is of the recording, any other of the whole video."""
     if path.stem != recording.key:
         return track
     return track.replace(start_sec=track.start_sec + exact_seconds(recording.start_seconds, "start_seconds"))

@@ -28,7 +28,7 @@ class Sample:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What is known of the clip as plain values."""
+        """The record of the clip as plain values."""
         return json.loads(self.members["json"])
 
     def array(self, name: str) -> NDArray[Any]:
@@ -56,8 +56,8 @@ class ShardReader:
 
     Args:
         folder: What `auteur prepare` wrote.
-        part: "train": people who train; "held_out": people who never do; None: everybody.
-        damaged: What to do about a shard whose bytes are not those that were written: "refuse" it with an
+        part: "train" or "held_out" people; None: both.
+        damaged: Treatment of a shard whose bytes are not those that were written: "refuse" it with an
             error before any of its samples is given, or "skip" it and note it in `skipped`.
 
     Raises:
@@ -83,7 +83,7 @@ class ShardReader:
             )
         self._damaged = damaged
         self.skipped: list[str] = []
-        """What was wrong with the shards that were left out."""
+        """Problems of the shards that were left out."""
         self._shards = [
             shard
             for shard in self.index["shards"]
@@ -98,7 +98,7 @@ class ShardReader:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """What the index says of every sample, in order."""
+        """The index's entry of every sample, in order."""
         return [row for shard in self._shards for row in shard["samples"]]
 
     def __len__(self) -> int:
@@ -126,7 +126,7 @@ class ShardReader:
 
 
 def shard_problem(folder: Path, shard: dict[str, Any]) -> str | None:
-    """Returns what is wrong with a shard, given its entry in the index."""
+    """Returns the problem of a shard, given its entry in the index; None: it is whole."""
     path = folder / shard["file"]
     if not path.is_file():
         return f"shard {str(path)!r} is missing"

@@ -1,6 +1,6 @@
-"""Stage "reference": the picture that a model is shown of whoever it is to animate.
+"""Stage "reference": the picture of the person to animate.
 
-Taken from the clip itself it tells a model the emotion that it is to show; from a recording with another
+Taken from the clip itself it leaks the target emotion to a model; from a recording with another
 emotion it cannot (`Recording.reference`).
 """
 
@@ -26,12 +26,12 @@ Floats = NDArray[np.floating]
 
 LOOKS = 10
 EVERY = 5
-"""Ten pictures, a fifth of a second apart, are looked at."""
+"""Ten pictures, a fifth of a second apart, are searched."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A picture of a face and where the face is in it."""
+    """A picture of a face and its landmarks."""
 
     picture: Picture
     """The crop, [S, S, 3]."""
@@ -51,11 +51,11 @@ def calmest_frame(clip: Clip) -> int:
 
 
 def reference_of(recording: Recording, backend: FaceBackend, options: PrepareOptions) -> Reference:
-    """Returns the reference that a recording gives: the one with the most closed lips of its first ten looks.
+    """Returns the reference of a recording: the most closed lips among ten of its first pictures.
 
     Raises:
         MediaError: The recording cannot be read.
-        FaceError: No face is seen where it is looked for.
+        FaceError: No face is found in these pictures.
     """
     tracker = FaceTracker(backend)
     found: list[tuple[float, int, Picture, FaceReading]] = []

@@ -1,6 +1,6 @@
-"""Stage "neutral": a person at rest, out of a recording labelled neutral, once per person and view.
+"""Stage "neutral": a person at rest, from a recording labelled neutral, once per person and view.
 
-Somebody who is angry throughout a clip also rests angrily in it, so intensities measured from the clip's own
+A clip that is angry throughout has an angry resting face, so intensities measured from the clip's own
 calm frames come out too small. Each view has its own, since landmarks err alike only from the same side.
 """
 
@@ -44,7 +44,7 @@ class Rest:
 
     @property
     def neutral(self) -> Neutral:
-        """What Action Units are measured from."""
+        """Neutral from which Action Units are measured."""
         return neutral_of(self.face_mm[None], self.blendshapes[None])
 
 
@@ -60,7 +60,7 @@ def neutral_recordings(recordings: Iterable[Recording]) -> dict[tuple[str, str |
 
 
 def rest_of(recording: Recording, backend: FaceBackend) -> Rest | None:
-    """Returns a recording's resting face, or None where too little of a face is seen.
+    """Returns a recording's resting face, or None where too few frames have a face.
 
     Raises:
         AuteurError: It cannot be read.
@@ -76,7 +76,7 @@ def rest_of(recording: Recording, backend: FaceBackend) -> Rest | None:
 
 
 def find_rest(candidates: Sequence[Recording], backend: FaceBackend) -> Rest | None:
-    """Returns the rest that the first usable recording shows; what cannot be read is passed over here."""
+    """Returns the resting face of the first usable recording; unreadable ones are skipped here."""
     for recording in candidates:
         try:
             rest = rest_of(recording, backend)

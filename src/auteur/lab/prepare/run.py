@@ -1,4 +1,4 @@
-"""From a corpus to shards: who does what in which order, and what survives when it is stopped."""
+"""From a corpus to shards: stages, their order, and what is resumed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from auteur.provenance.mark import hash_file
 
 @dataclass
 class Progress:
-    """How far a run is."""
+    """Progress of a run."""
 
     total: int
     """Recordings."""
@@ -49,7 +49,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a finished preparation holds."""
+    """Totals of a finished preparation."""
 
     totals: dict[str, Any]
     """As in the index: recordings, samples, rejected, failed, people, shards, frames, hours."""
@@ -76,14 +76,14 @@ def prepare(
 ) -> Summary:
     """Turns a corpus into shards, an index, a list of what was rejected and a report.
 
-    Run again after it was stopped, however it was stopped, it goes on; run again when it is finished, it
+    Run again after it was stopped in any way, it resumes; run again when it is finished, it
     checks every shard and repairs those that are damaged.
 
     Args:
         folder: The corpus.
-        out: Where the shards go.
-        options: What they depend on.
-        engine: Who does the work; it decides nothing.
+        out: Folder for the shards.
+        options: Settings that the shards depend on.
+        engine: Workers; without effect on the result.
         overwrite: Whether to begin anew in a folder that holds another preparation.
         on_progress: Called whenever something is finished.
 
@@ -133,7 +133,7 @@ def listed(folder: Path, options: PrepareOptions) -> tuple[Corpus, list[Recordin
 
 
 def chosen_of(corpus: Corpus, recordings: Sequence[Recording], options: PrepareOptions) -> list[Recording]:
-    """Returns the recordings that the options ask for.
+    """Returns the recordings that the options select.
 
     Raises:
         InputError: There is none.
@@ -289,7 +289,7 @@ class _Run:
         self._told(self.progress)
 
     def _made(self, todo: Sequence[Item]) -> Iterator[None]:
-        """Has the items made; yields after each."""
+        """Makes the items; yields after each."""
         if not todo:
             return
         task = PrepareTask(self._options, self._folder)

@@ -1,4 +1,4 @@
-"""Stage "shots": where one camera shot ends and the next begins.
+"""Stage "shots": boundaries between camera shots.
 
 Neighbouring pictures are compared, and a cut is a change that is large and stands out among its neighbours:
 a moving camera or a waving hand changes every picture, a cut changes one. This is the adaptive rule of
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from auteur.lab.prepare.frames import Picture
 
 LEAST_CHANGE = 14.0
-"""Mean change of a cell's colour, of 255, under which nothing is a cut."""
+"""Least mean change of a cell's colour at a cut, of 255."""
 
 STANDS_OUT = 3.0
-"""How many times the mean change around it a cut is."""
+"""Least ratio of a cut's change to the mean change around it."""
 
 REACH = 2
-"""Changes looked at on either side."""
+"""Changes on either side that it is compared with."""
 
 _CELLS = 24
 

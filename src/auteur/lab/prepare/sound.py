@@ -1,4 +1,4 @@
-"""Stage "speech": a clip's own sound at 16 kHz, what the speech encoder hears in it, energy and pitch."""
+"""Stage "speech": a clip's own sound at 16 kHz, its speech features, energy and pitch."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a worker does with one recording: every stage in turn, and one file with what came of it."""
+"""A worker's task for one recording: every stage in turn, and one file with the results."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -36,20 +36,20 @@ OUTCOME = "outcome.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One recording and what belongs to it."""
+    """One recording and its further inputs."""
 
     recording: Recording
     reference: Recording | None
-    """Where its reference picture comes from, if not from itself."""
+    """Recording of its reference picture; None: itself."""
     rest: Path | None
-    """What `save_rest` wrote of the person, if the corpus has a neutral recording."""
+    """File of `save_rest` for the person, if the corpus has a neutral recording."""
     out: Path
     """The file to write."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What a worker says of an item; everything else is in the file that it wrote."""
+    """A worker's result for an item; everything else is in the file that it wrote."""
 
     samples: int
     rejected: tuple[str, ...]
@@ -57,12 +57,12 @@ class Done:
     seconds: dict[str, float]
     """Stage → wall-clock seconds."""
     trouble: str | None = None
-    """Why the file could not be written: a reason to stop the whole run."""
+    """Reason why the file could not be written, which stops the whole run."""
 
 
 @dataclass
 class Models:
-    """Everything with weights, loaded once per worker."""
+    """All models, loaded once per worker."""
 
     backend: FaceBackend = field(default_factory=AuteurBackend)
     encoder: CompactSpeechFeatures = field(default_factory=CompactSpeechFeatures.shipped)
@@ -105,13 +105,13 @@ class PrepareTask:
 
 
 class Preparer:
-    """Does all stages with models that are at hand."""
+    """Runs all stages with loaded models."""
 
     def __init__(self, options: PrepareOptions, folder: Path, models: Models) -> None:
         self._options, self._folder, self._models = options, folder, models
 
     def finish(self, item: Item) -> Done:
-        """Makes samples and writes the item's file; whatever is wrong with the recording is said in it."""
+        """Makes samples and writes the item's file, which also holds the problems of the recording."""
         clock = Clock()
         recording = item.recording
         made: list[tuple[dict[str, Any], list[Member]]] = []
@@ -119,7 +119,7 @@ class Preparer:
             made, rejections = self.make(item, clock)
         except AuteurError as error:
             rejections = [Rejection(recording.key, FAILED, str(error))]
-        except Exception as error:  # a bad item must never stop the run; it is named with what went wrong
+        except Exception as error:  # a bad item must never stop the run; it is reported with its error
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             rejections = [Rejection(recording.key, FAILED, f"internal error: {cause}")]
         with clock.stage("write"):
@@ -224,7 +224,7 @@ class Preparer:
 def write_item(
     item: Item, folder: Path, made: list[tuple[dict[str, Any], list[Member]]], rejections: list[Rejection]
 ) -> str | None:
-    """Writes what came of an item, whole or not at all; returns why it could not be written."""
+    """Writes the results of an item, whole or not at all; returns the reason if that failed."""
     outcome = {
         "samples": [row for row, _ in made],
         "rejected": [
@@ -256,7 +256,7 @@ def relative(path: Path, folder: Path) -> str:
 
 
 def _row(clip: Clip, sound: ClipSound | None) -> dict[str, Any]:
-    """What the index says of a sample."""
+    """The index's entry of a sample."""
     recording = clip.recording
     agreement = None if sound is None else sound.agreement
     return {
@@ -277,7 +277,7 @@ def _row(clip: Clip, sound: ClipSound | None) -> dict[str, Any]:
 
 
 def _origin(item: Item, clip: Clip, folder: Path) -> dict[str, Any]:
-    """What the record says beyond the index."""
+    """Entries of the record beyond the index."""
     recording = item.recording
     return {
         "recording": recording.key,

@@ -1,6 +1,6 @@
-"""The work folder: what makes a run that was killed go on where it was.
+"""The work folder, from which a killed run resumes.
 
-    SHARDS/.work/begun.json     what decides the shards, and the keys of all recordings
+    SHARDS/.work/begun.json     settings of the shards, and the keys of all recordings
     SHARDS/.work/rest/KEY.npz   people at rest
     SHARDS/.work/items/KEY.tar  finished recordings that are in no shard yet
     SHARDS/.work/done/NAME.json shards that are whole: their hash, rows of the index, rejections
@@ -24,7 +24,7 @@ from auteur.lab.prepare.task import OUTCOME
 
 INDEX, REJECTED, REPORT = "index.json", "rejected.jsonl", "report.html"
 PARTS = ("train", "held_out")
-"""How the names of shards begin: people who are held out never share a shard with the others."""
+"""Prefixes of the names of shards: people who are held out never share a shard with the others."""
 
 _LONGEST_KEY = LONGEST_NAME - len("--000.expression.compact50.npy")
 
@@ -44,7 +44,7 @@ class WorkFolder:
         return read_json(path) if path.exists() else None
 
     def open(self, identity: dict[str, Any], keys: Sequence[str], *, overwrite: bool) -> None:
-        """Begins, or finds what an earlier run of the same preparation left; to be called while locked.
+        """Begins, or reads the state of an earlier run of the same preparation; to be called while locked.
 
         Raises:
             InputError: The folder holds something else, or the corpus has changed.
@@ -95,7 +95,7 @@ class WorkFolder:
                     self.clear()
 
     def item(self, key: str) -> Path:
-        """Returns where a finished recording is, or will be."""
+        """Returns the path of a finished recording, which may not exist yet."""
         return self.items / f"{key}.tar"
 
     def outcome(self, key: str) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class WorkFolder:
         return outcome_of(self.item(key))
 
     def entries(self, part: str) -> list[dict[str, Any]]:
-        """Returns what `done` says of a part's shards, in their order."""
+        """Returns the entries in `done` of a part's shards, in their order."""
         return [read_json(path) for path in sorted(self.done.glob(f"{part}-*.json"))]
 
     def clear(self) -> None:

@@ -1,1 +1,1 @@
-"""One readable recipe per model over a shared loop."""
+"""One readable recipe per model, run by one trainer."""

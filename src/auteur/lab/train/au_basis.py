@@ -1,12 +1,12 @@
-r"""Recipe: the displacement that goes with each Action Unit, from measured motion and a face model.
+r"""Recipe: the displacement basis of the Action Units, from measured motion and a face model.
 
     auteur train au-basis --tracks TRACKS --ict ict_facekit.npz --indices ict_vertex_indices.json \
         --out RUN
 
-People in clips seldom reach the height of a unit, and many units move together: what a ridge makes of that is
-mild, and for rare units wrong. ICT-FaceKit's shapes are full expressions by artists; `PARTS` says how much of
-either a unit is made of. Without the face model every unit is what people in the clips do, with movement set
-by hand.
+People in clips seldom reach the height of a unit, and many units move together: the ridge regression of that
+is weak, and for rare units wrong. ICT-FaceKit's shapes are full expressions by artists; `PARTS` sets the
+shares of both in a unit. Without the face model every unit is fitted to people in the clips, with movement
+set by hand.
 """
 
 import json
@@ -60,9 +60,9 @@ REGIONS: dict[int, tuple[tuple[int, ...], float]] = {
 """Vertices that a unit moves, and the distance in millimetres over which its effect fades around them."""
 
 _PENALTY = 60.0
-"""In frames at full intensity: a unit seen less than this is pulled to zero noticeably."""
+"""Ridge penalty, in frames at full intensity: a unit with fewer frames is pulled to zero noticeably."""
 _LARGEST_MM = 7.0
-"""Of any vertex but the jaw's in the fitted movement; beyond it are artefacts of rare units."""
+"""Largest fitted movement of any vertex but the jaw's; beyond it are artefacts of rare units."""
 
 _LEAST_MM = 1e-6
 _MIDLINE_MM = 4.0
@@ -107,14 +107,14 @@ right side, their movement in millimetres (x to the picture's right, y down, z a
 
 @dataclass(frozen=True)
 class Parts:
-    """What a unit is made of: factors on the fitted movement, the one set by hand, and ICT's shapes."""
+    """Sources of a unit: factors on the fitted movement, the one set by hand, and ICT's shapes."""
 
     fitted: float = 0.0
-    """Over 1 where people in the clips do not reach the height of the unit."""
+    """Factor on the fitted movement; over 1 where people in the clips do not reach the height of the unit."""
     by_hand: float = 0.0
     ict: Mapping[str, float] = field(default_factory=dict[str, float])
     gap_mm: float | None = None
-    """Lip gap that the whole opens, where it is not left as it comes out: speech opens the mouth."""
+    """Lip gap of the unit in mm; None: as it results. Speech opens the mouth."""
 
 
 PARTS: dict[int, Parts] = {
@@ -143,13 +143,13 @@ PARTS: dict[int, Parts] = {
     45: Parts(1.0),
 }
 """Every unit at intensity 1, the strongest that a person can show (FACS E). Heights were set so that
-MediaPipe's blendshapes see what they can see of warped portraits (`benchmarks/amplitudes.py`), the others by
-eye."""
+MediaPipe's blendshapes match on warped portraits where they respond (`benchmarks/amplitudes.py`), the others
+by eye."""
 
 
 @dataclass(frozen=True)
 class AUBasisRecipe:
-    """Where the tracks are."""
+    """Paths of the data."""
 
     tracks: Path
     out: Path
@@ -160,7 +160,7 @@ class AUBasisRecipe:
 
 
 def region_weight(number: int) -> Floats:
-    """Returns how far a unit may move each vertex [478], 1 in its region, fading to 0 around it."""
+    """Returns the mask of a unit per vertex [478], 1 in its region, fading to 0 around it."""
     vertices, fade_mm = REGIONS[number]
     mesh = canonical_face()
     distance = np.linalg.norm(mesh[:, None] - mesh[list(vertices)][None], axis=2).min(axis=1)
@@ -173,7 +173,7 @@ def region_weight(number: int) -> Floats:
 
 
 def kept_off(number: int) -> Floats:
-    """Returns how far a shape of the face model may move each vertex for a unit [478]: 0 on the other half.
+    """Returns the mask of a face model's shape for a unit per vertex [478]: 0 on the other half.
 
     Units of the upper face leave the lips alone, those of the mouth lids, brows and temples; a wrinkled nose
     (AU9) pulls at all.
@@ -227,7 +227,7 @@ def fit(clips: list[MotionClip]) -> Floats:
 
 
 def fit_opening(clips: list[MotionClip]) -> Floats:
-    """Returns the displacement [478, 3] that goes with one millimetre of lip gap."""
+    """Returns the displacement [478, 3] per millimetre of lip gap."""
     motion = np.concatenate([clip.displacement_mm for clip in clips]).astype(np.float64)
     motion = (motion + mirrored(motion)) / 2
     gap = motion[:, 14, 1] - motion[:, 13, 1]
@@ -236,13 +236,13 @@ def fit_opening(clips: list[MotionClip]) -> Floats:
 
 
 def blended(fitted: Floats, by_hand: Floats, opening: Floats, found: Correspondence) -> Floats:
-    """Returns the basis [units, 478, 3] that `PARTS` makes of its sources.
+    """Returns the basis [units, 478, 3], its sources combined by `PARTS`.
 
     Args:
         fitted: [units, 478, 3] mm.
         by_hand: [units, 478, 3] mm.
         opening: Movement per millimetre of lip gap, [478, 3].
-        found: Carries ICT's shapes to the mesh.
+        found: Transfers ICT's shapes to the mesh.
     """
     basis = np.zeros_like(fitted)
     for number, parts in PARTS.items():

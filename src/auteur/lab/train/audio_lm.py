@@ -2,7 +2,7 @@
 
     auteur train audio-lm --performances performances.npz --units emotion_units.npz --ear EAR --out RUN
 
-`EAR` is the folder of `auteur train listener`; the ear stays as it is. One model learns all four
+`EAR` is the folder of `auteur train listener`, whose emotion ensemble is frozen. One model learns all four
 orders of question and answer. The speakers of one fold choose the checkpoint.
 """
 
@@ -39,10 +39,10 @@ class AudioLMRecipe:
     ear: Path
     out: Path
     start: Path | None = None
-    """Weights of the same sizes to go on from; the ear is taken from `ear` all the same."""
+    """Weights of the same sizes to start from; the emotion ensemble comes from `ear` all the same."""
     batch_size: int = 16
     emotion_weight: float = 4.0
-    """Of the one token that names the emotion."""
+    """Weight of the one token of the emotion."""
     config: AudioLMConfig = field(default_factory=AudioLMConfig)
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
@@ -94,7 +94,7 @@ def blurred_numbers() -> Tensor:
 def heard_of(performances: list[Performance], ear: Ear, run: Path) -> dict[str, np.ndarray]:
     """Returns the log probabilities of the emotions, by name of the performance.
 
-    Out-of-fold predictions for the training speakers of the ear; the mean of all voters for everyone else.
+    Out-of-fold predictions for the training speakers of the ensemble; its mean for all other speakers.
     """
     stored = np.load(run / "heard.npz")
     found = dict(zip(stored["name"].tolist(), stored["log_probabilities"], strict=True))
@@ -113,7 +113,7 @@ def split(performances: list[Performance]) -> tuple[list[Performance], list[Perf
 
 
 def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
-    """Returns the model with its ear, which stays as it is, its questions and answers, and their loss."""
+    """Returns the model with its frozen emotion ensemble, its batches and loss."""
     model = AudioLM(recipe.config) if recipe.start is None else storage.load_audio_lm(recipe.start).train()
     ear = load_file(recipe.ear / "ear.safetensors")
     model.ear.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in ear.items()})
@@ -144,5 +144,5 @@ def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
 
 
 def train(recipe: AudioLMRecipe) -> AnswerLoss:
-    """Trains and writes the best weights with the ear and the sizes."""
+    """Trains and writes the best weights with the emotion ensemble and the sizes."""
     return train_recipe(recipe, build)

@@ -42,10 +42,10 @@ class LoRARecipe:
     order: Order = Order.EMOTION_THEN_UNITS
     epochs: int = 5
     batch_size: int = 1
-    """Per process."""
+    """Rows per process and step."""
     learning_rate: float = 1e-4
     warm_up: float = 0.01
-    """Share of the steps."""
+    """Warm-up of the learning rate, as a share of the steps."""
     weight_decay: float = 0.1
     threshold: float = 0.0
     """The paper's lambda."""
@@ -62,7 +62,7 @@ class LoRARecipe:
 
 
 class AnsweredClips(Dataset[tuple[Question, str]]):
-    """Questions and right answers of a manifest.
+    """Prompts and target answers of a manifest.
 
     Raises:
         InputError: The manifest is missing or names no clip.
@@ -87,7 +87,7 @@ class AnsweredClips(Dataset[tuple[Question, str]]):
         return len(self._rows)
 
     def __getitem__(self, index: int) -> tuple[Question, str]:
-        """Returns the question about a clip and its right answer."""
+        """Returns the prompt of a clip and its target answer."""
         row = self._rows[index]
         sound = read_speech(self._folder / row["audio"])
         if sound.duration_sec > LONGEST_SEC:
@@ -109,12 +109,12 @@ def cosine_with_warm_up(step: int, steps: int, warm_up: float) -> float:
 
 
 class ShuffledPairs:
-    """Which clips a process sees at a step: each epoch in an order of its own.
+    """The clips of a process at a step: each epoch in an order of its own.
 
     Args:
         count: Of clips.
         batch_size: Per process.
-        processes: How many share an epoch.
+        processes: Number of processes that share an epoch.
         seed: Of the orders.
     """
 
@@ -146,9 +146,9 @@ class QuestionBatches:
     """Questions and answers as tensors, step by step.
 
     Args:
-        base: Makes tensors of them.
-        clips: Where they come from.
-        pairs: Which clips belong to a step.
+        base: Tokenizer and feature extractor.
+        clips: Their source.
+        pairs: Order of the clips.
     """
 
     def __init__(self, base: PretrainedAudioLM, clips: AnsweredClips, pairs: ShuffledPairs) -> None:

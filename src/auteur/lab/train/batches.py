@@ -21,7 +21,7 @@ BatchOf = Callable[[str], Batch]
 
 
 class Stream(Protocol):
-    """An endless stream that draws all chance from `random`, which others may share."""
+    """An endless stream whose random numbers all come from `random`, which others may share."""
 
     random: np.random.Generator
 
@@ -65,7 +65,7 @@ class Batches:
 
 
 def by_key(stream: Stream) -> Batches:
-    """Returns the batches of an endless stream, each of which begins with chance of its own."""
+    """Returns the batches of an endless stream, each of which begins with a generator state of its own."""
     return Batches(_Keyed(stream))
 
 

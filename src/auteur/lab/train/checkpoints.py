@@ -28,7 +28,7 @@ KEPT = 2
 """Checkpoints of a run that stay on disk."""
 
 FORMAT = 2
-"""Of checkpoints; 1 had no number."""
+"""Version of the format of checkpoints; version 1 had no number."""
 
 FREE_SETTINGS = ("out", "threads", "tracker", "save_every_steps", "log_every_steps")
 """Settings that may differ when a run is resumed: results do not depend on them."""
@@ -52,7 +52,7 @@ class TrainState:
     running_loss: float = math.nan
     """Exponential moving average of the loss."""
     seconds: float = 0.0
-    """Of work, over all resumptions."""
+    """Minutes of work, over all resumptions."""
     phase_seconds: float = 0.0
     """The same, in this phase."""
     validated_minutes: float = 0.0
@@ -245,7 +245,7 @@ def fill(target: Mapping[str, Tensor], source: Mapping[str, Tensor], path: Path)
 
 
 def learning_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Returns what training changes of a model, by name: parameters that learn, and buffers."""
+    """Returns the tensors that training changes, by name: parameters that learn, and buffers."""
     learned = {name: value for name, value in model.named_parameters() if value.requires_grad}
     return learned | dict(model.named_buffers())
 
@@ -253,7 +253,7 @@ def learning_tensors(model: nn.Module) -> dict[str, Tensor]:
 def optimizer_memory(
     optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
 ) -> dict[str, Tensor]:
-    """Returns what an optimiser remembers of each parameter, by "name|slot"."""
+    """Returns the state of an optimiser per parameter, by "name|slot"."""
     return {
         f"{name}|{slot}": torch.as_tensor(value)
         for name, parameter in parameters.items()
@@ -267,15 +267,17 @@ def fill_optimizer(
     memory: Mapping[str, Tensor],
     path: Path,
 ) -> None:
-    """Gives an optimiser back what `optimizer_memory` returned.
+    """Restores the state of an optimiser from `optimizer_memory`.
 
     Raises:
-        WeightsError: It remembers a parameter that does not learn.
+        WeightsError: It holds a parameter that does not learn.
     """
     for key, value in memory.items():
         name, slot = key.rsplit("|", 1)
         if name not in parameters:
-            raise WeightsError(f"the checkpoint {str(path)!r} remembers {name!r}, which does not learn")
+            raise WeightsError(
+                f"the checkpoint {str(path)!r} holds optimizer state of {name!r}, which does not learn"
+            )
         parameter = parameters[name]
         # Torch keeps step counts on the CPU, and moments as the parameter lies in memory.
         kept = value if slot == "step" else torch.empty_like(parameter).copy_(value)

@@ -39,13 +39,13 @@ class ClipBatches:
     rows: int
     """Clips per batch and process."""
     frames: int
-    """Per clip."""
+    """Frames per clip."""
     phase: int = 0
     """Number of the phase: each draws clips of its own."""
     accumulate: int = 1
     """Batches per step."""
     without: tuple[str, ...] = ()
-    """Conditions that are left out: their conditioners learn in a later phase, and to encode them would cost
+    """Conditions that are left out: their conditioners learn in a later phase, and encoding them would cost
     time."""
 
     def of_steps(self, seed: int, process: int, first: int) -> Iterator[DrawnClips]:

@@ -84,7 +84,7 @@ def build_phase(
     Args:
         denoiser: Trained in place.
         batch_of: Gives clips.
-        recipe: How.
+        recipe: Settings.
         number: Of the phase.
         kept: Parts that any phase trains.
     """
@@ -179,7 +179,7 @@ def build(recipe: DenoiserRecipe) -> tuple[VideoDenoiser, BatchOf]:
 
 
 def past_frames(denoiser: VideoDenoiser) -> int:
-    """Returns how many earlier frames the denoiser takes as a condition."""
+    """Returns the number of past frames that the denoiser is conditioned on."""
     return 0 if denoiser.config.past is None else denoiser.config.past.frames
 
 

@@ -1,11 +1,11 @@
-"""Recipe: a one-step student of a trained denoiser that paints sharply, by adversarial distillation.
+"""Recipe: a sharp one-step student of a trained denoiser, by adversarial distillation.
 
     auteur train denoiser-adversarial --teacher RUN/denoiser.safetensors --clips CLIPS --out STUDENT
 
 A denoiser that paints in one step paints the mean of all mouths that fit, which is blurred. As in adversarial
-diffusion distillation (Sauer et al. 2023, arXiv 2311.17042), the student starts as its teacher and must
-convince a discriminator, while it stays near the truth, which here is known: its conditions belong to a real
-picture. Some rows go on learning at all other times, so that the same file still paints in more steps. The
+diffusion distillation (Sauer et al. 2023, arXiv 2311.17042), the student starts as its teacher and is trained
+against a discriminator, beside an error to the truth, which here is known: its conditions belong to a real
+picture. Some rows are trained at all other times, so that the same file still paints in more steps. The
 discriminator is a learner of its own: it makes its step before the student makes one.
 
 The discriminator judges patches (Isola et al. 2017, arXiv 1611.07004) of the real picture with the painted
@@ -71,7 +71,7 @@ class AdversarialRecipe:
     one_step: float = 0.75
     """Share of the rows that paint in one step."""
     share: float = 0.4
-    """Size of the discriminator's gradient beside that of the error."""
+    """Size of the discriminator's gradient relative to that of the error."""
     matching: float = 1.0
     """Weight of the difference of the discriminator's features of real and painted pictures, beside its
     verdict."""
@@ -82,7 +82,7 @@ class AdversarialRecipe:
     photos: Path | None = None
     """More clips, of one frame (`auteur.lab.data.photo_views`)."""
     photo_share: float = 0.35
-    """Of the rows, if there are photos."""
+    """Share of the rows from photographs, if there are any."""
     views: tuple[str, ...] = ()
     """Views that the student paints, of `auteur.synthesis.views`; (): those of its teacher."""
     paints: Literal["openings", "lips"] | None = None
@@ -137,10 +137,10 @@ class Painted:
 
 
 class AdversarialLosses:
-    """The losses of the student and of its discriminator, which share what the student paints.
+    """The losses of the student and of its discriminator, which share the student's pictures.
 
     Args:
-        recipe: How.
+        recipe: Settings.
         denoiser: The student.
     """
 
@@ -276,7 +276,7 @@ def distil(
     """Trains the student in place and returns its file.
 
     Raises:
-        UsageError: The denoiser is not given the warped portrait and its drawing in pixels.
+        UsageError: The denoiser is not conditioned on the warped portrait and its drawing in pixels.
         DivergedError: A loss became NaN or infinite.
     """
     config = denoiser.config

@@ -2,9 +2,9 @@
 
     auteur train denoiser-distill --teacher RUN/denoiser.safetensors --clips CLIPS --out STUDENT
 
-Each phase halves the steps: the student starts as its teacher and learns to do in one step what the teacher
-does in two (`auteur.synthesis.samplers.distill`). Guidance can be distilled too: the first teacher is guided,
-and its students need no guidance, one evaluation per step in place of three or four.
+Each phase halves the steps: the student starts as its teacher, and one of its steps is trained to equal two
+of the teacher (`auteur.synthesis.samplers.distill`). Guidance can be distilled too: the first teacher is
+guided, and its students need no guidance, one evaluation per step in place of three or four.
 """
 
 import copy
@@ -43,9 +43,9 @@ class DistillRecipe:
     """Folder of the run: denoiser-N.safetensors of N steps each, checkpoints, log."""
     teacher_steps: int = 32
     student_steps: int = 4
-    """Of the last student; the teacher's steps are 2, 4, 8, … times as many."""
+    """Steps of the last student; the teacher's are 2, 4, 8, … times as many."""
     guidance: Guidance = field(default_factory=Guidance)
-    """Of the first teacher."""
+    """Guidance of the first teacher."""
     steps: int = 5000
     """Training steps per halving."""
     rows: int = 4
@@ -73,8 +73,8 @@ class DistillRecipe:
 def distillation_loss_of(teacher: VideoDenoiser, guidance: Guidance, student_steps: int) -> ClipLoss:
     """Returns the loss of a student that takes `student_steps` steps, on clips.
 
-    Conditions are dropped as in training, unless the teacher is guided: then the student only ever sees them
-    all, as it will be used.
+    Conditions are dropped as in training, unless the teacher is guided: then the student always gets
+    all of them, as in its use.
     """
 
     def loss_of(

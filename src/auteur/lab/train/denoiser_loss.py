@@ -33,7 +33,7 @@ def training_loss(
         network: The denoiser, perhaps wrapped for several devices.
         config: The denoiser's.
         batch: Clips with their conditions, on the network's device.
-        generator: Source of all chance, on the CPU.
+        generator: Source of all random numbers, on the CPU.
         settings: Weights; None: those of the base model.
     """
     preconditioner = Preconditioner(config.diffusion)
@@ -45,7 +45,7 @@ def training_loss(
 
 
 def learner_loss(denoiser: VideoDenoiser, loss: ClipLoss) -> Loss:
-    """Returns the loss of a denoiser as a learner takes it."""
+    """Returns the loss of a denoiser in the form of `phases.Learner.loss`."""
 
     def of_batch(network: nn.Module, drawn: DrawnClips, step: int) -> Tensor:
         return loss(in_single_precision(network), denoiser.config, drawn.clips, drawn.generator)

@@ -28,7 +28,7 @@ class DenoiserRecipe:
     start: tuple[Path, ...] = ()
     """Files with a denoiser or parts of one to start from, such as a base to adapt."""
     steps: tuple[int, ...] = (30_000, 30_000)
-    """Per phase. Hallo: 30,000 each; AniPortrait: 300,000 and 40,000; MEMO and so AUHead: 20,000."""
+    """Steps per phase. Hallo: 30,000 each; AniPortrait: 300,000 and 40,000; MEMO and so AUHead: 20,000."""
     batch_size: tuple[int, ...] = (8, 4)
     """Rows per process and step, per phase. Hallo: 8 and 4."""
     learning_rate: float = 1e-5
@@ -38,7 +38,7 @@ class DenoiserRecipe:
     """Share of the learning rate left at the end of a phase, along a cosine; 1 keeps it, as the papers do."""
     time_mean: float = 0.0
     time_deviation: float = 1.0
-    """Of the logit of the times that a flow is trained at; MEMO: 0 and 1."""
+    """Mean and deviation of the logit of a flow's training times; MEMO: 0 and 1."""
     minutes: tuple[float, ...] = ()
     """Ends a phase after so long if its steps are not done; leave it out if runs must repeat exactly."""
     accumulate: int = 1
@@ -53,7 +53,7 @@ class DenoiserRecipe:
     recompute: bool = False
     """Compute feature maps twice to hold fewer of them in memory."""
     augment: bool = False
-    """Change light and camera of clips of pixels at random."""
+    """Augment light and camera of clips of pixels."""
     evaluate_every_steps: int = 0
     """Between validations on held-out people, with a sheet of pictures; the best weights are kept as
     best.safetensors. 0: never."""

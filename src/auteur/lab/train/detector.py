@@ -37,7 +37,7 @@ class DetectorRecipe:
 
 @dataclass(frozen=True)
 class DetectionErrors:
-    """How well held-out faces are found on held-out mosaics."""
+    """Detection of held-out faces on held-out mosaics."""
 
     found: float
     """Share of the faces that a candidate covers: centre to a quarter of the size, size to a factor 1.6."""
@@ -91,7 +91,7 @@ class DetectionTest:
         )
 
     def draw(self, network: nn.Module, path: Path) -> None:
-        """Writes a sheet of some mosaics with what is found in them."""
+        """Writes a sheet of some mosaics with their detections."""
         draw_detections(network, self.pictures, self.faces, path)
 
 

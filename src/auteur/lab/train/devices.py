@@ -1,4 +1,4 @@
-"""Where a training runs: on whatever accelerate finds, from one process without a GPU to several machines."""
+"""Devices of a training, by accelerate: from one process without a GPU to several machines."""
 
 import os
 import warnings
@@ -20,7 +20,7 @@ class Devices:
 
     Args:
         precision: Of the computations; weights stay in single precision.
-        tracker: Where metrics go beside the JSON lines.
+        tracker: Receives metrics beside the JSON lines.
         folder: Of the run, for the tracker's files.
         name: Of the run.
 

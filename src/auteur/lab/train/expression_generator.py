@@ -55,7 +55,7 @@ _BETAS = (0.5, 0.99)
 
 @dataclass(frozen=True)
 class Data:
-    """Where clips are: either motion tracks with photographs, or FLAME vectors."""
+    """Paths of the data: either motion tracks with photographs, or FLAME vectors."""
 
     clips: Path
     """CSV with the columns file, identity, emotion."""
@@ -87,18 +87,18 @@ class Weights:
 
 @dataclass(frozen=True)
 class ExpressionGeneratorRecipe:
-    """What is trained on what, for how long."""
+    """Settings of the recipe."""
 
     data: Data
     out: Path
     start: Path | None = None
-    """Weights of the generator to go on from."""
+    """Weights of the generator to start from."""
     size: Literal["compact", "full"] = "compact"
     steps: int = 2000
     batch_size: int = 24
     learning_rate: float = 1.5e-3
     average_decay: float = 0.998
-    """Of the moving average of the weights, which is what is kept."""
+    """Decay of the moving average of the weights, which is the result."""
     seed: int = 0
     log_every_steps: int = 50
     save_every_steps: int = 500

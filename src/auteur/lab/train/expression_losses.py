@@ -1,4 +1,4 @@
-"""What paper B's expression generator is trained by: its judges' opinion, and how far it is from people."""
+"""Losses of paper B's expression generator: of its discriminators, and distances from people."""
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,9 @@ Batch = dict[str, Tensor]
 
 GUESSES = 2
 """Noises per real window; the nearest is compared with it (variety loss; Gupta et al., "Social GAN", 2018),
-so that the generator need not give everybody's mean."""
+so that the generator need not give the mean of people."""
 _PATTERN_FRAMES = (1, 6)
-"""Distances in frames over which movement must be as large as people's."""
+"""Spans in frames over which the amount of movement is compared with people's."""
 
 
 class Judges(nn.Module):
@@ -37,7 +37,7 @@ class Judges(nn.Module):
         self.emotion = nn.Linear(expression, len(LABELS) - 1)
 
     def loss(self, real: Tensor, made: Tensor, batch: Batch) -> Tensor:
-        """Returns what the judges minimise; vectors [B, T, E] are in units of the generator's scale."""
+        """Returns the loss of the discriminators; vectors [B, T, E] are in units of the generator's scale."""
         condition = (batch["label"], batch["intensity"])
         known = _is_emotional(batch)
         loss = discriminator_loss(self.frame(real, *condition), self.frame(made, *condition))
@@ -70,7 +70,7 @@ def random_request(generator: ExpressionGenerator, batch: Batch) -> Request:
 
 
 def nearest_of(guesses: list[Tensor], real: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the guess nearest to each real window and its distances [B, T, E], both in real units."""
+    """Returns the sample nearest to each real window and its distances [B, T, E], both in real units."""
     errors = torch.stack([(guess - real).abs() * inside[..., None] for guess in guesses])
     best = errors.mean(dim=(2, 3)).argmin(dim=0)
     rows = torch.arange(len(real), device=real.device)
@@ -78,9 +78,9 @@ def nearest_of(guesses: list[Tensor], real: Tensor, inside: Tensor) -> tuple[Ten
 
 
 def movement_loss(made: Tensor, real: Tensor) -> Tensor:
-    """Returns by how many times movement is smaller or larger than people's (mean |log ratio|).
+    """Returns the mean |log ratio| of the amount of movement to people's.
 
-    Per number: how far it strays within a window, and how far it moves over two spans of time. Absolute
+    Per number: its deviation within a window, and its movement over two spans of time. Absolute
     errors alone would be smallest for a face that hardly moves.
     """
     ratios = [_log_size(made - made.mean(1, keepdim=True)) - _log_size(real - real.mean(1, keepdim=True))]
@@ -97,7 +97,7 @@ def _log_size(values: Tensor) -> Tensor:
 
 
 def generator_losses(generator: ExpressionGenerator, judges: Judges, batch: Batch) -> dict[str, Tensor]:
-    """Returns each term of what the generator minimises, not yet weighted."""
+    """Returns each term of the generator's loss, not yet weighted."""
     scale = generator.scale
     real, inside = batch["vectors"] / scale, batch["inside"]
     guesses = [generator(random_request(generator, batch)) / scale for _ in range(GUESSES)]

@@ -5,7 +5,7 @@ r"""Recipe: the compact expression space, from tracked faces, a linear face mode
         --labels LABELS --photos images/manifest.csv --out RUN
 
 It is a fit and no training: a minute on one core. Run it again with `--keep` when `au_basis.safetensors`
-changes, since what each Action Unit does is kept in the file as vectors of the space.
+changes, since the file holds each Action Unit as a vector of the space.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from auteur.weights import load_file, load_shipped
 Floats = NDArray[np.floating]
 
 MODEL_SHARE = 0.15
-"""Part of the variance that the face model's shapes make up: they show what nobody in the clips does."""
+"""Share of the face model's shapes in the variance: they include expressions that no clip shows."""
 _LIPS = (*topology.OUTER_LIPS, *topology.INNER_LIPS)
 _LIP_WEIGHT, _CONTOUR_WEIGHT = 3.0, 2.0
 _LEAST_DEVIATION_MM = 0.02
@@ -54,7 +54,7 @@ ICT_IBUG68 = (
 
 @dataclass(frozen=True)
 class ExpressionSpaceRecipe:
-    """Where things are."""
+    """Paths of the data."""
 
     tracks: Path
     """What `python -m auteur.lab.data.motion_tracks` wrote."""
@@ -70,12 +70,12 @@ class ExpressionSpaceRecipe:
     au_basis: Path | None = None
     """The Action Unit basis; the shipped one unless given."""
     keep: Path | None = None
-    """A space to keep as it is but for what each Action Unit does: generators trained in it stay valid."""
+    """A space to keep except for its vectors of the Action Units: generators trained in it stay valid."""
 
 
 @dataclass(frozen=True)
 class SpaceReport:
-    """How well faces come back, root mean square displacement beside it, in mm; held-out people."""
+    """Reconstruction error of held-out people and their root mean square displacement, in mm."""
 
     clips_error_mm: float
     clips_motion_mm: float
@@ -147,7 +147,7 @@ def offsets(motion: FaceMotion) -> Floats:
 
 
 def fit(motions: list[FaceMotion], shapes: Floats, opening: Floats) -> tuple[CompactExpressionSpace, float]:
-    """Returns the space of clips and shapes, without what needs photographs; its share of variance."""
+    """Returns the space of clips and shapes, without the parts from photographs; its share of variance."""
     rows = np.concatenate([offsets(motion)[::2] for motion in motions]).astype(np.float64)
     rows = np.concatenate([rows, mirrored(rows)])
     gap_mm = float(np.sqrt(np.mean(lip_gap(rows) ** 2)))
@@ -175,7 +175,7 @@ def _weighted_rows(displacement: Floats, opening: Floats, weights: Floats) -> Fl
 
 
 def expression_share(space: CompactExpressionSpace, motions: list[FaceMotion], faces_mm: Floats) -> Floats:
-    """Returns the Wiener filter [50, 50]: S (S + N)^-1 of expressions S and builds N."""
+    """Returns the Wiener filter [50, 50]: S (S + N)^-1 of expressions S and neutral faces N."""
     moved = np.concatenate([space.encode(offsets(motion)[::5]) for motion in motions]).astype(np.float64)
     people = space.encode(faces_mm - space.average.numpy()).astype(np.float64)
     signal, noise = moved.T @ moved / len(moved), people.T @ people / len(people)
@@ -184,7 +184,7 @@ def expression_share(space: CompactExpressionSpace, motions: list[FaceMotion], f
 
 
 def control_codes(space: CompactExpressionSpace, basis: AUBasis) -> Floats:
-    """Returns what every "facs" control does at intensity 1 as a vector, [C, 50]."""
+    """Returns the vector of every "facs" control at intensity 1, [C, 50]."""
     codes = np.zeros((len(CONTROLS), COMPACT_COEFFICIENTS))
     for unit in ACTION_UNITS.values():
         if unit.number in _LIDS_AND_GAZE:
@@ -197,9 +197,9 @@ def control_codes(space: CompactExpressionSpace, basis: AUBasis) -> Floats:
 def measured_units(space: CompactExpressionSpace, motions: list[FaceMotion], photos: Photographs) -> Floats:
     """Returns the linear map [C, 50] from vectors to the intensities that the tracker measures.
 
-    Least squares with a ridge. An intensity of 0 only says that the unit is not shown, so predictions below 0
+    Least squares with a ridge. An intensity of 0 is only an upper bound, so predictions below 0
     are no errors there: such rows aim at min(prediction, 0), a few times over. Clips are measured from their
-    own rest, photographs from the average neutral face.
+    own rest, photographs from the mean neutral face.
     """
     seen = action_units(photos.faces_mm, photos.blendshapes, rate=RATE, neutral=average_neutral())
     units = np.concatenate([*(m.units[::3] for m in motions), seen.values]).astype(np.float64)
@@ -220,7 +220,7 @@ def measured_units(space: CompactExpressionSpace, motions: list[FaceMotion], pho
 
 
 def report(space: CompactExpressionSpace, motions: list[FaceMotion], pca_share: float) -> SpaceReport:
-    """Returns how well the clips of these people come back."""
+    """Returns the reconstruction error of the clips of these people."""
     lips = list(_LIPS)
     errors: list[list[float]] = []
     for motion in motions:
@@ -241,7 +241,7 @@ def report(space: CompactExpressionSpace, motions: list[FaceMotion], pca_share: 
 
 
 def train(recipe: ExpressionSpaceRecipe) -> SpaceReport:
-    """Fits the space on training people, writes it, and returns how it does on held-out people."""
+    """Fits the space on training people, writes it, and returns its errors on held-out people."""
     motions = read_motions(recipe.tracks, recipe.clips)
     training = [m for m in motions if m.part == "train"]
     stored = recipe.au_basis

@@ -1,7 +1,7 @@
-"""What of paper B's expression generator is set from the data and not learned by gradients.
+"""Parts of paper B's expression generator that are set from the data and not trained by gradients.
 
-Before training: where each emotion is on average. After it: how lively people are beside the generator, and
-what each emotion looks like at its height.
+Before training: the mean of each emotion. After it: the spread of people relative to the generator, and
+the apex of each emotion.
 """
 
 import numpy as np
@@ -17,13 +17,13 @@ from auteur.lab.train.expression_losses import random_request
 PATTERN_LENGTH = 75
 """Frames at 25 fps over which the generator's own pattern of an emotion is averaged."""
 LARGEST_LIVELINESS = 2.0
-"""The most by which generated movement is widened."""
+"""Largest factor on generated movement."""
 
 
 def start_from_means(
     generator: ExpressionGenerator, clips: list[ExpressionClip], peaks: dict[str, Peaks] | None
 ) -> None:
-    """Puts the generator where each emotion is on average, as far as its sources say at strength 1."""
+    """Sets the generator's mean of each emotion from its sources at strength 1."""
     calm = neutral_mean(clips)
     generator.out.bias.data.copy_(torch.from_numpy(calm).float() / generator.scale)
     for index, label in enumerate(LABELS[:-1]):
@@ -40,7 +40,7 @@ def start_from_means(
 
 @torch.no_grad()
 def liveliness_of(generator: ExpressionGenerator, clips: list[ExpressionClip]) -> np.ndarray:
-    """Returns how many times as far as generated trajectories people stray from their mean, [E].
+    """Returns the ratio of people's to generated standard deviation over time, [E].
 
     Every clip is compared with a trajectory of its own label, strength and loudness.
     """
@@ -71,9 +71,9 @@ def aim(
     peaks: dict[str, Peaks] | None,
     sizes: np.ndarray | float,
 ) -> None:
-    """Fills in what every emotion adds at its height, so that strength 1 is how it looks there.
+    """Sets the apex of every emotion, which strength 1 then gives.
 
-    What an emotion does to a jaw that is apart (size 0) stays as it was learned, and so does all of a label
+    The part of an emotion in a separate jaw (size 0) stays as it was trained, and so does all of a label
     that no source shows.
     """
     rows, config = len(LABELS), generator.config

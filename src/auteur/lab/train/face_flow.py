@@ -44,7 +44,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ConditionDropout:
-    """Chances that a window is shown without a condition; drawn independently of each other."""
+    """Dropout probabilities of the conditions of a window; drawn independently."""
 
     speech: float = 0.3
     action_units: float = 0.5
@@ -56,7 +56,7 @@ class ConditionDropout:
 
 @dataclass(frozen=True)
 class FaceFlowRecipe:
-    """Where the tracks are, how long to train."""
+    """Settings of the recipe."""
 
     tracks: Path
     """Folder that `python -m auteur.lab.data.motion_tracks` filled."""
@@ -101,7 +101,7 @@ def flow_matching_loss(
         model: A `ConditionalFlow`.
         batch: "x" [B, T, K], "speech" [B, T, S], "units" [B, T, A], "has_speech" [B], "style" [B, C],
             "inside" [B, T], "is_generated" [B].
-        dropout: Chances of losing a condition.
+        dropout: Probabilities of losing a condition.
         config: Of the model.
         channel_weights: [K].
     """
@@ -160,7 +160,7 @@ def flow_data(clips: list[MotionClip], coefficients: int) -> FlowData:
 
 @torch.no_grad()
 def face_flow_scores(model: FaceFlow, clips: list[MotionClip], blinks: BlinkMovement) -> FaceFlowScores:
-    """Returns how motion compares with real video, from speech alone and from Action Units alone."""
+    """Returns the scores of motion against real video, from speech alone and from Action Units alone."""
     neutral = [clip.known_neutral_mm() for clip in clips]
     real: list[Floats] = [blinks.without(clip) + rest for clip, rest in zip(clips, neutral, strict=True)]
     made: dict[str, list[Floats]] = {"speech": [], "units": []}

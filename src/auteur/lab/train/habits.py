@@ -20,17 +20,17 @@ Floats = NDArray[np.floating]
 FEWEST_FRAMES = 150
 _BLINK_PEAK = 0.45
 _BLINK_EDGE = 0.2
-"""Part of the peak at which a blink begins and ends."""
+"""Share of the peak at which a blink begins and ends."""
 _LONGEST_BLINK_FRAMES = 10
 _SACCADE_RAD = 0.05
 BLINKS_PER_MINUTE = 17.0
-"""Of adults at rest (Bentivoglio et al. 1997). Clips show fewer: cuts and 25 frames a second hide short
-ones."""
+"""Blinks per minute of adults at rest (Bentivoglio et al. 1997). Clips show fewer: cuts and 25 frames a
+second hide short ones."""
 
 
 @dataclass(frozen=True)
 class HabitsRecipe:
-    """Where the tracks are."""
+    """Path of the tracks."""
 
     tracks: Path
     out: Path

@@ -1,4 +1,4 @@
-"""Recipe: how heads move while people talk, on tracks that `auteur.lab.data.motion_tracks` wrote.
+"""Recipe: head motion of talking people, on tracks that `auteur.lab.data.motion_tracks` wrote.
 
     auteur train head-flow --tracks TRACKS --out head_flow.safetensors
 
@@ -27,7 +27,7 @@ Floats = NDArray[np.floating[Any]]
 FEWEST_FRAMES = 100
 _STEADY = np.exp(-0.5 * (np.arange(-6, 7) / 1.5) ** 2)
 _STEADY /= _STEADY.sum()
-"""A deviation of 60 ms: trackers tremble."""
+"""Smoothing with a standard deviation of 60 ms, against tracking jitter."""
 _LARGEST_TURN_RAD, _LARGEST_STEP_RAD = 0.8, 0.12
 """Poses beyond these are cuts or tracking errors."""
 _MIRROR = np.array([1, -1, -1, -1, 1, 1])
@@ -36,7 +36,7 @@ _ENCODER_FEATURES = 80
 
 @dataclass(frozen=True)
 class HeadFlowRecipe:
-    """Where the tracks are, how long to train."""
+    """Settings of the recipe."""
 
     tracks: Path
     """Folder that `python -m auteur.lab.data.motion_tracks` filled."""
@@ -46,7 +46,7 @@ class HeadFlowRecipe:
     generated_share: float = 0.5
     """Share of windows from videos that talking-head systems made."""
     encoder_dropout: float = 0.4
-    """Chance that a window is without the encoder's features, log-mel bands kept."""
+    """Probability that a window is without the encoder's features, log-mel bands kept."""
     config: HeadFlowConfig = field(default_factory=HeadFlowConfig)
     dropout: ConditionDropout = field(default_factory=lambda: ConditionDropout(speech=0.25, neither=1.0))
     schedule: Schedule = field(
@@ -123,7 +123,7 @@ class HeadWindows:
 
     Args:
         clips: At least one.
-        recipe: Sizes and chances.
+        recipe: Sizes and probabilities.
         scale: Typical deviation of every channel [6].
         speech_scale: Mean and standard deviation of speech features, each [S].
         style_scale: Mean and standard deviation of styles, each [2].

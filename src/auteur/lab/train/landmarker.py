@@ -2,11 +2,10 @@
 
     auteur train landmarker --labels LABELS --out RUN --schedule.minutes 60
 
-Trains on everybody whom `auteur.lab.data.splits` does not hold out, but for one in ten of them, on whom the
-moving average of the weights that is kept is chosen. If LABELS holds faces moved by a known amount
-(`auteur.lab.data.warped_faces`), a third of every batch are pairs of them: what the teacher hardly sees is
-learnt there. `--start` continues from earlier weights, whatever their probes and shape space. One CPU core is
-enough (bf16 convolutions).
+Trains on all people whom `auteur.lab.data.splits` does not hold out, except one in ten, who validate the
+moving average of the weights. If LABELS holds faces moved by a known amount (`auteur.lab.data.warped_faces`),
+a third of every batch are pairs of them, for movements that the teacher hardly detects. `--start` continues
+from earlier weights with any probes and shape space. One CPU core is enough (bf16 convolutions).
 """
 
 import math
@@ -41,13 +40,13 @@ from auteur.lab.train.tracking_errors import TrackingErrors, read_crops, trackin
 from auteur.signals.chance import keyed_generator
 
 DETAIL_WEIGHT = 3.0
-"""How much more eyes, irises, brows and lips weigh than the rest."""
+"""Weight of eyes, irises, brows and lips relative to the rest."""
 
 MOVEMENT_WEIGHT = 2.0
-"""Of the movement between the two faces of a pair, beside where their landmarks are."""
+"""Weight of the movement between the two faces of a pair, beside the error of their landmarks."""
 
 STILL_WEIGHT = 0.15
-"""How much a vertex that does not move counts in the movement of a pair; the one that moves most counts 1."""
+"""Weight of a still vertex in the movement of a pair; that of the one that moves most is 1."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,9 @@ class ValidationErrors:
 
     tracking: TrackingErrors
     movement_error: float
-    """Mean distance between seen and known movement of moved faces, over the known: 1 sees nothing."""
+    """Mean distance between predicted and known movement of moved faces, over the known: 1 is no response."""
     movement_followed: float
-    """Share of the known movement that is seen, along its direction."""
+    """Share of the known movement that is predicted, along its direction."""
 
     @property
     def score(self) -> float:
@@ -196,11 +195,11 @@ def landmarker_loss(output: LandmarkerOutput, batch: dict[str, Tensor], deviatio
 
 
 def movement_loss(landmarks: Tensor, known: Tensor) -> Tensor:
-    """Returns how far the movement within pairs is from the known one, in 1 % of the crop's side.
+    """Returns the error of the movement within pairs, in 1 % of the crop's side.
 
     Args:
         landmarks: Predicted for the first and second faces, [2, P, 478, 3].
-        known: Where they are, [2, P, 478, 3].
+        known: Known landmarks, [2, P, 478, 3].
     """
     seen, movement = (landmarks[1] - landmarks[0]) * 100, (known[1] - known[0]) * 100
     amount = movement[..., :2].norm(dim=-1)  # [P, 478]
@@ -231,7 +230,7 @@ def movement_errors(model: nn.Module, shards: list[Shard]) -> tuple[float, float
 
 
 class ValidationPeople:
-    """The test: people who choose the checkpoint."""
+    """The validation people, who choose the checkpoint."""
 
     def __init__(self, shards: list[Shard]) -> None:
         self._data = EvaluationSet(shards)

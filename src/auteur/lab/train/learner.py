@@ -24,7 +24,7 @@ from auteur.lab.train.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a phase a step is made."""
+    """Position of a step in a phase."""
 
     state: TrainState
     progress: float
@@ -37,7 +37,7 @@ class OptimizedLearner:
     """A learner with its optimizer, learning rate and average, on the devices of a run.
 
     Args:
-        learner: What learns, from which loss.
+        learner: Model, loss and settings.
         devices: Of the run.
         run: Keeps the batches of losses that are not finite.
         resumed: Checkpoint of this phase.
@@ -108,7 +108,7 @@ class OptimizedLearner:
         return {f"{prefix}{name}": value for name, value in values.items()}
 
     def groups(self) -> dict[str, Mapping[str, Tensor]]:
-        """Returns what a checkpoint holds of it."""
+        """Returns its tensors in a checkpoint."""
         found: dict[str, Mapping[str, Tensor]] = {
             self._group(""): self._kept(),
             self._group("optimizer"): optimizer_memory(self._optimizer, self._parameters),
@@ -128,7 +128,7 @@ class OptimizedLearner:
     def _rates(self, step: int) -> LambdaLR:
         """Returns the schedule of the learning rate, at a step."""
         for group in self._optimizer.param_groups:
-            group["initial_lr"] = self.learner.learning_rate  # as a schedule that begins later wants it
+            group["initial_lr"] = self.learner.learning_rate  # as a schedule that begins later requires
         factor = self.learner.rate_factor
         return LambdaLR(self._optimizer, lambda at: factor(at, self._progress), last_epoch=step - 1)
 
@@ -143,7 +143,7 @@ class OptimizedLearner:
 
 
 class _WithLoss(nn.Module):
-    """Model and loss as one module, so that wrappers for several devices see every use of the weights."""
+    """Model and loss as one module, so that wrappers for several devices cover every use of the weights."""
 
     def __init__(self, model: nn.Module, loss: Loss) -> None:
         super().__init__()

@@ -1,13 +1,13 @@
-r"""Recipe: an encoder that predicts from speech what filmed mouths do, for the flow of the face.
+r"""Recipe: an encoder that predicts filmed mouths from speech, for the flow of the face.
 
     auteur train lip-encoder --tracks TRACKS --labels LABELS --clips clips/manifest.csv \
         --generated generated/manifest.csv --out lip_encoder.safetensors --folds 5
 
-The shipped speech encoder, trained on: its reader of lips predicts gap, width and the largest coefficients
+The shipped speech encoder, trained further: its lip predictor outputs gap, width and the largest coefficients
 of the mesh (`auteur.lab.data.speech.lips.LIP_TARGETS`) on filmed people and on videos of talking-head
 systems, and its phones stay those of the encoder it started from. `OUT.fold0` … `OUT.foldK-1` are each
-trained without the people of one fold: the flow trains on their features, since features of people an encoder
-has learnt by heart are better than it will ever meet again.
+trained without the people of one fold: the flow trains on out-of-fold features, since those of an encoder's
+training people are better than those of new people.
 """
 
 from dataclasses import dataclass, field, replace
@@ -36,10 +36,10 @@ _LEAST_VARIANCE = 1e-3
 
 @dataclass(frozen=True)
 class LipEncoderRecipe:
-    """Where the footage is, how long to train."""
+    """Settings of the recipe."""
 
     tracks: Path
-    """Folder that `python -m auteur.lab.data.motion_tracks` filled; it knows the lag of every clip."""
+    """Folder that `python -m auteur.lab.data.motion_tracks` filled, with the lag of every clip."""
     labels: Path
     """Folder that `python -m auteur.lab.data.face_teacher` filled."""
     clips: Path
@@ -52,7 +52,7 @@ class LipEncoderRecipe:
     crops: int = 12
     """Crops of four seconds per step."""
     phones_weight: float = 0.05
-    """Of the divergence from the phones and articulations of the encoder it starts from."""
+    """Weight of the divergence from the phones and articulations of the encoder it starts from."""
     config: CompactSpeechConfig = field(
         default_factory=lambda: CompactSpeechConfig(
             lips_width=96, lips_dilations=(1, 2, 4, 8, 2), lip_outputs=len(LIP_TARGETS)
@@ -81,7 +81,7 @@ class LipScores:
 
 
 class LipTraining(nn.Module):
-    """The encoder, and the one it started from, whose phones it keeps."""
+    """The encoder, and the one that it starts from, whose phones it keeps."""
 
     def __init__(self, config: CompactSpeechConfig) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class LipTraining(nn.Module):
         self._start = [start.requires_grad_(False)]  # in a list: no part of the weights
 
     def train(self, mode: bool = True) -> Self:
-        """Batch norms stay as they are: crops are disguised, and few."""
+        """Batch norms are frozen: crops are augmented, and few."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm1d):
@@ -141,7 +141,7 @@ def lip_loss(predicted: Tensor, targets: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def lip_scores(encoder: nn.Module, clips: list[LipClip]) -> LipScores:
-    """Returns how an encoder in evaluation mode predicts the lips of whole, undisguised clips."""
+    """Returns the scores of an encoder in evaluation mode on the lips of whole clips without augmentation."""
     rows: list[tuple[float, ...]] = []
     for clip in clips:
         power = mel_power(torch.from_numpy(clip.samples)[None], MelConfig())

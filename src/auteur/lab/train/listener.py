@@ -2,9 +2,9 @@ r"""Recipe: the audio-language model's emotion classifiers, on rows of `auteur.l
 
     auteur train listener --clips speech.npz --out RUN --schedule.minutes 2.2
 
-One voter per fold of speakers, each trained without that fold, which chooses its checkpoint. `RUN` receives
-`voter_K.safetensors`, `ear.safetensors` (all of them) and `heard.npz`: the out-of-fold predictions for every
-training clip.
+One classifier per fold of speakers, each trained without that fold, which chooses its checkpoint. `RUN`
+receives `voter_K.safetensors`, `ear.safetensors` (all of them) and `heard.npz`: the out-of-fold predictions
+for every training clip.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ CORPUS_EMOTIONS = {
     "ravdess": ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "calm"),
     "emodb": ("neutral", "happy", "sad", "angry", "fear", "disgusted", "bored"),
 }
-"""What each corpus labels: its closed list."""
+"""Closed list of emotions of each corpus."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class ListenerRecipe:
     out: Path
     """Folder."""
     folds: tuple[int, ...] = tuple(range(FOLDS))
-    """Voters to train now; those of other runs must lie in `out` already."""
+    """Folds whose classifiers are trained now; those of other runs must lie in `out` already."""
     start: Path | None = None
-    """Folder of voters to go on from; they must be of the same sizes and folds."""
+    """Folder of classifiers to start from; they must be of the same sizes and folds."""
     batch_size: int = 32
     config: ListenerConfig = field(default_factory=ListenerConfig)
     schedule: Schedule = field(
@@ -54,7 +54,7 @@ class ListenerRecipe:
             evaluate_every_minutes=0.4,
         )
     )
-    """Of each voter."""
+    """Schedule of each classifier."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def scores(log_probabilities: Tensor, clips: list[EmotionalClip]) -> ListenerSco
 
 
 def train_voter(recipe: ListenerRecipe, clips: list[EmotionalClip], fold: int) -> ListenerScores:
-    """Trains the voter of one fold; returns its scores on the fold's speakers."""
+    """Trains the classifier of one fold; returns its scores on the fold's speakers."""
     torch.manual_seed(recipe.schedule.seed + fold)
     training = [clip for clip in clips if fold_of(clip.speaker) != fold]
     validation = [clip for clip in clips if fold_of(clip.speaker) == fold]
@@ -132,7 +132,7 @@ def train_voter(recipe: ListenerRecipe, clips: list[EmotionalClip], fold: int) -
 
 
 def train(recipe: ListenerRecipe) -> None:
-    """Trains every voter; writes the ensemble and the out-of-fold predictions."""
+    """Trains every classifier; writes the ensemble and the out-of-fold predictions."""
     torch.set_num_threads(recipe.schedule.threads)
     recipe.out.mkdir(parents=True, exist_ok=True)
     clips = [clip for clip in load_clips(recipe.clips) if not clip.is_held_out]
@@ -145,7 +145,7 @@ def train(recipe: ListenerRecipe) -> None:
 
 
 def finish(recipe: ListenerRecipe, clips: list[EmotionalClip]) -> ListenerScores:
-    """Joins the voters into `ear.safetensors`, writes `heard.npz` and returns its scores."""
+    """Joins the classifiers into `ear.safetensors`, writes `heard.npz` and returns its scores."""
     ear = Ear(recipe.config)
     heard = torch.zeros(len(clips), len(HEARD_EMOTIONS))
     for fold, voter in enumerate(ear.voters):

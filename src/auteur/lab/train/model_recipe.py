@@ -30,28 +30,28 @@ LAST_RATE = 0.01
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast. The learning rate warms up, then falls along a cosine until the end."""
+    """Length and learning rate of a run. The rate warms up, then falls along a cosine until the end."""
 
     minutes: float = 60.0
-    """Ends after so many minutes of work, however many steps those are; ignored where `steps` is given."""
+    """Ends after so many minutes of work; ignored where `steps` is given."""
     steps: int = 0
-    """Ends after so many steps, however long they take; 0: `minutes` rule."""
+    """Ends after so many steps; 0: after `minutes`."""
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-3
     average_decay: float = 0.998
-    """Decay of the moving average of the weights, which is what is evaluated and kept."""
+    """Decay of the moving average of the weights, which is evaluated and kept."""
     evaluate_every_minutes: float = 5.0
-    """Between validations, where `minutes` rule."""
+    """Minutes between validations of runs that are limited by minutes."""
     evaluate_every_steps: int = 0
-    """Between validations, where `steps` rule; 0: a twentieth of them."""
+    """Steps between validations of runs that are limited by steps; 0: a twentieth of them."""
     save_every_steps: int = 0
-    """Between checkpoints; 0: at every validation. There is one at every validation in any case."""
+    """Steps between checkpoints; 0: at every validation. There is one at every validation in any case."""
     log_every_steps: int = 10
-    """Between lines of the log."""
+    """Steps between lines of the log."""
     seed: int = 0
     """All random numbers follow from it."""
     threads: int = 1
-    """Of torch, on the CPU."""
+    """Threads of torch, on the CPU."""
     precision: Precision = "no"
     """Of accelerate: no, bf16 or fp16. Recipes compute in bfloat16 by themselves where they can."""
     tracker: Tracker = ""
@@ -73,7 +73,7 @@ class Schedule:
 
     @property
     def steps_between_validations(self) -> int:
-        """0 where minutes rule."""
+        """0 for runs that are limited by minutes."""
         return self.steps and (self.evaluate_every_steps or max(1, self.steps // VALIDATIONS))
 
     def rate_factor(self, step: int, progress: float) -> float:
@@ -88,7 +88,7 @@ E = TypeVar("E", bound=Evaluation)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Training(Generic[E]):
-    """What a recipe builds from its settings."""
+    """Model, batches, loss and evaluation of a recipe, built from its settings."""
 
     model: nn.Module
     """Trained in place; parameters that require no gradient stay as they are."""
@@ -96,7 +96,7 @@ class Training(Generic[E]):
     loss: Loss
     """(model, batch, steps done) → loss [], or its terms by name."""
     evaluate: Callable[[nn.Module], E]
-    """Judges a model in evaluation mode on the CPU; the best averaged weights are kept."""
+    """Scores a model in evaluation mode on the CPU; the best averaged weights are kept."""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """Strings in the header of the weights file, such as the model's config."""
 
@@ -121,7 +121,7 @@ R = TypeVar("R", bound=ModelRecipe)
 
 
 def train_recipe(recipe: R, build: Callable[[R], Training[E]]) -> E:
-    """Builds what a recipe describes and trains it; see `train_model`."""
+    """Builds the training of a recipe and runs it; see `train_model`."""
     torch.manual_seed(recipe.schedule.seed)
     torch.set_num_threads(recipe.schedule.threads)
     return train_model(build(recipe), schedule=recipe.schedule, out=recipe.out, recipe=recipe)
@@ -134,7 +134,7 @@ def train_model(training: Training[E], *, schedule: Schedule, out: Path, recipe:
 
     Args:
         training: Model, batches, loss and evaluation.
-        schedule: How long and how fast.
+        schedule: Length and learning rate.
         out: Weights of the best validation, in half precision.
         recipe: Dataclass of all settings; a run resumes only if they are the same.
 
@@ -203,7 +203,7 @@ def save_tensors(
     try:
         with atomic_path(path, overwrite=True) as temporary:
             save_file(dict(tensors), temporary, metadata=dict(metadata) if metadata else None)
-    except SafetensorError as error:  # what a full disk is called there
+    except SafetensorError as error:  # name of a full disk there
         raise InputError(
             f"cannot write {str(path)!r}: {error}; make room and run the same command again: "
             "the run resumes from its last checkpoint"

@@ -2,7 +2,7 @@
 
     auteur train motion --tracks TRACKS --out RUN
 
-Trains on everybody but the people held out for tests and for choosing the checkpoint
+Trains on all people except those held out for tests and for choosing the checkpoint
 (`motion_tracks.part_of`).
 """
 
@@ -32,12 +32,12 @@ from auteur.motion.sync import MOUTH, SyncExpert
 from auteur.weights import load_file
 
 LARGEST_GAIN = 2.5
-"""Of the spoken lip gap about its mean; beyond it errors grow louder than speech."""
+"""Largest factor on the spoken lip gap about its mean; beyond it errors outweigh the speech."""
 
 
 @dataclass(frozen=True)
 class MotionLossWeights:
-    """Weights of the terms. Paper C's are not known; unless said otherwise they are GeneFace's."""
+    """Weights of the terms. Paper C's are not published; unless noted otherwise they are GeneFace's."""
 
     reconstruction: float = 1.0
     kl: float = 0.5
@@ -61,9 +61,9 @@ class MotionRecipe:
     out: Path
     batch_size: int = 16
     drop_speech: float = 0.25
-    """Chance that a window with speech is shown without it."""
+    """Probability that a window with speech is used without it."""
     drop_aus: float = 0.7
-    """Chance that a window with speech is shown without AUs; the others never are."""
+    """Probability that a window with speech is used without AUs; windows without speech keep theirs."""
     config: MotionConfig = field(default_factory=MotionConfig)
     weights: MotionLossWeights = MotionLossWeights()
     schedule: Schedule = field(
@@ -74,7 +74,7 @@ class MotionRecipe:
 
 
 class MotionTraining(nn.Module):
-    """The generator with the expert that judges its lips."""
+    """The generator with the sync expert for its lips."""
 
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()
@@ -106,9 +106,9 @@ def motion_loss(
     Args:
         model: Generator and expert.
         batch: From `MotionWindows`.
-        recipe: Weights and chances.
+        recipe: Weights and probabilities.
         scale: Square root of weight over variance of every coordinate, [478, 3]; 0 outside C162.
-        progress: Part of the training that is over.
+        progress: Share of the training that is over, in [0, 1].
     """
     generator, weights = model.generator, recipe.weights
     heard = batch["heard"] > 0
@@ -161,7 +161,7 @@ def correlation(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fit_spoken_gap(generator: MotionGenerator, clips: list[MotionClip]) -> None:
-    """Sets how much further than its mode the lip gap goes, on training people with sound."""
+    """Sets the factor on the lip gap of the prior's mode, on training people with sound."""
     means, gains = [], []
     for clip in clips:
         if clip.part != "train" or clip.speech is None:

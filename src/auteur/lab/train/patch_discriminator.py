@@ -14,14 +14,14 @@ from auteur.evaluate.face_features import FaceFeatureNet, distance_of_maps
 from auteur.face.landmarker import CROP_SIZE_PX
 
 _JITTER = 8
-"""Pixels that pictures are shifted by, at random, before they are judged: the strides of the layers then fall
-on other pixels each time, and reward no grid."""
+"""Pixels of the random shift of pictures before the discriminator: the strides of the layers then fall
+on other pixels each time, and favour no grid."""
 _SEAM_PATCHES = 8
-"""On a side, over which a repeating error is averaged."""
+"""Patches on a side, over which a repeating error is averaged."""
 
 
 class PatchDiscriminator(nn.Module):
-    """Tells real patches from painted ones: pictures and their conditions, [N, C, H, W] each → logits."""
+    """Classifies patches as real or painted: pictures and their conditions, [N, C, H, W] each → logits."""
 
     def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()

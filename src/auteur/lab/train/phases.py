@@ -1,4 +1,4 @@
-"""What a run is made of: phases one after the other, in each of them learners that take turns in every step.
+"""The parts of a run: phases one after the other, with learners that take turns in every step.
 
 A plain recipe has one phase with one learner. The denoiser's has a phase for images and one for motion. In
 adversarial training the discriminator and the generator are two learners of one phase.
@@ -63,20 +63,20 @@ class Learner:
     """Trained in place; parameters that require no gradient stay as they are."""
     loss: Loss
     name: str = "model"
-    """Names its tensors in checkpoints. Each phase has one learner called "model": the one that is validated
-    and whose loss is logged as "loss"."""
+    """Name of its tensors in checkpoints. Each phase has one learner called "model": the one that is
+    validated and whose loss is logged as "loss"."""
     learning_rate: float
     rate_factor: RateFactor = constant
-    """On the learning rate, by step."""
+    """Factor on the learning rate, by step."""
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     clip_norm: float = CLIP_NORM
     """Largest norm of the gradient; infinity leaves it as it is."""
     term_weights: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Of the terms of the loss, where it returns several; 1 for what is not named."""
+    """Weights of the terms of the loss, where it returns several; 1 for others."""
     average_decay: float | None = None
-    """Of the exponential moving average of its weights, which takes their place when the phase is over; None:
-    there is no average."""
+    """Decay of the exponential moving average of its weights, which replaces them at the end of the phase;
+    None: there is no average."""
     average_warms_up: bool = True
     """Whether early steps count more: the decay after n steps is at most (1 + n) / (10 + n)."""
     first_step: int = 0
@@ -88,7 +88,7 @@ class Learner:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Phase:
-    """Learners, what they learn from, and for how long."""
+    """Learners, their batches, and the length of the phase."""
 
     learners: tuple[Learner, ...]
     """Each makes one step of its optimizer, in this order, with the same batches."""
@@ -107,12 +107,12 @@ class Phase:
     weights."""
 
     def progress(self, step: int, minutes: float) -> float:
-        """Returns which share of the phase is over after `step` steps and `minutes` minutes."""
+        """Returns the share of the phase that is over after `step` steps and `minutes` minutes, in [0, 1]."""
         return max(step / self.steps if self.steps else 0.0, minutes / self.minutes)
 
 
 class Evaluation(Protocol):
-    """What a validation returns: a dataclass with one number to choose checkpoints by."""
+    """Result of a validation: a dataclass with one number to choose checkpoints by."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -124,18 +124,18 @@ class Evaluation(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Validation:
-    """When and how the averaged weights are judged, and what is done with the best ones."""
+    """Times and function of the validation of averaged weights, and the writer of the best ones."""
 
     evaluate: Callable[[nn.Module], Evaluation]
-    """Judges a model in evaluation mode; every process calls it. If it has a method `draw(model, path)`, that
+    """Scores a model in evaluation mode; every process calls it. If it has a method `draw(model, path)`, that
     writes pictures."""
     keep: Callable[[nn.Module], None]
-    """Writes a model that is the best so far; the main process calls it."""
+    """Writes the best model so far; called by the main process."""
     every_steps: int = 0
     """Steps of a phase between validations; 0: `every_minutes` rule. There is one at the end of a phase."""
     every_minutes: float = math.inf
     on_cpu: bool = True
-    """Whether the model is copied to the CPU to be judged."""
+    """Whether the model is copied to the CPU for validation."""
 
     def is_due(self, step: int, minutes: float, last_minutes: float) -> bool:
         """Returns whether to validate after `step` steps; `last_minutes`: when that was done last."""

@@ -35,10 +35,10 @@ from auteur.synthesis.published.wav2vec import WINDOW_FRAMES
 
 PRESET = "auhead"
 UNKNOWN_EMOTION = EMOTION_CLASSES.index("unknown")
-"""Of clips that name none."""
+"""Person of clips that name none."""
 
 _PROCESSES = {"hallo": DiffusionConfig(process="ddim"), "memo": DiffusionConfig(process="flow")}
-"""What each was trained on: Hallo's training has Stable Diffusion's betas, its sampling alone linear ones."""
+"""Training process of each: Hallo's training has Stable Diffusion's betas, its sampling alone linear ones."""
 _PAST_FRAMES = {"hallo": hallo.PAST_FRAMES, "memo": memo.PAST_FRAMES}
 _WITHOUT_EFFECT = ("unet", "motion_adapter", "augment", "recompute", "evaluate_every_steps")
 
@@ -47,7 +47,7 @@ def train_adapter(recipe: DenoiserRecipe, sizes: AUConfig | None = None) -> Path
     """Trains the adapter of a published base, resuming from the last checkpoint if there is one.
 
     Args:
-        recipe: Its `published` names the folder, its first `start` an adapter to go on from.
+        recipe: Its `published` names the folder, its first `start` an adapter to start from.
         sizes: Of a new adapter; None: AUHead's.
 
     Returns:
@@ -106,7 +106,7 @@ def adapter_loss(base: "AdaptedBase", recipe: DenoiserRecipe) -> Loss:
     def of_batch(_: nn.Module, drawn: DrawnClips, __: int) -> Tensor:
         batch, generator = drawn.clips, drawn.generator
         base.check(batch.clean, batch.conditions)
-        # Together they are what guidance leaves out.
+        # Guidance leaves out both together.
         rates = {"au": base.adapter.config.dropout, "audio": 0.0}
         conditions = batch.conditions.drop(rates, generator, together=diffusion.drop_all)
         noisy = preconditioner.draw(batch.clean, generator, settings)
@@ -195,9 +195,9 @@ class AdaptedBase:
 
         Args:
             sample: Of this row.
-            time: As the base is told it.
+            time: Model time of the base.
             conditions: Of all rows; a row without audio is the unconditional one of guidance.
-            row: Which one.
+            row: Number of the row.
         """
         like = next(self._image.parameters())
         given = {
@@ -247,7 +247,7 @@ def _checked(recipe: DenoiserRecipe) -> tuple[Path, Path]:
         if getattr(recipe, name):
             raise UsageError(f"{name}: no effect with published weights; leave it out")
     if len(recipe.start) > 1:
-        raise UsageError(f"start names {len(recipe.start)} files; name one {ADAPTER_FILE} to go on from")
+        raise UsageError(f"start names {len(recipe.start)} files; name one {ADAPTER_FILE} to start from")
     if recipe.clips is None:
         raise UsageError("no clips were given; name their folder with --clips")
     kind = read_description(folder)["model"]

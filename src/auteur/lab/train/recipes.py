@@ -1,4 +1,4 @@
-"""Every recipe by name: the model it trains, on which data, and how to try it.
+"""Every recipe by name: its model, its data, and its trial.
 
 This table imports no recipe, so that it can be listed at once.
 """
@@ -21,7 +21,7 @@ class Recipe:
     """One row of the table."""
 
     sentence: str
-    """What it trains."""
+    """One sentence about its model."""
     module: str
     """In `auteur.lab.train`; holds `train`, which takes the settings."""
     config: str
@@ -33,7 +33,7 @@ class Recipe:
     writes_folder: bool = False
     """Whether it writes a folder rather than one weights file."""
     preset: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Settings that belong to the name."""
+    """Settings that the name fixes."""
     extra: str = ""
     """Extra that it needs beyond the core."""
 
@@ -67,7 +67,7 @@ RECIPES: dict[str, Recipe] = {
         "speech_lips", "SpeechLipsRecipe", f"as speech-encoder; {_TRACKS}", "speech:speech_lips",
     ),
     "lip-encoder": Recipe(
-        "Trains the speech encoder on to predict gap, width and shape of the lips, for the flow of the face.",
+        "Trains the speech encoder further on gap, width and shape of the lips, for the flow of the face.",
         "lip_encoder", "LipEncoderRecipe", _TRACKS, "tracks:lip_encoder",
     ),
     "face-flow": Recipe(
@@ -75,7 +75,7 @@ RECIPES: dict[str, Recipe] = {
         "face_flow", "FaceFlowRecipe", _TRACKS, "tracks:face_flow",
     ),
     "head-flow": Recipe(
-        "How heads move while people talk.",
+        "Head motion of talking people.",
         "head_flow", "HeadFlowRecipe", _TRACKS, "tracks:head_flow",
     ),
     "motion": Recipe(
@@ -83,7 +83,7 @@ RECIPES: dict[str, Recipe] = {
         "motion", "MotionRecipe", _TRACKS, "tracks:motion",
     ),
     "au-basis": Recipe(
-        "Fits the displacement that goes with each Action Unit.",
+        "Fits the displacement basis of the Action Units.",
         "au_basis", "AUBasisRecipe", _TRACKS, "tracks:au_basis",
     ),
     "habits": Recipe(
@@ -105,7 +105,7 @@ RECIPES: dict[str, Recipe] = {
         extra="full",
     ),
     "denoiser-adversarial": Recipe(
-        "A one-step student of a trained denoiser that must convince a discriminator.",
+        "A one-step student of a trained denoiser, by adversarial distillation.",
         "denoiser_adversarial", "AdversarialRecipe", _CLIPS, "diffusion:adversarial",
         writes_folder=True,
     ),
@@ -186,7 +186,7 @@ def config_class(name: str) -> type:
 
 
 def train(name: str, config: Any) -> dict[str, Any]:
-    """Runs a recipe and returns what it reports.
+    """Runs a recipe and returns its report.
 
     Args:
         name: Of the recipe.

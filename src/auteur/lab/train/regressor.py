@@ -35,7 +35,7 @@ class RegressorRecipe:
     out: Path
     batch_size: int = 32
     emotion_weight: float = 0.1
-    """Of the emotion's cross-entropy beside the units' mean absolute error."""
+    """Weight of the emotion's cross-entropy beside the units' mean absolute error."""
     config: RegressorConfig = field(default_factory=RegressorConfig)
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
@@ -53,7 +53,7 @@ class RegressorScores:
     """On the validation speakers."""
 
     error: float
-    """Mean absolute error of all units, emotion heard."""
+    """Mean absolute error of all units, with the predicted emotion."""
     accuracy: float
 
     @property
@@ -70,7 +70,7 @@ class UnitBatches:
         statistics: For targets that are built anew each time.
         batch_size: Crops per batch.
         seed: Everything follows from it.
-        augment: Whether throats, rooms and microphones vary.
+        augment: Whether vocal tracts, rooms and microphones vary.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class UnitBatches:
         self.random = np.random.default_rng(seed)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yields what `batch` returns."""
+        """Yields batches (`batch`)."""
         while True:
             yield self.batch()
 

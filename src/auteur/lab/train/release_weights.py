@@ -14,14 +14,14 @@ import tyro
 from auteur import weights
 
 LARGEST_BYTES = 40_000_000
-"""All shipped weights together."""
+"""Limit of all shipped weights together."""
 
 
 def release_weights(name: tyro.conf.Positional[str], file: tyro.conf.Positional[Path]) -> str:
     """Copies `file` to the weights of the package as `name` and returns its SHA-256.
 
     Args:
-        name: Name that the code loads it by.
+        name: Name of the weights in code.
         file: A safetensors file that a recipe wrote.
 
     Raises:

@@ -27,7 +27,7 @@ class RunFolder:
 
     Args:
         out: File that the recipe will write.
-        settings: From `settings_of`: what must be the same when the run is resumed.
+        settings: From `settings_of`; they must be equal when the run is resumed.
         devices: Only the main process writes.
 
     Attributes:

@@ -72,7 +72,7 @@ def _dots(canvas: Picture, points: NDArray[np.floating], colour: tuple[int, int,
 def draw_detections(
     model: nn.Module, pictures: Tensor, faces: Sequence[Sequence[CropFrame]], path: Path
 ) -> None:
-    """Draws the faces that a detector finds (green) over those that are there (red).
+    """Draws the faces that a detector finds (green) over the labelled ones (red).
 
     Args:
         model: A detector in evaluation mode, on the CPU.

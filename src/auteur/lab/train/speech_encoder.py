@@ -1,4 +1,4 @@
-"""Recipe: teach the compact speech encoder phones and articulation.
+"""Recipe: the compact speech encoder, on phones and articulation.
 
 apt-get install espeak-ng flite; pip install pocketsphinx
 python -m auteur.lab.data.speech.build --speech RECORDINGS --out DIR
@@ -25,7 +25,7 @@ from auteur.speech.phones import ARTICULATIONS, articulation_table
 from auteur.weights import load_file as load_weights
 
 SHARES = {"espeak": 0.25, "flite": 0.2, "ravdess": 0.15, "emodb": 0.15, "clips": 0.25}
-"""How often each source is drawn; sources whose file is absent are passed over."""
+"""Relative frequency of each source; sources whose file is absent are skipped."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class SpeechEncoderRecipe:
     out: Path
     """The weights file to write (float16 safetensors)."""
     start: Path | None = None
-    """Weights to go on from; an untrained network unless given."""
+    """Weights to start from; an untrained network unless given."""
     pairs: int = 16
     """Crops of 3 s per step, each in two augmentations."""
     agreement_weight: float = 0.3
-    """How much the two hearings of a crop must give the same embedding."""
+    """Weight of the agreement of the embeddings of a crop's two copies."""
     articulation_weight: float = 3.0
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
@@ -52,7 +52,7 @@ class SpeechEncoderRecipe:
 
 @dataclass(frozen=True)
 class SpeechScores:
-    """How well held-out speakers are understood, per corpus (a corpus that is absent is absent here too)."""
+    """Scores on held-out speakers, per corpus (a missing corpus is missing here too)."""
 
     phone_accuracy: dict[str, float]
     """Share of 20-ms frames with the right one of 45 phones."""
@@ -71,7 +71,7 @@ class SpeechScores:
 
 
 class HeldOutSpeakers:
-    """The test: whole clean recordings of speakers and voices that training never meets."""
+    """The test: whole clean recordings of speakers and voices that are not in the training."""
 
     def __init__(self, parts: dict[str, Sequence[Utterance]], *, most_per_corpus: int = 200) -> None:
         self._parts = {
@@ -124,7 +124,7 @@ def _f1_scores(found: Tensor, wanted: Tensor) -> dict[str, float]:
 
 
 class SpeechLoss:
-    """Cross-entropy on phones, binary cross-entropy on articulations, agreement of two hearings."""
+    """Cross-entropy on phones, binary cross-entropy on articulations, agreement of two copies."""
 
     def __init__(self, recipe: SpeechEncoderRecipe) -> None:
         self._recipe = recipe

@@ -59,7 +59,7 @@ class SpeechLipsRecipe:
 
 @dataclass(frozen=True)
 class LipScores:
-    """Correlation of expected and filmed lip gap over the validation people's clips."""
+    """Correlation of predicted and filmed lip gap over the validation people's clips."""
 
     mean: float
     median: float
@@ -87,7 +87,7 @@ class LipCorrelation:
 
 
 def _expected(network: nn.Module, frames: Tensor) -> Tensor:
-    """Lip gap [B, T] at 25 fps that an encoder expects at frames [B, 4 T, bands]."""
+    """Lip gap [B, T] at 25 fps that an encoder predicts from frames [B, 4 T, bands]."""
     outputs: SpeechOutputs = network(frames)
     return outputs.lips[:, ::2, 0]
 
@@ -138,7 +138,7 @@ def build(
         return lip_loss(expected.float(), batch["targets"][..., 0]) + recipe.phones_weight * spoken
 
     encoder = load_file(CompactSpeechEncoder(), recipe.start)
-    # Batch norms stay as they are: half of the crops are not what speech is like on average.
+    # Batch norms are frozen: half of the crops are not typical speech.
     encoder.lips.train()
     return Training(
         model=encoder,
@@ -150,7 +150,7 @@ def build(
 
 
 def train(recipe: SpeechLipsRecipe) -> list[LipScores]:
-    """Trains the encoder and, if asked, those of the folds; returns their scores on the validation people."""
+    """Trains the encoder and, on request, those of the folds; returns their validation scores."""
     clips = read_lip_clips(recipe.tracks, recipe.labels, recipe.clips)
     scores = [train_recipe(recipe, lambda one: build(one, clips))]
     for fold in range(recipe.folds):

@@ -1,4 +1,4 @@
-"""How far a face tracker is from its reference: landmark error, blendshape error and correlation."""
+"""Errors of a face tracker against its reference: landmarks, blendshapes and correlation."""
 
 from dataclasses import dataclass
 

@@ -26,12 +26,12 @@ from auteur.signals.chance import keyed_generator
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
-    """What every run can be set to; recipes have fields of these names."""
+    """Settings of every run; recipes have fields of these names."""
 
     seed: int = 0
     log_every_steps: int = 10
     save_every_steps: int = 0
-    """Between checkpoints; 0: at each validation. There is one at each validation in any case."""
+    """Steps between checkpoints; 0: at each validation. There is one at each validation in any case."""
     precision: Precision = "no"
     tracker: Tracker = ""
 
@@ -48,10 +48,10 @@ class Trainer:
     Args:
         out: File that the recipe will write; checkpoints go to `OUT.run`, the log to `OUT.jsonl`.
         recipe: Dataclass of all settings; a run resumes only if they are the same.
-        settings: How often, with which random numbers, in which precision.
+        settings: Intervals, seed and precision.
 
     Attributes:
-        devices: Where it trains.
+        devices: Of the run.
         state: Progress.
 
     Raises:
@@ -66,7 +66,7 @@ class Trainer:
         found = self.run.resumed
         self.state = TrainState() if found is None else replace(found.state)
         self.phases = 1
-        """How many phases there are."""
+        """Number of phases."""
         self.best: dict[str, Tensor] = {}
         """The best averaged weights, floating-point ones in half precision."""
         if found is not None and found.state.best is not None:
@@ -78,8 +78,8 @@ class Trainer:
         """Trains through all phases. The models end with their averages, in evaluation mode, on the CPU.
 
         Args:
-            phases: Each is built when it begins, or when a run is resumed in it: a later one may use what an
-                earlier one trained.
+            phases: Each is built when it begins, or when a run is resumed in it: a later one may use the
+                results of an earlier one.
             validation: Of the learner "model".
 
         Returns:
@@ -119,7 +119,7 @@ class Trainer:
         self.run.save({**groups, **best}, self.state)
 
     def validate(self, validation: Validation, model: nn.Module) -> Evaluation:
-        """Judges averaged weights, and keeps them if they are the best so far."""
+        """Validates averaged weights, and keeps them if they are the best so far."""
         if validation.on_cpu and self.devices.device.type != "cpu":
             model = copy.deepcopy(model).cpu()
         state, seen = self.state, validation.evaluate(model.eval())
@@ -233,7 +233,7 @@ class PhaseTraining:
         return copy.deepcopy(model.learner.model) if model.average is None else model.average.module
 
     def _end(self) -> None:
-        """Puts the averages in the place of the weights: the next phase, and the result, start from them."""
+        """Replaces the weights by their averages: the next phase, and the result, start from them."""
         self._state.is_phase_over = True
         for one in self.learners:
             if one.average is not None:

@@ -21,7 +21,7 @@ _SHEET_ROWS = 12
 
 @dataclass(frozen=True)
 class ImageScores:
-    """Errors in decibels (PSNR) where the clips' `region` counts, and sharpness."""
+    """PSNR in dB, weighted by the clips' `region`, and sharpness."""
 
     painted_db: float
     """Of the painted pictures."""
@@ -95,7 +95,7 @@ class ValidationImages:
 
 
 def paint(denoiser: VideoDenoiser, batch: ClipBatch, noise: Tensor, steps: int) -> Tensor:
-    """Returns the pictures that a denoiser paints for a batch, [B, F, C, H, W] in [-1, 1]."""
+    """Returns a denoiser's pictures of a batch, [B, F, C, H, W] in [-1, 1]."""
     conditions = denoiser.prepare(batch.conditions.to(denoiser.device))
     made = sample(
         denoiser.config.noising,
@@ -107,7 +107,7 @@ def paint(denoiser: VideoDenoiser, batch: ClipBatch, noise: Tensor, steps: int) 
 
 
 def _decibels(made: Tensor, real: Tensor, region: Tensor | None) -> Tensor:
-    """PSNR of rows [B] where the region counts, for values in [-1, 1]."""
+    """PSNR of rows [B], weighted by the region, for values in [-1, 1]."""
     weight = torch.ones_like(real[:, :, :1]) if region is None else (region > 0.5).float()
     error = ((made - real).square() * weight).flatten(1).sum(1)
     mean = error / (weight.flatten(1).sum(1) * real.shape[2]).clamp(min=1)

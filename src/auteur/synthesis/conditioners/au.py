@@ -27,24 +27,24 @@ class AUConfig:
     """Sizes of the Action Unit adapter."""
 
     form: Literal["sequence", "lines", "mesh"] = "lines"
-    """Drawn landmarks (A's LMK), shaded render (RoM), or the numbers themselves, which is A's ablation."""
+    """Drawn landmarks (paper A's LMK), shaded render (RoM), or the numbers themselves (its ablation)."""
     action_units: int = 24
     """A, for "sequence": FEAFA's 24 in paper A, OpenFace's 18 in paper C."""
     width: int = 768
     """Numbers per token."""
     grid: int = 8
-    """A frame becomes grid x grid tokens: cells of a drawing, or learned mixtures of a sequence."""
+    """A frame becomes grid × grid tokens: cells of a drawing, or learned mixtures of a sequence."""
     margin: int = field(default=2, metadata={LEAST: 0})
-    """n of Eq. 4: a frame sees 2 n + 1."""
+    """n of Eq. 4: the input of a frame is a window of 2 n + 1 frames."""
     head: int = 64
     every_layer: bool = True
     """Whether it acts after every layer of the UNet or after the last of each block."""
     dropout: float = 0.1
-    """Probability that training takes it away: twice the bases' 0.05, for guidance of its own."""
+    """Dropout probability in training: twice the bases' 0.05, for guidance of its own."""
 
     @property
     def tokens(self) -> int:
-        """Tokens per frame. One alone would say the same to every pixel: attention needs a choice."""
+        """Tokens per frame. Attention to a single token gives every pixel the same value."""
         return self.grid**2
 
 
@@ -75,11 +75,11 @@ class AUConditioner(Conditioner):
 
     @classmethod
     def build(cls, config: AUConfig, network: NetworkShape) -> Self:
-        """Returns one with new weights."""
+        """Returns a conditioner with new weights."""
         return cls(config, network.places, groups=network.groups)
 
     def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
-        """Returns that of numbers or drawings, with the margin on both sides."""
+        """Returns the shape of numbers or drawings, with the margin on both sides."""
         frames = sample.frames + 2 * margin
         if self.config.form == "sequence":
             return {"au": (frames, self.config.action_units)}

@@ -32,7 +32,7 @@ class AudioConfig:
     """W: the frame, and two on either side."""
     hidden: int = 512
     tokens: int = 32
-    """Per frame; MEMO's and Hallo's 32."""
+    """Tokens per frame; MEMO's and Hallo's 32."""
     width: int = 768
     head: int = 64
     by_region: bool = True
@@ -87,11 +87,11 @@ class AudioConditioner(Conditioner):
 
     @classmethod
     def build(cls, config: AudioConfig, network: NetworkShape) -> Self:
-        """Returns one with new weights."""
+        """Returns a conditioner with new weights."""
         return cls(config, network.places, groups=network.groups)
 
     def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
-        """Returns those of the speech features and of pose, face and lips."""
+        """Returns the shapes of the speech features and of the masks of pose, face and lips."""
         features = (sample.frames, self.config.window, self.config.features)
         return {"audio": features, "regions": (sample.frames, 3, None, None)}
 

@@ -1,4 +1,4 @@
-"""What a conditioner is: the tensors that it reads, where it enters the network, and what stands for nothing.
+"""The conditioner protocol: the tensors that it reads, its entry into the network, and its null.
 
 Axes: B batch, F frames, N = B · F, C channels, H and W of the sample, h and w of the first feature map.
 """
@@ -42,16 +42,17 @@ class Input:
     per_frame: bool
     """Whether its second axis, after B, is frames."""
     missing: float | None = 0.0
-    """What fills rows without it in a batch with rows that have it; None: such rows cannot share a batch."""
+    """Fill value of rows without it in a batch with rows that have it; None: such rows cannot share a
+    batch."""
     bytes_mean: Literal["shares", "signed", "signed, validity last"] = "shares"
-    """What 0 to 255 is in a clip: 0 to 1; -1 to 1; the same but for a last channel from 0 to 1."""
+    """Range of the bytes 0 to 255 in a clip: 0 to 1; -1 to 1; the same with a last channel from 0 to 1."""
     in_clips: bool = True
     """Whether training clips hold it; False: it is cut from the clip itself."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceFeatures:
-    """What the ReferenceNet sees in a portrait: computed once per video, appended in every step."""
+    """Features of the ReferenceNet for a portrait: computed once per video, appended in every step."""
 
     layers: Mapping[str, Tensor]
     """Self-attention inputs by place in the network, each [B, pixels there, channels there]; of past frames
@@ -64,7 +65,7 @@ class ReferenceFeatures:
 
     @property
     def device(self) -> torch.device:
-        """Where they are."""
+        """Device of the features."""
         return next(iter(self.layers.values())).device
 
     def to(self, *args: Any, **kwargs: Any) -> "ReferenceFeatures":
@@ -78,10 +79,10 @@ class ReferenceFeatures:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What one batch gives to one conditioner."""
+    """Inputs of one conditioner in one batch."""
 
     tensors: Mapping[str, Any] = field(default_factory=dict)
-    """By name of the input; what no row has is not in it."""
+    """By name of the input; inputs that no row has are missing."""
     present: Tensor | None = None
     """Bool [B], rows that have the conditioner's first input; None: no row has it."""
     margin: int = 0
@@ -117,7 +118,7 @@ class SampleSize:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkShape:
-    """What a conditioner must know of the network that it is built for."""
+    """The facts of a network that a conditioner is built for."""
 
     places: list[Place]
     """Layers of the UNet in the order they run."""
@@ -145,13 +146,13 @@ class NetworkShape:
 class Conditioner(nn.Module):
     """One kind of condition. Subclasses are rows of `conditioners.registry`; docs/adding_a_conditioner.md.
 
-    It encodes what it is given once per pass, puts its learned null where a row has nothing, and ends in a
+    It encodes its inputs once per pass, uses its learned null in rows without them, and ends in a
     layer whose weights are zero at first, so that a trained network stays bit for bit as it is until that
     layer learns.
     """
 
     name: ClassVar[str]
-    """In `Conditions`, configs and weight files."""
+    """Its name in `Conditions`, configs and weight files."""
     inputs: ClassVar[tuple[Input, ...]]
     """The first has the conditioner's name and decides whether a row has the condition."""
     entry: ClassVar[Entry]
@@ -164,12 +165,12 @@ class Conditioner(nn.Module):
 
     @classmethod
     def build(cls, config: Any, network: NetworkShape) -> Self:
-        """Returns one with new weights for a network of a shape."""
+        """Returns a conditioner with new weights for a network of a shape."""
         raise NotImplementedError
 
     @classmethod
     def misfit(cls, others: Collection[str], context_width: int | None) -> str | None:
-        """Returns why it cannot be beside these conditioners in a network; None: it can."""
+        """Returns the reason why it cannot be combined with these conditioners; None: it can."""
         return None
 
     def shapes(self, sample: SampleSize, margin: int = 0) -> Mapping[str, tuple[int | None, ...]]:
@@ -188,7 +189,7 @@ class Conditioner(nn.Module):
                 check_shape(name, value, wanted[name])
 
     def prepare(self, value: Tensor, features_of: Callable[[Tensor], ReferenceFeatures]) -> Any:
-        """Returns what stands for the first input in all steps of a window; computed once.
+        """Returns the first input in the form of all steps of a window; computed once.
 
         Args:
             value: The first input.
@@ -197,10 +198,10 @@ class Conditioner(nn.Module):
         return value
 
     def encode(self, given: Given, sample: SampleSize, time: Tensor) -> Any:
-        """Returns what `forward` takes at every place; computed once per pass.
+        """Returns the code that `forward` takes at every place; computed once per pass.
 
         Args:
-            given: What `check` accepts, after `prepare`.
+            given: Inputs that `check` accepts, after `prepare`.
             sample: Sizes.
             time: Time embedding, [N, time width].
         """

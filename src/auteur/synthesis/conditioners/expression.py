@@ -52,11 +52,11 @@ class ExpressionConditioner(Conditioner):
 
     @classmethod
     def build(cls, config: ExpressionConfig, network: NetworkShape) -> Self:
-        """Returns one with new weights."""
+        """Returns a conditioner with new weights."""
         return cls(config, network.places, time_width=network.time_width)
 
     def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
-        """Returns that of the vectors."""
+        """Returns the shape of the vectors."""
         return {"expression": (sample.frames, self.config.coefficients)}
 
     def encode(self, given: Given, sample: SampleSize, time: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Who it is, in a few tokens: CLIP's image embedding in place of Stable Diffusion's text (AniPortrait)."""
+"""Identity: CLIP's image embedding as tokens in place of Stable Diffusion's text (AniPortrait)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class IdentityConfig:
     """Sizes of the identity conditioner."""
 
     features: int = 768
-    """Of one image embedding: CLIP ViT-L/14's."""
+    """Numbers of one image embedding: CLIP ViT-L/14's."""
     dropout: float = 0.05
 
 
@@ -45,7 +45,7 @@ class IdentityConditioner(Conditioner):
 
     @classmethod
     def build(cls, config: IdentityConfig, network: NetworkShape) -> Self:
-        """Returns one with new weights."""
+        """Returns a conditioner with new weights."""
         return cls(config, tokens=network.context_tokens, width=network.context_width or 0)
 
     @classmethod
@@ -56,7 +56,7 @@ class IdentityConditioner(Conditioner):
         )
 
     def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
-        """Returns that of the embeddings, of which there may be several."""
+        """Returns the shape of the embeddings, of which there may be several."""
         return {"identity": (None, self.config.features)}
 
     def encode(self, given: Given, sample: SampleSize, time: Tensor) -> Given:

@@ -31,7 +31,7 @@ class LandmarksConfig:
     stem: tuple[int, ...] = (16, 32, 96, 256)
     """Channels of the first convolutions: before the first halving and after each."""
     attending_levels: int = field(default=2, metadata={LEAST: 0})
-    """How many of the coarsest maps look at the portrait's own drawing."""
+    """Number of the coarsest maps that attend to the portrait's own drawing."""
     head: int = 64
     dropout: float = 0.05
 
@@ -86,11 +86,11 @@ class LandmarksConditioner(Conditioner):
 
     @classmethod
     def build(cls, config: LandmarksConfig, network: NetworkShape) -> Self:
-        """Returns one with new weights."""
+        """Returns a conditioner with new weights."""
         return cls(config, network.entries, groups=network.groups)
 
     def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
-        """Returns those of the drawings of the frames and of the portrait."""
+        """Returns the shapes of the drawings of the frames and of the portrait."""
         height, width = (self.config.downscale * side for side in sample.map_size)
         return {
             "landmarks": (sample.frames, 3, height, width),
@@ -127,7 +127,7 @@ class LandmarksConditioner(Conditioner):
         return maps[1:]
 
     def _compare(self, index: int, drawn: Tensor, own_maps: list[Tensor] | None, frames: int) -> Tensor:
-        """What changed since the portrait: the drawing asks, the portrait's own drawing answers."""
+        """Cross-attention from a frame's drawing (queries) to the portrait's own drawing (keys)."""
         if own_maps is None:
             own = self.nulls[index].reshape(1, 1, -1).expand(len(drawn), -1, -1)
         else:

@@ -1,4 +1,4 @@
-"""What conditioners share: places in the network, nulls, zero layers and cross-attention."""
+"""Parts of conditioners: places in the network, nulls, zero layers and cross-attention."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from auteur.synthesis.blocks import Attention
 
 NULL_DEVIATION = 0.02
-"""Of the numbers that learned nulls start from: not zero, which is what a neutral face encodes to."""
+"""Range of the numbers that learned nulls start from: not zero, the code of a neutral face."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Place:
     name: str
     """Such as "down_0_1" (first block, second layer), "mid_0", "up_2_0"; blocks in the order they run."""
     channels: int
-    """Of its output."""
+    """Channels of its output."""
     level: int
     """Its pixels are 2^level times as large as the UNet's."""
     attends: bool
@@ -57,7 +57,7 @@ def groups_for(channels: int, most: int) -> int:
 
 
 class CrossAttention(nn.Module):
-    """A feature map asks, tokens of a condition answer; what it returns is to be added to the map."""
+    """Cross-attention from a feature map (queries) to tokens of a condition; a residual of the map."""
 
     def __init__(
         self, *, channels: int, width: int, head: int, groups: int, starts_at_zero: bool = True

@@ -35,13 +35,13 @@ class PastConfig:
     """P: Hallo's 2."""
     head: int = 64
     longest_window: int = 64
-    """Frames that positions are known for."""
+    """Frames that have positions."""
     dropout: float = 0.05
     """Probability that a training clip starts a video, as in MEMO."""
 
 
 class PastConditioner(Conditioner):
-    """Every pixel attends to the same place of the past frames, as the ReferenceNet sees them."""
+    """Every pixel attends to the same place in the ReferenceNet's features of the past frames."""
 
     name = "past"
     inputs = (Input("past", per_frame=False, in_clips=False),)
@@ -58,27 +58,27 @@ class PastConditioner(Conditioner):
 
     @classmethod
     def build(cls, config: PastConfig, network: NetworkShape) -> Self:
-        """Returns one with new weights."""
+        """Returns a conditioner with new weights."""
         return cls(config, network.places, groups=network.groups)
 
     @classmethod
     def misfit(cls, others: Collection[str], context_width: int | None) -> str | None:
-        """Returns why a network without a ReferenceNet cannot have it."""
+        """Returns the reason why a network without a ReferenceNet cannot have it."""
         return (
             None if "reference" in others else "past frames are read by the ReferenceNet; give reference too"
         )
 
     def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
-        """Returns that of the past frames."""
+        """Returns the shape of the past frames."""
         return {"past": (self.config.frames, sample.channels, sample.height, sample.width)}
 
     def prepare(self, value: Tensor, features_of: Callable[[Tensor], ReferenceFeatures]) -> ReferenceFeatures:
-        """Returns what the ReferenceNet sees in past frames [B, P, C, H, W]."""
+        """Returns the ReferenceNet's features of past frames [B, P, C, H, W]."""
         seen = features_of(value.flatten(0, 1))
         return ReferenceFeatures({n: one.unflatten(0, value.shape[:2]) for n, one in seen.layers.items()})
 
     def encode(self, given: Given, sample: SampleSize, time: Tensor) -> dict[str, Tensor]:
-        """Returns by place what the ReferenceNet saw in the past frames, [B, P, pixels, channels]."""
+        """Returns the ReferenceNet's features of the past frames by place, [B, P, pixels, channels]."""
         features: ReferenceFeatures | None = given.get("past")
         if features is None:
             rows, frames = sample.rows, self.config.frames

@@ -38,7 +38,7 @@ class ReferenceConfig:
 
 
 class ReferenceConditioner(Conditioner):
-    """The ReferenceNet, a gate per attention, and what an absent portrait looks like there."""
+    """The ReferenceNet, a gate per attention, and a null for an absent portrait."""
 
     name = "reference"
     inputs = (Input("reference", per_frame=False, bytes_mean="signed"),)
@@ -47,7 +47,7 @@ class ReferenceConditioner(Conditioner):
     guided_by = "reference"
 
     def __init__(self, config: ReferenceConfig, network: Any, places: Sequence[Place], *, patch: int) -> None:
-        """Takes a UNet, ours or diffusers', of which it keeps what its features need."""
+        """Takes a UNet, ours or diffusers', of which it keeps the layers that its features depend on."""
         super().__init__()
         self.config = config
         self.patch = patch
@@ -60,7 +60,7 @@ class ReferenceConditioner(Conditioner):
         self.gates = nn.ParameterDict(gates if config.gated else {})
 
     def features(self, portrait: Tensor, context: Tensor | None) -> ReferenceFeatures:
-        """Returns what the network sees in clean pictures [B, C, H, W], at time 0."""
+        """Returns the network's features of clean pictures [B, C, H, W], at time 0."""
         found: dict[str, Tensor] = {}
         pixels = functional.pixel_unshuffle(portrait, self.patch)
         if context is not None:
@@ -80,18 +80,18 @@ class ReferenceConditioner(Conditioner):
 
     @classmethod
     def build(cls, config: ReferenceConfig, network: NetworkShape) -> Self:
-        """Returns one around `network.reference_unet`."""
+        """Returns a conditioner around `network.reference_unet`."""
         return cls(config, network.reference_unet, network.places, patch=network.patch)
 
     def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
-        """Returns that of the portrait."""
+        """Returns the shape of the portrait."""
         return {"reference": (sample.channels, sample.height, sample.width)}
 
     def check(self, given: Given, sample: SampleSize) -> None:
         """Refuses a portrait that does not fit a sample, or features of another network.
 
         Raises:
-            UsageError: As said.
+            UsageError: It does not fit.
         """
         features = given.get("reference")
         if isinstance(features, ReferenceFeatures) and (
@@ -101,7 +101,7 @@ class ReferenceConditioner(Conditioner):
         super().check(given, sample)
 
     def prepare(self, value: Tensor, features_of: Callable[[Tensor], ReferenceFeatures]) -> ReferenceFeatures:
-        """Returns what the ReferenceNet sees in a portrait [B, C, H, W]."""
+        """Returns the ReferenceNet's features of a portrait [B, C, H, W]."""
         return features_of(value)
 
     def encode(self, given: Given, sample: SampleSize, time: Tensor) -> dict[str, Tensor]:
@@ -123,7 +123,7 @@ class ReferenceConditioner(Conditioner):
 
 
 def set_attention_processors(unet: nn.Module) -> None:
-    """Has every attention of a UNet, ours or diffusers', read a reference.
+    """Makes every attention of a UNet, ours or diffusers', read a reference.
 
     Raises:
         UsageError: The network has no attention that takes a processor.
@@ -181,7 +181,7 @@ def _by_head(tokens: Tensor, heads: int) -> Tensor:
 
 
 def trimmed(network: Any, last: str) -> nn.Module:
-    """Returns the UNet up to the input of its last self-attention; what comes after would learn nothing."""
+    """Returns the UNet up to the input of its last self-attention; later layers would get no gradient."""
     kind, block, layer = last.split("_")
     if kind == "up":
         final = network.up_blocks[int(block)]

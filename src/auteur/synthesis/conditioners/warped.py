@@ -23,7 +23,7 @@ class WarpedConfig:
     """The warped portrait as input."""
 
     dropout: float = 0.02
-    """Low: the picture is built around it."""
+    """Dropout probability; low, since the picture is built around it."""
 
 
 class WarpedConditioner(Conditioner):
@@ -43,11 +43,11 @@ class WarpedConditioner(Conditioner):
 
     @classmethod
     def build(cls, config: WarpedConfig, network: NetworkShape) -> Self:
-        """Returns one with new weights."""
+        """Returns a conditioner with new weights."""
         return cls(config, channels=network.channels, patch=network.patch, width=network.width)
 
     def shapes(self, sample: SampleSize, margin: int = 0) -> dict[str, tuple[int | None, ...]]:
-        """Returns that of the warped portrait with its validity as last channel."""
+        """Returns the shape of the warped portrait with its validity as last channel."""
         return {"warped": (sample.frames, sample.channels + 1, sample.height, sample.width)}
 
     def encode(self, given: Given, sample: SampleSize, time: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class UNetConfig:
     heads: int = 8
     groups: int = 32
     context_width: int | None = 768
-    """Of the tokens in place of a text; None leaves out the cross-attention that reads them."""
+    """Width of the tokens in place of a text; None leaves out the cross-attention that reads them."""
     context_tokens: int = 4
 
     def __post_init__(self) -> None:
@@ -64,12 +64,12 @@ class TemporalConfig:
     """Sizes of the motion modules (AnimateDiff, arXiv 2307.04725). The defaults are mm_sd_v15_v2's."""
 
     levels: tuple[bool, ...] = (True, True, True, True)
-    """Levels that have them, both ways."""
+    """Levels that have them, on the way down and up."""
     middle: bool = True
     heads: int = 8
     groups: int = 32
     longest_window: int = 32
-    """Frames that positions are known for."""
+    """Frames that have positions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +77,13 @@ class NetworkConfig:
     """Sizes of the network and of each of its conditioners. The defaults are the papers', without any."""
 
     channels: int = 4
-    """Of the sample: 4 for Stable Diffusion's latents, 3 for pixels."""
+    """Channels of the sample: 4 for Stable Diffusion's latents, 3 for pixels."""
     patch: int = 1
     """Pixels of the sample per pixel of the UNet on a side; the others become channels."""
     unet: UNetConfig = field(default_factory=UNetConfig)
     temporal: TemporalConfig | None = None
     finish: SeamRefinerConfig | None = None
-    """Of the seam refiner, which is called "finish" in files."""
+    """Config of the seam refiner, which is called "finish" in files; None: there is none."""
     conditioners: Mapping[str, Any] = field(default_factory=dict)
     """Config of each conditioner that the network has, by name."""
 
@@ -116,18 +116,18 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionConfig:
-    """The process that the network was trained on, and in which units it sees and answers."""
+    """The process that the network was trained on, and the units of its input and output."""
 
     process: Literal["ddim", "flow"] = "ddim"
-    """What is predicted: v of the process of that name in `synthesis.samplers`."""
+    """Name of the process in `synthesis.samplers`, whose v is predicted."""
     data_deviation: float | None = None
     """Standard deviation of the data, to scale input and output by; None: they are used as they are."""
     anchor_deviation: float | None = None
     """Predict the difference from the warped portrait, which varies by this much; None: predict all."""
     answers: Literal["balanced", "data"] = "balanced"
-    """What the network itself answers, see `denoiser.preconditioner`: data for large patches."""
+    """Units of the network's own output, see `denoiser.preconditioner`: data for large patches."""
     noise_shift: float = 1.0
-    """Of the process, see `samplers.flow`; for data that varies little, about its deviation."""
+    """Shift of the process, see `samplers.flow`; for data that varies little, about its deviation."""
     noise_common: float = 0.0
     """Share of the noise that all frames of a video have in common, see `synthesis.noise`."""
     drop_all: float = 0.05
@@ -163,14 +163,14 @@ class DiffusionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PaintingConfig:
-    """How frames are painted with the network; the network itself is the same for every value."""
+    """Settings of painting with the network; the network itself is the same for every value."""
 
     views: tuple[str, ...] = ()
     """Squares that it paints, of `synthesis.views`, each as a row of its own; (): one around the face."""
     paints: Literal["openings", "lips"] = "openings"
     """Area of a mouth in which its change to the warp shows: between the lips, or with lips that moved."""
     sample_px: int | None = None
-    """Side of the square that it was trained on, in pixels; None: not known."""
+    """Side of the square that it was trained on, in pixels; None: unknown."""
     paints_in: int | None = None
     """Steps that it was distilled for; None: not distilled."""
 
@@ -291,7 +291,7 @@ class DenoiserConfig:
 
 _PARTS = {"network": NetworkConfig, "diffusion": DiffusionConfig, "painting": PaintingConfig}
 _PART_OF = {one.name: part for part, kind in _PARTS.items() for one in dataclasses.fields(kind)}
-"""Which part a setting stands in, by its name."""
+"""The part that a setting belongs to, by its name."""
 
 
 def _joined(flat: Any) -> DenoiserConfig:
@@ -317,4 +317,4 @@ FileConfig = dataclasses.make_dataclass(
     frozen=True,
     namespace={"config": property(_joined), "__post_init__": lambda self: _joined(self)},
 )
-"""The flat table in files, all that a file can choose; `config` is the `DenoiserConfig` of its values."""
+"""The flat table in files with every setting of a file; `config` is the `DenoiserConfig` of its values."""

@@ -35,16 +35,16 @@ class Level(nn.Module):
 
 
 class UNet(nn.Module):
-    """What `diffusers.UNet2DConditionModel` holds, for `denoiser.unet.walk` to run.
+    """The layers of `diffusers.UNet2DConditionModel`, which `denoiser.unet.walk` runs.
 
     Args:
-        channels: Of what enters and leaves.
+        channels: Of input and output.
         widths: Channels by level.
-        attends: Which levels attend; the middle always does.
+        attends: Whether each level attends; the middle always does.
         layers: Residual blocks of a level on the way down; one more on the way up.
         heads: Of attention.
         groups: Of normalisation.
-        context_width: Of what cross-attention reads; None: there is none.
+        context_width: Of the tokens of cross-attention; None: there is none.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class MotionModules(nn.Module):
 
 
 class Adapter(nn.Module):
-    """What `diffusers.MotionAdapter` holds: motion modules for every layer of a UNet."""
+    """The modules of `diffusers.MotionAdapter`: motion modules for every layer of a UNet."""
 
     def __init__(
         self,

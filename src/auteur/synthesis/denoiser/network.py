@@ -27,7 +27,7 @@ from auteur.synthesis.denoiser.unet import entries_of, places_of, residual_block
 
 @dataclass(frozen=True)
 class _Pass:
-    """What all layers of one pass share."""
+    """Values that all layers of one pass share."""
 
     size: SampleSize
     time: Tensor
@@ -88,7 +88,7 @@ class VideoDenoiser(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of its parameters."""
         return self.unet.conv_in.weight.device
 
     @property
@@ -97,7 +97,7 @@ class VideoDenoiser(nn.Module):
         return self.unet.conv_in.weight.dtype
 
     def reference_features(self, portrait: Tensor) -> ReferenceFeatures:
-        """Returns what `Conditions.reference` may hold in place of a portrait [B, C, H, W], computed once.
+        """Returns the features that `Conditions.reference` may hold in place of a portrait [B, C, H, W].
 
         Raises:
             UsageError: There is no ReferenceNet, or the portrait does not fit.
@@ -139,7 +139,7 @@ class VideoDenoiser(nn.Module):
         return Preconditioner(self.config.diffusion)(answer_to, sample, timestep, conditions)
 
     def _answer(self, network_input: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
-        """What the network itself answers to its input, both [B, F, C, H, W]."""
+        """The network's own output for its input, both [B, F, C, H, W]."""
         size, patch = self._size(network_input), self.config.network.patch
         pixels = functional.pixel_unshuffle(network_input.flatten(0, 1), patch)
         time = self.unet.time_embedding(self.unet.time_proj(timestep).to(self.dtype))

@@ -1,4 +1,4 @@
-"""Parts of a denoiser by name: what training changes, what files hold."""
+"""Parts of a denoiser by name, for training and for files."""
 
 from collections.abc import Iterable
 from typing import Any

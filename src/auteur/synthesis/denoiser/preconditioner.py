@@ -1,20 +1,20 @@
-"""The network around which a process is built: input and output in units that suit it, and its loss.
+"""Preconditioning of the network: the units of its input and output, and its loss.
 
-Of x_t = α x_0 + σ ε the network sees c_in (x_t - α w), w being the warped portrait or zero: the noisy
-difference r_t = α r_0 + σ ε of r_0 = x_0 - w. It answers F, of unit variance, with (Karras et al. 2022,
+Of x_t = α x_0 + σ ε the network's input is c_in (x_t - α w), w being the warped portrait or zero: the noisy
+difference r_t = α r_0 + σ ε of r_0 = x_0 - w. Its output is F, of unit variance, with (Karras et al. 2022,
 arXiv 2206.00364, eq. 7, for this α and σ, data of deviation d, D = α² d² + σ²)
 
     c_in = 1 / √D        r̂_0 = (α d² / D) r_t + (σ d / √D) F
 
-and what the process asks for follows, free of divisions by σ:
+and the v of the process follows, free of divisions by σ:
 
     diffusion, α² + σ² = 1    v = α ε̂ - σ x̂_0 = ασ(1 - d²)/D r_t - d/√D F - σ w
     flow,      α + σ = 1      v = ε̂ - x̂_0     = (σ - αd²)/D  r_t - d/√D F - w
 
 For d = 1 and diffusion, v = -F - σ w: plain v-prediction.
 
-A small network with large patches cannot pass the noise on to its output, which this asks of it at small σ.
-It may answer with data instead, r̂_0 = d F (Li & He 2025, arXiv 2511.13720), from which
+A small network with large patches cannot pass the noise on to its output, which this needs at small σ.
+It may output data instead, r̂_0 = d F (Li & He 2025, arXiv 2511.13720), from which
 
     diffusion  v = (α / σ) r_t - (d / σ) F - σ w
     flow       v = (1 / σ) r_t - (d / σ) F - w
@@ -45,7 +45,7 @@ _LEAST_NOISE = 1e-3
 
 @dataclass(frozen=True)
 class Preconditioning:
-    """How one batch enters and leaves the network."""
+    """Scaling of one batch at the network's input and output."""
 
     difference: Tensor
     """r_t, [B, F, C, H, W]."""
@@ -56,7 +56,7 @@ class Preconditioning:
     scale_out: Tensor
     """Factor of F in v, [B, 1, 1, 1, 1]."""
     anchor: Tensor | None
-    """What w contributes to the prediction, [B, F, C, H, W]; None: nothing."""
+    """Term of w in the prediction, [B, F, C, H, W]; None: no term."""
 
     @property
     def network_input(self) -> Tensor:
@@ -64,7 +64,7 @@ class Preconditioning:
         return self.scale_in * self.difference
 
     def prediction(self, answer: Tensor) -> Tensor:
-        """Returns v of the network's answer F."""
+        """Returns v for the network's output F."""
         v = self.skip * self.difference + self.scale_out * answer
         return v if self.anchor is None else v - self.anchor
 
@@ -82,7 +82,7 @@ class NoisySample:
     sample: Tensor
     """x_t."""
     model_time: Tensor
-    """The number that tells the network the time, float32 [B]."""
+    """The time as the network's input, float32 [B]."""
 
 
 class Preconditioner:
@@ -106,9 +106,9 @@ class Preconditioner:
         """Returns v for a noisy sample [B, F, C, H, W] at model times [B].
 
         Args:
-            network: Takes its input [B, F, C, H, W] and returns its answer F, of the same shape.
+            network: (input [B, F, C, H, W]) → F, of the same shape.
             sample: x_t.
-            timestep: As the network is told it, see `Process.model_time`.
+            timestep: Model time, see `Process.model_time`.
             conditions: Of the batch; only the warped portrait matters here.
         """
         scaled = self.scaling(sample, timestep, conditions)
@@ -117,7 +117,7 @@ class Preconditioner:
         return scaled.prediction(network(scaled.network_input))
 
     def scaling(self, sample: Tensor, timestep: Tensor, conditions: Conditions) -> Preconditioning | None:
-        """Returns how a sample [B, F, C, H, W] enters and leaves the network; None: as it is."""
+        """Returns the scaling of a sample [B, F, C, H, W]; None: none."""
         config = self.config
         if config.data_deviation is None:
             return None
@@ -160,7 +160,7 @@ class Preconditioner:
         Args:
             clean: x_0.
             generator: Random number generator, on the CPU.
-            settings: How times and noise are drawn; None: as the papers do for this process.
+            settings: Distribution of times and noise; None: the papers' for this process.
         """
         settings = settings or LOSSES[self.config.process]
         time = draw_times(self.process, len(clean), settings, generator)
@@ -184,13 +184,13 @@ class Preconditioner:
     ) -> Tensor:
         """Returns the weighted loss of predictions [B, F, C, H, W] of `noisy`, [].
 
-        It is scaled as if what is predicted had unit variance.
+        It is scaled as for a target of unit variance.
 
         Args:
             prediction: v̂.
-            noisy: What was predicted from.
+            noisy: The input of the prediction.
             settings: Weights; None: the papers' for this process.
-            region: How much each pixel counts, [B, F, 1, H, W]; None: all 1.
+            region: Weight of each pixel, [B, F, 1, H, W]; None: all 1.
         """
         settings = settings or LOSSES[self.config.process]
         loss = denoising_loss(
@@ -206,11 +206,11 @@ class Preconditioner:
 
 
 def amounts(process: str, timestep: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns α and σ of what the network is told as time, each float32 [B]."""
+    """Returns α and σ of a model time, each float32 [B]."""
     if process == "flow":
         sigma = timestep.float() / MODEL_TIMES
         return 1 - sigma, sigma
-    # The network is told level - 1, see `samplers.ddim.Diffusion.model_time`.
+    # The model time is level - 1, see `samplers.ddim.Diffusion.model_time`.
     level = (timestep.round().long() + 1).clamp(1, MODEL_TIMES)
     signal = signal_levels()[level.cpu()].to(timestep.device)
     return signal.sqrt().float(), (1 - signal).sqrt().float()

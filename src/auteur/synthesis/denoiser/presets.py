@@ -1,4 +1,4 @@
-"""The denoisers of the papers and the compact one, as values, and what each phase of training changes."""
+"""Presets: the denoisers of the papers and the compact one, and what each training phase changes."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A model and how it is trained."""
+    """A model and its training phases."""
 
     config: DenoiserConfig
     phases: tuple[tuple[str, ...], ...]
@@ -63,7 +63,7 @@ PRESETS = {
         height_px=512,
         width_px=512,
     ),
-    # Paper B: a UNet that sees the portrait, speech and an expression vector. Phases as Hallo's.
+    # Paper B: a UNet conditioned on portrait, speech and an expression vector. Phases as Hallo's.
     "emodiffhead": Preset(
         config=_STABLE_DIFFUSION.changed(audio=AudioConfig(), expression=ExpressionConfig()),
         phases=(
@@ -98,7 +98,7 @@ PRESETS = {
                     "reference": ReferenceConfig(),
                     "warped": WarpedConfig(),
                     "landmarks": LandmarksConfig(downscale=4, stem=(16, 16, 32), attending_levels=1, head=32),
-                    # Many videos are made without Action Units or an emotion; then there is none to give.
+                    # Many videos are made without Action Units or an emotion.
                     "au": AUConfig(
                         form="sequence", width=64, grid=2, head=32, every_layer=False, dropout=0.3
                     ),

@@ -1,7 +1,7 @@
 """The last layers of a denoiser with patches: at the size of the sample, they take out seams.
 
 Patches keep the UNet small, but are predicted independently, which leaves visible seams. A few convolutions
-over the whole answer, beside the warped portrait, see across their borders. In files this part is "finish".
+over the whole output and the warped portrait reach across their borders. In files this part is "finish".
 """
 
 from dataclasses import dataclass
@@ -32,12 +32,12 @@ class SeamRefinerConfig:
 
 
 class SeamRefiner(nn.Module):
-    """Adds a correction, at first zero, to an answer.
+    """Adds a correction, at first zero, to the network's output.
 
     Args:
         config: Sizes.
         channels: Of the sample.
-        sees_warped: Whether the warped portrait is there to be looked at.
+        sees_warped: Whether the warped portrait is an input.
     """
 
     def __init__(self, config: SeamRefinerConfig, *, channels: int, sees_warped: bool) -> None:
@@ -51,7 +51,7 @@ class SeamRefiner(nn.Module):
         self.layers = nn.Sequential(*layers, zero(nn.Conv2d(before, channels, 3, padding=1)))
 
     def forward(self, answer: Tensor, conditions: Conditions) -> Tensor:
-        """Returns the corrected answer, [B, F, C, H, W]; rows without a warped portrait see zeros for it."""
+        """Returns the corrected output, [B, F, C, H, W]; zeros stand for a missing warped portrait."""
         seen = answer
         if self._sees_warped:
             nothing, given = answer.new_zeros(()), conditions.warped

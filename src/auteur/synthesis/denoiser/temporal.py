@@ -28,12 +28,12 @@ class TemporalLayers(nn.Module):
         self.modules_by_place = nn.ModuleDict(modules)
 
     def forward(self, place: str, hidden: Tensor, frames: int) -> Tensor:
-        """[B * F, C, h, w] → the same, each frame having looked at the others."""
+        """[B * F, C, h, w] → the same, after attention between the frames."""
         if place not in self.modules_by_place:
             return hidden
         if frames > self.longest_window:
             raise UsageError(
-                f"a window of {frames} frames is longer than the motion modules know; "
+                f"a window of {frames} frames is longer than the positions of the motion modules; "
                 f"lower it to {self.longest_window}"
             )
         return self.modules_by_place[place](hidden, num_frames=frames)

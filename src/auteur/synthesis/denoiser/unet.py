@@ -1,7 +1,8 @@
 """A UNet, ours or diffusers', layer by layer, so that conditioners can act inside.
 
-`UNet2DConditionModel.forward` has no place for what papers A, B and C add between its layers, so its loop is
-written out here over modules of its names; without conditioners the result is the same bit for bit (tested).
+`UNet2DConditionModel.forward` has no place for the additions of papers A, B and C between its layers, so its
+loop is written out here over modules of its names; without conditioners the result is the same bit for bit
+(tested).
 """
 
 from collections.abc import Callable
@@ -149,7 +150,7 @@ _REQUIRED = {
     "flip_sin_to_cos": True,
     "freq_shift": 0,
 }
-"""What `denoiser.config.UNetConfig` leaves at the values of Stable Diffusion 1.5."""
+"""Settings that `denoiser.config.UNetConfig` leaves at the values of Stable Diffusion 1.5."""
 
 
 def check_kind(unet: Any, source: str) -> None:

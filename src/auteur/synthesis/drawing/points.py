@@ -1,4 +1,4 @@
-"""Checks that every drawing shares."""
+"""Checks of the inputs of every drawing."""
 
 import torch
 from torch import Tensor
@@ -18,8 +18,7 @@ def checked_landmarks(landmarks: Tensor, height_px: int, width_px: int) -> Tenso
     """
     if not (1 <= height_px <= LARGEST_SIDE_PX and 1 <= width_px <= LARGEST_SIDE_PX):
         raise UsageError(
-            f"a drawing of {width_px} x {height_px} pixels was asked for; "
-            f"sides are 1 to {LARGEST_SIDE_PX} pixels"
+            f"the drawing has {width_px} x {height_px} pixels; sides are 1 to {LARGEST_SIDE_PX} pixels"
         )
     if landmarks.ndim < 2 or landmarks.shape[-2:] != (MEDIAPIPE_COUNT, 3):
         raise InputError(

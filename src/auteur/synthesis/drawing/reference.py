@@ -1,4 +1,4 @@
-"""The same drawings, slowly and obviously: float64, one line or triangle after another over all pixels."""
+"""Slow reference of the drawings: float64, one line or triangle after another over all pixels."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from auteur.synthesis.warp.reference import reference_displacement
 
 
 def reference_lines(landmarks: Tensor, height_px: int, width_px: int) -> Tensor:
-    """Returns what `draw_lines` does for one frame [478, 3], float64 [3, height_px, width_px]."""
+    """Returns the drawing of `draw_lines` for one frame [478, 3], float64 [3, height_px, width_px]."""
     half = 0.5 * line_width_px(height_px, width_px)
     points = landmarks[:, :2].double()
     rows, columns = torch.arange(height_px).double(), torch.arange(width_px).double()
@@ -31,7 +31,7 @@ def reference_lines(landmarks: Tensor, height_px: int, width_px: int) -> Tensor:
 
 
 def reference_mesh(landmarks: Tensor, height_px: int, width_px: int) -> Tensor:
-    """Returns what `draw_mesh` does for one frame [478, 3], float64 [3, height_px, width_px]."""
+    """Returns the drawing of `draw_mesh` for one frame [478, 3], float64 [3, height_px, width_px]."""
     points, triangles = landmarks[:MESH_VERTICES].double(), skin_triangles()
     shade = vertex_shade(points[None], triangles)[0]
     fine = fine_points(points)

@@ -33,7 +33,7 @@ def draw_mesh(landmarks: Tensor, height_px: int, width_px: int) -> Tensor:
     """Returns drawings [..., 3, height_px, width_px], grey, values 0 (no face) to 1 (facing the lamp).
 
     Lambert shading: brightness is the cosine between the lamp and the surface, interpolated between vertices.
-    The camera is orthographic and sees what the picture of the landmarks sees.
+    The camera is orthographic, with the frame of the picture of the landmarks.
 
     Args:
         landmarks: MediaPipe's, pixels of the drawing (0 is the centre of the first pixel; smaller z is

@@ -1,4 +1,4 @@
-"""Which landmarks are joined by which lines, in which colour.
+"""Lines of the drawing: the landmarks that they join, and their colours.
 
 Lips in eight parts, lids, brows, and the face oval without the forehead; no irises and no nose: the style of
 AniPortrait (Wei et al. 2024, arXiv 2403.17694). The colours are ours.
@@ -19,7 +19,7 @@ class Stroke:
     """One line through landmarks.
 
     Attributes:
-        name: Which part of the face.
+        name: Part of the face.
         vertices: Landmarks in order.
         colour: Red, green, blue, 0 to 1.
     """
@@ -68,7 +68,7 @@ LINE_WIDTH_AT_512 = 2.0
 
 
 def line_width_px(height_px: int, width_px: int) -> float:
-    """Returns how wide lines are in a drawing of that size."""
+    """Returns the width of lines in pixels, in a drawing of that size."""
     return max(1.0, LINE_WIDTH_AT_512 * max(height_px, width_px) / 512)
 
 

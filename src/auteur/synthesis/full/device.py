@@ -23,7 +23,7 @@ def full_size_device(config: DenoiserConfig) -> torch.device:
     """Returns the CUDA device to run a full-size denoiser on.
 
     Raises:
-        UsageError: There is none; the message says what it would need.
+        UsageError: There is none; the message names the memory it would need.
     """
     needed_gb = 2 * sum(parameter_counts(config).values()) / 1e9
     need = (

@@ -1,4 +1,4 @@
-"""Who a portrait shows, as CLIP's image embedding: `Conditions.identity` of the papers' size."""
+"""CLIP's image embedding of a portrait: `Conditions.identity` of the papers' size."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from auteur.synthesis.full.folders import load_folder
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _DEVIATION = (0.26862954, 0.26130258, 0.27577711)
-"""Of the pictures that CLIP (arXiv 2103.00020) was trained on: red, green, blue in [0, 1]."""
+"""Mean and deviation of CLIP's training pictures (arXiv 2103.00020): red, green, blue in [0, 1]."""
 
 
 class PortraitEncoder:

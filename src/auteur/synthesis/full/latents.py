@@ -12,7 +12,7 @@ from auteur.synthesis.full.folders import load_folder
 
 
 class LatentSpace:
-    """An `AutoencoderKL` that takes and gives videos, a few frames at a time.
+    """An `AutoencoderKL` for videos, a few frames at a time.
 
     Args:
         folder: What `save_pretrained` wrote.

@@ -18,7 +18,7 @@ from auteur.synthesis.full.folders import load_folder
 
 @dataclass(frozen=True, kw_only=True)
 class BaseFolders:
-    """Where the published parts of a denoiser are."""
+    """Folders of the published parts of a denoiser."""
 
     unet: Path | str
     """A Stable Diffusion 1.5 folder, or its UNet's."""

@@ -1,4 +1,4 @@
-"""Where the person is in a portrait: a segmentation network and its refinement along hair."""
+"""The matte of the person in a portrait: a segmentation network and its refinement along hair."""
 
 from auteur.synthesis.matte.portrait import PortraitMatte
 

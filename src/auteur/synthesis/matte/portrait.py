@@ -17,7 +17,7 @@ _LOW, _HIGH = 0.12, 0.88
 
 
 class PortraitMatte:
-    """Separates the person in a portrait from what is behind.
+    """Separates the person in a portrait from the background.
 
     Args:
         network: The segmentation.

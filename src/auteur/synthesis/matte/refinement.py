@@ -20,7 +20,7 @@ def guided_filter(guide: Tensor, values: Tensor, radius_px: int, ridge: float = 
 
     Args:
         guide: The picture.
-        values: What to smooth.
+        values: Values to smooth.
         radius_px: Half the side of the windows.
         ridge: Variance of colour that does not count as an edge.
     """
@@ -37,7 +37,7 @@ def guided_filter(guide: Tensor, values: Tensor, radius_px: int, ridge: float = 
 def person_colours(picture: Tensor, matte: Tensor) -> Tensor:
     """Returns the person's own colours everywhere, [3, H, W] in [0, 1].
 
-    Where the matte is 1 they are the picture's; along the outline what shines through of the background is
+    Where the matte is 1 they are the picture's; along the outline the background's share of the colour is
     taken out; beyond it the nearest colours of the person go on (after Forte & Pitié, "F, B, Alpha Matting",
     2020, whose blurred averages are filled in here from what is sure).
 

@@ -22,7 +22,7 @@ from auteur.weights import load_model, metadata_of
 Adapter = AUConditioner
 
 ADAPTER_FILE = "au_adapter.safetensors"
-"""Of a trained adapter in a converted folder."""
+"""Name of the file of a trained adapter in a converted folder."""
 
 
 def new_adapter(unet: VideoUNet, config: AUConfig | None = None) -> Adapter:
@@ -58,7 +58,7 @@ def added_by(
 
     Args:
         adapter: None changes nothing.
-        given: What it reads, for the conditional row, with its margin: [F + 2 margin, …]; None: its null. The
+        given: Its input for the conditional row, with its margin: [F + 2 margin, …]; None: its null. The
             unconditional row of guidance has the null.
         rows: Of the batch.
         frames: Of the window.

@@ -63,8 +63,8 @@ class AniPortrait(nn.Module):
             time: 0 to 999.
             identity: The CLIP embedding as the one token of the context, [1, 1, D]. The unconditional row has
                 zeros.
-            portrait: What `portrait` returned; the unconditional row does not see it.
-            maps: What the pose guider makes of the window's drawings, for both rows; None: nothing.
+            portrait: From `portrait`; not used in the unconditional row.
+            maps: The pose guider's maps of the window's drawings, for both rows; None: none.
         """
         rows, frames = sample.shape[:2]
         unet = self.denoising_unet
@@ -96,7 +96,7 @@ class AniPortrait(nn.Module):
             noise: [1, F, 4, h, w].
             portrait: Latents of the portrait, [1, 4, h, w].
             identity: Its CLIP embedding, [1, 1, D].
-            drawings: Gives the control pictures of a window.
+            drawings: (numbers of frames) → their control pictures.
             settings: Steps and guidance.
             statistics: See `PoseGuider.forward`.
             on_step: Called after each window of each step with (done, total). Raise to cancel.

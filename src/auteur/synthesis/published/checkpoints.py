@@ -1,4 +1,4 @@
-"""Which published file holds which network, and what a network's tensors must be."""
+"""The published files of each network, and the tensors that a network must have."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,13 +32,13 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What a checkpoint consists of."""
+    """The layout of a checkpoint."""
 
     title: str
     networks: Mapping[str, tuple[Source, ...]]
-    """Where the tensors of each network are; of several files the last one counts."""
+    """Files of each network; of several the last one counts."""
     unet: str
-    """The network whose shapes say the sizes of the UNets."""
+    """The network whose shapes give the sizes of the UNets."""
     reference: str
     """The ReferenceNet."""
     build: Callable[[UNetSizes, Mapping[str, Shapes]], Networks]
@@ -46,17 +46,17 @@ class Layout:
     extras: tuple[str, ...]
     """Models of diffusers and transformers beside them, keys of `EXTRAS`."""
     licence: str
-    """Of the weights, as far as it is known."""
+    """Terms of the weights, as far as they are known."""
 
 
 @dataclass(frozen=True)
 class Extra:
-    """A model that all know."""
+    """A model of diffusers or transformers."""
 
     kind: str
     """A key of `full.folders.MODELS`."""
     words: tuple[str, ...]
-    """What the name of its folder may contain."""
+    """Words that the name of its folder may contain."""
     weights: tuple[str, ...]
     """Names of its weights, the preferred first."""
     licence: str
@@ -153,10 +153,10 @@ LAYOUTS: dict[Kind, Layout] = {
 
 
 def blank(kind: Kind, shapes: Mapping[str, Shapes]) -> Networks:
-    """Returns networks without numbers ("meta") of the sizes that shapes tell.
+    """Returns networks without numbers ("meta"), of the sizes that follow from shapes.
 
     Args:
-        kind: Which model.
+        kind: Name of the model.
         shapes: By network, those of its tensors.
 
     Raises:
@@ -177,7 +177,7 @@ def wanted(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def unused(kind: Kind, name: str, shapes: Mapping[str, Shapes]) -> dict[str, tuple[int, ...]]:
-    """Returns tensors that a file may hold and no computation reads: what follows the last features."""
+    """Returns the names of tensors that a file may hold and no computation reads, after the last features."""
     layout = LAYOUTS[kind]
     if name != layout.reference:
         return {}
@@ -188,7 +188,7 @@ def unused(kind: Kind, name: str, shapes: Mapping[str, Shapes]) -> dict[str, tup
 
 
 def recognised(names: set[str]) -> str:
-    """Returns what a file with such tensors looks like, for messages; "" if nothing known."""
+    """Returns the model that such tensors resemble, for messages; "" for none."""
     signs = {
         "AniPortrait's pose_guider.pth": any(name.startswith("cross_attn1.") for name in names),
         "Hallo's net.pth": any(name.startswith("denoising_unet.") for name in names),

@@ -90,7 +90,7 @@ def control_pictures(
     pixels = np.floor(points * np.float32(SIDE_PX)).clip(max=SIDE_PX - 1)
     frame, line = np.nonzero(inside[:, _ENDS].all(-1))
     ends = pixels[frame[:, None], _ENDS[line]].astype(np.int64)  # [N, 2, 2]
-    # The place in this order says which frame and which line; the highest line of a pixel is seen.
+    # The position in this order is that of frame and line; the highest line of a pixel is on top.
     rank = np.zeros((len(points), SIDE_PX * SIDE_PX), np.uint8)
     for owner, x, y in (_outlines(ends), _fillings(ends), _caps(ends)):
         kept = (x >= 0) & (x < SIDE_PX) & (y >= 0) & (y < SIDE_PX)

@@ -40,7 +40,7 @@ from auteur.synthesis.published.checkpoints import (
 from auteur.synthesis.published.sizes import Shapes
 
 DESCRIPTION = "published.json"
-"""Says what a converted folder holds; written last, so a folder that has it is whole."""
+"""Record of a converted folder; written last, so a folder that has it is whole."""
 
 SIDE_PX = 512
 """Side of the square that all three were trained to generate; smaller ones are faster and coarser."""
@@ -51,7 +51,7 @@ POSITIONS = 32
 _SHOWN = 40
 _PREFIXES = {"speech_encoder": ("wav2vec2.",), "image_encoder": (), "vae": ()}
 _LEFT_OUT = {"speech_encoder": re.compile(r"lm_head\."), "image_encoder": re.compile(r".*position_ids$")}
-"""What files of these models hold besides."""
+"""Further tensors in files of these models."""
 
 OnTensor = Callable[[int, int], None]
 """(tensors written, of all)."""
@@ -59,7 +59,7 @@ OnTensor = Callable[[int, int], None]
 
 @dataclass
 class _Network:
-    """The tensors of one network, wherever they are."""
+    """The tensors of one network, in one or several files."""
 
     places: dict[str, tuple[TensorFile, str]] = field(default_factory=dict)
     """By name, the file and the name there."""
@@ -73,11 +73,11 @@ class _Network:
 def convert_checkpoint(folder: Path | str, out: Path | str, *, on_tensor: OnTensor | None = None) -> Path:
     """Writes the folder of a checkpoint of AniPortrait, Hallo or MEMO as one that Auteur loads; returns it.
 
-    One tensor is in memory at a time. Numbers and their types stay as they are. The folder says where each
-    file came from, by SHA-256, and under which terms.
+    One tensor is in memory at a time. Numbers and their types stay as they are. The folder records the
+    SHA-256 of each source and the terms.
 
     Args:
-        folder: What was downloaded; files may lie in folders within.
+        folder: The download; files may lie in subfolders.
         out: The folder to make; it must not exist, or be empty.
         on_tensor: Called after each tensor with (done, total). Raise to cancel, which leaves nothing.
 
@@ -116,7 +116,7 @@ def convert_checkpoint(folder: Path | str, out: Path | str, *, on_tensor: OnTens
 
 
 def kind_of(folder: Path) -> Kind:
-    """Returns which model a downloaded folder holds.
+    """Returns the name of the model in a downloaded folder.
 
     Raises:
         InputError: It is no folder, or holds none or several.
@@ -127,7 +127,7 @@ def kind_of(folder: Path) -> Kind:
     kinds = [kind for kind, sign in signs.items() if _all_of(folder, sign)]
     if len(kinds) != 1:
         needs = "; ".join(f"{one.title}: {', '.join(_tails(one))}" for one in LAYOUTS.values())
-        found = "several models" if kinds else "no model that is known"
+        found = "several models" if kinds else "no known model"
         raise InputError(f"{str(folder)!r} holds {found}; name the folder of one. {needs}")
     return kinds[0]  # pyright: ignore[reportReturnType]
 
@@ -158,7 +158,7 @@ def _one(folder: Path, tail: str) -> Path:
 
 
 def _networks(folder: Path, kind: Kind) -> tuple[dict[str, _Network], list[str]]:
-    """The tensors of every network by name, and what is to be said about where they come from."""
+    """The tensors of every network by name, and notes about their sources."""
     layout, notes = LAYOUTS[kind], list[str]()
     files = {tail: open_tensors(_one(folder, tail)) for tail in _tails(layout)}
     networks: dict[str, _Network] = {}

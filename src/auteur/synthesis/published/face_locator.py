@@ -1,4 +1,4 @@
-"""Where the face is, as a map that Hallo adds to its first convolution's output (theirs: FaceLocator)."""
+"""Location of the face, as a map that Hallo adds to its first convolution's output (theirs: FaceLocator)."""
 
 from itertools import pairwise
 

@@ -25,7 +25,7 @@ class Latents(Protocol):
 
 
 def reference_rows(rows: int, frames: int) -> Tensor:
-    """Returns which of the `rows` references each frame of the last row takes where they are tiled, [F]."""
+    """Returns the number of the reference of each frame of the last row where they are tiled, [F]."""
     return ((rows - 1) * frames + torch.arange(frames)) % rows
 
 
@@ -37,7 +37,7 @@ def contexts_of(context: Tensor, pictures: int, tiling: Tiling) -> Tensor:
 
 
 def seen_by(features: Tensor, rows: int, frames: int, tiling: Tiling) -> Tensor:
-    """Returns the portrait's tokens [F, pixels, C] that the conditional row sees.
+    """Returns the portrait's tokens [F, pixels, C] of the conditional row.
 
     Args:
         features: Of B x (1 + P) pictures, [B * (1 + P), pixels, C]; the first of each row is the portrait.
@@ -62,8 +62,8 @@ def with_feedback(
 
     Args:
         portrait: [3, H, W] in [-1, 1]; in the first window it stands for the past pictures, too.
-        windows: How many.
-        past: Pictures of the window before that each window is given.
+        windows: Their number.
+        past: Number of pictures of the previous window that condition a window.
         latents: Decodes windows and encodes their last pictures again, as the originals do.
         denoise: (number of the window, latents [1 + past, 4, h, w] of portrait and past) → latents
             [1, F, 4, h, w].

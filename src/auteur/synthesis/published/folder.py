@@ -19,7 +19,7 @@ from auteur.synthesis.published.convert import DESCRIPTION, SIDE_PX
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedModel:
-    """Networks of one of the three, and what stands around them."""
+    """The networks of one of the three models, with their encoders."""
 
     kind: Kind
     networks: Networks
@@ -29,9 +29,9 @@ class PublishedModel:
     speech_encoder: Any = None
     """wav2vec 2.0, of transformers (Hallo, MEMO)."""
     version: str = ""
-    """Start of the hash of all files."""
+    """First digits of the hash of all files."""
     size_px: int = SIDE_PX
-    """Side of the square that is generated, as `published.json` says; a multiple of 64."""
+    """Side of the generated square, from `published.json`; a multiple of 64."""
     device: torch.device
     dtype: torch.dtype
 
@@ -42,7 +42,7 @@ def is_published(folder: Path) -> bool:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Returns what `convert_checkpoint` wrote about a folder.
+    """Returns the record that `convert_checkpoint` wrote of a folder.
 
     Raises:
         WeightsError: It is no such folder.
@@ -67,12 +67,12 @@ def open_published(
     """Returns the model of a converted folder.
 
     Args:
-        folder: What `convert_checkpoint` wrote.
+        folder: From `convert_checkpoint`.
         device: Where it runs; None: CUDA, which the full size needs.
         dtype: Of all numbers; None: bfloat16 on CUDA, float32 elsewhere.
 
     Raises:
-        UsageError: There is no GPU or too little memory, or a library is missing; the message says what is
+        UsageError: There is no GPU or too little memory, or a library is missing; the message names what is
             needed.
         WeightsError: Files are missing, damaged or do not fit; every misfit is listed.
     """

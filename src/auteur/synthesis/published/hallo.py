@@ -32,7 +32,7 @@ PAST_FRAMES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class HalloConditions:
-    """What a window is generated from, but for portrait and past."""
+    """Conditions of a window, without portrait and past frames."""
 
     embedding: Tensor
     """Of the face, [1, 512]; zeros where there is none."""
@@ -41,11 +41,11 @@ class HalloConditions:
     face_box: Tensor
     """1 in the box around the face, 0 elsewhere, [1, 3, H, W]."""
     masks: Sequence[Tensor]
-    """For each level, how much pose, face and lips count at each pixel, [3, pixels]."""
+    """For each level, weights of pose, face and lips at each pixel, [3, pixels]."""
     scales: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Factors on pose, face and lips."""
     adapter: Tensor | None = None
-    """What an adapter reads of these frames; see `published.adapter`."""
+    """Input of an adapter for these frames; see `published.adapter`."""
     sees_portrait: bool = True
     """Whether the conditional row attends to the portrait; training an adapter leaves it out at random."""
 
@@ -114,10 +114,10 @@ class Hallo(nn.Module):
             sample: Noisy latents.
             time: 0 to 999.
             context: Tokens of each row, [B, tokens, D].
-            features: What `portrait` returned.
+            features: From `portrait`.
             audio: Tokens of each row and frame, [B, F, K, D].
-            located: What the locator made, for each row, [B, F, C, h, w] or F = 1.
-            given: Masks, scales and what the adapter reads.
+            located: Maps of the locator, for each row, [B, F, C, h, w] or F = 1.
+            given: Masks, scales and the input of the adapter.
         """
         rows, frames = sample.shape[:2]
         unet, heard = self.denoising_unet, audio.flatten(0, 1)
@@ -143,7 +143,7 @@ class Hallo(nn.Module):
         """Returns context [B, tokens, D], audio [B, F, K, D] and located face [B, 1, C, h, w].
 
         Args:
-            given: What they are made of.
+            given: Their source.
             conditional: For each of B rows, whether it has its conditions or the nulls of guidance.
         """
         audio, located = self.audioproj(given.audio)[None], self.face_locator(given.face_box)[:, None]
@@ -221,7 +221,7 @@ class Hallo(nn.Module):
         """Yields the pictures [F, 3, H, W] in [-1, 1] of each window; the last two are given to the next.
 
         Args:
-            windows: How many.
+            windows: Their number.
             noise: (number of a window) → [1, F, 4, h, w].
             portrait: [3, H, W] in [-1, 1].
             given: (number of a window) → its conditions.

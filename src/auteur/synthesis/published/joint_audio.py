@@ -60,7 +60,7 @@ class JointAttention(Attention):
         self.to_add_out = nn.Linear(width, audio_width) if answers else None
 
     def joint(self, pixels: Tensor, audio: Tensor) -> tuple[Tensor, Tensor | None]:
-        """[N, P, C] and [N, K, D] → what is added to each."""
+        """[N, P, C] and [N, K, D] → the residual of each."""
         query, key, value = (
             rearrange(torch.cat([own(pixels), added(audio)], dim=1), "n t (h d) -> n h t d", h=HEADS)
             for own, added in (

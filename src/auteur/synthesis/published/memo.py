@@ -23,7 +23,7 @@ from auteur.synthesis.published.unet import VideoUNet
 from auteur.synthesis.samplers import OnStep
 
 PAST_FRAMES = 16
-"""Of the window before that each window is given."""
+"""Number of past frames that condition a window."""
 
 EMOTION_CLASSES = (
     *("angry", "disgusted", "fearful", "happy", "neutral"),
@@ -34,7 +34,7 @@ EMOTION_CLASSES = (
 
 @dataclass(frozen=True, kw_only=True)
 class MemoConditions:
-    """What a window is generated from, but for portrait and past."""
+    """Conditions of a window, without portrait and past frames."""
 
     embedding: Tensor
     """Of the face, [1, 512]; zeros where there is none."""
@@ -43,7 +43,7 @@ class MemoConditions:
     emotion: int
     """One of `EMOTION_CLASSES`, by number."""
     adapter: Tensor | None = None
-    """What an adapter reads of these frames; see `published.adapter`."""
+    """Input of an adapter for these frames; see `published.adapter`."""
     sees_portrait: bool = True
     """Whether the conditional row attends to the portrait; training an adapter leaves it out at random."""
 
@@ -106,11 +106,11 @@ class Memo(nn.Module):
             sample: Noisy latents.
             time: 0 to 1000.
             context: Tokens of each row, [B, tokens, D].
-            features: What `portrait` returned.
+            features: From `portrait`.
             audio: Tokens of each row and frame, [B, F, K, D].
             emotions: Class of each row, [B].
             memory: Read, and updated.
-            given: What an adapter reads, and whether the portrait is seen; None: no adapter, and it is.
+            given: Input of an adapter, and whether the portrait is used; None: no adapter, and it is.
         """
         rows, frames = sample.shape[:2]
         unet, heard = self.diffusion_net, audio.flatten(0, 1)
@@ -139,7 +139,7 @@ class Memo(nn.Module):
         """Returns context [B, tokens, D], audio [B, F, K, D] and emotions [B].
 
         Args:
-            given: What they are made of.
+            given: Their source.
             conditional: For each of B rows, whether it has its conditions or the nulls of guidance.
         """
         audio, null = self.audio_proj(given.audio)[None], torch.zeros_like(given.embedding)
@@ -238,13 +238,13 @@ class Memo(nn.Module):
         """Yields the pictures [F, 3, H, W] in [-1, 1] of each window; its last ones are given to the next.
 
         Args:
-            windows: How many.
+            windows: Their number.
             noise: (number of a window) → [1, F, 4, h, w].
             portrait: [3, H, W] in [-1, 1].
             given: (number of a window) → its conditions.
             latents: Encodes and decodes.
             settings: Steps and guidance.
-            past: Pictures of a window that the next is given.
+            past: Number of pictures of a window that condition the next.
             on_step: As for `window`.
         """
         memory = Memory()

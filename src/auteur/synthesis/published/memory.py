@@ -1,7 +1,7 @@
 """MEMO's motion modules: linear attention over frames, with a memory of all frames before.
 
 Theirs: MemoryLinearAttnProcessor, in the motion module of `published.motion`. A frame's keys and values are
-added to running sums that decay by 0.9 a frame, so a video of any length is remembered in a fixed size.
+added to running sums that decay by 0.9 a frame, so the memory of a video of any length has a fixed size.
 """
 
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ class Memory:
 
 
 class MemoryMotion(MotionModule):
-    """A motion module whose attentions are linear and remember."""
+    """A motion module with linear attentions and their memory."""
 
     def remember(self, hidden: Tensor, frames: int, past: Tensor, place: str, memory: Memory) -> Tensor:
         """Returns feature maps [B * F, C, h, w] after the module.

@@ -31,8 +31,8 @@ class TemporalAttention(Attention):
         """
         if tokens.shape[1] > self.pos_encoder.pe.shape[1]:
             raise UsageError(
-                f"a window of {tokens.shape[1]} frames is longer than the motion modules know; lower it to "
-                f"{self.pos_encoder.pe.shape[1]}"
+                f"a window of {tokens.shape[1]} frames is longer than the positions of the motion modules; "
+                f"lower it to {self.pos_encoder.pe.shape[1]}"
             )
         return self.pos_encoder(tokens)
 
@@ -63,11 +63,11 @@ class TemporalTransformer(nn.Module):
 
 
 Attend = Callable[[int, TemporalAttention, Tensor], Tensor]
-"""(which of the two, the attention, normalised tokens [N, F, C]) → what it adds to them."""
+"""(index of the attention, the attention, normalised tokens [N, F, C]) → its residual."""
 
 
 class MotionModule(nn.Module):
-    """What follows a layer: attention over the frames of every pixel (theirs: VanillaTemporalModule)."""
+    """The module after a layer: attention over the frames of every pixel (theirs: VanillaTemporalModule)."""
 
     def __init__(self, channels: int, longest: int) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class MotionModule(nn.Module):
         return made.unflatten(0, (-1, count))[:, count - frames :].flatten(0, 1)
 
     def over_time(self, hidden: Tensor, frames: int, attend: Attend) -> Tensor:
-        """Returns [B * F, C, h, w] with what attention over frames adds to it."""
+        """Returns [B * F, C, h, w] plus its attention over frames."""
         transformer = self.temporal_transformer
         block = transformer.transformer_blocks[0]
         assert isinstance(block, TemporalBlock)  # noqa: S101 - for the type checker

@@ -17,7 +17,7 @@ _PUBLISHED = (1408, 16)
 """Numbers inside its attentions and their heads; smaller networks have heads of 8 numbers."""
 
 Statistics = Literal["window", "stored"]
-"""Mean and deviation that BatchNorm takes: of the drawings it is given, or as training stored them."""
+"""Statistics of BatchNorm: of the given drawings, or those stored by training."""
 
 
 class PoseAttention(nn.Module):
@@ -66,9 +66,9 @@ class PoseGuider(nn.Module):
 
         Args:
             drawings: [F, 3, H, W] in -1 … 509; see `drawn_input`.
-            statistics: "window" is what published inference computes, since the network stays in training
-                mode there: all frames of a window together decide how each is normalised. "stored" is what
-                evaluation mode would compute, another function, which no published picture was made with.
+            statistics: "window" as in published inference, where the network stays in training mode: the
+                statistics of all frames of a window normalise each. "stored" as in evaluation mode, another
+                function, which no published picture was made with.
         """
         by_window = statistics == "window"
         maps = [self.final_proj(_run(self.conv_layers, drawings, by_window)) * self.scale]

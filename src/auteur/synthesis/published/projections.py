@@ -1,4 +1,4 @@
-"""What Hallo and MEMO make of a face embedding and of speech before the UNet reads it."""
+"""Projections of a face embedding and of speech to the UNet's tokens (Hallo, MEMO)."""
 
 from torch import Tensor, nn
 

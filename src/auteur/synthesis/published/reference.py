@@ -1,4 +1,4 @@
-"""The ReferenceNet: what a UNet of the same shape sees in the portrait (theirs: UNet2DConditionModel)."""
+"""The ReferenceNet: features of the portrait in a UNet of the same shape (theirs: UNet2DConditionModel)."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class ReferenceNet(UNet):
     def features(
         self, latents: Tensor, context: Tensor, *, lowest: bool = False, half: bool = False
     ) -> dict[str, Tensor]:
-        """Returns what each self-attention reads, [N, pixels, C] by layer, at time 0.
+        """Returns the input of each self-attention, [N, pixels, C] by layer, at time 0.
 
         Args:
             latents: Of clean pictures, [N, 4, h, w].

@@ -60,12 +60,12 @@ class RegionAudio(nn.Module):
     def forward(
         self, hidden: Tensor, audio: Tensor, masks: Tensor, scales: Sequence[float] = (1.0, 1.0, 1.0)
     ) -> Tensor:
-        """Returns feature maps [N, C, h, w] with what is heard.
+        """Returns feature maps [N, C, h, w] plus their attention to the speech.
 
         Args:
             hidden: Feature maps.
             audio: Tokens of each, [N, K, D].
-            masks: How much each region counts at each pixel, [3, h * w].
+            masks: Weight of each region at each pixel, [3, h * w].
             scales: Factors on pose, face and lips.
         """
         height = hidden.shape[-2]

@@ -1,4 +1,4 @@
-"""Where Hallo's speech acts: one number per pixel and level for pose, face and lips (theirs: get_mask).
+"""Masks of Hallo's speech: one number per pixel and level for pose, face and lips (theirs: get_mask).
 
 Boxes around face and lips are drawn at the picture's size, made small, blurred and subtracted from each other
 as OpenCV does it, in fixed point, without OpenCV; then made smaller still as Pillow does it.
@@ -26,7 +26,7 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class RegionMasks:
-    """What Hallo reads of where a face is."""
+    """Hallo's inputs about the location of a face."""
 
     face_box: Tensor
     """1 in the box around the face, 0 elsewhere, [1, 3, H, W]."""
@@ -41,7 +41,7 @@ def region_masks(
 
     Args:
         landmarks: MediaPipe's 478 in pixels of the picture, [478, 2 or 3].
-        width_px: Of the picture; an eighth of it is what the first level has.
+        width_px: Of the picture; the first level has an eighth of it.
         height_px: Of the picture.
         levels: Of the UNet.
 

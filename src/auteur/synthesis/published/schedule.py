@@ -1,4 +1,4 @@
-"""The noise levels and steps that published inference takes; all three differ from `synthesis.samplers`."""
+"""Noise levels and steps of published inference; all three differ from `synthesis.samplers`."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -79,7 +79,7 @@ Sampler = TrailingDDIM | ShiftlessFlow
 
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings:
-    """How a window, or a video, is denoised."""
+    """Settings of denoising a window or a video."""
 
     steps: int
     guidance: float = 3.5

@@ -28,7 +28,7 @@ class UNetSizes:
     channels: int = 4
     """Of the latents."""
     longest: int = 0
-    """Frames whose positions the motion modules know; 0: there are none."""
+    """Frames with positions in the motion modules; 0: there are none."""
     audio_width: int = 0
     """Numbers per audio token; 0: there is no audio module."""
 

@@ -1,7 +1,7 @@
 """The UNet over a window of frames that all three models share (theirs: UNet3DConditionModel).
 
-A layer is a residual block, attention to own pixels and the portrait's and to the context, then whatever the
-model adds: audio and motion modules, whose places this UNet holds and whose use its model decides.
+A layer is a residual block, attention to own pixels and the portrait's and to the context, then the additions
+of the model adds: audio and motion modules, whose places this UNet holds and whose use its model decides.
 """
 
 from collections.abc import Callable, Mapping
@@ -91,13 +91,13 @@ class VideoUNet(UNet):
         """Returns the prediction [B, F, 4, h, w].
 
         Args:
-            sample: Noisy latents [B, F, 4, h, w]. The last row sees the portrait; rows before it, which are
-                the unconditional ones of guidance, see their own pixels only.
+            sample: Noisy latents [B, F, 4, h, w]. The last row attends to the portrait; rows before it, the
+                unconditional ones of guidance, to their own pixels only.
             time: 0 (clean) to 1000 (noise).
             context: [B, tokens, width].
             portrait: By layer, the portrait's tokens [1, pixels, C], or [F, pixels, C] where each frame has
-                its own; None: no row sees it.
-            after: Runs what the model adds to a layer.
+                its own; None: no row attends to it.
+            after: Runs the model's additions to a layer.
             enter: Changes what enters a block; see `denoiser.unet.walk`.
         """
         rows, frames = sample.shape[:2]

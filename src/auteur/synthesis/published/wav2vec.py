@@ -1,7 +1,7 @@
 """wav2vec 2.0 as Hallo and MEMO use it: all layers, one row per video frame (theirs: Wav2VecModel).
 
-What the convolutions hear is brought to the video's frames before the transformer; `speech.pretrained` does
-so after it, and keeps the last layer.
+Outputs of the convolutions are resampled to the video's frames before the transformer; `speech.pretrained`
+does so after it, and keeps the last layer.
 """
 
 import math
@@ -34,7 +34,7 @@ def all_layers(model: Any, samples: Tensor, frames: int) -> Tensor:
         frames: Of the video that it lasts for.
 
     Raises:
-        UsageError: The speech is shorter than what the convolutions span.
+        UsageError: The speech is shorter than the span of the convolutions.
     """
     heard = model.feature_extractor(samples[None])
     if heard.shape[-1] < 1 or frames < 1:

@@ -9,7 +9,7 @@ __all__ = ["Diffusion", "Flow", "OnStep", "Predict", "Process", "process_named",
 
 
 def process_named(name: str, *, shift: float = 1.0) -> Process:
-    """Returns the process that a denoiser's config names.
+    """Returns the process of a denoiser's config.
 
     Args:
         name: "ddim" or "flow".

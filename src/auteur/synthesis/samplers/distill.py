@@ -1,4 +1,4 @@
-"""Progressive distillation: a student learns to do in one step what its teacher does in two.
+"""Progressive distillation: one step of the student reproduces two of the teacher.
 
 Salimans & Ho 2022, arXiv 2202.00512, algorithm 2, for any deterministic process: the student's target is the
 prediction whose single step ends where two steps of the teacher end. Halving again and again, 32 steps become
@@ -17,7 +17,7 @@ from auteur.synthesis.samplers.schedule import check_steps, spread
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a student is taught at one point: [B, ...] each, `time` [B]."""
+    """Target of a student at one point: [B, ...] each, `time` [B]."""
 
     sample: Tensor
     time: Tensor
@@ -55,7 +55,7 @@ def draw_student_times(count: int, student_steps: int, generator: torch.Generato
 def lesson(
     process: Process, teacher: Predict, clean: Tensor, noise: Tensor, time: Tensor, student_steps: int
 ) -> Lesson:
-    """Returns what the student should predict at `time`: where two steps of half the size lead.
+    """Returns the student's target at `time`: the end of two teacher steps of half the size.
 
     Args:
         process: Of teacher and student alike.

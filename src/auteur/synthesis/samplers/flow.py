@@ -4,7 +4,7 @@ x_t = (1 - t) x_0 + t ε                             (Liu et al. 2023, arXiv 220
 v = dx_t / dt = ε - x_0
 x_s = x_t + (s - t) v̂                               (Euler)
 
-Noise of unit variance drowns data that varies little long before time 1. The amount of noise σ at time t may
+Noise of unit variance hides data that varies little long before time 1. The amount of noise σ at time t may
 therefore be shifted, σ = k t / (1 + (k - 1) t) (Esser et al. 2024, arXiv 2403.03206, eq. 23): with k the
 deviation of the data, half of the time is spent where there is more signal than noise. Above, t is then σ.
 """
@@ -35,7 +35,7 @@ class Flow:
             raise UsageError(f"shift is {self.shift}; it must be between 0.01 and 100, 1 is none")
 
     def amount(self, time: Tensor) -> Tensor:
-        """Returns σ, how much of the sample is noise at `time`."""
+        """Returns σ, the share of noise in the sample at `time`."""
         return time if self.shift == 1 else self.shift * time / (1 + (self.shift - 1) * time)
 
     def noised(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class Flow:
         return (later - sample) / spread(self.amount(next_time) - self.amount(time), sample)
 
     def model_time(self, time: Tensor) -> Tensor:
-        """Returns 1000 σ, as the flow models of diffusers are told it, held just below 1000."""
+        """Returns 1000 σ, the model time of diffusers' flow models, held just below 1000."""
         return (self.amount(time.to(torch.float64)) * MODEL_TIMES).clamp(max=MODEL_TIMES - 1e-3)
 
     def snr(self, time: Tensor) -> Tensor:

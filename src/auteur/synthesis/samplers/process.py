@@ -1,4 +1,4 @@
-"""What a sampler, a loss and distillation need to know of a noising process; two processes implement it."""
+"""The protocol of noising processes for samplers, losses and distillation; two implement it."""
 
 from collections.abc import Callable
 from typing import ClassVar, Protocol
@@ -12,7 +12,7 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 """(sample [B, ...], model time [B]) → prediction [B, ...]."""
 
 OnStep = Callable[[int, int], None]
-"""Called with steps done and steps in all; an error raised in it cancels."""
+"""Called with (steps done, total). Raise to cancel."""
 
 
 class Process(Protocol):
@@ -24,19 +24,19 @@ class Process(Protocol):
     name: ClassVar[str]
 
     def noised(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
-        """Returns the sample at `time`."""
+        """Returns the noisy sample [B, ...] of data and noise at `time`."""
         ...
 
     def target(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
-        """Returns what the network should predict there."""
+        """Returns the target of the network at `time`, [B, ...]."""
         ...
 
     def clean(self, sample: Tensor, prediction: Tensor, time: Tensor) -> Tensor:
-        """Returns the data that a prediction implies."""
+        """Returns the estimate of the data [B, ...] from a prediction at `time`."""
         ...
 
     def step(self, sample: Tensor, prediction: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
-        """Returns the sample at `next_time`, along the probability flow."""
+        """Returns the sample [B, ...] at `next_time`, along the probability flow."""
         ...
 
     def prediction_between(self, sample: Tensor, later: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class Process(Protocol):
         ...
 
     def model_time(self, time: Tensor) -> Tensor:
-        """Returns the number that tells the network the time, in [0, 1000)."""
+        """Returns the model time, the network's input for `time`, in [0, 1000)."""
         ...
 
     def snr(self, time: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def sample(
     """Returns data of the shape of `noise` [B, ...], in `steps` evaluations of `predict`.
 
     Args:
-        process: Which path the network was trained on.
+        process: Of the network's training.
         predict: The network with its conditions.
         noise: The sample at time 1.
         steps: 1 to 1000.
@@ -84,7 +84,7 @@ def sample(
 
 
 def model_times(process: Process, time: Tensor, like: Tensor) -> Tensor:
-    """Returns what the network is told as `time`, one number per row of `like`, at least float32.
+    """Returns the model time of `time`, one number per row of `like`, at least float32.
 
     In bfloat16, 999 would be 1000.
     """

@@ -8,7 +8,7 @@ from torch import Tensor
 from auteur.errors import UsageError
 
 MODEL_TIMES = 1000
-"""Networks are told times from 0 to 999, as those of diffusers are."""
+"""Noise levels; model times are 0 to 999, as in diffusers."""
 
 MOST_STEPS = 1000
 

@@ -12,7 +12,7 @@ from auteur.synthesis.warp.pose import HeadMotion
 # Ring positions: up to 1 inside the part that moves with the head, from 1 to 2 in the part where motion
 # fades.
 _RING_LEVELS = (0.5, 1.0, 1.15, 1.35, 1.6, 1.8, 2.0)
-# How far hair, ears and neck reach beyond the oval, and how wide the fade is, in face heights: top, side,
+# Reach of hair, ears and neck beyond the oval, and width of the fade, in face heights: top, side,
 # bottom.
 _HEAD_REACH = (0.42, 0.16, 0.02)
 _FADE_WIDTH = (0.6, 0.55, 0.8)
@@ -26,10 +26,10 @@ class BoundaryControlPoints:
     """Control points around one portrait's face.
 
     Attributes:
-        points: Where they are in the portrait, pixels and depth, [P, 3]; P = rings x 36, from the oval
+        points: Positions in the portrait, pixels and depth, [P, 3]; P = rings x 36, from the oval
             outwards.
-        follows_head: How much of the head's rigid motion each takes, 0 to 1, [P, 1].
-        follows_skin: How much of the deformation of its oval vertex each takes, 0 to 1, [P, 1].
+        follows_head: Share of the head's rigid motion that each takes, 0 to 1, [P, 1].
+        follows_skin: Share of the deformation of its oval vertex that each takes, 0 to 1, [P, 1].
         triangles: Between the oval (vertices 0 to 467) and the points (from 468 on), int64 [T, 3].
     """
 
@@ -89,7 +89,7 @@ def _smooth_step(x: Tensor) -> Tensor:
 
 
 def _distance_to_border(points: Tensor, direction: Tensor, width_px: int, height_px: int) -> Tensor:
-    """Returns how far each ray runs before it leaves the picture, pixels, at least half a pixel."""
+    """Returns the length of each ray inside the picture, pixels, at least half a pixel."""
     size = torch.tensor([width_px - 1, height_px - 1], dtype=points.dtype, device=points.device)
     steps = torch.where(direction > 0, size - points, points) / direction.abs().clamp(min=1e-6)
     return steps.amin(-1).clamp(min=0.5)

@@ -22,7 +22,7 @@ _EDGE = 0.022
 """Softness of the lid edge, in eye distances."""
 _IRIS_RINGS = 24
 _LASHES = 0.03
-"""How far under the upper lid's edge lashes and their shadow reach, in eye distances; they go with it."""
+"""Reach of lashes and their shadow under the upper lid's edge, in eye distances; they move with it."""
 
 
 def close_lids(source: Tensor, target: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class Eye:
         return box_around(self._edges(landmarks), max(3.0, 0.05 * self._unit_px), area)
 
     def mask(self, positions: Tensor) -> Tensor:
-        """Returns how much of the eyeball the portrait shows at positions [h, w, 2], 0 to 1."""
+        """Returns the visibility of the eyeball in the portrait at positions [h, w, 2], 0 to 1."""
         return self._opening.mask(positions, self._edge_px)
 
     def paint(self, frame: Tensor, origins: Tensor, landmarks: Tensor, area: Box) -> None:
@@ -139,7 +139,7 @@ class Eye:
         return turned + self._corners.mean(0)
 
     def _trace_back(self, positions: Tensor, landmarks: Tensor) -> Tensor:
-        """Where on the portrait's eyeball each position [h, w, 2] comes from; the iris keeps its shape."""
+        """Source of each position [h, w, 2] on the portrait's eyeball; the iris keeps its shape."""
         iris = landmarks[self._iris[0], :2]
         gaze = iris - self._from_portrait(self._centre, landmarks)
         limit = 2.0 * self._radius_px

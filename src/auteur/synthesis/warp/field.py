@@ -1,4 +1,4 @@
-"""The warp of one frame as a map of origins: where in the portrait each pixel of the skin comes from."""
+"""The warp of one frame as a map of origins: the source in the portrait of each pixel of the skin."""
 
 import torch
 import torch.nn.functional as functional
@@ -20,12 +20,12 @@ def grid_over(area: Box, step_px: int) -> Grid:
 
 
 class SkinField:
-    """Evaluates warps over one part of the portrait, densely where it matters.
+    """Evaluates warps over one part of the portrait, at every pixel inside `details`.
 
     Args:
         area: The pixels to evaluate.
         step_px: Distance of the grid points; between them the warp is interpolated.
-        hold: What share of the motion each pixel takes, [h, w].
+        hold: Share of the motion that each pixel takes, [h, w].
     """
 
     def __init__(self, area: Box, step_px: int, hold: Tensor) -> None:
@@ -37,7 +37,7 @@ class SkinField:
     def origins(
         self, source: Tensor, target: Tensor, corners: Tensor, details: list[Box]
     ) -> tuple[Tensor, Tensor]:
-        """Returns where each pixel comes from, [h, w, 2], and how much the warp shrinks the portrait there.
+        """Returns the source of each pixel, [h, w, 2], and the shrinking of the portrait there.
 
         Args:
             source: Vertices in the portrait, pixels, [V, 3].
@@ -62,7 +62,7 @@ class SkinField:
 
         Args:
             frame: The warped skin, values 0 to 255, [3, h, w].
-            skin: What it was read from.
+            skin: Its source.
             origins: Where each pixel was read, [h, w, 2].
             shrinking: As from `origins`.
         """

@@ -30,18 +30,18 @@ _NEW, _AROUND = (0.65, 1.0, 0.0), (1.0, 1.7, 0.2)
 """Where new skin ends, and the skin it is made of: from the crease's row of the mesh (0) to the one under the
 brow (1), from the lower lid's edge (0) to the row under it (1), and beyond the margins in eye widths."""
 _SOFTNESS, _LASHES, _LINE = 0.045, 0.06, 0.014
-"""Of the edge of the new skin, length of lashes, half width of their line, in eye distances."""
+"""Softness of the edge of the new skin, length of lashes, half width of their line, in eye distances."""
 _SIDES = 0.11
 """Share of its width over which new skin fades in from either side."""
 _LIGHT, _LIT_AT, _LIT = 0.07, -0.07, 0.08
 """How much brighter a shut lid is than skin around it, where it is brightest, and how far around that, in eye
 distances from its edge: the lid is a ball that catches light where the open eye lies in shadow."""
 _CHEEK = 0.28
-"""How far under the eye the cheek's grain is taken, in eye distances."""
+"""Distance under the eye at which the cheek's grain is taken, in eye distances."""
 _LEAST_LINE = 0.5
 """Brightness of the line against the skin, at most: where lids meet there is shadow, whatever the lashes."""
 _OVERLAP = 0.007
-"""How far below the seam the line lies, in eye distances: lashes hang over the lower lid's edge."""
+"""Distance of the line below the seam, in eye distances: lashes hang over the lower lid's edge."""
 _DARKEST, _SHADOW = 0.7, 0.25
 """Most that lashes darken skin, and the soft part of their line against its core."""
 _OUTER_FADE, _INNER_FADE = (-0.24, 0.04), (-0.06, 0.16)
@@ -192,13 +192,13 @@ class ClosingLid:
         return fine.clamp(-most, most)
 
     def _gap(self, opening: Opening) -> Tensor:
-        """What is left of the portrait's gap, 1 open to 0 shut, whatever the size of the frame's eye."""
+        """Gap relative to the portrait's, 1 open to 0 shut, independent of the size of the frame's eye."""
         own = self._opening
         lost = own.gap_px - opening.gap_px * (own.length_px / opening.length_px)
         return 1 - lost / own.gap_px.clamp(min=1.0)
 
     def _region(self, landmarks: Tensor, up: float, down: float, aside: float) -> Opening:
-        """What lies around the eye, up to given places between the rows of the mesh."""
+        """The region around the eye, up to given places between the rows of the mesh."""
         upper, lower, crease, foot, brow = (landmarks[list(chain), :2] for chain in self._chains)
         outer, inner = (0, -1) if self._is_right else (-1, 0)
         width = upper[inner] - upper[outer]

@@ -1,4 +1,4 @@
-"""The dark line where lips meet: it belongs to a closed mouth and must not be torn open with one."""
+"""The dark line where lips meet: part of a closed mouth, which must not be stretched when it opens."""
 
 import torch
 import torch.nn.functional as functional
@@ -12,7 +12,7 @@ _MOUTH_CORNERS = (61, 291)
 _LINE_WIDTH = 0.07
 """Eye distances; darker marks that are narrower are taken for the line."""
 _REACH = 0.1
-"""How far from the line it is looked for."""
+"""Distance from the line within which it is searched."""
 _BEYOND_CORNERS = 0.06
 _OPENS_OVER = 0.07
 """Gap beyond the portrait's own at which the line has gone."""

@@ -1,4 +1,4 @@
-"""The MediaPipe face mesh: its triangles and the vertices that mean something.
+"""The MediaPipe face mesh: its triangles and its named vertices.
 
 The triangles are those of MediaPipe's canonical face model (Apache-2.0): 468 vertices, 898 faces, one border
 (the face oval), eyes and mouth filled in. The corners of each triangle run clockwise as seen in a picture (x
@@ -63,7 +63,7 @@ def face_triangles() -> Tensor:
 
 @cache
 def generic_face() -> Tensor:
-    """Returns the landmarks of an average face at rest, in eye distances, float32 [478, 3].
+    """Returns the landmarks of the mean face at rest, in eye distances, float32 [478, 3].
 
     The vertices of the canonical face model, seen from the front (x right, y down, smaller z nearer), around
     a point between the eyes; irises are put in the middle of the eye openings.

@@ -1,4 +1,4 @@
-"""What is behind the lips: the portrait's own mouth where it shows one, a quiet painted one elsewhere.
+"""The inside of the mouth: the portrait's own where it is visible, a plain drawn one elsewhere.
 
 All lengths here are in eye distances (about 63 mm in an adult), so the anatomy below reads as millimetres /
 63.
@@ -29,7 +29,7 @@ _TOOTH_EDGES = (0.0, 0.135, 0.24, 0.35, 0.45, 0.54)
 _TOOTH_SHORTER = (0.0, 0.012, 0.004, 0.014, 0.02)
 _ROW_HALF_WIDTH = 0.46
 _OWN_FROM, _OWN_FULL = 0.05, 0.11
-"""Opening of the portrait's own mouth from which, and at which fully, its pixels are worth keeping."""
+"""Opening of the portrait's own mouth from which, and at which fully, its pixels are kept."""
 _JAW_FROM, _JAW_FULL = 0.1, 0.18
 """The same for what shows below its upper teeth."""
 
@@ -75,7 +75,7 @@ class Mouth:
         return box_around(self._edges(landmarks), max(3.0, 0.05 * self._unit_px), area)
 
     def mask(self, positions: Tensor) -> Tensor:
-        """Returns how much of the inside of the mouth the portrait shows at positions [h, w, 2], 0 to 1."""
+        """Returns the visibility of the portrait's inside of the mouth at positions [h, w, 2], 0 to 1."""
         return self._opening.mask(positions, self._edge_px)
 
     def surroundings(self, positions: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class Mouth:
         return 1 - smooth_step((across.abs() / size - _ROW_HALF_WIDTH + 0.12) / 0.12)
 
     def _tooth_ends(self, across: Tensor) -> Tensor:
-        """How much higher than the middle of the row each tooth ends: round corners, shorter second ones."""
+        """Height of each tooth's end above the middle of the row: round corners, shorter second ones."""
         distance = across.abs()
         edges = torch.tensor(_TOOTH_EDGES, device=across.device)
         tooth = torch.bucketize(distance, edges[1:-1])
@@ -273,5 +273,5 @@ class Mouth:
 
 
 def _redness(colour: Tensor) -> Tensor:
-    """How red colours [3, h, w] are, 0 for grey to 1, [h, w]."""
+    """Redness of colours [3, h, w], 0 for grey to 1, [h, w]."""
     return (colour[0] - colour[1:].mean(0)) / colour.amax(0).clamp(min=8.0)

@@ -13,7 +13,7 @@ SAMPLES = 65
 
 @dataclass(frozen=True)
 class Depths:
-    """Where points [...] lie against an opening, measured once for all that asks."""
+    """Positions of points [...] relative to an opening."""
 
     place: Tensor
     """Along the line between the corners, 0 to 1 between them."""
@@ -23,7 +23,7 @@ class Depths:
     """Pixels above the lower edge."""
 
     def mask(self, softness_px: float, inset_px: float = 0.0) -> Tensor:
-        """Returns how much of the inside shows: 0 on the edges, 1 well inside."""
+        """Returns the visibility of the inside: 0 on the edges, 1 well inside."""
         nearest = torch.minimum(self.below_upper, self.above_lower)
         return smooth_step((nearest - inset_px) / softness_px)
 
@@ -59,7 +59,7 @@ class Opening:
         return (x * along_x + y * along_y) / self.length_px, y * along_x - x * along_y
 
     def depths(self, points: Tensor) -> Depths:
-        """Returns where points [..., 2] lie against the opening."""
+        """Returns the positions of points [..., 2] relative to the opening."""
         place, below = self.place(points)
         at = place.clamp(0, 1) * (SAMPLES - 1)
         index = at.long().clamp(max=SAMPLES - 2)
@@ -69,7 +69,7 @@ class Opening:
         return Depths(place, below - upper, lower - below)
 
     def edge_distances(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns how far points [..., 2] lie below the upper and above the lower edge, pixels."""
+        """Returns the distances of points [..., 2] below the upper and above the lower edge, pixels."""
         depths = self.depths(points)
         return depths.below_upper, depths.above_lower
 
@@ -83,7 +83,7 @@ class Opening:
         return self.origin + along + height[..., None] * across
 
     def mask(self, points: Tensor, softness_px: float, inset_px: float = 0.0) -> Tensor:
-        """Returns how much of the inside shows at points [..., 2]: 0 on the edges, 1 well inside."""
+        """Returns the visibility of the inside at points [..., 2]: 0 on the edges, 1 well inside."""
         return self.depths(points).mask(softness_px, inset_px)
 
 

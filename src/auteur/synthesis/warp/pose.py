@@ -1,4 +1,4 @@
-"""How the head as a whole moved, and how far a portrait may be asked to move."""
+"""Rigid motion of the head, and the limits of motion that a portrait can show."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class HeadMotion:
         return self.scale * points @ self.rotation.T + self.translation
 
     def plane(self, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns what the move does to a plane of equal depth: matrix [2, 2] and offset [2], pixels."""
+        """Returns the move of a plane of equal depth: matrix [2, 2] and offset [2], pixels."""
         matrix = self.scale * self.rotation
         return matrix[:2, :2], matrix[:2, 2] * depth + self.translation[:2]
 
@@ -60,7 +60,7 @@ def fit_head_motion(source: Tensor, target: Tensor) -> HeadMotion:
 
 
 def limit_motion(source: Tensor, target: Tensor, eye_distance_px: float) -> tuple[Tensor, HeadMotion]:
-    """Returns the target landmarks [478, 3] kept within what a warp can show, and the head motion in them.
+    """Returns the target landmarks [478, 3] within the limits of the warp, and the head motion in them.
 
     Within the limits the landmarks come back as they are, bit for bit.
     """

@@ -17,7 +17,7 @@ class Grid:
         left_px: x of the first column.
         top_px: y of the first row.
         step_px: Distance between neighbours.
-        columns: How many points in a row.
+        columns: Number of points in a row.
         rows: How many rows.
     """
 
@@ -42,7 +42,7 @@ def back_to_front(target: Tensor, triangles: Tensor, layer: Tensor) -> Tensor:
 
 
 def draw_displacement(source: Tensor, target: Tensor, corners: Tensor, grid: Grid) -> Tensor:
-    """Returns, for each grid point of the target, where in the source it comes from: an offset in pixels.
+    """Returns, for each grid point of the target, the offset in pixels to its source.
 
     Every triangle that faces the camera in the target is painted with the affine map back to the source;
     later ones cover earlier ones. Points outside of all triangles do not move.

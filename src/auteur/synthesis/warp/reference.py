@@ -1,4 +1,4 @@
-"""The same warp, slowly and obviously: float64, one triangle and one pixel after another."""
+"""Slow reference of the warp: float64, one triangle and one pixel after another."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from auteur.synthesis.warp.raster import INSIDE_TOLERANCE, SMALLEST_AREA_PX2, Gr
 
 
 def reference_displacement(source: Tensor, target: Tensor, corners: Tensor, grid: Grid) -> Tensor:
-    """Returns what `auteur.synthesis.warp.raster.draw_displacement` does, float64 [rows, columns, 2].
+    """Returns the result of `auteur.synthesis.warp.raster.draw_displacement`, float64 [rows, columns, 2].
 
     For each triangle that faces the camera, in the order given, each grid point inside it gets the offset
     between the barycentric combination of the source corners and its own position.

@@ -1,4 +1,4 @@
-"""Reading a picture between its pixels, and filling in what it does not show."""
+"""Sampling a picture between its pixels, and filling in unknown ones."""
 
 from dataclasses import dataclass
 
@@ -66,8 +66,8 @@ class Picture:
 
     Args:
         colour: Float [3, H, W].
-        left_px: Where its first column lies in the portrait.
-        top_px: Where its first row lies in the portrait.
+        left_px: Column of the portrait that its first column is.
+        top_px: Row of the portrait that its first row is.
     """
 
     def __init__(self, colour: Tensor, left_px: int = 0, top_px: int = 0) -> None:
@@ -107,7 +107,7 @@ def fill_in(colour: Tensor, known: Tensor) -> Tensor:
 
     Args:
         colour: Float [3, H, W].
-        known: How much each pixel counts, 0 to 1, [1, H, W]; at least one must be positive.
+        known: Weight of each pixel, 0 to 1, [1, H, W]; at least one must be positive.
     """
     if min(colour.shape[1:]) <= 1:
         return (colour * known).sum((1, 2), keepdim=True).expand_as(colour) / known.sum().clamp(min=1e-6)

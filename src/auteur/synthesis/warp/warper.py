@@ -90,7 +90,7 @@ class PortraitWarper:
     def render(self, landmarks: Tensor) -> Tensor:
         """Returns one frame for each set of landmarks, uint8 [B, 3, H, W].
 
-        Each frame depends on its own landmarks only. Motion beyond what a warp can show (a head turned by
+        Each frame depends on its own landmarks only. Motion beyond the limits of a warp (a head turned by
         more than about 35 degrees, a face drawn out of shape) is limited; the portrait's own landmarks give
         the portrait.
 
@@ -103,7 +103,7 @@ class PortraitWarper:
         return self.render_with_landmarks(landmarks)[0]
 
     def render_with_landmarks(self, landmarks: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the same frames and what landmarks they show, [B, 478, 3]: those after all limits."""
+        """Returns the same frames and their landmarks after all limits, [B, 478, 3]."""
         _check_landmarks(landmarks, "landmarks", (-1, LANDMARKS, 3))
         frames, shown = self._portrait.repeat(len(landmarks), 1, 1, 1), torch.zeros_like(landmarks.float())
         rows, columns = self._area.within(self._whole)

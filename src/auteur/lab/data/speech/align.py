@@ -13,7 +13,7 @@ from auteur.speech.phones import arpabet_of_ipa, phones_of_ipa
 
 
 class Aligner:
-    """Finds when each phoneme of known words is spoken.
+    """Aligns the phonemes of known words with a recording.
 
     Raises:
         UsageError: PocketSphinx is not installed.

@@ -1,7 +1,6 @@
-"""Crops of speech in rooms, through telephones and other throats, for training the speech encoder.
+"""Augmented crops of speech (rooms, telephones, vocal tracts) for training the speech encoder.
 
-Each crop is heard twice, by two listeners in different places, so the encoder can learn that both heard the
-same.
+Each crop is augmented twice, and the encoder learns the same embedding for both.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,10 +25,10 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How hard training is; probabilities are per crop and listener."""
+    """Strength of the augmentation; probabilities are per augmented crop."""
 
     speed: tuple[float, float] = (0.85, 1.2)
-    """Tape speed: tempo, pitch and formants together; the same for both listeners."""
+    """Tape speed: tempo, pitch and formants together; the same for both copies of a crop."""
     noise_probability: float = 0.6
     noise_db: tuple[float, float] = (0.0, 30.0)
     """Signal-to-noise ratio."""
@@ -41,11 +40,11 @@ class AugmentConfig:
 
 
 class Disguise:
-    """Makes a recording sound as if it came from another room, another microphone and another throat.
+    """Augments a recording with another room, another microphone and another vocal tract.
 
     Args:
         random: Every choice is drawn from it.
-        config: How hard to disguise.
+        config: Strength of the augmentation.
     """
 
     def __init__(self, random: np.random.Generator, config: AugmentConfig | None = None) -> None:
@@ -93,7 +92,7 @@ class SpeechCrops:
 
     Args:
         corpora: Each with the share of crops it gives.
-        pairs: Crops per batch; a batch holds two hearings of each, the second half in the order of the first.
+        pairs: Crops per batch; a batch holds two copies of each, the second half in the order of the first.
         config: How to augment.
         seed: Everything follows from it.
     """
@@ -142,7 +141,7 @@ class SpeechCrops:
         return self._disguise.sound(crop, np.sum(babble, axis=0) if is_babble else None)
 
     def _masked(self, frames: Tensor) -> Tensor:
-        """Blanks one band range and one moment of up to 80 ms of each hearing (SpecAugment)."""
+        """Blanks one band range and one moment of up to 80 ms of each copy (SpecAugment)."""
         for one in frames:
             low = self.random.integers(frames.shape[2] - 10)
             start = self.random.integers(frames.shape[1] - 8)

@@ -2,7 +2,7 @@
 
 The folder of real speech is optional and holds `manifest.csv` (columns file, corpus, speaker, text,
 language; files relative to the folder's parent), the recordings being RAVDESS and EMO-DB. So are the clips,
-whose manifest has the columns file, wav, identity, speech: nobody wrote down what is said in them.
+whose manifest has the columns file, wav, identity, speech and no text.
 """
 
 import csv
@@ -134,7 +134,7 @@ def recorded(espeak: Espeak, folder: Path, corpus: str) -> Iterator[Utterance]:
 
 
 def heard_in_clips(manifest: Path) -> Iterator[Utterance]:
-    """Yields the speech of clips as PocketSphinx hears it.
+    """Yields the speech of clips with phones recognised by PocketSphinx.
 
     People whom the motion generator is tested on are left out; those who choose its checkpoint are held out.
     """
@@ -168,7 +168,7 @@ def _aligned(
 ) -> NDArray[np.uint8] | None:
     try:
         return frame_labels(aligner.align(samples, words), samples.size)
-    except InputError:  # a recording that does not fit its text teaches nothing
+    except InputError:  # a recording that does not fit its text is left out
         return None
 
 

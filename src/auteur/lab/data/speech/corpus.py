@@ -15,7 +15,7 @@ from auteur.speech.phones import phone_index
 SAMPLE_RATE_HZ = 16_000
 LABEL_RATE_HZ = 100
 UNKNOWN = 255
-"""Label of a frame nobody can name; training and scores pass over it."""
+"""Label of an unknown frame; training and scores skip it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Utterance:
     samples: NDArray[np.int16]
     """int16 [S]."""
     labels: NDArray[np.uint8]
-    """Class of the instant `frame / 100` s, uint8 [ceil(S / 160)], `UNKNOWN` where nobody knows."""
+    """Class of the instant `frame / 100` s, uint8 [ceil(S / 160)], or `UNKNOWN`."""
     speaker: str
     is_held_out: bool
 

@@ -48,7 +48,7 @@ _SYNTH_ARGUMENTS = [
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """How eSpeak NG is asked to speak."""
+    """Settings of a synthesis."""
 
     language: str
     variant: str = ""
@@ -61,13 +61,13 @@ class Voice:
 
     @property
     def name(self) -> str:
-        """The name that the library knows the voice by."""
+        """Name of the voice in the library."""
         return f"{self.language}+{self.variant}" if self.variant else self.language
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Speech:
-    """What the synthesiser said."""
+    """Result of a synthesis."""
 
     samples: NDArray[np.int16]
     rate_hz: int
@@ -78,7 +78,7 @@ class Speech:
 
 @dataclass
 class _Recording:
-    """What one synthesis leaves behind."""
+    """Buffers of one synthesis."""
 
     blocks: list[NDArray[np.int16]] = field(default_factory=list)
     events: list[tuple[int, int, str]] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Espeak:
             UsageError: The voice is unknown to the installed library.
         """
         if self._library.espeak_SetVoiceByName(voice.name.encode()) != 0:
-            raise UsageError(f"eSpeak NG does not know the voice {voice.name!r}; see `espeak-ng --voices`")
+            raise UsageError(f"eSpeak NG has no voice {voice.name!r}; see `espeak-ng --voices`")
         for parameter, value in (
             (_PARAMETER_RATE, voice.words_per_minute),
             (_PARAMETER_PITCH, voice.pitch),

@@ -22,7 +22,7 @@ def speak_with_flite(text: str, voice: str) -> tuple[NDArray[np.int16], tuple[Ph
     """Returns an English text at 16 kHz, int16 [S], and its phone spans.
 
     Raises:
-        UsageError: Flite is not installed or does not know the voice.
+        UsageError: Flite is not installed or has no such voice.
     """
     program = shutil.which("flite")
     if program is None:

@@ -1,4 +1,4 @@
-"""Crops of real speech with the lips that were filmed saying it, for a speech encoder that expects lips."""
+"""Crops of real speech with its filmed lips, for a speech encoder that predicts lips."""
 
 import csv
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ CROP_FRAMES = 100
 """Video frames of a crop: four seconds."""
 LIP_COEFFICIENTS = 10
 LIP_TARGETS = ("gap", "width", *(f"coefficient{n}" for n in range(LIP_COEFFICIENTS)))
-"""What an encoder may learn to predict: the inner lip gap, the distance of the mouth corners, and the largest
+"""Targets of a lip encoder: the inner lip gap, the distance of the mouth corners, and the largest
 coefficients of the mesh's displacement."""
 
 _MOUTH_CORNERS = (61, 291)
@@ -33,7 +33,7 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class LipClip:
-    """The sound of a clip, moved to fit its picture, and how far the lips are apart in it."""
+    """The sound of a clip, shifted to fit its picture, and its lip targets."""
 
     person: str
     part: Part
@@ -56,7 +56,7 @@ def read_lip_clips(
     """Returns the clips whose sound belongs to their picture.
 
     Args:
-        tracks: What `python -m auteur.lab.data.motion_tracks` wrote; it knows every clip's lag.
+        tracks: Output of `python -m auteur.lab.data.motion_tracks`, with every clip's lag.
         labels: What `python -m auteur.lab.data.face_teacher` wrote.
         manifest: CSV of the clips with the columns file, wav, fps.
         generated: The same of videos that talking-head systems made.
@@ -104,7 +104,7 @@ def _from_frame(samples: Samples, first: int, frames: int) -> Samples:
 
 
 class LipCrops:
-    """Endless batches of crops, disguised in room, noise and throat.
+    """Endless batches of crops, augmented in room, noise and vocal tract.
 
     Args:
         clips: Training people's.

@@ -1,7 +1,8 @@
-"""Phones of real English speech whose words nobody wrote down, as PocketSphinx hears them.
+"""Phones of real English speech without a transcript, recognised by PocketSphinx.
 
-The recogniser knows English words and their order, so where it mishears a word it puts in one that sounds
-alike: the phones stay nearly right. What it hears is cut at pauses, and its phones are laid over each piece.
+The recogniser has a model of English words and their order, so where it mistakes a word it outputs one that
+sounds
+alike: the phones stay nearly right. Its text is cut at pauses, and its phones are aligned with each piece.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from auteur.speech.phones import phones_of_arpabet
 _LONGEST_PIECE_FRAMES = 400
 _PEAK = 16_000
 _MARGIN_FRAMES = 5
-"""Sound around a piece, so that its first and last phone are heard whole."""
+"""Sound around a piece in seconds, so that its first and last phone are whole."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class _Word:
 
 
 class Recogniser:
-    """Hears English words and says when each of their phones is spoken.
+    """Recognises English words and aligns their phones.
 
     Raises:
         UsageError: PocketSphinx is not installed.
@@ -49,7 +50,7 @@ class Recogniser:
         self._phones = new_decoder(lm=None, bestpath=False)
 
     def hear(self, samples: Samples) -> tuple[PhoneSpan, ...]:
-        """Returns the spans of all phones and pauses that are heard, in order.
+        """Returns the spans of all recognised phones and pauses, in order.
 
         Stretches where the words cannot be laid over the sound are left out: they are under no span.
 
@@ -73,7 +74,7 @@ class Recogniser:
         sound = samples[first * SAMPLES_PER_FRAME : (piece[-1].last + 1 + _MARGIN_FRAMES) * SAMPLES_PER_FRAME]
         try:
             found = aligned(self._phones, " ".join(word.text for word in piece), sound) or ()
-        except RuntimeError:  # what cannot be laid over the sound teaches nothing
+        except RuntimeError:  # pieces that cannot be aligned are left out
             return []
         begin, end = piece[0].first, piece[-1].last + 1
         phones = [phone for word in found for phone in word]

@@ -1,4 +1,4 @@
-"""What the aligner and the recogniser share of PocketSphinx."""
+"""Code that the aligner and the recogniser share, around PocketSphinx."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def new_decoder(**settings: Any) -> Any:
 
 
 def decode(decoder: Any, samples: Samples) -> None:
-    """Lets a decoder hear one utterance."""
+    """Runs a decoder on one utterance."""
     decoder.start_utt()
     decoder.process_raw(samples.tobytes(), full_utt=True)
     decoder.end_utt()

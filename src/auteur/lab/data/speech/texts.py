@@ -1,4 +1,4 @@
-"""Things to say: sentences of everyday words in many languages, and words that exist in none.
+"""Texts for synthesis: sentences of everyday words in many languages, and invented words.
 
 Meaning does not matter here; that every pair of neighbouring sounds turns up often does.
 """

@@ -24,7 +24,7 @@ def denoiser(folder: Path) -> Trial:
 
 
 def au_adapter(folder: Path) -> Trial:
-    """Action Units on a base that knows nothing yet."""
+    """Action Units on an untrained base."""
     return _trial(folder, "auhead", 24)
 
 
@@ -69,7 +69,7 @@ def distill(folder: Path) -> Trial:
 
 
 def adversarial(folder: Path) -> Trial:
-    """A student of one step that must convince a discriminator in the end."""
+    """A student of one step, against a discriminator in the end."""
     teacher, clips = _teacher_and_clips(folder)
     recipe = AdversarialRecipe(
         teacher=teacher,

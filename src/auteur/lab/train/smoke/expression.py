@@ -1,4 +1,4 @@
-"""Tracks, photographs and a face model made up for paper B's recipes. Nobody's face."""
+"""Synthetic tracks, photographs and a face model for paper B's recipes."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def write_tracks(folder: Path) -> tuple[Path, Path]:
 
 
 def write_photographs(folder: Path, *, number: int = 40) -> tuple[Path, Path]:
-    """Writes labels of photographs of everybody in every emotion; returns the labels and the manifest."""
+    """Writes labels of photographs of all people in every emotion; returns the labels and the manifest."""
     random, space = np.random.default_rng(1), CompactExpressionSpace.shipped()
     labels, names, rows = folder / "labels", list[str](), ["file,label"]
     vectors = 0.3 * random.normal(size=(number, len(EMOTIONS), space.coefficients))
@@ -135,7 +135,7 @@ def space(folder: Path) -> Trial:
 
 
 def generator(folder: Path) -> Trial:
-    """The compact generator against its judges."""
+    """The compact generator against its discriminators."""
     tracks, clips = write_tracks(folder)
     labels, photos = write_photographs(folder)
     data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos, face_model=write_face_model(folder))

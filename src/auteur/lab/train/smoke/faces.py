@@ -31,7 +31,7 @@ _SHOWS = {
     "eyeBlinkLeft": "AU43L",
     "eyeBlinkRight": "AU43R",
 }
-"""Blendshapes that the drawn faces move, and by what."""
+"""Blendshapes that the drawn faces move, and their movement."""
 
 Floats = NDArray[np.floating]
 Picture = NDArray[np.uint8]
@@ -49,7 +49,7 @@ class DrawnFaces:
             self._mesh[list(iris)] = self._mesh[list(eye)].mean(0) + 3.5 * np.array([(*c, 0) for c in circle])
 
     def build(self) -> Floats:
-        """Returns somebody's proportions, [3]."""
+        """Returns the proportions of a person, [3]."""
         return self.random.uniform(0.9, 1.1, 3)
 
     def shown(self) -> Floats:

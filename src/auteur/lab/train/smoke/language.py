@@ -1,4 +1,4 @@
-"""A language model that hears, of the real class and a few thousand numbers, for the LoRA recipe."""
+"""An audio-language model of the real class with a few thousand numbers, for the LoRA recipe."""
 
 import csv
 from fractions import Fraction

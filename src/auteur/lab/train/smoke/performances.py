@@ -90,7 +90,7 @@ def write_performances(folder: Path) -> tuple[Path, Path]:
 
 
 def listener(folder: Path) -> Trial:
-    """Five small voters."""
+    """Five small emotion classifiers."""
     folder.mkdir(parents=True, exist_ok=True)
     schedule = Schedule(
         steps=10, learning_rate=1e-2, weight_decay=0.05, average_decay=0.9, evaluate_every_steps=10,
@@ -104,7 +104,7 @@ def listener(folder: Path) -> Trial:
 
 
 def audio_lm(folder: Path) -> Trial:
-    """The audio-language model with an ear that knows nothing."""
+    """The audio-language model with an untrained emotion ensemble."""
     folder.mkdir(parents=True, exist_ok=True)
     performances, units = write_performances(folder)
     save_half(Ear(_EAR), folder / "ear.safetensors")

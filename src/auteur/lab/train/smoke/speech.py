@@ -43,7 +43,7 @@ def speech_encoder(folder: Path) -> Trial:
 
 
 def speech_lips(folder: Path) -> Trial:
-    """The reader of lips behind an encoder that knows nothing yet."""
+    """The lip predictor behind an untrained encoder."""
     tracks, talks = write_tracks(folder)
     clips = write_sound(folder, talks)
     start, config = folder / "phones.safetensors", CompactSpeechConfig()

@@ -49,7 +49,7 @@ class MovingSpots:
 
     Args:
         config: Of the denoiser, `shrunk`.
-        people: How many different clips there are.
+        people: Number of different clips.
     """
 
     def __init__(self, config: DenoiserConfig, people: int = 4) -> None:

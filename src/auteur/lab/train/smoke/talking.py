@@ -18,7 +18,7 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class Talk:
-    """A recording and what the mouth did."""
+    """A recording and the motion of its mouth."""
 
     samples: NDArray[np.float32]
     """[S] at 16 kHz."""

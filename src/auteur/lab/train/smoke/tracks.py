@@ -1,4 +1,4 @@
-"""Motion tracks of made-up people, and the recipes that learn from them."""
+"""Motion tracks of made-up people, and the recipes that train on them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +107,7 @@ def write_sound(folder: Path, talks: dict[str, Talk]) -> Path:
 
 
 def _features(said: Talk, random: np.random.Generator, count: int) -> Floats:
-    """Numbers that follow the jaw, expected lips, loudness; the motion recipe knows the last two by place."""
+    """Numbers that follow the jaw, expected lips, loudness; the last two have fixed positions."""
     lips = (said.gap_mm - said.gap_mm.mean()) / said.gap_mm.std()
     shares = np.resize([1.0, -0.6, 0.4, 0.2], count - 2)
     mixed = np.outer(lips, shares) + random.normal(0, 0.3, (len(lips), count - 2))
@@ -222,7 +222,7 @@ def au_basis(folder: Path) -> Trial:
 
 
 def habits(folder: Path) -> Trial:
-    """The statistics of head, lids and eyes; error: how far those of blinks and gaze are from the truth."""
+    """The statistics of head, lids and eyes; error: distance of those of blinks and gaze from the truth."""
     tracks, _ = write_tracks(folder, seconds=20.0)
     recipe = HabitsRecipe(tracks=tracks, out=folder / "habits.safetensors")
 

@@ -1,4 +1,4 @@
-"""What a smoke run is: settings of a recipe whose data were made, and how its loss is read."""
+"""A smoke run: settings of a recipe on generated data, and the reading of its loss."""
 
 import json
 from collections.abc import Callable
