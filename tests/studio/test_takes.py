@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from auteur.formats import read_au_track
+from auteur.formats import read_au_track, read_recorded
 from auteur.media import VideoReader
 from auteur.signals import measured
 from studio.browser import Lane, choose, drop, open_group, saved, tone, until
@@ -147,6 +148,9 @@ def test_a_project_file_holds_everything(studio, visit, tmp_path: Path):
 
 
 def test_tables_come_in_and_go_out(studio, tmp_path: Path):
+    open_group(studio, "head")
+    Lane(studio, "head:yaw").add(0.48, 0.8)
+    turn_deg = Lane(studio, "head:yaw").keys[0][1]
     table = tmp_path / "track.csv"
     rows = "".join(f"{i / 25:.6f},{min(1, i / 25):.3f},{0.4 if i > 20 else 0}\n" for i in range(50))
     table.write_text(
@@ -155,13 +159,19 @@ def test_tables_come_in_and_go_out(studio, tmp_path: Path):
     choose(studio, "#drop-actor", table)
     studio.wait_for_selector("[data-lane='unit:AU17']")
     assert Lane(studio, "unit:AU17").keys[-1][1] == pytest.approx(1, abs=0.05)
-    studio.click("#export")
-    with studio.expect_download() as download:
-        studio.click("text=Auteur table (CSV)")
-    path = tmp_path / "out.csv"
-    download.value.save_as(path)
-    track = measured(read_au_track(path))
+
+    def export(kind: str) -> Path:
+        studio.click("#export")
+        with studio.expect_download() as download:
+            studio.click(f"text={kind}")
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        return path
+
+    track = measured(read_au_track(export("Auteur table (CSV)")))
     assert track.channel("AU17")[25] == pytest.approx(1, abs=0.06)
+    head = read_recorded(export("Live Link Face (CSV)")).head
+    assert np.degrees(head.channel("yaw")[25]) == pytest.approx(turn_deg, abs=0.1)
 
 
 def test_an_actor_becomes_lanes(studio, actor):
