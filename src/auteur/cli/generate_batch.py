@@ -43,9 +43,7 @@ def generate_batch(arguments: GenerateArguments) -> int:
     """Makes the videos of a jobs file; returns 0, or 4 where some could not be made."""
     started_sec = time.monotonic()
     run = arguments.batch
-    single = {name: getattr(arguments, name) for name in ("portrait", "speech")} | given(arguments.extras)
-    single |= given(arguments.voice)
-    for name in (name for name, value in single.items() if value is not None):
+    for name in _of_one_video(arguments):
         raise UsageError(f"{_option(name)} has no effect with --batch; leave it out")
     if run.batch is None or arguments.out.suffix.lower() in (".mp4", ".mov", ".webm", ".gif"):
         raise UsageError(
@@ -100,6 +98,13 @@ def generate_batch(arguments: GenerateArguments) -> int:
             "mend their lines and run the same command again"
         )
     return 0
+
+
+def _of_one_video(arguments: GenerateArguments) -> list[str]:
+    """Names of the options that are given and hold for a single video alone."""
+    files = {name: getattr(arguments, name) for name in ("portrait", "speech")}
+    options = files | given(arguments.extras) | given(arguments.voice)
+    return [name for name, value in options.items() if value is not None]
 
 
 def given(group: Any) -> dict[str, Any]:
