@@ -21,8 +21,9 @@ from auteur.synthesis.published.motion import MotionModule
 from auteur.synthesis.published.projections import AudioProjection, ImageProjection
 from auteur.synthesis.published.reference import ReferenceNet, as_map
 from auteur.synthesis.published.region_audio import RegionAudio
-from auteur.synthesis.published.schedule import LoopSettings, TrailingDDIM, guided
+from auteur.synthesis.published.schedule import LoopSettings, guided
 from auteur.synthesis.published.sizes import UNetSizes
+from auteur.synthesis.published.solver import diffusion_sampler
 from auteur.synthesis.published.unet import VideoUNet
 from auteur.synthesis.samplers import OnStep
 
@@ -196,7 +197,7 @@ class Hallo(nn.Module):
         """
         context, audio, located = self.encoded(given, settings.conditional)
         features = self.portrait(reference, context)
-        sampler, sample = TrailingDDIM(settings.steps), noise
+        sampler, sample = diffusion_sampler(settings), noise
         for index, time in enumerate(sampler.times):
             rows = sample.expand(settings.rows, -1, -1, -1, -1)
             prediction = self.predict(

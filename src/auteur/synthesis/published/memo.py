@@ -17,8 +17,9 @@ from auteur.synthesis.published.joint_audio import NULL_EMOTION, JointAudio
 from auteur.synthesis.published.memory import Memory, MemoryMotion
 from auteur.synthesis.published.projections import AudioProjection, ImageProjection
 from auteur.synthesis.published.reference import ReferenceNet, as_map
-from auteur.synthesis.published.schedule import LoopSettings, ShiftlessFlow, guided
+from auteur.synthesis.published.schedule import LoopSettings, guided
 from auteur.synthesis.published.sizes import UNetSizes
+from auteur.synthesis.published.solver import flow_sampler
 from auteur.synthesis.published.unet import VideoUNet
 from auteur.synthesis.samplers import OnStep
 
@@ -204,7 +205,7 @@ class Memo(nn.Module):
         """
         context, audio, emotions = self.encoded(given, settings.conditional)
         features = self.portrait(reference, context)
-        sampler, sample = ShiftlessFlow(settings.steps), noise
+        sampler, sample = flow_sampler(settings), noise
         for index, time in enumerate(sampler.times):
             memory.adds = memory.starts or index == 0
             prediction = self.predict(
