@@ -1,9 +1,12 @@
 """What makes published networks faster: compiled blocks and a solver of few steps."""
 
+import json
+
 import pytest
 import torch
 from tiny_published import weighted
 
+import published_speed
 from auteur.errors import UsageError
 from auteur.synthesis.published.compilation import blocks_of, compiled
 from auteur.synthesis.published.hallo import HalloConditions
@@ -162,6 +165,19 @@ def test_one_step_is_that_of_the_published_sampler(make) -> None:
     few, published = (make(LoopSettings(steps=1, sampler=name)) for name in ("dpm", "published"))
     assert few.times == published.times
     torch.testing.assert_close(few.step(sample, prediction, 0), published.step(sample, prediction, 0))
+
+
+@pytest.mark.slow
+def test_the_speed_script_runs_on_tiny_networks(capsys) -> None:
+    pytest.importorskip("diffusers")
+    assert published_speed.main(["hallo", "--tiny", "--device", "cpu", "--steps", "1", "--no-compile"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == {"device": "cpu", "torch": torch.__version__, "tiny": True}
+    assert [line.get("sampler") for line in lines[1:]] == ["published", "dpm", None]
+    assert all(line["frames_per_second"] > 0 and line["peak_gb"] > 0 for line in lines[1:])
+    if not torch.cuda.is_available():
+        assert published_speed.main(["hallo"]) == 3
+        assert "nothing is measured" in capsys.readouterr().out
 
 
 def test_unknown_samplers_are_refused() -> None:
