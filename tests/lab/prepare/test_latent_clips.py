@@ -29,10 +29,8 @@ def base(tmp_path_factory) -> Path:
     return write_base(tmp_path_factory.mktemp("published") / "hallo")
 
 
-def recipe_of(prepared, base: Path, out: Path, **given) -> LatentClipsRecipe:
-    return LatentClipsRecipe(
-        prepared=prepared.out, published=base, out=out, span_frames=20, device="cpu", **given
-    )
+def recipe_of(prepared, base: Path, out: Path) -> LatentClipsRecipe:
+    return LatentClipsRecipe(prepared=prepared.out, published=base, out=out, span_frames=20, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +58,7 @@ def test_a_clip_holds_what_the_base_reads_and_nobody_who_is_held_out(prepared, w
         }
         assert all(bool(value.float().isfinite().all()) for value in tensors.values())
         assert tensors["au"].max() > 0
-        assert float(tensors["regions"].float().sum(1).max()) <= 256
+        assert int(tensors["regions"][:, 1:].amax((0, 2, 3)).min()) > 50
         assert tensors["clean"].std() > 0
         with safe_open(path, framework="pt") as file:
             person = file.metadata()["person"]

@@ -3,10 +3,13 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from parity import ROOT, needs_parity, state_of
 from safetensors.torch import load_file, save_file
 from tiny_published import hashed, tiny, write_checkpoint
 
@@ -213,3 +216,31 @@ def test_folders_that_do_not_load(checkpoints, tmp_path: Path, monkeypatch: pyte
     (out / "published.json").write_text("{}")
     with pytest.raises(WeightsError, match="convert the checkpoint again"):
         open_published(out, device=CPU)
+
+
+@needs_parity
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_checkpoints_in_the_published_layout_load_strictly(kind, tmp_path: Path) -> None:
+    """Files that the references' own script writes, with the originals' names and hashed numbers."""
+    pytest.importorskip("diffusers")
+    pytest.importorskip("transformers")
+    for model in {kind, "hallo"}:  # the speech network of MEMO is Hallo's
+        subprocess.run(
+            [sys.executable, ROOT / "weights.py", model, tmp_path / model], check=True, capture_output=True
+        )
+    folder = tmp_path / kind
+    shutil.copy(ROOT / kind / "config_vae.json", folder / "sd-vae-ft-mse" / "config.json")
+    if kind == "aniportrait":
+        shutil.copy(ROOT / kind / "config_image_encoder.json", folder / "image_encoder" / "config.json")
+    else:
+        speech = tmp_path / "hallo" / "wav2vec" / "wav2vec2-base-960h"
+        shutil.copy(ROOT / "hallo" / "config_wav2vec.json", speech / "config.json")
+        if kind == "memo":
+            shutil.copytree(speech, folder / "wav2vec2-base-960h", dirs_exist_ok=True)
+    model = open_published(convert_checkpoint(folder, tmp_path / "out"), device=CPU)
+    for name, network in model.networks.named_children():
+        stored = state_of(kind, name)
+        assert stored.keys() >= network.state_dict().keys(), name
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, stored[key].to(value.dtype)), f"{name}: {key}"

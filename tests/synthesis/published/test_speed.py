@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from tiny_published import weighted
+from tiny_published import tiny, weighted
 
 import published_speed
 from auteur.errors import UsageError
@@ -19,7 +19,6 @@ from auteur.synthesis.published.solver import (
     flow_sampler,
 )
 
-KINDS = ("aniportrait", "hallo", "memo")
 FRAMES = 3
 
 
@@ -50,13 +49,19 @@ def window(kind: str, networks, settings: LoopSettings) -> torch.Tensor:
     return networks.window(noise, reference=reference, given=given, settings=settings, memory=Memory())
 
 
+@pytest.mark.parametrize(("kind", "middle"), [("aniportrait", 4), ("hallo", 5), ("memo", 5)])
+def test_blocks_of_every_kind_are_compiled(kind: str, middle: int) -> None:
+    networks = tiny(kind)
+    unet = networks.diffusion_net if kind == "memo" else networks.denoising_unet
+    assert len(list(blocks_of(unet.mid_block))) == middle
+    assert len(list(blocks_of(unet))) > 50
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_compiled_blocks_compute_the_same(kind: str) -> None:
-    networks, settings = weighted(kind), LoopSettings(steps=1, guidance=1)
+def test_compiled_blocks_compute_the_same() -> None:
+    kind, networks, settings = "hallo", weighted("hallo"), LoopSettings(steps=1, guidance=1)
     # One part of the UNet has a block of every kind; tracing the others takes a minute.
-    unet = (networks.diffusion_net if kind == "memo" else networks.denoising_unet).mid_block
-    assert len(list(blocks_of(unet))) == (4 if kind == "aniportrait" else 5)
+    unet = networks.denoising_unet.mid_block
     plain = window(kind, networks, settings)
     graphs: list[torch.fx.GraphModule] = []
 
@@ -74,6 +79,7 @@ def test_compiled_blocks_compute_the_same(kind: str) -> None:
     assert not any("forward" in vars(block) for block in blocks_of(unet))
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_is_named() -> None:
     networks = weighted("memo")
 
@@ -82,10 +88,10 @@ def test_a_compiler_that_fails_is_named() -> None:
 
     with (
         pytest.raises(UsageError, match=r"no compiler here.*leave out --compile"),
-        compiled(networks.diffusion_net, backend=fail),
+        compiled(networks.diffusion_net.mid_block, backend=fail),
     ):
         window("memo", networks, LoopSettings(steps=1))
-    assert not any("forward" in vars(block) for block in blocks_of(networks.diffusion_net))
+    assert not any("forward" in vars(block) for block in blocks_of(networks.diffusion_net.mid_block))
 
 
 def integrated(sampler, predict) -> torch.Tensor:
@@ -117,19 +123,20 @@ def test_the_solver_comes_to_ddims_result_on_a_network_in_fewer_steps() -> None:
         return networks.predict(sample, time, identity=identity, portrait=None, maps=None)
 
     with torch.no_grad():
-        exact = integrated(few_step_diffusion(50), predict)
-        found = errors(diffusion_sampler, predict, (4, 8, 16), exact)
-    assert all(few < many for few, many in zip(found["dpm"], found["published"], strict=True))
+        exact = integrated(few_step_diffusion(25), predict)
+        found = errors(diffusion_sampler, predict, (4, 8), exact)
     ddim, few = found["published"], found["dpm"]
-    assert ddim[2] < ddim[1] < ddim[0]
-    assert few[2] / few[0] < 0.75 * ddim[2] / ddim[0]
+    assert ddim[1] < ddim[0]
+    assert few[0] < ddim[0]
+    assert few[1] < 0.75 * ddim[1]
+    assert few[1] / few[0] < ddim[1] / ddim[0]
 
 
-SPREAD = 0.3
+SPREAD = 0.6
 
 
 def of_a_mixture(is_flow: bool):
-    """(sample, time) → the exact prediction for data around ± 1 with a deviation of 0.3."""
+    """(sample, time) → the exact prediction for data around ± 1 with a deviation of 0.6."""
 
     def predict(sample: torch.Tensor, time: float) -> torch.Tensor:
         if is_flow:

@@ -225,7 +225,7 @@ class _Clip:
 
 def _tensor(picture: Bytes) -> Tensor:
     """[H, W, 3] → [3, H, W]."""
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
 def _check_state(recipe: LatentClipsRecipe, encoders: _Encoders) -> None:
