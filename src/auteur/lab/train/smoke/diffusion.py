@@ -1,5 +1,6 @@
 """The denoiser's recipes on clips made of nothing (`auteur.lab.train.smoke.spots`)."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -25,8 +26,14 @@ def denoiser(folder: Path) -> Trial:
 
 
 def au_adapter(folder: Path) -> Trial:
-    """Action Units on a base that knows nothing yet, and on a published one; the losses are the sums."""
-    own, published = _trial(folder, "auhead", 24), published_adapter(folder)
+    """Action Units on a base that knows nothing yet, and on a published one; the losses are the sums.
+
+    The published one needs diffusers and transformers, and is left out where they are not installed.
+    """
+    own = _trial(folder, "auhead", 24)
+    if not all(map(find_spec, ("diffusers", "transformers"))):
+        return own
+    published = published_adapter(folder)
 
     def train() -> None:
         for one in (own, published):

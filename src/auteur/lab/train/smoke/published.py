@@ -1,6 +1,7 @@
 """The recipe `au-adapter` on a published base: a tiny folder of Hallo, as `auteur convert` writes them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,22 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from auteur.lab.data.denoiser_clips import write_clip
+from auteur.lab.data.denoiser_clips import ClipFolder, write_clip
 from auteur.lab.data.splits import is_held_out
+from auteur.lab.train.clip_batches import DrawnClips
 from auteur.lab.train.denoiser_recipe import DenoiserRecipe
-from auteur.lab.train.published_adapter import train_adapter
+from auteur.lab.train.published_adapter import AdaptedBase, adapter_loss, train_adapter
 from auteur.lab.train.smoke.trial import Trial, people
 from auteur.synthesis.conditioners.au import AUConfig
 from auteur.synthesis.full.folders import require
+from auteur.synthesis.noise import step_generator
+from auteur.synthesis.published.adapter import ADAPTER_FILE
 from auteur.synthesis.published.convert import DESCRIPTION
-from auteur.synthesis.published.hallo import Hallo
+from auteur.synthesis.published.folder import open_published
+from auteur.synthesis.published.hallo import PAST_FRAMES, Hallo
 from auteur.synthesis.published.sizes import UNetSizes
 
-SIDE_PX, FRAMES, STEPS = 64, 16, 24
+SIDE_PX, FRAMES, STEPS = 64, 16, 8
 _LAYERS, _WIDTH = 2, 16
 _TINY = AUConfig(width=16, grid=2, head=16)
 
@@ -44,7 +49,24 @@ def published_adapter(folder: Path) -> Trial:
     def train() -> None:
         train_adapter(recipe, _TINY)
 
-    return Trial(recipe, train=train, log=recipe.out / "au_adapter.jsonl")
+    return Trial(recipe, train=train, fitted=lambda: _losses(recipe))
+
+
+def _losses(recipe: DenoiserRecipe) -> tuple[float, float]:
+    """Losses of the same clips, times and noise with a new adapter and with the trained one."""
+    assert recipe.published is not None  # noqa: S101 - for the type checker
+    assert recipe.clips is not None  # noqa: S101
+    base = AdaptedBase(open_published(recipe.published, device=torch.device("cpu")))
+    source, loss = ClipFolder(recipe.clips, past=PAST_FRAMES), adapter_loss(base, recipe)
+
+    def of(*start: Path) -> float:
+        adapter = base.adapt(replace(recipe, start=start), _TINY)
+        generator = step_generator(0, "smoke")
+        drawn = DrawnClips(source.batch(2, 4, generator), generator)
+        with torch.no_grad():
+            return float(loss(adapter, drawn, 0))
+
+    return of(), of(recipe.out / ADAPTER_FILE)
 
 
 def write_base(folder: Path) -> Path:
