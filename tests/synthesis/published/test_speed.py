@@ -187,6 +187,18 @@ def test_the_speed_script_runs_on_tiny_networks(capsys) -> None:
         assert "nothing is measured" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "steps"), [("aniportrait", 4), ("memo", 2)])
+def test_loops_use_the_sampler_that_is_named(kind: str, steps: int) -> None:
+    networks = weighted(kind)
+    published, few = (
+        window(kind, networks, LoopSettings(steps=steps, guidance=1, sampler=name))
+        for name in ("published", "dpm")
+    )
+    assert bool(few.isfinite().all())
+    assert not torch.allclose(few, published, atol=1e-3)
+
+
 def test_unknown_samplers_are_refused() -> None:
     with pytest.raises(UsageError, match="sampler is 'heun'; choose one of published, dpm"):
         LoopSettings(steps=4, sampler="heun")
