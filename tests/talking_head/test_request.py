@@ -21,14 +21,15 @@ RATE = Fraction(25)
 
 def shown(request: PerformanceRequest, frames: int, expression: AUTrack | None = None) -> AUTrack | None:
     expressed = None if expression is None else Expressed(action_units=expression)
-    return performance_of(request, expressed, frames, Settings()).action_units
+    return performance_of(request, expressed, frames, Settings(liveliness=0)).action_units
 
 
 def constants(request: PerformanceRequest) -> dict[str, float]:
-    track = shown(request, 1)
+    """What is held once an emotion is at its height."""
+    track = shown(request, 26)
     if track is None:
         return {}
-    return {name: float(value) for name, value in zip(track.channels, track.values[0], strict=True) if value}
+    return {name: float(value) for name, value in zip(track.channels, track.values[-1], strict=True) if value}
 
 
 def test_nothing_asked_for_is_no_track():

@@ -27,6 +27,7 @@ from auteur.facs.conversion import (
     mirrored_name,
 )
 from auteur.facs.listing import ListedControl, listed_controls
+from auteur.facs.postures import POSTURES, Posture
 from auteur.facs.prototypes import (
     EMOTION_ALIASES,
     EMOTIONS,
@@ -44,6 +45,7 @@ __all__ = [
     "EMOTIONS",
     "EMOTION_ALIASES",
     "MEDIAPIPE_BLENDSHAPES",
+    "POSTURES",
     "PROTOTYPES",
     "PROTOTYPE_SOURCES",
     "SHOWN_TABLE",
@@ -56,6 +58,7 @@ __all__ = [
     "Convention",
     "ListedControl",
     "Lossiness",
+    "Posture",
     "au_track",
     "convert",
     "dropped_channels",

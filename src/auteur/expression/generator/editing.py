@@ -21,8 +21,8 @@ Floats = NDArray[np.floating]
 
 LIPS_PARTED = 0
 """Which number of the compact space is the lip gap."""
-LIPS_SHARE = 0.3
-"""Of what an emotion adds to the lip gap: what people said in the clips is in it as well."""
+LIPS_SHARE = 1.0
+"""Of what an emotion adds to the lip gap on average: an apex holds its prototype's opening."""
 _STRONG_QUANTILE = 0.7
 """Frames at least this far along a person's own direction show the emotion; people warm up and cool down."""
 
@@ -39,8 +39,8 @@ class Trajectories:
     def direction(self, emotion: str) -> Floats:
         """Returns what the emotion adds at strength 1, [T, E].
 
-        How far it parts the lips is the same throughout, and little: when and how far a mouth opens is the
-        speech's affair, as the jaw is apart from the expression in FLAME.
+        How far it parts the lips is the same throughout: when a mouth opens is the speech's affair, as the
+        jaw is apart from the expression in FLAME.
 
         Raises:
             UsageError: It was not generated.
