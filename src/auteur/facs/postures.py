@@ -1,10 +1,10 @@
 """Emotion to head and gaze: what a head does while the face shows an emotion.
 
-FACS codes heads and eyes as units 51 to 64; EMFACS leaves them open. Directions are those that posers and
-judges agree on: sadness lowers head and eyes, contempt and disgust draw the head back and away, anger lowers
-the forehead towards the other, fear and surprise start back (Wallbott, "Bodily expression of emotion", 1998;
-Mignault & Chaudhuri, "The many faces of a neutral face: head tilt and perception of dominance and emotion",
-2003). Sizes are ours: a few degrees, about as far as people lean while they talk.
+FACS codes heads and eyes as units 51 to 64; EMFACS leaves them open. Sadness lowers head and eyes, disgust
+draws the head back and away, contempt raises and tilts it, anger lowers the forehead towards the other, fear
+and surprise start back. A bowed head reads as sad, a raised one as superior (Mignault & Chaudhuri, "The many
+faces of a neutral face: head tilt and perception of dominance and emotion", 2003); the other directions and
+all sizes are our judgement: a few degrees, about as far as people lean while they talk.
 """
 
 from dataclasses import dataclass
@@ -49,11 +49,11 @@ class Posture:
 POSTURES: dict[str, Posture] = {
     "neutral": Posture(),
     "happy": Posture(pitch_deg=1.5, roll_deg=1.5, eyes_down_deg=1.0),
-    "sad": Posture(pitch_deg=-7.0, roll_deg=2.5, eyes_down_deg=5.0),
+    "sad": Posture(pitch_deg=-4.0, roll_deg=2.0, eyes_down_deg=5.0),
     "angry": Posture(pitch_deg=-5.0, eyes_down_deg=-3.5),
-    "fear": Posture(pitch_deg=2.0, yaw_deg=-3.0, eyes_down_deg=1.5, eyes_left_deg=3.0),
+    "fear": Posture(pitch_deg=2.0, eyes_down_deg=1.5),
     "disgusted": Posture(pitch_deg=4.0, yaw_deg=-5.0, eyes_down_deg=3.0, eyes_left_deg=3.0),
     "surprised": Posture(pitch_deg=3.0, eyes_down_deg=2.0),
-    "contempt": Posture(pitch_deg=3.0, yaw_deg=3.0, roll_deg=-3.0, eyes_down_deg=2.5, eyes_left_deg=-3.0),
+    "contempt": Posture(pitch_deg=1.0, yaw_deg=2.0, roll_deg=-2.0, eyes_down_deg=1.0, eyes_left_deg=-2.0),
 }
 """Of every emotion at strength 1; they scale with the strength and add up in blends."""

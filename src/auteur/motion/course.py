@@ -23,8 +23,7 @@ ONSET_SEC = {
     "surprised": 0.2,
     "contempt": 0.7,
 }
-"""Seconds until an emotion is at its height: startled faces are the fastest, sad ones the slowest (Hess &
-Kleck, "Differentiating emotion elicited and deliberate emotional facial expressions", 1990, give 0.3 to 1)."""
+"""Seconds until an emotion is at its height: startled faces are the fastest, sad ones the slowest. Ours."""
 FIRST_SHARE = 0.6
 """Of the strength in the first frame: a video that starts at rest shows another emotion first."""
 _WAVES = 0.08

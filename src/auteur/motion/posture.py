@@ -29,7 +29,7 @@ def emotional_posture(emotions: Sequence[str], strengths: Floats) -> tuple[PoseT
     """
     heads = np.array([POSTURES[emotion].head_rad for emotion in emotions])
     eyes = np.array([POSTURES[emotion].gaze_rad for emotion in emotions])
-    values = np.zeros((len(strengths), 6))
+    values = np.zeros((len(strengths), 6), dtype=np.float32)
     values[:, :3] = strengths @ heads
     return PoseTrack(values=values, rate=MOTION_RATE, convention=POSE_CONVENTION), strengths @ eyes
 

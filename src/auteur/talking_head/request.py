@@ -231,7 +231,7 @@ class PerformanceRequest:
         strengths = self.emotions.at(np.arange(frames) / float(MOTION_RATE))
         if self.emotion is not None:
             strengths = strengths * course_of(DIALLED, frames, seed=seed, liveliness=liveliness)
-        return strengths
+        return strengths.astype(np.float64)
 
     def added_units(self, frames: int, *, strengths: NDArray[np.float64] | None) -> AUTrack | None:
         """Returns single controls and fixed prototypes of emotions, "facs", T frames; None for nothing.

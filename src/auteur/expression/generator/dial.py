@@ -41,7 +41,7 @@ VARIETY = 0.4
 ones."""
 
 
-INDIVIDUALITY = 0.15
+INDIVIDUALITY = 0.1
 """How far one seed's way to show an emotion may stay away from the typical way, 0 to 1."""
 
 
