@@ -93,6 +93,8 @@ def performance_of(
     if shapes is not None and written is not None:
         summary = Performance(frames=frames, acted=written, added=request.scaled(added)).action_units
     posture, glance = (None, None) if strengths is None else emotional_posture(DIALLED, strengths)
+    if request.turns_eyes:
+        glance = None
     # A named route, like a track, directs the whole face; what "auto" recognises in the speech leaves the
     # portrait's own expression where it is.
     is_named = expressed is not None and settings.route != "auto"

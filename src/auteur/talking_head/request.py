@@ -189,6 +189,11 @@ class PerformanceRequest:
             for channel in resolve(name).channels
         }
 
+    @property
+    def turns_eyes(self) -> bool:
+        """Whether single controls turn the eyes."""
+        return bool(_GAZE_CONTROLS & self.single_units().keys())
+
     def recorded_units(self, frames: int) -> AUTrack | None:
         """Returns the recorded units on the motion grid, "facs", NaN where not specified; None for no track.
 
