@@ -6,7 +6,7 @@ r"""Measures whether the seven emotions can be told in generated videos, by rule
         --teacher face_landmarker.task --out emotion_rules_clips.json --faces FACES.npz
 
 For every portrait and emotion, `auteur generate --emotion E` is run with everything at its default but the
-preset (the warp, which paints nothing), the size and the length, and read frame by frame by MediaPipe's
+preset (the warp, which paints nothing), seed, size and length, and read frame by frame by MediaPipe's
 landmarker, which shares nothing with the product. A rule compares with the same portrait's neutral video of
 the same speech, in clips with the same person's neutral clip. An emotion is kept where all of its rules hold.
 The rules of `rules_kept` were written down before the prototypes were tuned; each is a movement that EMFACS
@@ -32,13 +32,21 @@ import tyro
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from auteur import TalkingHead
 from auteur.errors import UsageError
+from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceReading
 from auteur.face.mediapipe_backend import MediaPipeBackend
 from auteur.face.pose import without_pose
 from auteur.facs import EMOTIONS, MEDIAPIPE_BLENDSHAPES
 from auteur.media import VideoReader
+from auteur.motion.speech_motion import Motion, SpeechMotion
+from auteur.painting.registry import load_renderer
+from auteur.talking_head.inputs import find_portrait, speech_of
+from auteur.talking_head.motion_stage import SpeechEncoders, requested_motion
+from auteur.talking_head.request import PerformanceRequest
+from auteur.talking_head.settings import Settings, mark_of
+from auteur.talking_head.staging import staged
+from auteur.talking_head.talking_head import Stages, TalkingVideo
 from judges.emotion_pixels import aligned_face
 
 Floats = NDArray[np.floating[Any]]
@@ -53,7 +61,7 @@ MOVED_MM = 0.5
 """Change of a distance of lips or brows that counts, in millimetres of the canonical head."""
 SLIGHT_MM = 0.3
 """The same of lids, cheeks and wings of the nose, which move less."""
-RATE = Fraction(25, 3)
+RATE = Fraction(5)
 SHOWN_PX = (240, 300)
 TUNED_ON = (
     "generated_man_0056",
@@ -196,22 +204,45 @@ class Faces:
         np.savez_compressed(path, faces=np.stack(self.rows), names=np.array(self.names))
 
 
-def frames_of(
-    head: TalkingHead, run: Benchmark, portrait: Path, emotion: str, strength: float
-) -> list[Picture]:
-    """Returns every third frame of a video of the beginning of the speech."""
-    samples, rate = soundfile.read(str(run.speech), dtype="float32")
-    video = head(
-        portrait,
-        (rate, samples[: round((run.seconds + 0.1) * rate)]),
-        emotion=emotion,
-        intensity=strength,
-        fps=RATE,
-        seconds=run.seconds,
-        route=run.route,
-        size=run.size,
-    )
-    return list(video)
+class Videos:
+    """What `auteur generate --emotion E --seed 0` shows of a portrait; motion and portraits are made once."""
+
+    def __init__(self, run: Benchmark) -> None:
+        self._backend, self._encoders, mover = (
+            AuteurBackend(),
+            SpeechEncoders.shipped(),
+            SpeechMotion.shipped(),
+        )
+        self._stages = Stages(mover, load_renderer(run.preset, speech=self._encoders.phones, device=None))
+        samples, rate = soundfile.read(str(run.speech), dtype="float32")
+        self._voice = speech_of((rate, samples[: round((run.seconds + 0.1) * rate)]))
+        self._settings = Settings(seed=0, fps=RATE, seconds=run.seconds, route=run.route, size=run.size)
+        self._motions: dict[tuple[str, float], Motion] = {}
+        self._portraits: dict[Path, Any] = {}
+
+    def frames(self, portrait: Path, emotion: str, strength: float) -> list[Picture]:
+        """Returns the frames at `RATE`."""
+        settings, asked = self._settings, PerformanceRequest(emotion, strength)
+        motion = self._motions.get((emotion, strength))
+        if motion is None:
+            mover, voice = self._stages.mover, self._voice.sound
+            motion = requested_motion(self._encoders, mover, voice, asked, settings)
+            self._motions[emotion, strength] = motion
+        if portrait not in self._portraits:
+            shown, reading, _ = find_portrait(self._backend, portrait)
+            self._portraits[portrait] = staged(shown.picture, reading, settings)
+        picture, face, finishing = self._portraits[portrait]
+        video = TalkingVideo(
+            portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
+            face=face,
+            motion=motion,
+            stages=self._stages,
+            settings=settings,
+            voice=self._voice,
+            mark=mark_of({}, asked, settings, models={}, rendering={}),
+            finishing=finishing,
+        )
+        return list(video)
 
 
 def tile(frame: Picture, face: FaceReading, title: str) -> Picture:
@@ -225,13 +256,13 @@ def tile(frame: Picture, face: FaceReading, title: str) -> Picture:
 
 def measure(run: Benchmark) -> dict[str, Any]:
     """Returns by strength, portrait and emotion which rules are kept, and the shares."""
-    head, teacher = TalkingHead.from_pretrained(run.preset), MediaPipeBackend(run.teacher, max_faces=1)
+    videos, teacher = Videos(run), MediaPipeBackend(run.teacher, max_faces=1)
     faces = Faces([], [])
     kept: dict[str, dict[str, dict[str, dict[str, bool]]]] = {str(s): {} for s in run.strengths}
     rows: dict[float, list[Picture]] = {s: [] for s in run.strengths}
 
     def read(portrait: Path, emotion: str, strength: float) -> tuple[Reading, Picture]:
-        frames = frames_of(head, run, portrait, emotion, strength)
+        frames = videos.frames(portrait, emotion, strength)
         found = [(frame, seen[0]) for frame in frames if (seen := teacher.find(frame))]
         faces.add(f"{portrait.stem} {emotion} {strength:g}", found)
         title = f"{emotion} {strength:g}"

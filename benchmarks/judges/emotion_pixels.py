@@ -1,7 +1,7 @@
 r"""A plain classifier of emotions that looks at pixels: it shares nothing with what it judges.
 
-    python benchmarks/judges/emotion_pixels.py train --labels LABELS --photos images/manifest.csv \
-        --out emotion_pixels.safetensors
+    python benchmarks/judges/emotion_pixels.py train --manifest images/manifest.csv --photos PHOTOS \
+        --teacher face_landmarker.task --out emotion_pixels.safetensors
     python benchmarks/judges/emotion_pixels.py judge --weights emotion_pixels.safetensors --faces FACES.npz
 
 Softmax regression on principal components of gradient histograms (Dalal & Triggs, "Histograms of oriented
@@ -30,11 +30,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auteur.errors import InputError, UsageError
+from auteur.face.mediapipe_backend import MediaPipeBackend
 from auteur.facs import EMOTIONS
 from auteur.lab.data.expression_tracks import PHOTO_LABELS
 from auteur.lab.data.face_shards import person_of_photo
 from auteur.lab.data.splits import is_held_out
 from auteur.lab.train.model_recipe import save_half
+from auteur.media import read_image
 from auteur.weights import load_file
 
 Floats = NDArray[np.floating[Any]]
@@ -45,7 +47,7 @@ _EYES_PX, _EYE_LINE_PX = 36.0, 32.0
 """Distance of the eyes, and how far they are from the upper edge."""
 _BLUR_PX = 0.28
 _RIGHT_EYE, _LEFT_EYE = (33, 133, 159, 145), (263, 362, 386, 374)
-_CELL_PX, _BINS = 8, 9
+_CELL_PX, _BINS = 12, 9
 GRADIENTS = (SIDE_PX // _CELL_PX - 1) ** 2 * 4 * _BINS
 COMPONENTS = 200
 _PENALTIES = (0.003, 0.01, 0.03, 0.1)
@@ -127,30 +129,34 @@ class Labelled:
         return Labelled(self.faces[rows], self.labels[rows], self.people[rows])
 
 
-def read_labelled(labels: Path, photos: Path) -> Labelled:
-    """Returns all photographs of a label folder (`auteur.lab.data.face_teacher`) that have an emotion.
+def read_labelled(manifest: Path, folder: Path, teacher: Path, most: int) -> Labelled:
+    """Returns photographs that have an emotion; the most frequent emotions are cut to the first `most`.
+
+    Args:
+        manifest: CSV with the columns file, label.
+        folder: Where the photographs lie.
+        teacher: MediaPipe's `face_landmarker.task`, which says where the eyes are.
+        most: Of each emotion.
 
     Raises:
         InputError: There is none.
     """
-    with photos.open(encoding="utf-8", newline="") as file:
-        words = {row["file"]: row["label"] for row in csv.DictReader(file)}
+    backend, counts = MediaPipeBackend(teacher, max_faces=1), dict.fromkeys(EMOTIONS, 0)
     faces: list[Picture] = []
     found: list[tuple[int, str]] = []
-    for path in sorted(labels.glob("photos_*.npz")):
-        names = path.with_suffix(".txt").read_text(encoding="utf-8").split("\n")
-        crops = np.load(path.with_suffix(".crops.npy"), mmap_mode="r")
-        with np.load(path) as stored:
-            for row, number in enumerate(stored["index"]):
-                emotion = PHOTO_LABELS.get(words.get(names[number], ""))
-                if emotion is None:
-                    continue
-                to_crop = stored["affine"][row] if "affine" in stored else np.eye(2, 3)
-                landmarks = stored["landmarks"][row][:, :2] @ to_crop[:, :2].T + to_crop[:, 2]
-                faces.append(aligned_face(np.asarray(crops[row]), landmarks))
-                found.append((EMOTIONS.index(emotion), person_of_photo(names[number])))
+    with manifest.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            emotion = PHOTO_LABELS.get(row["label"])
+            if emotion is None or counts[emotion] >= most or not (folder / row["file"]).is_file():
+                continue
+            picture = read_image(folder / row["file"])
+            seen = backend.find(picture)
+            if seen:
+                counts[emotion] += 1
+                faces.append(aligned_face(picture, seen[0].landmarks))
+                found.append((EMOTIONS.index(emotion), person_of_photo(row["file"])))
     if not found:
-        raise InputError(f"there are no labelled photographs in {str(labels)!r}")
+        raise InputError(f"there are no labelled photographs in {str(folder)!r}")
     emotions, people = zip(*found, strict=True)
     return Labelled(np.stack(faces), np.array(emotions), np.array(people))
 
@@ -200,14 +206,18 @@ def recall(model: EmotionPixels, photos: Labelled) -> dict[str, tuple[float, int
 class Train:
     """Fits on training people and prints what it does on held-out people."""
 
-    labels: Path
-    """Teacher labels with `photos_*.npz` and their crops."""
-    photos: Path
+    manifest: Path
     """CSV with the columns file, label."""
+    photos: Path
+    """Folder of the photographs."""
+    teacher: Path
+    """MediaPipe's `face_landmarker.task`, for the places of the eyes."""
     out: Path
+    most: int = 400
+    """Photographs of one emotion that are read."""
 
     def run(self) -> dict[str, Any]:
-        photos = read_labelled(self.labels, self.photos)
+        photos = read_labelled(self.manifest, self.photos, self.teacher, self.most)
         held = np.array([is_held_out(person) for person in photos.people])
         training = photos.chosen(~held)
         people = sorted(set(training.people))

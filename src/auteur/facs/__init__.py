@@ -29,6 +29,7 @@ from auteur.facs.conversion import (
 from auteur.facs.listing import ListedControl, listed_controls
 from auteur.facs.postures import POSTURES, Posture
 from auteur.facs.prototypes import (
+    ANTAGONISTS,
     EMOTION_ALIASES,
     EMOTIONS,
     PROTOTYPE_SOURCES,
@@ -40,6 +41,7 @@ from auteur.facs.prototypes import (
 
 __all__ = [
     "ACTION_UNITS",
+    "ANTAGONISTS",
     "CONTROLS",
     "CONVENTIONS",
     "EMOTIONS",

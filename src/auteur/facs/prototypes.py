@@ -72,6 +72,11 @@ PROTOTYPES: dict[PrototypeTable, dict[str, dict[str, float]]] = {
 """Intensity in [0, 1] of each control at the height of each emotion."""
 
 
+ANTAGONISTS: tuple[tuple[int, int], ...] = ((12, 15), (5, 43), (24, 25), (24, 26), (18, 20), (20, 23))
+"""Units whose muscles pull the same part of the face opposite ways: corners of the mouth up or down, lids
+up or down, lips pressed or parted, rounded or stretched, tightened or stretched."""
+
+
 def find_emotion(name: str) -> str:
     """The one of `EMOTIONS` that `name` means, whatever its case.
 
