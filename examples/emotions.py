@@ -1,6 +1,6 @@
 """Neutral and the seven emotions of one portrait in one picture: docs/emotions.jpg.
 
-    python examples/emotions.py OUT.jpg
+    python examples/emotions.py docs/emotions.jpg
 
 Every tile is the same instant of `auteur generate portrait.png speech.flac --emotion E --seed 0`, everything
 else at its default. The portrait is scikit-image's "astronaut", a public-domain photograph of NASA.
@@ -19,15 +19,17 @@ from auteur.facs import EMOTIONS
 from auteur.media import write_image
 
 SPEECH = Path(__file__).parent / "speech.flac"
-TIME_SEC = 1.6
-ROWS, TILE_PX = 2, 300
+TIME_SEC = 1.2
+ROWS, TILE_PX = 2, 270
 LABEL_PX = 20
+SHOWN = (slice(10, 210), slice(90, 290))
+"""Rows and columns of the frames: the face."""
 MARK = provenance.Mark(settings={"example": "emotions of one portrait"})
 
 
 def labelled(frame: np.ndarray, emotion: str) -> np.ndarray:
-    """Returns a frame, smaller, with the emotion's name in its corner."""
-    tile = Image.fromarray(frame).resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
+    """Returns the face out of a frame with the emotion's name in its corner."""
+    tile = Image.fromarray(frame[SHOWN]).resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
     font = ImageFont.load_default(LABEL_PX)
     place = (10, TILE_PX - LABEL_PX - 10)
     ImageDraw.Draw(tile).text(place, emotion, font=font, fill="white", stroke_width=2, stroke_fill="black")
