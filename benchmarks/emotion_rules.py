@@ -174,7 +174,7 @@ class Benchmark:
     portraits: tuple[Path, ...] = ()
     speech: Path | None = None
     clips: Path | None = None
-    """CSV with the columns file (relative to its folder), identity and emotion."""
+    """CSV with the columns file (relative to the CSV's parent folder), identity and emotion."""
     route: str = "auto"
     preset: str = "warp"
     size: str = "480"
@@ -305,7 +305,7 @@ def measure_clips(run: Benchmark, manifest: Path) -> dict[str, Any]:
         own = [row for row in rows if row["identity"] == person]
         read: dict[str, Reading] = {}
         for row in own:
-            with VideoReader(manifest.parent / row["file"]) as video:
+            with VideoReader(manifest.parent.parent / row["file"]) as video:
                 frames = [frame.image for frame in video.frames_at(RATE)]
             found = [(frame, seen[0]) for frame in frames if (seen := teacher.find(frame))]
             faces.add(f"{row['file']} {row['emotion']} 1", found)
