@@ -1,6 +1,8 @@
 """The notebook in examples/ runs from its first cell to its last, and leaves what it promises."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,19 @@ def test_the_notebook_runs_end_to_end(tmp_path, monkeypatch) -> None:
 
     for name in ("small.mp4", "small.webm", "small.gif", "small_frames"):
         assert verify(tmp_path / name).verdict is Verdict.INTACT
+
+
+@pytest.mark.slow
+def test_the_hosted_demo_is_a_page_of_under_a_hundred_lines() -> None:
+    source = EXAMPLES / "hosted_demo.py"
+    assert len(source.read_text(encoding="utf-8").splitlines()) < 100
+    pytest.importorskip(
+        "gradio", reason="gradio is not installed; it is no dependency: pip install 'gradio>=6'"
+    )
+    load = "import sys; sys.path.insert(0, sys.argv[1]); import hosted_demo"
+    code = f"{load}; print(len(hosted_demo.page().blocks))"
+    done = subprocess.run([sys.executable, "-c", code, str(EXAMPLES)], capture_output=True, text=True)
+    assert done.returncode == 0 and int(done.stdout) > 15, done.stderr
 
 
 def test_the_notebook_is_kept_without_results() -> None:

@@ -36,9 +36,10 @@ LAYERS = (
     {"facs"},
     {"formats", "media", "face", "speech"},
     {"expression", "motion", "synthesis"},
-    {"painting", "plots", "tracking"},
+    {"painting", "plots", "tracking", "voice"},
     {"talking_head"},
     {"batch", "evaluate"},
+    {"service", "studio"},
     {"lab.data"},
     {"lab.corpora"},
     {"lab.prepare"},
@@ -222,9 +223,16 @@ def test_nothing_reaches_for_the_network_or_unpickles():
     assert not wrong, "\n".join(wrong)
 
 
-def test_only_data_preparation_starts_programs():
+def test_only_data_preparation_and_voices_start_programs():
     users = {layer_of(module) for module in MODULES for name, _ in imports(module) if name == "subprocess"}
-    assert users <= {"lab.data", "lab.prepare"}
+    assert users <= {"lab.data", "lab.prepare", "voice"}
+
+
+def test_only_the_service_listens_and_uvicorn_opens_its_socket():
+    web = {"fastapi", "multipart", "python_multipart", "sse_starlette", "starlette", "uvicorn"}
+    users = [(name_of(module), name.split(".")[0]) for module in MODULES for name, _ in imports(module)]
+    assert {layer_of(PACKAGE / file) for file, name in users if name in web} <= {"service"}
+    assert [file for file, name in users if name == "uvicorn"] == ["service/serving.py"]
 
 
 def test_no_unsafe_call():

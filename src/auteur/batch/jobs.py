@@ -12,10 +12,22 @@ from typing import Any, get_type_hints
 from auteur.batch.results import RESULTS
 from auteur.errors import AuteurError, InputError, UsageError
 from auteur.expression.curve import EmotionCurve, parse_curve
+from auteur.expression.unit_curves import (
+    HEAD_ANGLES,
+    LARGEST_ANGLE_DEG,
+    Keyframes,
+    head_curves_track,
+    keyframes_of,
+    unit_curves_track,
+)
+from auteur.facs import resolve
 from auteur.files import check_name, is_unfinished, open_input
-from auteur.formats import TrackReading
+from auteur.formats import TrackReading, read_recorded
 from auteur.media.frame_output import ENDINGS
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.performance import as_specified
 from auteur.painting.warp_renderer import WarpRenderer
+from auteur.signals import AUTrack, measured
 from auteur.signals.timebase import parse_rate
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.settings import Settings
@@ -93,6 +105,11 @@ def check_keys(values: Mapping[str, Any]) -> Values:
     return checked
 
 
+def kinds_of_keys() -> dict[str, str]:
+    """Returns what kind of value every key takes: text, file, number, whole, truth and so on."""
+    return {key: check.__name__.removeprefix("_") for key, check in _KEYS.items()}
+
+
 def _lines(path: Path) -> Iterator[str]:
     """Yields the lines of a file, each cut where it is longer than a line may be."""
     try:
@@ -111,39 +128,85 @@ def _lines(path: Path) -> Iterator[str]:
 def _job(number: int, text: str, folder: Path, defaults: Mapping[str, Any], *, paints: bool) -> Job:
     given = {**defaults, **_parse(text)}
     values = check_keys(given)
+    output = values.pop("output", None) or PurePosixPath(f"{number:06d}.mp4")
+    return job_of(values, line=number, output=output, place=lambda text: folder / text, paints=paints)
+
+
+def job_of(
+    values: Mapping[str, Any],
+    *,
+    line: int,
+    output: PurePosixPath,
+    place: Callable[[str], Path],
+    paints: bool,
+    track: AUTrack | None = None,
+) -> Job:
+    """Returns the job that checked values (`check_keys`, without "output") ask for.
+
+    Args:
+        values: By the names of `auteur generate`.
+        line: Number of the job.
+        output: Name of its video.
+        place: Path of a file that a value names.
+        paints: Whether a denoiser will take part.
+        track: A track that is no file.
+
+    Raises:
+        UsageError: A value is missing or outside its range.
+        InputError: A file is missing.
+    """
+    values = dict(values)
     for key in ("portrait", "speech"):
-        if key not in values and not (key == "speech" and values.keys() & {"track", "drive"}):
+        if key not in values and not (
+            key == "speech" and (track or values.keys() & {"track", "drive", "curves"})
+        ):
             raise UsageError(f"the key {key!r} is missing; name a file")
-    sources = {key: _source(folder, values.pop(key)) for key in ("head_track", "gaze_track") if key in values}
-    paths = {key: folder / values.pop(key) for key in _FILES if key in values}
+    sources = {key: _source(place, values.pop(key)) for key in ("head_track", "gaze_track") if key in values}
+    paths = {key: place(values.pop(key)) for key in _FILES if key in values}
     for key, path in paths.items():
         if not path.is_file():
             raise InputError(f"the {key} {str(path)!r} does not exist")
-    scales = values.pop("au_scale", {}) | dict.fromkeys(values.pop("mute", []), 0.0)
+    reading = TrackReading(
+        rate=values.pop("track_rate", None),
+        face=values.pop("track_face", None),
+        start_sec=values.pop("track_start", None),
+    )
+    curves, head_curves = values.pop("curves", None), values.pop("head_curves", None)
+    if head_curves:
+        sources["head_track"] = head_curves_track(head_curves, rate=MOTION_RATE)
+    if curves:
+        track, reading = _drawn(curves, track, paths, reading), TrackReading()
     requested = PerformanceRequest(
         action_units=values.pop("au", {}),
-        track=paths.get("track"),
+        track=track or paths.get("track"),
         drive=paths.get("drive"),
         lips=values.pop("lips", None),
-        scales=scales,
+        scales=values.pop("au_scale", {}) | dict.fromkeys(values.pop("mute", []), 0.0),
         **sources,
-        track_reading=TrackReading(
-            rate=values.pop("track_rate", None),
-            face=values.pop("track_face", None),
-            start_sec=values.pop("track_start", None),
-        ),
+        track_reading=reading,
         **{name: values.pop(name) for name in _PERFORMANCE if name in values},
     )
-    output = values.pop("output", None) or PurePosixPath(f"{number:06d}.mp4")
     face = values.pop("face", 0)
     settings = Settings(**values)
     if not paints:
         WarpRenderer().resolve(settings.render_options)
-    return Job(number, paths["portrait"], paths.get("speech"), output, requested, settings, face)
+    return Job(line, paths["portrait"], paths.get("speech"), output, requested, settings, face)
 
 
-def _source(folder: Path, text: str) -> Any:
-    return text if text in ("track", "none") else folder / check_name(text)
+def _drawn(
+    curves: Mapping[str, Keyframes], track: AUTrack | None, paths: dict[str, Path], reading: TrackReading
+) -> AUTrack:
+    """The curves on top of a track, if there is one; its file is taken out of `paths`."""
+    if "drive" in paths:
+        raise UsageError("curves and drive: give either curves or a video of an actor, not both")
+    if "track" in paths:
+        track = read_recorded(paths.pop("track"), reading).action_units
+    under = None if track is None else as_specified(measured(track))
+    return unit_curves_track(curves, rate=MOTION_RATE, duration_sec=0, under=under)
+
+
+def _source(place: Callable[[str], Path], text: str) -> Any:
+    return text if text in ("track", "none") else place(str(check_name(text)))
 
 
 def _parse(text: str) -> Values:
@@ -244,6 +307,21 @@ def _output(key: str, value: Any) -> PurePosixPath:
     return path
 
 
+def _curves(key: str, value: Any) -> dict[str, Keyframes]:
+    if not isinstance(value, dict):
+        raise _wrong(key, value, 'an object such as {"AU12": [[0, 0], [1.2, 0.8]]}')
+    for name in value:
+        resolve(name)
+    return {name: keyframes_of(name, one, low=0, high=1) for name, one in value.items()}
+
+
+def _head_curves(key: str, value: Any) -> dict[str, Keyframes]:
+    if not isinstance(value, dict) or not value.keys() <= set(HEAD_ANGLES):
+        raise _wrong(key, value, 'an object of pitch, yaw and roll such as {"yaw": [[0, 0], [1, 12]]}')
+    most = LARGEST_ANGLE_DEG
+    return {name: keyframes_of(name, one, low=-most, high=most) for name, one in value.items()}
+
+
 def _curve(key: str, value: Any) -> EmotionCurve:
     return parse_curve(_text(key, value))
 
@@ -275,6 +353,8 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "output": _output,
     **_PERFORMANCE,
     "au": _intensities,
+    "curves": _curves,
+    "head_curves": _head_curves,
     "track": _file,
     "drive": _file,
     "lips": _text,

@@ -19,6 +19,7 @@ from auteur.engines import Engine, Outcome
 from auteur.errors import InputError
 from auteur.files import is_disk_full, make_folders
 from auteur.painting.registry import denoiser_path
+from auteur.signals import Track
 from auteur.talking_head.routes import find_route
 
 if TYPE_CHECKING:  # the workers load it; the parent need not
@@ -319,6 +320,8 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, Track):  # of keyframes
+        return [hashlib.sha256(value.values.tobytes()).hexdigest(), str(value.rate), str(value.start_sec)]
     if is_dataclass(value):  # a curve of emotions
         return vars(value)
     raise TypeError(f"{type(value).__name__} has no place in a job")

@@ -23,6 +23,8 @@ VERBS: dict[str, str] = {
     "generate": "auteur.cli.generate",
     "move": "auteur.cli.move",
     "prepare": "auteur.cli.prepare",
+    "serve": "auteur.cli.serve",
+    "studio": "auteur.cli.studio",
     "track": "auteur.cli.track",
     "train": "auteur.cli.train",
     "units": "auteur.cli.units",
@@ -176,6 +178,8 @@ auteur evaluate made/ real/ -o report  how good videos are
 auteur prepare MEAD --kind mead -o shards
                                        a data set as shards to train on
 auteur train motion --smoke            train a model by its recipe; --list names them
+auteur studio                          all of it on a page: draw the performance, see it
+auteur serve                           the same for programs, over HTTP
 auteur verify out.mp4                  what marks a file carries
 
 Any verb with --help says more. --debug shows the traceback of an error, --version the version.

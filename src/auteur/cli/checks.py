@@ -9,7 +9,7 @@ from typing import Any
 from auteur.errors import UsageError
 from auteur.files import check_name
 
-OUTPUTS = ("out", "target", "cues", "plot", "sheet", "save_tracks")
+OUTPUTS = ("out", "target", "cues", "plot", "sheet", "save_tracks", "srt")
 """Arguments that name what is written; every other path is read."""
 
 

@@ -34,13 +34,27 @@ def generate(arguments: GenerateArguments) -> int:
             curves from a file (`auteur track`, `auteur express` or `auteur convert` writes one)
         auteur generate me.jpg --drive actor.mp4 -o out.mp4
             an actor's face, head, eyes and voice
+        auteur generate me.jpg --say "Hello, this is text." -o out.mp4 --srt out.srt
+            a voice of this machine speaks, with captions (docs/service.md says which voices)
         auteur generate --batch jobs.jsonl -o videos/
             a video for every line of a file
     """
     if arguments.batch.batch is not None:
         return generate_batch(arguments)
-    started_sec = time.monotonic()
     portrait, speech = check_alone(arguments)
+    if arguments.voice.say is None:
+        return generate_one(arguments, portrait, speech)
+    from auteur.cli.generate_said import said
+
+    with said(arguments, portrait) as spoken:
+        code = generate_one(arguments, portrait, spoken.path)
+        spoken.write_captions()
+    return code
+
+
+def generate_one(arguments: GenerateArguments, portrait: Path, speech: Path | None) -> int:
+    """Makes one video and prints what came of it."""
+    started_sec = time.monotonic()
     check_readable(portrait, speech, *arguments.performance.files())
     # NumPy comes with it: not before the files have been checked.
     from auteur.signals.timebase import parse_rate

@@ -63,6 +63,18 @@ class ExtraOptions:
 
 
 @options
+class VoiceOptions:
+    """Text instead of a recording; a voice of this machine speaks it. See docs/service.md."""
+
+    say: str | None = None
+    """What to say, in place of SPEECH."""
+    voice: str | None = None
+    """Name of an installed voice, or a Piper model (FILE.onnx); the best that is installed unless given."""
+    srt: Path | None = None
+    """Captions of the text with the times of its words: .srt or .vtt."""
+
+
+@options
 class BatchOptions:
     """Many videos in one run, instead of PORTRAIT and SPEECH. See docs/scale.md."""
 
@@ -97,4 +109,5 @@ class GenerateArguments:
     motion: MotionOptions = MotionOptions()
     rendering: RenderingOptions = RenderingOptions()
     extras: Annotated[ExtraOptions, tyro.conf.arg(name="extra output")] = ExtraOptions()
+    voice: VoiceOptions = VoiceOptions()
     batch: BatchOptions = BatchOptions()

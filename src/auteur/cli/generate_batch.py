@@ -28,7 +28,12 @@ def check_alone(arguments: GenerateArguments) -> tuple[Path, Path | None]:
         raise UsageError(f"{_option(name)} has no effect without --batch; leave it out")
     performance = arguments.performance
     is_performed = performance.track is not None or performance.drive is not None
-    if arguments.portrait is None or (arguments.speech is None and not is_performed):
+    is_said = arguments.voice.say is not None
+    if is_said and arguments.speech is not None:
+        raise UsageError("give either SPEECH or --say, not both")
+    if not is_said and (useless := given(arguments.voice)):
+        raise UsageError(f"{_option(next(iter(useless)))} has no effect without --say; leave it out")
+    if arguments.portrait is None or (arguments.speech is None and not (is_performed or is_said)):
         missing = "PORTRAIT and SPEECH" if arguments.portrait is None else "SPEECH"
         raise UsageError(f"{missing} missing: auteur generate PORTRAIT SPEECH, or --batch JOBS.jsonl")
     return arguments.portrait, arguments.speech
@@ -38,8 +43,7 @@ def generate_batch(arguments: GenerateArguments) -> int:
     """Makes the videos of a jobs file; returns 0, or 4 where some could not be made."""
     started_sec = time.monotonic()
     run = arguments.batch
-    single = {name: getattr(arguments, name) for name in ("portrait", "speech")} | given(arguments.extras)
-    for name in (name for name, value in single.items() if value is not None):
+    for name in _of_one_video(arguments):
         raise UsageError(f"{_option(name)} has no effect with --batch; leave it out")
     if run.batch is None or arguments.out.suffix.lower() in (".mp4", ".mov", ".webm", ".gif"):
         raise UsageError(
@@ -94,6 +98,13 @@ def generate_batch(arguments: GenerateArguments) -> int:
             "mend their lines and run the same command again"
         )
     return 0
+
+
+def _of_one_video(arguments: GenerateArguments) -> list[str]:
+    """Names of the options that are given and hold for a single video alone."""
+    files = {name: getattr(arguments, name) for name in ("portrait", "speech")}
+    options = files | given(arguments.extras) | given(arguments.voice)
+    return [name for name, value in options.items() if value is not None]
 
 
 def given(group: Any) -> dict[str, Any]:

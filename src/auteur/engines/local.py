@@ -45,7 +45,7 @@ class _LocalWorker:
         # As many workers as cores, one thread each; libraries read this when they are imported, so before.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         self._executor = ProcessPoolExecutor(
-            max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_enter
+            max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=enter_worker
         )
         self._process: BaseProcess | None = None
 
@@ -96,7 +96,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _enter() -> None:
+def enter_worker() -> None:
     """Makes the process a worker: it ignores Ctrl-C and ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends the worker
     parent = multiprocessing.parent_process()

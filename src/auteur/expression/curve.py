@@ -98,25 +98,29 @@ class EmotionCurve:
         )
 
     def at(self, times_sec: Floats) -> Floats:
-        """Returns strengths [T, 7] in the order of `NON_NEUTRAL_EMOTIONS`, exactly a key's at its time.
-
-        Cubic Hermite curves with the slopes of Fritsch & Butland, "A method for constructing local monotone
-        piecewise cubic interpolants", 1984: once differentiable, monotone between keys.
-        """
+        """Returns strengths [T, 7] in the order of `NON_NEUTRAL_EMOTIONS` (`monotone_cubic`)."""
         knots = np.array([key.time_sec for key in self.keys])
-        values = np.array([key.strengths for key in self.keys])
-        times = np.clip(np.asarray(times_sec, dtype=np.float64), knots[0], knots[-1])
-        if len(knots) == 1:
-            return np.repeat(values, len(times), axis=0)
-        slopes = _slopes(knots, values)
-        low = np.clip(np.searchsorted(knots, times, side="right") - 1, 0, len(knots) - 2)
-        span = (knots[low + 1] - knots[low])[:, None]
-        u = (times - knots[low])[:, None] / span
-        rise = u * u * (3 - 2 * u)
-        bend = span * (u * (1 - u) ** 2 * slopes[low] - u * u * (1 - u) * slopes[low + 1])
-        # Rounding must not leave 0 or the range of two keys.
-        bounds = np.stack([values[low], values[low + 1]])
-        return np.clip((1 - rise) * values[low] + rise * values[low + 1] + bend, bounds.min(0), bounds.max(0))
+        return monotone_cubic(knots, np.array([key.strengths for key in self.keys]), times_sec)
+
+
+def monotone_cubic(knots: Floats, values: Floats, times_sec: Floats) -> Floats:
+    """Returns curves [T, C] through values [K, C] at rising times [K]; their ends hold outside.
+
+    Cubic Hermite curves with the slopes of Fritsch & Butland, "A method for constructing local monotone
+    piecewise cubic interpolants", 1984: once differentiable, monotone between keys.
+    """
+    times = np.clip(np.asarray(times_sec, dtype=np.float64), knots[0], knots[-1])
+    if len(knots) == 1:
+        return np.repeat(values, len(times), axis=0)
+    slopes = _slopes(knots, values)
+    low = np.clip(np.searchsorted(knots, times, side="right") - 1, 0, len(knots) - 2)
+    span = (knots[low + 1] - knots[low])[:, None]
+    u = (times - knots[low])[:, None] / span
+    rise = u * u * (3 - 2 * u)
+    bend = span * (u * (1 - u) ** 2 * slopes[low] - u * u * (1 - u) * slopes[low + 1])
+    # Rounding must not leave 0 or the range of two keys.
+    bounds = np.stack([values[low], values[low + 1]])
+    return np.clip((1 - rise) * values[low] + rise * values[low + 1] + bend, bounds.min(0), bounds.max(0))
 
 
 def check_strength(strength: float, where: str) -> None:

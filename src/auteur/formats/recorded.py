@@ -55,6 +55,8 @@ class RecordedPerformance:
     """One face of a track file. NaN is "not measured"; all tracks have the same frames."""
 
     action_units: AUTrack
+    columns: AUTrack | None = None
+    """The units in the convention of the file's columns, where `action_units` has more than that can hold."""
     head: PoseTrack | None = None
     """Head pose, where the file has any; its convention names the frame of reference."""
     gaze: GazeTrack | None = None
@@ -70,14 +72,16 @@ class RecordedPerformance:
         return replace(
             self,
             action_units=self.action_units.replace(start_sec=start),
+            columns=None if self.columns is None else self.columns.replace(start_sec=start),
             head=None if self.head is None else self.head.replace(start_sec=start),
             gaze=None if self.gaze is None else self.gaze.replace(start_sec=start),
         )
 
 
 def read_au_track(path: Path | str, *, rate: Fraction | None = None, face_id: int | None = None) -> AUTrack:
-    """The Action Units in a file of any known kind; as `read_recorded`."""
-    return read_recorded(path, TrackReading(rate=rate, face=face_id)).action_units
+    """The Action Units in a file of any known kind, in the convention of its columns; as `read_recorded`."""
+    recorded = read_recorded(path, TrackReading(rate=rate, face=face_id))
+    return recorded.action_units if recorded.columns is None else recorded.columns
 
 
 def read_recorded(path: Path | str, reading: TrackReading | None = None) -> RecordedPerformance:
@@ -180,6 +184,7 @@ def _of_openface(
         notes.append("the track file has no column success: every row counts as measured")
     return RecordedPerformance(
         action_units=tracks.performance,
+        columns=tracks.action_units,
         head=None if np.isnan(tracks.pose.values[:, :3]).all() else tracks.pose,
         gaze=None if np.isnan(tracks.gaze.values).all() else tracks.gaze,
         notes=(*notes, *_face_notes(tracks, reading)),

@@ -166,8 +166,8 @@ class SpeechMotion:
         coefficients, brows = self._coefficients(
             speech if speaks else None, units, performance.lips, options, window_frames
         )
-        head = self._head(speech, performance, options)
-        lids, gaze = self._eyes(performance, cues, options, head)
+        head = self.head_of(speech, performance, options)
+        lids, gaze = self.eyes_of(performance, cues, options, head)
         return Motion(
             performance=performance,
             coefficients=coefficients,
@@ -319,7 +319,7 @@ class SpeechMotion:
         taken = self.basis.track_displacement(own.replaced_by(requested, override))
         return with_lip_gap(taken, np.zeros(len(taken)), self._opening)
 
-    def _head(self, speech: Tensor | None, performance: Performance, options: MotionOptions) -> PoseTrack:
+    def head_of(self, speech: Tensor | None, performance: Performance, options: MotionOptions) -> PoseTrack:
         """Performed or sampled head motion, times the factor, within the range of the warp."""
         head = performance.head
         if head is None:
@@ -335,7 +335,7 @@ class SpeechMotion:
         values[:, :3] = _LARGEST_TURN_RAD * np.tanh(values[:, :3] / _LARGEST_TURN_RAD)
         return head.replace(values=values)
 
-    def _eyes(
+    def eyes_of(
         self, performance: Performance, cues: SpeechCues, options: MotionOptions, head: PoseTrack
     ) -> tuple[Floats, Floats]:
         """Lids and gaze, each [T, 2]; a performance that specifies them replaces what is drawn."""

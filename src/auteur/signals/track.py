@@ -227,6 +227,10 @@ class Track:
         """
         storage.write_track_text(path, self.kind, self.values, self._attributes(), overwrite=overwrite)
 
+    def to_text(self) -> str:
+        """Returns the track as the JSON text that `from_text` reads."""
+        return storage.track_text(self.kind, self.values, self._attributes())
+
     @classmethod
     def load(cls, path: Path | str) -> Self:
         """Reads a track that `save` wrote.

@@ -1,0 +1,1 @@
+"""The service: what the command does, over HTTP, with models in processes of their own."""
