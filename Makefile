@@ -4,6 +4,7 @@
 #   make test-fast    the tests that are not marked slow: meant to stay under a minute
 #   make test-wheel   the wheel, installed alone with the newest versions, and what it does with MP3, M4A and MP4
 #   make test-matrix  Python 3.11 to 3.13, lowest and newest versions, without extras: up to hours
+#   make test-studio  the studio's page: types, arithmetic, bundle up to date; needs Node 20 or newer
 #   make coverage     which lines the tests reach: out/coverage/index.html
 #   make notebook     examples/direct_a_face.ipynb, run from its first cell to its last
 # Another Python: make test PYTHON=/path/to/python3.12
@@ -18,7 +19,7 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.demo-ready
 INSTALL := -m pip install --quiet --no-input --disable-pip-version-check
 
-.PHONY: demo notebook test test-fast test-wheel test-matrix coverage check lint types unit clean
+.PHONY: demo notebook test test-fast test-studio test-wheel test-matrix coverage check lint types unit clean
 .NOTPARALLEL:
 
 demo: $(DEMO_READY)
@@ -48,6 +49,9 @@ test-fast: $(READY)
 
 test-wheel: python-is-there
 	PYTHON='$(PYTHON)' tests/wheel/run
+
+test-studio:
+	cd studio && npm ci --no-audit --no-fund && npm run types && npm test && npm run check
 
 test-matrix: $(READY)
 	$(BIN)/nox

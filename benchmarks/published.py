@@ -1,12 +1,9 @@
-"""AniPortrait, Hallo and MEMO at their published sizes: conversion, frames per second and memory.
+"""AniPortrait, Hallo and MEMO at their published sizes: counted cost, and memory of conversion.
 
     python benchmarks/published.py count               parameters and multiply-adds, on any machine
     python benchmarks/published.py convert hallo OUT   a checkpoint of the published layout, converted
-    python benchmarks/published.py run hallo           one window on a CUDA GPU, in bfloat16
 
-No weights are needed: numbers are random. `run` makes the networks on the GPU, denoises one window of 16
-frames at 512 x 512 after one to warm up, and prints frames per second and the highest memory of networks
-and activations. The autoencoder is not run.
+No weights are needed: numbers are random. Frames per second on a GPU: benchmarks/published_speed.py.
 """
 
 import argparse
@@ -14,6 +11,7 @@ import json
 import resource
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -29,8 +27,7 @@ from auteur.synthesis.published.schedule import LoopSettings
 from auteur.synthesis.published.sizes import UNetSizes
 
 FRAMES = 16
-STEPS = {"aniportrait": 25, "hallo": 40, "memo": 20}
-KINDS = tuple(STEPS)
+KINDS = ("aniportrait", "hallo", "memo")
 
 
 def full_size(kind: str) -> AniPortrait | Hallo | Memo:
@@ -52,66 +49,49 @@ def randomised(model: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
     return model.to(dtype).eval().requires_grad_(False)
 
 
-def denoise(model: nn.Module, kind: str, steps: int, device: str, dtype: torch.dtype) -> None:
-    """One window of 16 frames at 512 x 512."""
+@dataclass(frozen=True)
+class Window:
+    """Sizes of a window to be denoised."""
+
+    side_px: int = 512
+    context: int = 768
+    embedding: int = 512
+    layers: int = 12
+    width: int = 768
+    """Of the speech network."""
+
+
+def denoise(model: nn.Module, settings: LoopSettings, device: str, dtype: torch.dtype, sizes: Window) -> None:
+    """One window of 16 frames."""
+    side = sizes.side_px // 8
 
     def some(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, device=device, dtype=dtype)
 
-    settings = LoopSettings(steps=steps)
+    noise, audio = some(1, FRAMES, 4, side, side), some(FRAMES, 5, sizes.layers, sizes.width)
     if isinstance(model, AniPortrait):
-        drawings = torch.zeros(FRAMES, 512, 512, 3, dtype=torch.uint8, device=device)
-        drawings[:, 100:300, 200] = 200
+        drawings = torch.zeros(FRAMES, sizes.side_px, sizes.side_px, 3, dtype=torch.uint8, device=device)
+        drawings[:, sizes.side_px // 4 : sizes.side_px // 2, sizes.side_px // 3] = 200
         model.generate(
-            some(1, FRAMES, 4, 64, 64),
-            portrait=some(1, 4, 64, 64),
-            identity=some(1, 1, 768),
+            noise,
+            portrait=some(1, 4, side, side),
+            identity=some(1, 1, sizes.context),
             drawings=lambda numbers: drawings[list(numbers)],
             settings=settings,
         )
     elif isinstance(model, Hallo):
-        masks = [torch.ones(3, (64 >> level) ** 2, device=device, dtype=dtype) for level in range(4)]
-        given = HalloConditions(
-            embedding=some(1, 512), audio=some(FRAMES, 5, 12, 768), face_box=some(1, 3, 512, 512), masks=masks
-        )
-        model.window(some(1, FRAMES, 4, 64, 64), reference=some(3, 4, 64, 64), given=given, settings=settings)
+        masks = [torch.ones(3, (side >> level) ** 2, device=device, dtype=dtype) for level in range(4)]
+        box = some(1, 3, sizes.side_px, sizes.side_px)
+        given = HalloConditions(embedding=some(1, sizes.embedding), audio=audio, face_box=box, masks=masks)
+        model.window(noise, reference=some(3, 4, side, side), given=given, settings=settings)
     elif isinstance(model, Memo):
         model.window(
-            some(1, FRAMES, 4, 64, 64),
-            reference=some(1 + PAST_FRAMES, 4, 64, 64),
-            given=MemoConditions(embedding=some(1, 512), audio=some(FRAMES, 5, 12, 768), emotion=3),
+            noise,
+            reference=some(1 + PAST_FRAMES, 4, side, side),
+            given=MemoConditions(embedding=some(1, sizes.embedding), audio=audio, emotion=3),
             memory=Memory(),
             settings=settings,
         )
-
-
-def run(kind: str, steps: int | None) -> None:
-    """Times a window on the GPU."""
-    if not torch.cuda.is_available():
-        raise SystemExit("run needs a CUDA GPU; there is none here, so nothing is measured")
-    steps = steps or STEPS[kind]
-    model = randomised(full_size(kind), "cuda", torch.bfloat16)
-    weights_gb = torch.cuda.memory_allocated() / 1e9
-    denoise(model, kind, 2, "cuda", torch.bfloat16)
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    started = time.perf_counter()
-    denoise(model, kind, steps, "cuda", torch.bfloat16)
-    torch.cuda.synchronize()
-    seconds = time.perf_counter() - started
-    print(
-        json.dumps(
-            {
-                "gpu": torch.cuda.get_device_name(),
-                "model": kind,
-                "steps": steps,
-                "seconds_per_window": round(seconds, 3),
-                "frames_per_second": round(FRAMES / seconds, 3),
-                "weights_gb": round(weights_gb, 2),
-                "peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2),
-            }
-        )
-    )
 
 
 def count() -> None:
@@ -124,7 +104,7 @@ def count() -> None:
             name: sum(p.numel() for p in part.parameters()) / 1e6 for name, part in model.named_children()
         }
         with FlopCounterMode(display=False) as counter:
-            denoise(model.to("meta"), kind, 1, "meta", torch.float32)
+            denoise(model.to("meta"), LoopSettings(steps=1), "meta", torch.float32, Window())
         tera = counter.get_total_flops() / 2e12
         print(
             json.dumps({"model": kind, "parameters_m": parts, "tera_multiply_adds_one_step": round(tera, 2)})
@@ -185,15 +165,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("count", "convert", "run"))
+    parser.add_argument("what", choices=("count", "convert"))
     parser.add_argument("model", nargs="?", choices=KINDS)
     parser.add_argument("out", nargs="?", type=Path)
-    parser.add_argument("--steps", type=int)
     given = parser.parse_args()
     if given.what == "count":
         count()
-    elif given.what == "run":
-        run(given.model or "aniportrait", given.steps)
     else:
         convert(given.model or "aniportrait", given.out or Path("published_dummy"))
 

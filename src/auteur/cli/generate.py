@@ -155,6 +155,9 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
         au_guidance=rendering.au_guidance,
         audio_guidance=rendering.audio_guidance,
         window=rendering.window,
+        sampler=rendering.sampler,
+        compile=rendering.compile,
+        identity=None if rendering.identity is None else str(rendering.identity),
     )
 
 

@@ -45,6 +45,12 @@ class RenderingOptions:
     """Guidance of the speech in the denoiser, 0 to 20: 1 as trained."""
     window: int | None = None
     """Frames that are denoised together; fewer need less memory."""
+    sampler: Annotated[str | None, choice("published", "dpm")] = None
+    """Of AniPortrait, Hallo and MEMO: their own, or DPM-Solver++(2M), which needs fewer steps."""
+    compile: Flag = False
+    """Compile AniPortrait, Hallo and MEMO with torch.compile: minutes at first, faster afterwards."""
+    identity: Path | None = None
+    """Face embedding for Hallo and MEMO: a .npy, .npz or .safetensors file, or your face network, .onnx."""
     device: Annotated[str | None, choice("cpu", "cuda")] = None
     """Where the denoiser runs; cuda unless given, where there is a GPU."""
 

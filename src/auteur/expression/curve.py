@@ -98,7 +98,7 @@ class EmotionCurve:
         )
 
     def at(self, times_sec: Floats) -> Floats:
-        """Returns strengths [T, 7] in the order of `NON_NEUTRAL_EMOTIONS` (`monotone_cubic`)."""
+        """Returns strengths [T, 7] of `NON_NEUTRAL_EMOTIONS`, a key's at its time (`monotone_cubic`)."""
         knots = np.array([key.time_sec for key in self.keys])
         return monotone_cubic(knots, np.array([key.strengths for key in self.keys]), times_sec)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from auteur import malloc
+from auteur.errors import UsageError
 from auteur.painting.conditioning import ConditionBuilder
 from auteur.painting.inpainter import Inpainter
 from auteur.painting.loading import DenoiserBundle, load_bundle
@@ -36,6 +37,10 @@ class InpaintRenderer:
         Raises:
             UsageError: A value is out of range, or the denoiser has no conditioner for what is guided.
         """
+        if useless := sorted(options.keys() & {"sampler", "compile", "identity"}):
+            raise UsageError(
+                f"{', '.join(useless)}: no effect but with AniPortrait, Hallo and MEMO; leave it out"
+            )
         windows = self.bundle.settings(**options)
         scales = {"au_guidance": windows.guidance.au, "audio_guidance": windows.guidance.audio}
         return {"steps": windows.steps, "window": windows.frames, **scales}

@@ -1,7 +1,9 @@
 """Inputs of AniPortrait, Hallo and MEMO, computed from a performed video."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,13 @@ from torch import Tensor
 from auteur.errors import UsageError
 from auteur.face.crops import CropFrame
 from auteur.facs import PROTOTYPES, prototype
-from auteur.media.resize import resized
+from auteur.media.resize import Kernel, resized
 from auteur.painting.au_drawing import action_units_to_landmarks, draw_landmarks, drawing_frame
 from auteur.painting.compositing import CropRegion
 from auteur.painting.renderer import RenderInput
 from auteur.signals import AUTrack, Sound
 from auteur.synthesis.conditioners.au import AUConfig
+from auteur.synthesis.published.checkpoints import Kind
 from auteur.synthesis.published.control_picture import control_pictures
 from auteur.synthesis.published.wav2vec import RATE_HZ, all_layers, normalised, windows_of
 
@@ -26,6 +29,9 @@ _ROOM = 2.0
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 _CLIP_SIDE = 224
+
+PREPARED_BY: dict[Kind, Kernel] = {"aniportrait": "lanczos", "hallo": "bilinear", "memo": "bilinear"}
+"""How each original resizes its portrait (theirs: diffusers' VaeImageProcessor, torchvision's Resize)."""
 
 CLASS_OF = {
     "neutral": 4,
@@ -49,8 +55,25 @@ class HeadSquare:
     """The square of a portrait that is generated, with its pixels of the portrait."""
 
     region: CropRegion
-    picture: Bytes
-    """uint8 [S, S, 3]."""
+    source: Bytes
+    """The portrait, uint8 [H, W, 3], with black beyond its edges where the square goes there."""
+    box: tuple[float, float, float, float]
+    """Left, top, right and bottom edge of the square in it."""
+    kernel: Kernel
+    """Of the resampling."""
+
+    @cached_property
+    def picture(self) -> Bytes:
+        """What the square shows, uint8 [S, S, 3], rounded as Pillow does it."""
+        return resized(self.source, self.size_px, self.size_px, self.kernel, box=self.box)
+
+    def showing(self, picture: Bytes) -> "HeadSquare":
+        """Returns the same square of another picture of the portrait's size, uint8 [H, W, 3]."""
+        height, width = picture.shape[:2]
+        margin = (self.source.shape[0] - height) // 2
+        if self.source.shape[:2] != (height + 2 * margin, width + 2 * margin):
+            raise UsageError(f"a picture of {width} x {height} px has another size than the portrait")
+        return replace(self, source=_with_margin(picture, margin))
 
     @property
     def size_px(self) -> int:
@@ -63,8 +86,9 @@ class HeadSquare:
         return 2 * torch.from_numpy(self.picture).permute(2, 0, 1).float() / 255 - 1
 
     def clip_pixels(self, side: int = _CLIP_SIDE) -> Tensor:
-        """Returns the input of CLIP's image encoder, [1, 3, side, side]; resized as Pillow does it."""
-        small = torch.from_numpy(resized(self.picture, side, side, "bicubic")).permute(2, 0, 1).float() / 255
+        """Returns the input of CLIP's image encoder, [1, 3, side, side], from the portrait's own pixels."""
+        pixels = resized(self.source, side, side, "bicubic", box=self.box)
+        small = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
         mean, deviation = (small.new_tensor(one)[:, None, None] for one in (_CLIP_MEAN, _CLIP_DEVIATION))
         return ((small - mean) / deviation)[None]
 
@@ -79,10 +103,26 @@ class HeadSquare:
         return frame.permute(1, 2, 0).contiguous().numpy()
 
 
-def head_square(given: RenderInput, size_px: int) -> HeadSquare:
-    """Returns the head of a portrait with room for its motion, as far as the picture reaches."""
-    height, width = given.portrait.shape[1:]
-    tight = drawing_frame(np.asarray(given.portrait_landmarks))
+def head_square(given: RenderInput, size_px: int, kernel: Kernel = "bilinear") -> HeadSquare:
+    """Returns the head of a portrait with room for its motion, as far as the picture reaches.
+
+    A square portrait that the head fills is taken whole, and is then prepared as the originals do it: they
+    resize what they are given and keep no aspect.
+
+    Args:
+        given: The portrait.
+        size_px: Side of the square in pixels of its own.
+        kernel: Of the resampling; see `PREPARED_BY`.
+    """
+    return square_of(given.portrait, np.asarray(given.portrait_landmarks), size_px, kernel)
+
+
+def square_of(
+    portrait: Tensor, landmarks: NDArray[np.floating], size_px: int, kernel: Kernel = "bilinear"
+) -> HeadSquare:
+    """Returns the square around the head of a portrait uint8 [3, H, W] with landmarks [478, 3] px."""
+    height, width = portrait.shape[1:]
+    tight = drawing_frame(landmarks)
     side = min(_ROOM * tight.side_px, width, height)
     side = max(side, tight.side_px)
     x, y = (
@@ -90,8 +130,20 @@ def head_square(given: RenderInput, size_px: int) -> HeadSquare:
         for middle, size in zip(tight.center_px, (width, height), strict=True)
     )
     region = CropRegion(CropFrame((x, y), side), size_px, width, height)
-    cut = (255 * region.cut(given.portrait)).round().clamp(0, 255).byte()
-    return HeadSquare(region, cut.permute(1, 2, 0).contiguous().numpy())
+    # 0 is the centre of a pixel there, its edge here.
+    left, top = x + 0.5 - side / 2, y + 0.5 - side / 2
+    margin = max(0, -floor(min(left, top)), ceil(max(left + side - width, top + side - height)))
+    source = _with_margin(portrait.permute(1, 2, 0).numpy(), margin)
+    # Rounding must not lead beyond the edges.
+    low, high = np.array([left, top]) + margin, np.array([left, top]) + margin + side
+    limit = np.array([width, height]) + 2 * margin
+    box = (*low.clip(0, limit).tolist(), *high.clip(0, limit).tolist())
+    return HeadSquare(region, source, box, kernel)
+
+
+def _with_margin(picture: Bytes, margin: int) -> Bytes:
+    """A picture with black on all sides."""
+    return np.pad(picture, ((margin, margin), (margin, margin), (0, 0)))
 
 
 def control_pictures_of(given: RenderInput, square: HeadSquare) -> Callable[[Sequence[int]], Tensor]:

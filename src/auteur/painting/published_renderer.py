@@ -1,6 +1,7 @@
 """Presets aniportrait, hallo and memo: a converted folder of published weights as a renderer."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 
 from auteur.errors import UsageError
+from auteur.painting.face_embedding import face_embedding
 from auteur.painting.published_inputs import (
+    PREPARED_BY,
     HeadSquare,
     adapter_input,
     control_pictures_of,
@@ -17,20 +20,17 @@ from auteur.painting.published_inputs import (
     head_square,
     speech_windows,
 )
+from auteur.painting.published_options import WINDOW, PublishedOptions
 from auteur.painting.renderer import Frames, RenderInput
 from auteur.speech.features import SpeechFeatures
 from auteur.synthesis.noise import frame_noise
 from auteur.synthesis.published.aniportrait import AniPortrait
+from auteur.synthesis.published.checkpoints import LAYOUTS
+from auteur.synthesis.published.compilation import compiled
 from auteur.synthesis.published.folder import PublishedModel, open_published
 from auteur.synthesis.published.hallo import Hallo, HalloConditions
 from auteur.synthesis.published.memo import PAST_FRAMES, Memo, MemoConditions
 from auteur.synthesis.published.region_masks import region_masks
-from auteur.synthesis.published.schedule import LoopSettings
-from auteur.synthesis.samplers.schedule import check_steps
-
-WINDOW = 16
-STEPS = {"aniportrait": 25, "hallo": 40, "memo": 20}
-GUIDANCE = 3.5
 
 LONGEST = 960
 """Frames that AniPortrait denoises together; longer videos are made in pieces that overlap."""
@@ -67,37 +67,43 @@ class PublishedRenderer:
         Raises:
             UsageError: An option has no effect, or is out of range.
         """
-        if "window" in options:
-            raise UsageError(
-                f"window: no effect, {self.model.kind} has windows of {WINDOW} frames; leave it out"
-            )
-        known = {"steps", "audio_guidance", "au_guidance"}
-        if unknown := options.keys() - known:
-            raise UsageError(f"{', '.join(sorted(unknown))}: no effect with {self.model.kind}; leave it out")
-        settings = LoopSettings(
-            steps=check_steps(options.get("steps", STEPS[self.model.kind])),
-            guidance=options.get("audio_guidance", GUIDANCE),
-        )
-        found = {"steps": settings.steps, "audio_guidance": settings.guidance}
-        return found | {key: options[key] for key in ("au_guidance",) if key in options}
+        return PublishedOptions.of(options, self.model.kind).record
 
-    def frames(self, given: RenderInput, *, only: Collection[int] | None = None) -> Iterator[Frames]:
+    def notes(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns sentences about where identity and emotion come from."""
+        return PublishedOptions.of(options, self.model.kind).notes(self.model.kind)
+
+    def frames(
+        self,
+        given: RenderInput,
+        *,
+        first: int = 0,
+        stop: int | None = None,
+        only: Collection[int] | None = None,
+    ) -> Generator[Frames]:
         """Yields the frames, uint8 [H, W, 3]: the portrait with the generated square in it.
 
+        All frames up to the last that is yielded are denoised, also where `first` is not 0: a frame follows
+        from those before it.
+
         Raises:
-            UsageError: Memory does not suffice; the message names what to lower.
+            UsageError: Memory does not suffice, or there is no compiler; the message names what to change.
         """
-        square = head_square(given, self.size_px)
+        end = given.frame_count if stop is None else min(stop, given.frame_count)
+        unet = self.model.networks.get_submodule(LAYOUTS[self.model.kind].unet)
+        options = PublishedOptions.of(given.options, self.model.kind)
+        square = head_square(given, self.size_px, PREPARED_BY[self.model.kind])
         made = (
             self._aniportrait(given, square)
             if self.model.kind == "aniportrait"
             else self._by_window(given, square)
         )
         try:
-            for number, picture in enumerate(made):
-                if number == given.frame_count:
-                    return
-                if only is None or number in only:
+            for number in range(end):
+                # Only while networks run: what the receiver of a frame does is not of concern.
+                with compiled(unet) if options.is_compiled else nullcontext():
+                    picture = next(made)
+                if number >= first and (only is None or number in only):
                     yield square.pasted(given.portrait, picture.cpu())
         except torch.OutOfMemoryError as error:
             raise UsageError(
@@ -105,9 +111,8 @@ class PublishedRenderer:
                 "programs or use a larger one"
             ) from error
 
-    def _settings(self, given: RenderInput) -> LoopSettings:
-        found = self.resolve(given.options)
-        return LoopSettings(steps=found["steps"], guidance=found["audio_guidance"])
+    def _options(self, given: RenderInput) -> PublishedOptions:
+        return PublishedOptions.of(given.options, self.model.kind)
 
     def _noise(self, seed: int, first: int, stop: int) -> Tensor:
         side = self.size_px // self.model.latents.downscale
@@ -132,7 +137,7 @@ class PublishedRenderer:
                 portrait=portrait,
                 identity=embedded[:, None],
                 drawings=lambda numbers, first=first: drawings([first + number for number in numbers]),
-                settings=self._settings(given),
+                settings=self._options(given).loop,
             )
             parts = latents.split(_DECODED_AT_ONCE, dim=1)
             pictures = (picture for part in parts for picture in self.model.latents.decode(part)[0])
@@ -157,7 +162,7 @@ class PublishedRenderer:
             "noise": lambda number: self._noise(given.seed, number * size, (number + 1) * size),
             "portrait": square.scaled.to(model.device, model.dtype),
             "latents": model.latents,
-            "settings": self._settings(given),
+            "settings": self._options(given).loop,
         }
         if isinstance(model.networks, Hallo):
             conditions = self._of_hallo(model.networks, given, square, audio)
@@ -177,8 +182,9 @@ class PublishedRenderer:
         points = square.region.own_points(torch.as_tensor(np.asarray(given.portrait_landmarks))).numpy()
         masks = region_masks(points, self.size_px, self.size_px)
         box = masks.face_box.to(self.model.device, self.model.dtype)
+        embedding = self._embedding(given, networks.imageproj.embedding)
         return lambda number: HalloConditions(
-            embedding=self._no_face(networks.imageproj.embedding),
+            embedding=embedding,
             audio=audio[number * self.window : (number + 1) * self.window],
             face_box=box,
             masks=masks.masks,
@@ -190,19 +196,22 @@ class PublishedRenderer:
     ) -> Callable[[int], MemoConditions]:
         """(number of a window) → its conditions."""
         size = self.window
+        embedding = self._embedding(given, networks.image_proj.embedding)
         return lambda number: MemoConditions(
-            embedding=self._no_face(networks.image_proj.embedding),
+            embedding=embedding,
             audio=audio[number * size : (number + 1) * size],
             emotion=emotion_class(given.action_units, number * size, (number + 1) * size),
             adapter=self._adapter(given, square, number * size),
         )
 
-    def _no_face(self, numbers: int) -> Tensor:
-        """Zeros, which the originals use where their face network finds no face.
+    def _embedding(self, given: RenderInput, numbers: int) -> Tensor:
+        """The face embedding [1, numbers] of the user's file; without one zeros.
 
-        That network is InsightFace's, for non-commercial research only; identity comes from the ReferenceNet.
+        The originals take zeros where their face network, InsightFace's, finds no face.
         """
-        return torch.zeros(1, numbers, device=self.model.device, dtype=self.model.dtype)
+        identity = self._options(given).identity
+        found = torch.zeros(1, numbers) if identity is None else face_embedding(identity, given, numbers)
+        return found.to(self.model.device, self.model.dtype)
 
     def _adapter(self, given: RenderInput, square: HeadSquare, first: int) -> Tensor | None:
         adapter = getattr(self.model.networks, "adapter", None)

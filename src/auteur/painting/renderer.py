@@ -59,6 +59,20 @@ class RenderInput:
         return self._encoded[id(encoder)]
 
 
+class SaysNotes(Protocol):
+    """A renderer that says something to users about a video before it is rendered."""
+
+    def notes(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns one sentence per note."""
+        ...
+
+
+def renderer_notes(renderer: object, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns what a renderer says about a video, if it says anything."""
+    notes = getattr(renderer, SaysNotes.notes.__name__, None)
+    return () if notes is None else notes(options)
+
+
 class Renderer(Protocol):
     """A way from landmarks to frames, with its models loaded and without state of a video.
 

@@ -203,10 +203,10 @@ def preview(request: Message, context: Context) -> Done:
 
 def listen(request: Message, context: Context) -> Done:
     """What is heard in a speech: the first draft of a performance."""
-    from auteur.talking_head.listening import Listener
+    from auteur.talking_head.speech_content import SpeechContentReader
 
     _one_thread()
-    listener = context.kept("listener", Listener.shipped)
+    listener = context.kept("listener", SpeechContentReader.shipped)
     return listener(Path(request["path"]), emotion=request.get("emotion")).to_json(), None
 
 
@@ -237,19 +237,13 @@ def track(request: Message, context: Context) -> Done:
 
 def convert(request: Message, context: Context) -> Done:
     """A track as the file of any program."""
-    from auteur.batch.jobs import check_keys
-    from auteur.expression.unit_curves import unit_curves_track
     from auteur.formats import RecordedPerformance, read_recorded, write_recorded
-    from auteur.motion.grid import MOTION_RATE
     from auteur.signals.timebase import parse_rate
 
     if request.get("path"):
         recorded = read_recorded(request["path"])
-    elif "curves" in request["track"]:
-        curves = check_keys({"curves": request["track"]["curves"]})["curves"]
-        length = float(request["track"].get("duration_sec", 0))
-        drawn = unit_curves_track(curves, rate=MOTION_RATE, duration_sec=length)
-        recorded = RecordedPerformance(action_units=drawn)
+    elif {"curves", "head_curves"} & request["track"].keys():
+        recorded = _drawn(request["track"])
     else:
         recorded = RecordedPerformance(action_units=inline_track(request["track"]))
     kind, _, text = request["to"].partition(".")
@@ -267,6 +261,24 @@ def convert(request: Message, context: Context) -> Done:
     content = out.read_bytes()
     out.unlink()
     return {"name": f"performance.{kind}{suffix}", "notes": [*recorded.notes, *losses]}, content
+
+
+def _drawn(track: Message) -> Any:
+    """Returns keyframes of controls and of the head as a recorded performance."""
+    from auteur.batch.jobs import check_keys
+    from auteur.expression.unit_curves import head_curves_track, unit_curves_track
+    from auteur.formats import RecordedPerformance
+    from auteur.motion.grid import MOTION_RATE
+
+    curves = check_keys({name: track[name] for name in ("curves", "head_curves") if track.get(name)})
+    length = float(track.get("duration_sec", 0))
+    units = unit_curves_track(curves.get("curves", {}), rate=MOTION_RATE, duration_sec=length)
+    if not curves.get("head_curves"):
+        return RecordedPerformance(action_units=units)
+    head = head_curves_track(curves["head_curves"], rate=MOTION_RATE)
+    return RecordedPerformance(
+        action_units=units, head=head.resample(MOTION_RATE, start_sec=0, frames=units.frames)
+    )
 
 
 def about(request: Message, context: Context) -> Done:

@@ -52,6 +52,9 @@ class Options(TypedDict, total=False):
     au_guidance: float
     audio_guidance: float
     window: int
+    sampler: str
+    compile: bool
+    identity: str
     seconds: float
     crop: str
     size: int | str

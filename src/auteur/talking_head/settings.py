@@ -47,6 +47,14 @@ class Settings:
     """Guidance of the speech in the denoiser, 0 to 20; None: 1."""
     window: int | None = None
     """Frames that are denoised together; fewer need less memory."""
+    sampler: str | None = None
+    """Of published models: published, or dpm, which needs fewer steps (`auteur.synthesis.published.solver`).
+    None: published."""
+    compile: bool = False
+    """Whether published models run through `torch.compile`."""
+    identity: str | None = None
+    """File of a face embedding or of a face network, for Hallo and MEMO
+    (`auteur.painting.face_embedding`)."""
     seconds: float | None = None
     """Only the first seconds of the video are made; its frames are those of the whole one. None: all."""
     crop: str | None = None
@@ -79,8 +87,9 @@ class Settings:
     @property
     def render_options(self) -> dict[str, Any]:
         """Options that are set for the renderer, by name."""
-        names = ("steps", "au_guidance", "audio_guidance", "window")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        names = ("steps", "au_guidance", "audio_guidance", "window", "sampler", "identity")
+        found = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return found | ({"compile": True} if self.compile else {})
 
     def __post_init__(self) -> None:
         find_route(self.route)

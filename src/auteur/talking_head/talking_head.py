@@ -21,7 +21,7 @@ from auteur.motion.grid import MOTION_RATE
 from auteur.motion.portrait_expression import portrait_expression
 from auteur.motion.speech_motion import Motion, SpeechMotion
 from auteur.painting.registry import load_renderer
-from auteur.painting.renderer import Frames, Renderer, RenderInput
+from auteur.painting.renderer import Frames, Renderer, RenderInput, renderer_notes
 from auteur.painting.warp_renderer import WarpRenderer
 from auteur.plots.contact_sheet import contact_sheet, spread
 from auteur.plots.track_plot import plot_performance
@@ -355,5 +355,6 @@ class TalkingHead:
             mark=mark_of(inputs, requested, settings, models=models, rendering=rendering),
             finishing=finishing,
         )
-        video.notes = (*seen, *notes_of(voice.notes, requested, voice.sound.duration_sec, motion))
+        rendered = renderer_notes(self._renderer, settings.render_options)
+        video.notes = (*seen, *notes_of(voice.notes, requested, voice.sound.duration_sec, motion), *rendered)
         return video

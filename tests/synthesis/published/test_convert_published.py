@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from parity import ROOT, needs_parity, state_of
 from safetensors.torch import load_file, save_file
-from tiny_published import hashed, tiny, write_checkpoint
+from tiny_published import hashed, tiny, write_checkpoint, write_extras
 
 from auteur.errors import AuteurError, InputError, UsageError, WeightsError
 from auteur.provenance import hash_file
@@ -215,3 +218,25 @@ def test_folders_that_do_not_load(checkpoints, tmp_path: Path, monkeypatch: pyte
     (out / "published.json").write_text("{}")
     with pytest.raises(WeightsError, match="convert the checkpoint again"):
         open_published(out, device=CPU)
+
+
+@needs_parity
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_checkpoints_in_the_published_layout_load_strictly(kind, tmp_path: Path) -> None:
+    """Files that the references' own script writes, with the originals' names and hashed numbers."""
+    pytest.importorskip("diffusers")
+    pytest.importorskip("transformers")
+    folder = tmp_path / kind
+    subprocess.run([sys.executable, ROOT / "weights.py", kind, folder], check=True, capture_output=True)
+    if kind == "aniportrait":
+        shutil.copy(ROOT / kind / "config_vae.json", folder / "sd-vae-ft-mse" / "config.json")
+        shutil.copy(ROOT / kind / "config_image_encoder.json", folder / "image_encoder" / "config.json")
+    else:  # the references' speech network has a weight in another form than published files
+        write_extras(kind, folder)
+    model = open_published(convert_checkpoint(folder, tmp_path / "out"), device=CPU)
+    for name, network in model.networks.named_children():
+        stored = state_of(kind, name)
+        assert stored.keys() >= network.state_dict().keys(), name
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, stored[key].to(value.dtype)), f"{name}: {key}"

@@ -19,6 +19,7 @@ from auteur.painting.published_inputs import emotion_class, head_square
 from auteur.painting.published_renderer import load
 from auteur.signals import Waveform
 from auteur.synthesis.conditioners.au import AUConfig
+from auteur.synthesis.published import compilation
 from auteur.synthesis.published.adapter import ADAPTER_FILE, new_adapter, save_adapter
 from auteur.synthesis.published.convert import convert_checkpoint
 from auteur.synthesis.published.memo import EMOTION_CLASSES
@@ -88,6 +89,49 @@ def test_frames_are_the_portrait_around_a_generated_square(kind, folders, inputs
     assert (frames != portrait).any()
     again = np.stack(list(renderer.frames(told, only=[2, 17])))
     assert np.array_equal(again, frames[[2, 17]])
+
+
+def test_an_identity_changes_the_picture_and_is_said(folders, inputs, tmp_path: Path, capsys) -> None:
+    me, talk = map(str, inputs)
+    np.save(tmp_path / "face.npy", np.linspace(-2, 2, 20))
+    options = f"--preset {folders['hallo']} --device cpu --steps 1 --sampler dpm --seconds 0.1 --json".split()
+    frames: list[bytes] = []
+    for number, given in enumerate(([], ["--identity", str(tmp_path / "face.npy")])):
+        out = tmp_path / f"frames{number}"
+        assert main(["generate", me, talk, "-o", str(out), *options, *given]) == 0
+        result = json.loads(capsys.readouterr().out.splitlines()[-1])
+        identity = "embedding is that of face.npy" if given else "no face embedding: zeros"
+        assert any(identity in line for line in result["notes"])
+        frames.append(sorted(out.glob("*.png"))[0].read_bytes())
+    assert frames[0] != frames[1]
+    assert main(["generate", me, talk, "-o", str(tmp_path / "x.mp4"), "--sampler", "dpm"]) == 2
+    assert "sampler: no effect" in capsys.readouterr().err
+
+
+def test_compiled_blocks_render_the_same(folders, inputs, head, monkeypatch) -> None:
+    traced: list[object] = []
+
+    def keep(graph, _):
+        traced.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(compilation, "BACKEND", keep)
+    # Two blocks show that they are compiled; tracing all takes a minute.
+    monkeypatch.setattr(compilation, "blocks_of", lambda unet: iter(unet.mid_block.resnets))
+    renderer = load(folders["memo"], head._speech.phones, "cpu")
+    told = given(head, inputs)
+    plain = next(renderer.frames(told))
+    assert not traced
+    made = next(renderer.frames(replace(told, options={"steps": 1, "compile": True})))
+    assert traced
+    assert np.abs(made.astype(int) - plain).max() <= 1
+
+
+def test_a_single_frame_is_that_of_the_video(folders, inputs, head) -> None:
+    renderer = load(folders["hallo"], head._speech.phones, "cpu")
+    told = given(head, inputs)
+    (alone,) = renderer.frames(told, first=3, stop=4)
+    assert np.array_equal(alone, list(renderer.frames(told, stop=4))[3])
 
 
 def test_aniportrait_obeys_the_performance(folders, inputs, head) -> None:

@@ -72,7 +72,7 @@ def write_checkpoint(kind: Kind, folder: Path) -> dict[str, dict[str, Tensor]]:
         for name, tensors in networks.items():
             (folder / name).mkdir()
             save_file(tensors, folder / name / "diffusion_pytorch_model.safetensors")
-    _write_extras(kind, folder)
+    write_extras(kind, folder)
     return networks
 
 
@@ -87,7 +87,8 @@ def unused_of(networks: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def _write_extras(kind: Kind, folder: Path) -> None:
+def write_extras(kind: Kind, folder: Path) -> None:
+    """Writes tiny models of diffusers and transformers as they lie beside a checkpoint."""
     diffusers = pytest.importorskip("diffusers")
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(1)

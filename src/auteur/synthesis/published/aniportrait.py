@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from auteur.synthesis.published.motion import MotionModule
 from auteur.synthesis.published.pose_guider import PoseGuider, Statistics, drawn_input
 from auteur.synthesis.published.reference import ReferenceNet
-from auteur.synthesis.published.schedule import LoopSettings, TrailingDDIM, guided
+from auteur.synthesis.published.schedule import LoopSettings, guided
 from auteur.synthesis.published.sizes import UNetSizes
+from auteur.synthesis.published.solver import diffusion_sampler
 from auteur.synthesis.published.unet import VideoUNet
 from auteur.synthesis.published.windows import wrapping_windows
 from auteur.synthesis.samplers import OnStep
@@ -102,7 +103,7 @@ class AniPortrait(nn.Module):
             on_step: Called after each window of each step with (done, total). Raise to cancel.
         """
         features = self.portrait(portrait, identity)
-        sampler, windows = TrailingDDIM(settings.steps), wrapping_windows(noise.shape[1])
+        sampler, windows = diffusion_sampler(settings), wrapping_windows(noise.shape[1])
         kept: dict[int, list[Tensor]] = {}
         sample, total, done = noise, settings.steps * len(windows), 0
         for index, time in enumerate(sampler.times):

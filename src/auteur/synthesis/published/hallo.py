@@ -22,8 +22,9 @@ from auteur.synthesis.published.motion import MotionModule
 from auteur.synthesis.published.projections import AudioProjection, ImageProjection
 from auteur.synthesis.published.reference import ReferenceNet, as_map
 from auteur.synthesis.published.region_audio import RegionAudio
-from auteur.synthesis.published.schedule import LoopSettings, Sampler, TrailingDDIM
+from auteur.synthesis.published.schedule import LoopSettings, Sampler
 from auteur.synthesis.published.sizes import UNetSizes
+from auteur.synthesis.published.solver import diffusion_sampler
 from auteur.synthesis.published.unet import VideoUNet
 from auteur.synthesis.published.windowed import Encoded, WindowConditions, WindowModel
 
@@ -81,7 +82,7 @@ class Hallo(WindowModel[HalloConditions]):
 
     def sampler(self, settings: LoopSettings) -> Sampler:
         """Returns the published sampler."""
-        return TrailingDDIM(settings.steps)
+        return diffusion_sampler(settings)
 
     def portrait(self, latents: Tensor, context: Tensor) -> dict[str, Tensor]:
         """Returns features [B * (1 + P), pixels, C] by layer.

@@ -17,8 +17,9 @@ from auteur.synthesis.published.joint_audio import NULL_EMOTION, JointAudio
 from auteur.synthesis.published.memory import Memory, MemoryMotion
 from auteur.synthesis.published.projections import AudioProjection, ImageProjection
 from auteur.synthesis.published.reference import ReferenceNet, as_map
-from auteur.synthesis.published.schedule import LoopSettings, Sampler, ShiftlessFlow
+from auteur.synthesis.published.schedule import LoopSettings, Sampler
 from auteur.synthesis.published.sizes import UNetSizes
+from auteur.synthesis.published.solver import flow_sampler
 from auteur.synthesis.published.unet import VideoUNet
 from auteur.synthesis.published.windowed import Encoded, WindowConditions, WindowModel
 
@@ -72,7 +73,7 @@ class Memo(WindowModel[MemoConditions]):
 
     def sampler(self, settings: LoopSettings) -> Sampler:
         """Returns the published sampler."""
-        return ShiftlessFlow(settings.steps)
+        return flow_sampler(settings)
 
     def portrait(self, latents: Tensor, context: Tensor) -> dict[str, Tensor]:
         """Returns features of B x (1 + P) pictures by layer: tokens, and maps where there is no attention.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -37,14 +38,14 @@ class TrailingDDIM:
         self.stride = MODEL_TIMES // count
         places = torch.arange(count, dtype=torch.float64)
         # Half-way cases round to even, as NumPy does.
-        self.times = [int(t) for t in ((MODEL_TIMES - places * (MODEL_TIMES / count)).round() - 1).tolist()]
+        self.times = [float(t) for t in ((MODEL_TIMES - places * (MODEL_TIMES / count)).round() - 1).tolist()]
 
     def step(self, sample: Tensor, prediction: Tensor, index: int) -> Tensor:
         """Returns the sample after step `index`, which goes from time t to t - 1000 // steps.
 
         Where 1000 is no multiple of the steps, that is not the next time: the original's flaw, kept.
         """
-        levels, time = linear_signal_levels(), self.times[index]
+        levels, time = linear_signal_levels(), int(self.times[index])
         now, before = float(levels[time]), time - self.stride
         then = float(levels[before]) if before >= 0 else 1.0
         clean = now**0.5 * sample - (1 - now) ** 0.5 * prediction
@@ -74,7 +75,20 @@ class ShiftlessFlow:
         return sample + (self.levels[index + 1] - self.levels[index]) * prediction
 
 
-Sampler = TrailingDDIM | ShiftlessFlow
+class Sampler(Protocol):
+    """One way from noise to data, made for one run."""
+
+    times: list[float]
+    """Told to the network, one per step."""
+
+    def step(self, sample: Tensor, prediction: Tensor, index: int) -> Tensor:
+        """Returns the sample after step `index`."""
+        ...
+
+
+SamplerName = Literal["published", "dpm"]
+"""published: DDIM or Euler's method, as the originals; dpm: DPM-Solver++(2M), see `published.solver`."""
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +99,11 @@ class LoopSettings:
     guidance: float = 3.5
     """u + s (c - u); 1 or less leaves the unconditional row out."""
     seed: int = 42
+    sampler: SamplerName = "published"
 
     def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise UsageError(f"sampler is {self.sampler!r}; choose one of {', '.join(SAMPLERS)}")
         if not 0 <= self.guidance <= 20:
             raise UsageError(f"guidance is {self.guidance}; it must be between 0 and 20")
 

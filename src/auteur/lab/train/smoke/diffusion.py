@@ -1,5 +1,6 @@
 """The denoiser's recipes on clips made of nothing (`auteur.lab.train.smoke.spots`)."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from auteur.lab.train.denoiser import train_phases
 from auteur.lab.train.denoiser_adversarial import AdversarialRecipe
 from auteur.lab.train.denoiser_distill import DistillRecipe
 from auteur.lab.train.denoiser_recipe import DenoiserRecipe
+from auteur.lab.train.smoke.published import published_adapter
 from auteur.lab.train.smoke.spots import MovingSpots, shrunk
 from auteur.lab.train.smoke.trial import Trial, people
 from auteur.synthesis.denoiser.builder import build_denoiser
@@ -24,8 +26,25 @@ def denoiser(folder: Path) -> Trial:
 
 
 def au_adapter(folder: Path) -> Trial:
-    """Action Units on an untrained base."""
-    return _trial(folder, "auhead", 24)
+    """Action Units on an untrained base, and on a published one; the losses are the sums.
+
+    The published one needs diffusers and transformers, and is left out where they are not installed.
+    """
+    own = _trial(folder, "auhead", 24)
+    if not all(map(find_spec, ("diffusers", "transformers"))):
+        return own
+    published = published_adapter(folder)
+
+    def train() -> None:
+        for one in (own, published):
+            assert one.train is not None  # noqa: S101 - for the type checker
+            one.train()
+
+    def losses() -> tuple[float, float]:
+        firsts, lasts = zip(own.losses(), published.losses(), strict=True)
+        return sum(firsts), sum(lasts)
+
+    return Trial(own.recipe, train=train, fitted=losses)
 
 
 def _trial(folder: Path, name: str, steps: int) -> Trial:

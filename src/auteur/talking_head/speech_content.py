@@ -1,4 +1,4 @@
-"""What is heard in a speech: emotion and Action Units, phones, loudness over time."""
+"""From a speech to what a timeline shows of it: emotion and Action Units, phones, loudness over time."""
 
 import json
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class HeardPhone:
+class SpokenPhone:
     """A phone and when it is said."""
 
     phone: str
@@ -37,16 +37,16 @@ class HeardPhone:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class HeardSpeech:
-    """What is heard in a recording."""
+class SpeechContent:
+    """Emotion, Action Units, phones and loudness of a recording."""
 
     duration_sec: float
     predicted: SpeechToAUResult
     action_units: AUTrack
-    """Of the heard emotion, convention "facs", 25 frames/s."""
+    """Of the predicted emotion, convention "facs", 25 frames/s."""
     envelope: Floats
     """Largest |sample| of each hundredth of a second, 0 to 1."""
-    phones: tuple[HeardPhone, ...]
+    phones: tuple[SpokenPhone, ...]
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -63,44 +63,44 @@ class HeardSpeech:
         }
 
 
-class Listener:
-    """The models that listen.
+class SpeechContentReader:
+    """The models that read a speech.
 
     Args:
-        speech_to_au: Predicts emotion and Action Units.
+        model: Predicts emotion and Action Units.
         encoder: Predicts phones.
     """
 
-    def __init__(self, speech_to_au: SpeechToAU, encoder: CompactSpeechFeatures) -> None:
-        self._speech_to_au, self._encoder = speech_to_au, encoder
+    def __init__(self, model: SpeechToAU, encoder: CompactSpeechFeatures) -> None:
+        self._model, self._encoder = model, encoder
 
     @classmethod
-    def shipped(cls) -> "Listener":
-        """Returns the listener with the weights that come with the package."""
+    def shipped(cls) -> "SpeechContentReader":
+        """Returns the reader with the weights that come with the package."""
         return cls(SpeechToAU.shipped(), CompactSpeechFeatures.shipped())
 
-    def __call__(self, speech: Path, *, emotion: str | None = None) -> HeardSpeech:
-        """Returns what is heard in a recording.
+    def __call__(self, speech: Path, *, emotion: str | None = None) -> SpeechContent:
+        """Returns the content of a recording.
 
         Args:
             speech: Sound file, or a video with sound.
-            emotion: Instead of the heard one.
+            emotion: Overrides the predicted one.
 
         Raises:
             UsageError: The emotion is unknown, or the recording shorter than 0.1 s.
             MediaError: The file cannot be read.
         """
         given = None if emotion is None else find_voice_emotion(emotion)
-        sound, heard = examine_speech(speech)
-        predicted = self._speech_to_au(sound, emotion=given)
+        sound, examined = examine_speech(speech)
+        predicted = self._model(sound, emotion=given)
         analysis = self._encoder.analyse(sound, PHONE_RATE)
-        return HeardSpeech(
+        return SpeechContent(
             duration_sec=float(sound.duration_sec),
             predicted=predicted,
             action_units=convert(predicted.track, "facs"),
             envelope=envelope_of(sound),
             phones=phones_of(analysis.phones.numpy()),
-            notes=(*heard.lines(), *predicted.notes),
+            notes=(*examined.lines(), *predicted.notes),
         )
 
 
@@ -115,7 +115,7 @@ def envelope_of(sound: Sound) -> Floats:
     return np.clip(np.concatenate(peaks), 0, 1)
 
 
-def phones_of(probabilities: Floats) -> tuple[HeardPhone, ...]:
+def phones_of(probabilities: Floats) -> tuple[SpokenPhone, ...]:
     """Returns the most probable phones over time, silence and what is shorter than 40 ms left out.
 
     Args:
@@ -123,11 +123,11 @@ def phones_of(probabilities: Floats) -> tuple[HeardPhone, ...]:
     """
     best = probabilities.argmax(axis=1)
     edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
-    found: list[HeardPhone] = []
+    found: list[SpokenPhone] = []
     for start, stop in pairwise(edges):
         phone = PHONES[int(best[start])]
         if phone != PHONES[0] and stop - start >= _SHORTEST_PHONE_FRAMES:
             found.append(
-                HeardPhone(phone, round(float(start / PHONE_RATE), 3), round(float(stop / PHONE_RATE), 3))
+                SpokenPhone(phone, round(float(start / PHONE_RATE), 3), round(float(stop / PHONE_RATE), 3))
             )
     return tuple(found)
