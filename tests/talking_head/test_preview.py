@@ -54,23 +54,25 @@ def request(**curves) -> PerformanceRequest:
 
 
 def test_a_full_moment_is_the_frame_of_the_video(previewer, place):
-    asked = request(AU12=((0, 0.0), (0.8, 0.9)))
-    moment = previewer(place / "me.png", place / "talk.wav", asked, STILL, 0.6, quality="full")
-    video = TalkingHead.from_pretrained("warp").perform(place / "me.png", place / "talk.wav", asked, STILL)
+    requested = request(AU12=((0, 0.0), (0.8, 0.9)))
+    moment = previewer(place / "me.png", place / "talk.wav", requested, STILL, 0.6, quality="full")
+    video = TalkingHead.from_pretrained("warp").perform(
+        place / "me.png", place / "talk.wav", requested, STILL
+    )
     assert moment.frame == 15 and not moment.is_draft
     assert moment.picture is not None and np.array_equal(moment.picture, video.frame(0.6))
-    points = previewer(place / "me.png", place / "talk.wav", asked, STILL, 0.6, quality="landmarks")
+    points = previewer(place / "me.png", place / "talk.wav", requested, STILL, 0.6, quality="landmarks")
     assert not points.is_draft
     assert np.allclose(points.landmarks, video.landmarks(15, 16).values[0, :, :2], atol=1e-3)
 
 
 def test_a_draft_follows_what_is_drawn(previewer, place):
     def look(value: float, **more):
-        asked = PerformanceRequest(
+        requested = PerformanceRequest(
             track=unit_curves_track({"AU12": ((0, value),), **more}, rate=Fraction(25), duration_sec=1),
             head_track=head_curves_track({"yaw": ((0, 0.0), (0.5, 10 * value))}, rate=Fraction(25)),
         )
-        return previewer(place / "me.png", place / "talk.wav", asked, STILL, 0.5, quality="landmarks")
+        return previewer(place / "me.png", place / "talk.wav", requested, STILL, 0.5, quality="landmarks")
 
     calm, smiling, shut = look(0.0), look(0.8), look(0.0, AU45=((0, 1.0),))
     assert calm.is_draft and smiling.is_draft and calm.size_px == (257, 257)

@@ -130,7 +130,7 @@ def video(request: Message, context: Context) -> Done:
     context.tell(stage="loading")
     head = context.kept(("head", preset), lambda: TalkingHead.from_pretrained(preset, device=device))
     context.tell(stage="motion")
-    made = head.perform(job.portrait, job.speech, job.asked, job.settings, face=job.face)
+    made = head.perform(job.portrait, job.speech, job.requested, job.settings, face=job.face)
     context.tell(done=0, total=made.frame_count)
     folder = Path(request["folder"])
     path = folder / f"video.{request['format']}"
@@ -177,7 +177,7 @@ def preview(request: Message, context: Context) -> Done:
     moment = previewer(
         job.portrait,
         job.speech,
-        job.asked,
+        job.requested,
         replace(job.settings, seconds=None),
         request["time_sec"],
         quality=request["quality"],

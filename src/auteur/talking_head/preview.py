@@ -269,8 +269,8 @@ class Previewer:
         route = find_route(settings.route, asks_nothing=request.asks_nothing)
         known = (clip.key, route.expression, str(request.emotions))
         expressed = self._express(clip, request, settings) if known in self._expressed else None
-        asked = self._performance(clip, request, settings, expressed)
-        return drafted(self._mover, bare, asked, options)
+        requested = self._performance(clip, request, settings, expressed)
+        return drafted(self._mover, bare, requested, options)
 
     def _quick(
         self,

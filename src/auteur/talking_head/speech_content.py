@@ -64,11 +64,11 @@ class SpeechContent:
 
 
 class SpeechContentReader:
-    """The models that listen.
+    """The models that read a speech.
 
     Args:
-        director: Names the emotion and writes Action Units.
-        encoder: Knows phones.
+        model: Predicts emotion and Action Units.
+        encoder: Predicts phones.
     """
 
     def __init__(self, model: SpeechToAU, encoder: CompactSpeechFeatures) -> None:
