@@ -33,8 +33,7 @@ from auteur.errors import InputError, UsageError
 from auteur.face.mediapipe_backend import MediaPipeBackend
 from auteur.facs import EMOTIONS
 from auteur.lab.data.expression_tracks import PHOTO_LABELS
-from auteur.lab.data.face_shards import person_of_photo
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.splits import is_held_out, person_of_photo
 from auteur.lab.train.model_recipe import save_half
 from auteur.media import read_image
 from auteur.weights import load_file
