@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-KINDS = {"code": {".py", ".typed"}, "weights": {".safetensors", ".md", ".json"}, "tables": {".csv", ".toml"}}
+KINDS = {
+    "code": {".py", ".typed"},
+    "weights": {".safetensors", ".md", ".json"},
+    "tables": {".csv", ".toml"},
+    "pages of reports and of the studio": {".html", ".css", ".js", ".svg", ".txt"},
+}
 MOST_BYTES = 45_000_000
 
 

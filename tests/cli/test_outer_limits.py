@@ -30,6 +30,8 @@ NEEDED = {
     "generate": ["me.png", "talk.wav", "-o", "a.mp4"],
     "move": ["talk.wav", "--portrait", "me.png", "-o", "a.json"],
     "prepare": ["corpus", "--kind", "folder", "-o", "shards"],
+    "serve": [],
+    "studio": ["--no-browser"],
     "track": ["me.png", "-o", "a.csv"],
     "train": ["au-basis", "--smoke", "-o", "run"],
     "verify": ["me.png"],
@@ -110,7 +112,9 @@ def test_no_permission_to_write_is_3_before_any_work(folder, capsys, monkeypatch
         monkeypatch.setattr(
             Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "no permission"))
         )
-    if verb == "train":
+    if verb in ("serve", "studio"):
+        pytest.importorskip("uvicorn", reason="the extra studio")
+    if verb in ("train", "serve", "studio"):
         monkeypatch.setattr(
             Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "no permission"))
         )

@@ -101,7 +101,8 @@ def test_motion_module_normalises_frame_by_frame(dtype: torch.dtype, near: float
 @BOTH
 def test_scheduler(dtype: torch.dtype, near: float) -> None:
     stored = numbers(MODEL, "scheduler", dtype)
-    assert_near(linear_signal_levels(), stored["alphas_cumprod"], 0)
+    # In float32; its last bit follows from the processor's vectors, here as in the original.
+    assert_near(linear_signal_levels(), stored["alphas_cumprod"], 1e-6)
     for steps in (2, 3, 4, 20, 25, 30, 40):
         assert TrailingDDIM(steps).times == stored[f"timesteps_{steps}"].tolist()
     for steps in (3, 4):
