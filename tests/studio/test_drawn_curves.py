@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from auteur.expression.curve import DIALLED, parse_curve
+from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, parse_curve
 from auteur.expression.unit_curves import curve_at
 
 NUMBERS = Path(__file__).parents[2] / "studio" / "test" / "curves.json"
@@ -38,7 +38,7 @@ def numbers() -> dict[str, object]:
         "emotions": {
             "text": EMOTIONS,
             "keys": [{"t": key.time_sec, "s": list(key.strengths)} for key in emotions.keys],
-            "values": {name: strengths[:, i].tolist() for i, name in enumerate(DIALLED)},
+            "values": {name: strengths[:, i].tolist() for i, name in enumerate(NON_NEUTRAL_EMOTIONS)},
         },
     }
 

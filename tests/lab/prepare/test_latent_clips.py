@@ -67,9 +67,8 @@ def test_a_clip_holds_what_the_base_reads_and_nobody_who_is_held_out(prepared, w
 
 
 def test_latents_are_those_of_the_square_that_generation_cuts(prepared, base: Path, written: Path) -> None:
-    from auteur.synthesis.full.latents import LatentSpace
-
     from auteur.painting.published_inputs import square_of
+    from auteur.synthesis.pretrained.latents import LatentSpace
 
     path = sorted(written.glob("*.safetensors"))[0]
     key, _, first = path.stem.rpartition("_")

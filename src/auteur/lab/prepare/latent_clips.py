@@ -31,13 +31,13 @@ from auteur.files import atomic_path, make_folders
 from auteur.lab.data.denoiser_clips import write_clip
 from auteur.lab.prepare.options import RATE
 from auteur.lab.prepare.reader import Sample, ShardReader
-from auteur.lab.prepare.work import INDEX
+from auteur.lab.prepare.work_folder import INDEX
 from auteur.motion.au_basis import AUBasis
 from auteur.painting.au_drawing import Form, action_units_to_landmarks, draw_landmarks
 from auteur.painting.published_inputs import CLASS_OF, PREPARED_BY, speech_windows, square_of
 from auteur.signals import AUTrack
-from auteur.synthesis.full.folders import load_folder
-from auteur.synthesis.full.latents import LatentSpace
+from auteur.synthesis.pretrained.folders import load_folder
+from auteur.synthesis.pretrained.latents import LatentSpace
 from auteur.synthesis.published.checkpoints import Kind
 from auteur.synthesis.published.folder import read_description
 from auteur.synthesis.published.memo import EMOTION_CLASSES

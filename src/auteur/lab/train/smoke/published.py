@@ -16,8 +16,8 @@ from auteur.lab.train.denoiser_recipe import DenoiserRecipe
 from auteur.lab.train.published_adapter import AdaptedBase, adapter_loss, train_adapter
 from auteur.lab.train.smoke.trial import Trial, people
 from auteur.synthesis.conditioners.au import AUConfig
-from auteur.synthesis.full.folders import require
 from auteur.synthesis.noise import step_generator
+from auteur.synthesis.pretrained.folders import require
 from auteur.synthesis.published.adapter import ADAPTER_FILE
 from auteur.synthesis.published.convert import DESCRIPTION
 from auteur.synthesis.published.folder import open_published
