@@ -1,15 +1,22 @@
 r"""Measures whether the seven emotions can be told in generated videos, by rules on MediaPipe's blendshapes.
 
     python benchmarks/emotion_rules.py --portraits face1.jpg face2.jpg --speech talk.wav \
-        --teacher face_landmarker.task --out emotion_rules.json --sheets SHEETS
+        --teacher face_landmarker.task --out emotion_rules.json --sheets SHEETS --faces FACES.npz
+    python benchmarks/emotion_rules.py --clips clips/manifest.csv \
+        --teacher face_landmarker.task --out emotion_rules_clips.json --faces FACES.npz
 
 For every portrait and emotion, `auteur generate --emotion E` is run with everything at its default but the
-preset (the warp, which paints nothing) and the length, and read frame by frame by MediaPipe's landmarker,
-which shares nothing with the product. A rule compares with the same portrait's neutral video of the same
-speech. An emotion is kept where all of its rules hold. The rules of `rules_kept` were written down before the
-prototypes were tuned; each is a movement that EMFACS demands, in the direction that the blendshapes have.
+preset (the warp, which paints nothing), seed, size and length, and read frame by frame by MediaPipe's
+landmarker, which shares nothing with the product. A rule compares with the same portrait's neutral video of
+the same speech, in clips with the same person's neutral clip. An emotion is kept where all of its rules hold.
+The rules of `rules_kept` were written down before the prototypes were tuned; each is a movement that EMFACS
+demands, in the direction that the blendshapes have. `TUNED_ON` are the portraits that prototypes and postures
+were tuned on; the figures of all others are held out.
+
+`--faces` keeps aligned faces of every video for judges that look at pixels (`judges/emotion_pixels.py`).
 """
 
+import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,16 +26,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 import tyro
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from auteur import TalkingHead
+from auteur.errors import UsageError
+from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceReading
 from auteur.face.mediapipe_backend import MediaPipeBackend
 from auteur.face.pose import without_pose
 from auteur.facs import EMOTIONS, MEDIAPIPE_BLENDSHAPES
+from auteur.media import VideoReader
+from auteur.motion.speech_motion import Motion, SpeechMotion
+from auteur.painting.registry import load_renderer
+from auteur.talking_head.inputs import find_portrait, speech_of
+from auteur.talking_head.motion_stage import SpeechEncoders, requested_motion
+from auteur.talking_head.request import PerformanceRequest
+from auteur.talking_head.settings import Settings, mark_of
+from auteur.talking_head.staging import staged
+from auteur.talking_head.talking_head import Stages, TalkingVideo
+from judges.emotion_pixels import aligned_face
 
 Floats = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]
@@ -42,8 +61,15 @@ MOVED_MM = 0.5
 """Change of a distance of lips or brows that counts, in millimetres of the canonical head."""
 SLIGHT_MM = 0.3
 """The same of lids, cheeks and wings of the nose, which move less."""
-RATE = Fraction(25, 3)
+RATE = Fraction(5)
 SHOWN_PX = (240, 300)
+TUNED_ON = (
+    "generated_man_0056",
+    "generated_man_0181",
+    "generated_woman_0035",
+    "generated_woman_0077",
+    "generated_woman_0287",
+)
 
 MEASURES_MM: dict[str, Callable[[Floats], Floats]] = {
     "corners": lambda f: f[:, [13, 14], 1].mean(1) - f[:, [61, 291], 1].mean(1),
@@ -140,25 +166,83 @@ def rules_kept(emotion: str, shown: Reading, neutral: Reading) -> dict[str, bool
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Where things are."""
+    """Where things are: portraits and speech, or clips."""
 
-    portraits: tuple[Path, ...]
-    speech: Path
     teacher: Path
     """MediaPipe's `face_landmarker.task`."""
     out: Path
+    portraits: tuple[Path, ...] = ()
+    speech: Path | None = None
+    clips: Path | None = None
+    """CSV with the columns file (relative to the CSV's parent folder), identity and emotion."""
+    route: str = "auto"
+    preset: str = "warp"
+    size: str = "480"
+    """Longer side of the videos."""
+    faces: Path | None = None
+    """NPZ of aligned faces to write."""
     sheets: Path | None = None
     """Folder for one contact sheet per strength: a row per portrait, neutral and the seven emotions."""
     strengths: tuple[float, ...] = (1.0, 0.5)
     seconds: float = 2.5
 
 
-def frames_of(
-    head: TalkingHead, run: Benchmark, portrait: Path, emotion: str, strength: float
-) -> list[Picture]:
-    """Returns every third frame of a video."""
-    video = head(portrait, run.speech, emotion=emotion, intensity=strength, fps=RATE, seconds=run.seconds)
-    return list(video)
+@dataclass
+class Faces:
+    """Aligned faces of videos by name, for judges that look at pixels."""
+
+    rows: list[Picture]
+    names: list[str]
+
+    def add(self, name: str, found: Sequence[tuple[Picture, FaceReading]]) -> None:
+        """Keeps the faces of a video's frames."""
+        self.rows += [aligned_face(frame, face.landmarks) for frame, face in found]
+        self.names += [name] * len(found)
+
+    def save(self, path: Path) -> None:
+        """Writes `faces` [N, H, W] and `names` [N]."""
+        np.savez_compressed(path, faces=np.stack(self.rows), names=np.array(self.names))
+
+
+class Videos:
+    """What `auteur generate --emotion E --seed 0` shows of a portrait; motion and portraits are made once."""
+
+    def __init__(self, run: Benchmark) -> None:
+        self._backend, self._encoders, mover = (
+            AuteurBackend(),
+            SpeechEncoders.shipped(),
+            SpeechMotion.shipped(),
+        )
+        self._stages = Stages(mover, load_renderer(run.preset, speech=self._encoders.phones, device=None))
+        samples, rate = soundfile.read(str(run.speech), dtype="float32")
+        self._voice = speech_of((rate, samples[: round((run.seconds + 0.1) * rate)]))
+        self._settings = Settings(seed=0, fps=RATE, seconds=run.seconds, route=run.route, size=run.size)
+        self._motions: dict[tuple[str, float], Motion] = {}
+        self._portraits: dict[Path, Any] = {}
+
+    def frames(self, portrait: Path, emotion: str, strength: float) -> list[Picture]:
+        """Returns the frames at `RATE`."""
+        settings, asked = self._settings, PerformanceRequest(emotion, strength)
+        motion = self._motions.get((emotion, strength))
+        if motion is None:
+            mover, voice = self._stages.mover, self._voice.sound
+            motion = requested_motion(self._encoders, mover, voice, asked, settings)
+            self._motions[emotion, strength] = motion
+        if portrait not in self._portraits:
+            shown, reading, _ = find_portrait(self._backend, portrait)
+            self._portraits[portrait] = staged(shown.picture, reading, settings)
+        picture, face, finishing = self._portraits[portrait]
+        video = TalkingVideo(
+            portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
+            face=face,
+            motion=motion,
+            stages=self._stages,
+            settings=settings,
+            voice=self._voice,
+            mark=mark_of({}, asked, settings, models={}, rendering={}),
+            finishing=finishing,
+        )
+        return list(video)
 
 
 def tile(frame: Picture, face: FaceReading, title: str) -> Picture:
@@ -172,13 +256,15 @@ def tile(frame: Picture, face: FaceReading, title: str) -> Picture:
 
 def measure(run: Benchmark) -> dict[str, Any]:
     """Returns by strength, portrait and emotion which rules are kept, and the shares."""
-    head, teacher = TalkingHead.from_pretrained("warp"), MediaPipeBackend(run.teacher, max_faces=1)
+    videos, teacher = Videos(run), MediaPipeBackend(run.teacher, max_faces=1)
+    faces = Faces([], [])
     kept: dict[str, dict[str, dict[str, dict[str, bool]]]] = {str(s): {} for s in run.strengths}
     rows: dict[float, list[Picture]] = {s: [] for s in run.strengths}
 
     def read(portrait: Path, emotion: str, strength: float) -> tuple[Reading, Picture]:
-        frames = frames_of(head, run, portrait, emotion, strength)
-        found = [(frame, faces[0]) for frame in frames if (faces := teacher.find(frame))]
+        frames = videos.frames(portrait, emotion, strength)
+        found = [(frame, seen[0]) for frame in frames if (seen := teacher.find(frame))]
+        faces.add(f"{portrait.stem} {emotion} {strength:g}", found)
         title = f"{emotion} {strength:g}"
         return reading_of([face for _, face in found]), tile(*found[len(found) // 2], title)
 
@@ -195,12 +281,51 @@ def measure(run: Benchmark) -> dict[str, Any]:
         run.sheets.mkdir(parents=True, exist_ok=True)
         for strength, pictures in rows.items():
             Image.fromarray(np.concatenate(pictures)).save(run.sheets / f"emotions_{strength:g}.png")
-    return {"kept": kept, "shares": {strength: shares(found) for strength, found in kept.items()}}
+    if run.faces is not None:
+        faces.save(run.faces)
+    parts = {"all": lambda name: True, "tuned on": TUNED_ON.__contains__}
+    parts["held out"] = lambda name: name not in TUNED_ON
+    found = {
+        f"{strength}, {part}": shares({name: rules for name, rules in rows_of.items() if belongs(name)})
+        for strength, rows_of in kept.items()
+        for part, belongs in parts.items()
+        if any(map(belongs, rows_of))
+    }
+    return {"kept": kept, "shares": found}
+
+
+def measure_clips(run: Benchmark, manifest: Path) -> dict[str, Any]:
+    """Returns by clip which rules are kept against the same person's neutral clip, and the shares."""
+    teacher, faces = MediaPipeBackend(run.teacher, max_faces=1), Faces([], [])
+    with manifest.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["emotion"]]
+    people = {row["identity"] for row in rows if row["emotion"] != "neutral"}
+    kept: dict[str, dict[str, dict[str, bool]]] = {}
+    for person in sorted(people):
+        own = [row for row in rows if row["identity"] == person]
+        read: dict[str, Reading] = {}
+        for row in own:
+            with VideoReader(manifest.parent.parent / row["file"]) as video:
+                frames = [frame.image for frame in video.frames_at(RATE)]
+            found = [(frame, seen[0]) for frame in frames if (seen := teacher.find(frame))]
+            faces.add(f"{row['file']} {row['emotion']} 1", found)
+            read[row["file"]] = reading_of([face for _, face in found])
+        neutral = [read[row["file"]] for row in own if row["emotion"] == "neutral"]
+        for row in own if neutral else ():
+            if row["emotion"] != "neutral":
+                found_rules = rules_kept(row["emotion"], read[row["file"]], neutral[0])
+                kept[f"{row['file']}"] = {row["emotion"]: found_rules}
+    if run.faces is not None:
+        faces.save(run.faces)
+    return {"kept": kept, "shares": {"clips": shares(kept)}}
 
 
 def shares(kept: Mapping[str, Mapping[str, Mapping[str, bool]]]) -> dict[str, Any]:
     """Returns the share of portraits that keep every rule of an emotion, the mean share, and broken rules."""
-    whole = {e: float(np.mean([all(found[e].values()) for found in kept.values()])) for e in SHOWN_EMOTIONS}
+    whole = {
+        emotion: float(np.mean([all(found[emotion].values()) for found in kept.values() if emotion in found]))
+        for emotion in SHOWN_EMOTIONS
+    }
     broken = Counter(
         f"{emotion}: {rule}"
         for found in kept.values()
@@ -214,7 +339,9 @@ def shares(kept: Mapping[str, Mapping[str, Mapping[str, bool]]]) -> dict[str, An
 def main() -> None:
     run = tyro.cli(Benchmark)
     torch.set_num_threads(1)
-    results = measure(run)
+    if (run.clips is None) == (not run.portraits or run.speech is None):
+        raise UsageError("give either --clips, or --portraits and --speech")
+    results = measure(run) if run.clips is None else measure_clips(run, run.clips)
     run.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
     for strength, found in results["shares"].items():
         print(strength, {name: round(value, 2) for name, value in found.items() if name != "broken"})

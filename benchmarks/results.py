@@ -28,7 +28,7 @@ from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.evaluate.metrics import BY_NAME
 from auteur.evaluate.pairing import sound_of
 from auteur.evaluate.performances import Run, run_protocol, self_reenactment
-from auteur.evaluate.report import figures, write_report
+from auteur.evaluate.report import tables, write_report
 from auteur.evaluate.scoring import ClipScorer
 from auteur.evaluate.streams import Networks
 from auteur.evaluate.views import cropped_frames, face_crop, square_inside
@@ -138,8 +138,8 @@ def reenactment(run: Benchmark) -> Part:
     write_report(done, report, overwrite=True)
     seconds = sum(clip.seconds for clip in done.clips)
     return {
-        "figures": json.loads(figures.as_json(done)),
-        "still": {name: figures.no_better_than_still(done, name) for name in done.compared},
+        "figures": json.loads(tables.as_json(done)),
+        "still": {name: tables.no_better_than_still(done, name) for name in done.compared},
         "seconds": seconds,
         "cpu_generating": generated - started,
         "cpu_scoring": scored - generated,
@@ -161,7 +161,7 @@ def made(name: str) -> Callable[[Benchmark], Part]:
             protocol, portraits, out, scorer=lambda: _never(name), overwrite=True,
             speech=run.data / "speech" / "driving" / SPEECH,
         )  # fmt: skip
-        return json.loads(figures.as_json(done))
+        return json.loads(tables.as_json(done))
 
     return measure
 
@@ -240,7 +240,7 @@ def reenactment_lines(part: Part) -> list[str]:
         row = [found["systems"][system].get(name) for system in systems]
         if any(row):
             unit = f", {metric.unit}" if metric.unit else ""
-            title = f"{metric.title} {figures.ARROWS[metric.better]}{unit}"
+            title = f"{metric.title} {tables.ARROWS[metric.better]}{unit}"
             lines.append(f"| {title} | " + " | ".join(_cell(cell, metric.decimals) for cell in row) + " |")
     lines += ["", "Error and correlation of each unit against the real video:", ""]
     lines += ["| | " + " | ".join(systems[1:]) + " |", "|---|" + "---|" * (len(systems) - 1)]
@@ -287,7 +287,7 @@ def anchor_lines(part: Part) -> list[str]:
 
 
 def shortfall_lines(parts: dict[str, Part]) -> list[str]:
-    """What falls short, read off the figures."""
+    """What falls short, read off the tables."""
     found: list[str] = []
     if "reenactment" in parts:
         for system, titles in parts["reenactment"]["still"].items():

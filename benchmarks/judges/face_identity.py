@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auteur.errors import InputError, UsageError
-from auteur.lab.data.face_shards import person_of_photo
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.splits import is_held_out, person_of_photo
 from auteur.lab.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]

@@ -126,7 +126,7 @@ def test_paper_table_moves_exactly_its_units(emotion, units):
         ("sad", {1, 4, 15, 17}),
         ("angry", {4, 5, 7, 23, 24}),
         ("fear", {1, 2, 4, 5, 7, 20, 25}),
-        ("disgusted", {4, 7, 9, 10, 17}),
+        ("disgusted", {4, 7, 9, 10, 15, 17}),
         ("surprised", {1, 2, 5, 26}),
         ("contempt", {12, 14}),
         ("neutral", set()),

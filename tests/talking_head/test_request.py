@@ -11,7 +11,7 @@ from auteur.expression.curve import parse_curve
 from auteur.formats import RecordedPerformance, TrackReading
 from auteur.signals import AUTrack, GazeTrack, PoseTrack
 from auteur.talking_head.motion_stage import performance_of
-from auteur.talking_head.notes import track_notes
+from auteur.talking_head.notes import contradictions, track_notes
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.routes import Expressed
 from auteur.talking_head.settings import Settings
@@ -21,14 +21,15 @@ RATE = Fraction(25)
 
 def shown(request: PerformanceRequest, frames: int, expression: AUTrack | None = None) -> AUTrack | None:
     expressed = None if expression is None else Expressed(action_units=expression)
-    return performance_of(request, expressed, frames, Settings()).action_units
+    return performance_of(request, expressed, frames, Settings(liveliness=0)).action_units
 
 
 def constants(request: PerformanceRequest) -> dict[str, float]:
-    track = shown(request, 1)
+    """What is held once an emotion is at its height."""
+    track = shown(request, 26)
     if track is None:
         return {}
-    return {name: float(value) for name, value in zip(track.channels, track.values[0], strict=True) if value}
+    return {name: float(value) for name, value in zip(track.channels, track.values[-1], strict=True) if value}
 
 
 def test_nothing_asked_for_is_no_track():
@@ -243,3 +244,14 @@ def test_files_and_sources_are_named_by_role():
     )
     assert request.files() == {"track": Path("a.csv"), "head_track": Path("b.json")}
     assert request.sources() == {"lips": "both", "gaze_from": "none"}
+
+
+def test_units_that_work_against_an_emotion_are_shown_and_said():
+    asked = PerformanceRequest("happy", action_units={"AU15": 0.8})
+    held = constants(asked)
+    assert held["AU15L"] == pytest.approx(0.8) and held["AU12L"] > 0.5
+    (note,) = contradictions(asked)
+    assert note.startswith("AU15 works against AU12 of happy: both are shown") and "--mute AU12" in note
+    assert not contradictions(PerformanceRequest("happy", action_units={"AU12": 0.2, "AU1": 1.0}))
+    assert not contradictions(PerformanceRequest("happy", action_units={"AU15": 0.8, "AU12": 0.0}))
+    assert not contradictions(PerformanceRequest(action_units={"AU15": 0.8, "AU12": 0.5}))

@@ -27,7 +27,9 @@ from auteur.facs.conversion import (
     mirrored_name,
 )
 from auteur.facs.listing import ListedControl, listed_controls
+from auteur.facs.postures import POSTURES, Posture
 from auteur.facs.prototypes import (
+    ANTAGONISTS,
     EMOTION_ALIASES,
     EMOTIONS,
     PROTOTYPE_SOURCES,
@@ -39,11 +41,13 @@ from auteur.facs.prototypes import (
 
 __all__ = [
     "ACTION_UNITS",
+    "ANTAGONISTS",
     "CONTROLS",
     "CONVENTIONS",
     "EMOTIONS",
     "EMOTION_ALIASES",
     "MEDIAPIPE_BLENDSHAPES",
+    "POSTURES",
     "PROTOTYPES",
     "PROTOTYPE_SOURCES",
     "SHOWN_TABLE",
@@ -56,6 +60,7 @@ __all__ = [
     "Convention",
     "ListedControl",
     "Lossiness",
+    "Posture",
     "au_track",
     "convert",
     "dropped_channels",

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from auteur.motion.performance import ARTICULATION_CONTROLS, Performance
+from auteur.motion.posture import with_posture
 from auteur.motion.speech_motion import Motion, MotionOptions, SpeechMotion
 
 
@@ -23,6 +24,7 @@ def drafted(mover: SpeechMotion, bare: Motion, performance: Performance, options
     """
     head = bare.head if performance.head is None else mover.head_of(None, performance, options)
     lids, gaze = mover.eyes_of(performance, bare.cues, options, head)
+    head, gaze = with_posture(head, gaze, performance, head_factor=options.head, gaze=options.gaze)
     added = performance.added
     if performance.acted is not None:
         values = np.nan_to_num(np.array(performance.acted.values))

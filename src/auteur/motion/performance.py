@@ -84,6 +84,10 @@ class Performance:
     """Relative to the portrait's pose, convention "relative_canonical_mm", T frames."""
     gaze_rad: Floats | None = None
     """Turn of the eyes in the head [T, 2]: x (+ to the picture's right), y (+ down)."""
+    posture: PoseTrack | None = None
+    """Added to head motion that is drawn, same convention as `head`: how an emotion holds the head."""
+    posture_gaze_rad: Floats | None = None
+    """Added to gaze that is drawn [T, 2], as `gaze_rad`."""
     lips: LipSource = "speech"
     override: Floats | None = None
     """Share of the portrait's own expression that is removed, [T] in [0, 1]; None: 0."""
@@ -94,7 +98,7 @@ class Performance:
 
     def __post_init__(self) -> None:
         """Refuses tracks that are not on the motion grid."""
-        tracks = {"acted": self.acted, "added": self.added, "head": self.head}
+        tracks = {"acted": self.acted, "added": self.added, "head": self.head, "posture": self.posture}
         for name, track in tracks.items():
             if track is not None and (track.frames, track.rate, track.start_sec) != (
                 self.frames,

@@ -29,6 +29,7 @@ from auteur.motion.mouth import fused_gap, lip_gap, with_lip_gap
 from auteur.motion.performance import LipSource, Performance
 from auteur.motion.portrait import apply_to, with_eyes_held
 from auteur.motion.portrait_expression import PortraitExpression, closing
+from auteur.motion.posture import with_posture, within_reach
 from auteur.motion.style import style_of_liveliness
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
 from auteur.signals.topology import MEDIAPIPE_COUNT
@@ -40,8 +41,6 @@ _EYE_CORNERS = (33, 133, 263, 362)
 _HEAD_SHARES = np.array([1.0, 1.0, 0.6, 1.0, 1.0, 1.0])
 """Of the measured spread of pitch, yaw, roll and travel: people who were filmed gesture and lean, and on a
 portrait whose shoulders stay where they are the same tilt looks like too much."""
-_LARGEST_TURN_RAD = np.radians([20.0, 25.0, 15.0])
-"""Pitch, yaw and roll that a head approaches but never passes: beyond them the warp has no pixels."""
 _FRAMES_AT_ONCE = 256
 
 BROW_GAIN = 1.7
@@ -168,6 +167,7 @@ class SpeechMotion:
         )
         head = self.head_of(speech, performance, options)
         lids, gaze = self.eyes_of(performance, cues, options, head)
+        head, gaze = with_posture(head, gaze, performance, head_factor=options.head, gaze=options.gaze)
         return Motion(
             performance=performance,
             coefficients=coefficients,
@@ -331,9 +331,7 @@ class SpeechMotion:
                 liveliness=options.liveliness,
             )
             head = head.replace(values=head.values * _HEAD_SHARES)
-        values = np.array(head.values, dtype=np.float64) * options.head
-        values[:, :3] = _LARGEST_TURN_RAD * np.tanh(values[:, :3] / _LARGEST_TURN_RAD)
-        return head.replace(values=values)
+        return within_reach(head.replace(values=np.asarray(head.values, dtype=np.float64) * options.head))
 
     def eyes_of(
         self, performance: Performance, cues: SpeechCues, options: MotionOptions, head: PoseTrack

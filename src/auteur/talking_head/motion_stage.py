@@ -3,10 +3,12 @@
 import numpy as np
 
 from auteur import malloc
+from auteur.expression.curve import NON_NEUTRAL_EMOTIONS
 from auteur.motion.cues import SpeechCues
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.guidance import guided_track
 from auteur.motion.performance import Origin, Performance, as_specified
+from auteur.motion.posture import emotional_posture
 from auteur.motion.speech_motion import Motion, MotionOptions, SpeechMotion
 from auteur.signals import AUTrack, Sound
 from auteur.speech.features import CompactSpeechFeatures
@@ -80,7 +82,8 @@ def performance_of(
     if expressed is not None and (recorded is not None or _touches(request, expressed.action_units)):
         shapes = None  # a change of single units has no counterpart in mesh shapes
     acted = _first_specified(recorded, None if shapes is not None else written)
-    added = request.added_units(frames, with_emotion=expressed is None)
+    strengths = request.strengths(frames, seed=settings.seed or 0, liveliness=settings.liveliness)
+    added = request.added_units(frames, strengths=strengths if expressed is None else None)
     guided = [
         guided_track(request.scaled(track), settings.au_guidance_or_default) for track in (acted, added)
     ]
@@ -89,6 +92,11 @@ def performance_of(
     summary = plain.action_units
     if shapes is not None and written is not None:
         summary = Performance(frames=frames, acted=written, added=request.scaled(added)).action_units
+    posture, glance = (
+        (None, None) if strengths is None else emotional_posture(NON_NEUTRAL_EMOTIONS, strengths)
+    )
+    if request.turns_eyes:
+        glance = None
     # A named route, like a track, directs the whole face; what "auto" recognises in the speech leaves the
     # portrait's own expression where it is.
     is_named = expressed is not None and settings.route != "auto"
@@ -99,6 +107,8 @@ def performance_of(
         expression=shapes,
         head=driven_head(request, frames),
         gaze_rad=driven_gaze(request, frames),
+        posture=posture,
+        posture_gaze_rad=glance,
         lips=request.lip_source,
         override=np.ones(frames) if is_named else request.override(frames),
         origins=origins,

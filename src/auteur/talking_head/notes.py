@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 
 from auteur.expression.curve import EXTRAPOLATES
-from auteur.facs import ACTION_UNITS, UNSHOWN_UNITS
+from auteur.facs import ACTION_UNITS, ANTAGONISTS, UNSHOWN_UNITS, prototype, resolve
 from auteur.formats import RecordedPerformance
 from auteur.media import SpeechNotes
 from auteur.motion.grid import MOTION_RATE
@@ -30,8 +30,28 @@ def notes_of(
         notes.append("no speech was found in the recording: the lips stay closed")
     if requested.emotions is not None and requested.emotions.strongest > 1:
         notes.append(EXTRAPOLATES)
+    notes += contradictions(requested)
     recorded = requested.recorded
     return (*notes, *(() if recorded is None else track_notes(recorded, speech_sec)))
+
+
+def contradictions(requested: PerformanceRequest) -> list[str]:
+    """Returns sentences about single units that work against a requested emotion; both are shown."""
+    emotions = () if requested.emotions is None else requested.emotions.emotions
+    given = {resolve(name).number: value for name, value in requested.single_units().items()}
+    pairs = (*ANTAGONISTS, *((other, one) for one, other in ANTAGONISTS))
+    notes: list[str] = []
+    for emotion in emotions:
+        moved = {
+            resolve(name).number for name, value in prototype(emotion, convention="facs").items() if value
+        }
+        notes += [
+            f"AU{one} works against AU{other} of {emotion}: both are shown; leave out AU{one}, or AU{other} "
+            f"with --mute AU{other}"
+            for one, other in pairs
+            if given.get(one) and other in moved and other not in given
+        ]
+    return notes
 
 
 def track_notes(recorded: RecordedPerformance, speech_sec: Fraction) -> list[str]:

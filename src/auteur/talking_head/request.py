@@ -22,6 +22,7 @@ from auteur.facs import (
     resolve,
 )
 from auteur.formats import RecordedPerformance, TrackReading, read_recorded
+from auteur.motion.course import course_of
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.performance import LipSource, as_specified, covers_lips
 from auteur.signals import AUTrack, PoseTrack, measured
@@ -188,6 +189,11 @@ class PerformanceRequest:
             for channel in resolve(name).channels
         }
 
+    @property
+    def turns_eyes(self) -> bool:
+        """Whether single controls turn the eyes."""
+        return bool(_GAZE_CONTROLS & self.single_units().keys())
+
     def recorded_units(self, frames: int) -> AUTrack | None:
         """Returns the recorded units on the motion grid, "facs", NaN where not specified; None for no track.
 
@@ -214,16 +220,34 @@ class PerformanceRequest:
         values[:, [CONTROLS.index("AU45L"), CONTROLS.index("AU45R")]] = np.nan
         return self._without_single(whole.replace(values=values))
 
-    def added_units(self, frames: int, *, with_emotion: bool) -> AUTrack | None:
+    def strengths(self, frames: int, *, seed: int, liveliness: float) -> NDArray[np.float64] | None:
+        """Returns the strength of each of `NON_NEUTRAL_EMOTIONS`, [T, 7]; None for no emotion.
+
+        A label is an emotion that is held, with an onset and slow waves (`auteur.motion.course`); a curve
+        states its own course.
+
+        Args:
+            frames: T.
+            seed: Of the waves.
+            liveliness: Factor on them.
+        """
+        if self.emotions is None:
+            return None
+        strengths = self.emotions.at(np.arange(frames) / float(MOTION_RATE))
+        if self.emotion is not None:
+            strengths = strengths * course_of(NON_NEUTRAL_EMOTIONS, frames, seed=seed, liveliness=liveliness)
+        return strengths.astype(np.float64)
+
+    def added_units(self, frames: int, *, strengths: NDArray[np.float64] | None) -> AUTrack | None:
         """Returns single controls and fixed prototypes of emotions, "facs", T frames; None for nothing.
 
         Args:
             frames: T.
-            with_emotion: Whether emotions count; they do not where a route expresses them.
+            strengths: Of each of `NON_NEUTRAL_EMOTIONS`, [T, 7]; None where no emotion is requested, or a
+                route expresses it.
         """
         values = np.zeros((frames, len(CONTROLS)))
-        if with_emotion and self.emotions is not None:
-            strengths = self.emotions.at(np.arange(frames) / float(MOTION_RATE))
+        if strengths is not None and self.emotions is not None:
             for emotion in self.emotions.emotions:
                 apex = prototype(emotion, convention="facs")
                 full = np.array([apex[name] for name in CONTROLS])

@@ -8,9 +8,7 @@ import numpy as np
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.pose import canonical_face
 from auteur.facs import CONTROLS, EMOTIONS
-from auteur.lab.data.expression_apexes import TEXTBOOK
 
-_WHOLE = ("mouthRoll", "mouthShrug")
 PEOPLE = ("ann", "bob", "eve", "joe", "kim", "lea")
 
 
@@ -46,34 +44,6 @@ def write_tracks(folder: Path, *, frames: int = 60) -> tuple[Path, Path]:
     manifest = folder / "clips.csv"
     manifest.write_text("\n".join(rows), encoding="utf-8")
     return tracks, manifest
-
-
-def shapes() -> dict[str, np.ndarray]:
-    """Returns a random displacement [478, 3] for every shape that the textbook names."""
-    random = np.random.default_rng(3)
-    names = {name for _, mix in TEXTBOOK.values() for name in mix}
-    sides = sorted({side for n in names for side in ([n] if is_whole(n) else [f"{n}_L", f"{n}_R"])})
-    return {name: random.normal(size=(478, 3)).cumsum(axis=0) / 20 for name in sides}
-
-
-def is_whole(name: str) -> bool:
-    """Returns whether ICT-FaceKit has one shape of a name, not one for each side."""
-    return name[-2:] in ("_L", "_R") or name in ("jawOpen", "mouthRight") or name.startswith(_WHOLE)
-
-
-def write_face_model(folder: Path) -> Path:
-    """Writes a face model of ICT-FaceKit's sizes, with the shapes that the textbook names."""
-    random, path, names = np.random.default_rng(4), folder / "ict.npz", list(shapes())
-    deltas = random.normal(size=(len(names), 1, 3)) * np.ones((1, 26719, 1))
-    np.savez(
-        path,
-        neutral=random.normal(size=(26719, 3)).astype(np.float16),
-        quads=np.zeros((4, 4), np.int32),
-        expression_names=np.array(names),
-        expression_deltas=(deltas + random.normal(0, 0.1, (1, 26719, 3))).astype(np.float16),
-        identity_deltas=np.zeros((1, 26719, 3), np.float16),
-    )
-    return path
 
 
 def write_photographs(folder: Path, *, people: int = 80) -> tuple[Path, Path]:

@@ -9,8 +9,8 @@ import pytest
 from auteur.errors import InputError
 from auteur.expression.generator.network import LABELS
 from auteur.expression.space import CompactExpressionSpace
-from auteur.facs import EMOTIONS
-from auteur.lab.data.expression_apexes import TEXTBOOK, apexes, jaw_apart, size_of, textbook_vectors
+from auteur.facs import EMOTIONS, prototype
+from auteur.lab.data.expression_apexes import apexes, jaw_apart, size_of, textbook_vectors
 from auteur.lab.data.expression_tracks import (
     ExpressionClip,
     emotion_of,
@@ -31,10 +31,11 @@ from auteur.lab.data.expression_windows import (
     photo_vectors,
 )
 from auteur.lab.data.splits import is_held_out
-from auteur.weights import shipped
+from auteur.motion.au_basis import AUBasis
+from auteur.weights import load_shipped, shipped
 
 sys.path.insert(0, str(Path(__file__).parent))
-from expression_lookalikes import shapes, write_deca, write_photographs, write_tracks
+from expression_lookalikes import write_deca, write_photographs, write_tracks
 
 pytestmark = [
     pytest.mark.slow,
@@ -99,7 +100,9 @@ def test_without_photographs_it_says_so(tmp_path: Path):
 def test_windows_hold_every_label(tmp_path: Path, space: CompactExpressionSpace):
     clips = [encoded(m, space) for m in read_motions(*write_tracks(tmp_path))]
     photos = read_photographs(*write_photographs(tmp_path))
-    clips, peaks = graded(clips, photo_vectors(photos, space), textbook_vectors(space, shapes()))
+    clips, peaks = graded(
+        clips, photo_vectors(photos, space), textbook_vectors(space, load_shipped(AUBasis(), "au_basis"))
+    )
     assert all(((p.strengths > 0) & (p.strengths <= 1)).all() for p in peaks.values())
     windows = ExpressionWindows(clips, peaks=peaks, mirror=mirror_matrix(space), batch_size=200, seed=0)
     batch = next(iter(windows))
@@ -110,17 +113,19 @@ def test_windows_hold_every_label(tmp_path: Path, space: CompactExpressionSpace)
     assert bool(batch["vectors"].isfinite().all())
 
 
-def test_the_textbook_says_how_far(space: CompactExpressionSpace):
+def test_the_height_of_an_emotion_is_its_prototype(space: CompactExpressionSpace):
     sizes = jaw_apart(space.weights_mm())
     assert sizes[0] == 0
-    for emotion, vector in textbook_vectors(space, shapes()).items():
-        assert size_of(vector, sizes) == pytest.approx(TEXTBOOK[emotion][0])
-    lacking = {name: shape for name, shape in shapes().items() if not name.startswith("noseSneer")}
-    with pytest.raises(InputError, match="noseSneer"):
-        textbook_vectors(space, lacking)
+    basis = load_shipped(AUBasis(), "au_basis")
+    vectors = textbook_vectors(space, basis)
+    for emotion, vector in vectors.items():
+        moved = basis.displacement(prototype(emotion, convention="facs"))
+        left = np.sqrt(np.square(space.decode(vector[None])[0] - moved).sum(1).mean())
+        assert left < 0.4 * np.sqrt(np.square(moved).sum(1).mean()), emotion
+    assert size_of(vectors["happy"], sizes) > size_of(vectors["sad"], sizes) > 1
 
 
-def test_apexes_lie_between_their_sources_and_people_count_alike():
+def test_apexes_are_the_textbook_or_people_who_count_alike():
     def clip(person: str, vector: list[float], strength: float = 1.0) -> ExpressionClip:
         vectors = np.tile(np.array(vector, dtype=np.float32), (5, 1))
         return ExpressionClip("c", person, "train", "sad", strength, vectors, None)
@@ -132,10 +137,9 @@ def test_apexes_lie_between_their_sources_and_people_count_alike():
     assert set(of_people) == {"sad"}
     np.testing.assert_allclose(of_people["sad"], [1.8 / np.sqrt(2), 1.8 / np.sqrt(2), 0])
     book = dict.fromkeys(EMOTIONS[1:], np.array([0.0, 0.0, 3.0]))
-    mixed = apexes(clips, calm, sizes, textbook=book)
-    assert size_of(mixed["sad"], sizes) == pytest.approx(3)
-    assert mixed["sad"][2] > mixed["sad"][0] == pytest.approx(mixed["sad"][1])
-    np.testing.assert_allclose(mixed["fear"], [0, 0, 3])
+    of_book = apexes(clips, calm, sizes, textbook=book)
+    np.testing.assert_allclose(of_book["sad"], [0, 0, 3])
+    np.testing.assert_allclose(of_book["fear"], [0, 0, 3])
 
 
 def test_mirroring_twice_is_nothing(space: CompactExpressionSpace):

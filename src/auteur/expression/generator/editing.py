@@ -21,8 +21,8 @@ Floats = NDArray[np.floating]
 
 LIPS_PARTED = 0
 """Index of the lip gap in the compact space."""
-LIPS_SHARE = 0.3
-"""Factor on the lip gap of an edit, which also holds the speech of the clips."""
+LIPS_SHARE = 1.0
+"""Factor on the lip gap that an emotion adds on average: an apex holds its prototype's opening."""
 _STRONG_QUANTILE = 0.7
 """Frames at least this far along a person's own direction show the emotion; people warm up and cool down."""
 
@@ -39,8 +39,8 @@ class Trajectories:
     def direction(self, emotion: str) -> Floats:
         """Returns the edit of the emotion at strength 1, [T, E].
 
-        Its lip gap is constant in time and small: the opening of the mouth belongs to the speech, as the jaw
-        is apart from the expression in FLAME.
+        Its lip gap is constant in time: the speech decides when the mouth opens, as the jaw is apart from the
+        expression in FLAME.
 
         Raises:
             UsageError: It was not generated.

@@ -41,7 +41,7 @@ VARIETY = 0.4
 ones."""
 
 
-INDIVIDUALITY = 0.15
+INDIVIDUALITY = 0.1
 """Share of a seed's mean deviation from the apex that is kept, 0 to 1."""
 
 

@@ -26,9 +26,8 @@ from auteur.face.action_units import Neutral, action_units, average_neutral, cal
 from auteur.face.pose import head_pose, without_pose
 from auteur.facs import EMOTIONS, convert, prototype
 from auteur.files import atomic_path
-from auteur.lab.data.face_shards import person_of_photo
 from auteur.lab.data.motion_tracks import even_frames, neutral_frames
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.splits import is_held_out, person_of_photo
 
 Floats = NDArray[np.floating]
 

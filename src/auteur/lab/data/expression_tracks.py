@@ -22,9 +22,8 @@ from auteur.expression.space import CompactExpressionSpace
 from auteur.face.pose import without_pose
 from auteur.facs import EMOTION_ALIASES, EMOTIONS
 from auteur.formats.flame import read_flame_parameters
-from auteur.lab.data.face_shards import person_of_photo
 from auteur.lab.data.motion_tracks import RATE, part_of
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.splits import is_held_out, person_of_photo
 from auteur.signals.timebase import local_linear_smooth
 
 Floats = NDArray[np.floating]

@@ -2,21 +2,13 @@
 
 import csv
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from auteur.lab.data.face_crops import Shard, read_shard
-from auteur.lab.data.splits import is_held_out
-
-_TAKE_NUMBER = re.compile(r"(_\d+)?\.jpg$")
-
-
-def person_of_photo(file_name: str) -> str:
-    """Returns the person in a photograph named `Person_Name_0001.jpg`."""
-    return _TAKE_NUMBER.sub("", file_name)
+from auteur.lab.data.splits import is_held_out, person_of_photo
 
 
 def read_shards(labels: Path) -> tuple[list[Shard], list[Shard]]:

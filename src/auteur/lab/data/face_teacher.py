@@ -22,7 +22,7 @@ from rich.progress import track
 from auteur.face import crops
 from auteur.face.backend import FaceReading, Picture
 from auteur.face.mediapipe_backend import MediaPipeBackend
-from auteur.lab.data.face_shards import person_of_photo
+from auteur.lab.data.splits import person_of_photo
 from auteur.media import VideoReader, read_image
 
 STORED_SIZE_PX = 224

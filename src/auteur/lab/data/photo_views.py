@@ -28,8 +28,8 @@ from auteur.face.backend import FaceReading
 from auteur.face.pose import head_pose, with_pose, without_pose
 from auteur.lab.data.denoiser_clips import write_clip
 from auteur.lab.data.face_pack import Piece
-from auteur.lab.data.face_shards import person_of_photo
 from auteur.lab.data.face_views import mirrored, views_of
+from auteur.lab.data.splits import person_of_photo
 from auteur.media import read_image
 from auteur.motion.mouth import lip_gap
 from auteur.motion.portrait_expression import closing, portrait_expression

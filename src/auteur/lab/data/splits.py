@@ -4,9 +4,11 @@ A corpus with a published split keeps it; the people of all others are split by 
 """
 
 import hashlib
+import re
 
 _SALT = "face:"
 _ONE_IN = 5
+_TAKE_NUMBER = re.compile(r"(_\d+)?\.jpg$")
 
 PUBLISHED_TEST_PEOPLE = {"mead": frozenset(("M003", "M030", "W009", "W015"))}
 """By corpus, the test people of its published split; MEAD's is that of EAMM (2022) and EAT (2023).
@@ -24,3 +26,8 @@ def is_held_out(identity: str) -> bool:
         return person in PUBLISHED_TEST_PEOPLE[corpus]
     digest = hashlib.sha256((_SALT + identity).encode()).digest()
     return int.from_bytes(digest, "big") % _ONE_IN == 0
+
+
+def person_of_photo(file_name: str) -> str:
+    """Returns the person in a photograph named `Person_Name_0001.jpg`."""
+    return _TAKE_NUMBER.sub("", file_name)

@@ -77,7 +77,7 @@ class LatentClipsRecipe:
             )
 
 
-class Written(NamedTuple):
+class GeneratedAUs(NamedTuple):
     """What a run did."""
 
     written: int
@@ -88,7 +88,7 @@ class Written(NamedTuple):
     """Reason by the key of the sample."""
 
 
-def write_latent_clips(recipe: LatentClipsRecipe) -> Written:
+def write_latent_clips(recipe: LatentClipsRecipe) -> GeneratedAUs:
     """Writes the clips of all people who train.
 
     Raises:
@@ -124,7 +124,7 @@ def write_latent_clips(recipe: LatentClipsRecipe) -> Written:
                 written += 1
         except FaceError as error:
             left_out[sample.key] = str(error)
-    return Written(written, kept, left_out)
+    return GeneratedAUs(written, kept, left_out)
 
 
 def _spans(frames: int, length: int) -> Iterator[slice]:

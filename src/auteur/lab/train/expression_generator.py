@@ -1,7 +1,7 @@
 r"""Recipe: paper B's expression generator against a frame and a sequence discriminator.
 
     auteur train expression-generator --data.tracks TRACKS --data.clips clips/manifest.csv \
-        --data.labels LABELS --data.photos images/manifest.csv --data.face-model ict_facekit.npz \
+        --data.labels LABELS --data.photos images/manifest.csv \
         --out RUN
 
 At full size, on DECA's vectors of MEAD and HDTF (one file per clip, `auteur.formats.flame`; HDTF rows have no
@@ -40,15 +40,14 @@ from auteur.lab.data.expression_windows import (
     photo_vectors,
     scale_of,
 )
-from auteur.lab.data.ict_faces import load_ict
 from auteur.lab.train.batches import by_key
 from auteur.lab.train.devices import Precision, Tracker, is_main_process
 from auteur.lab.train.expression_losses import Batch, Judges, generator_losses, random_request
-from auteur.lab.train.expression_space import named_shapes
 from auteur.lab.train.expression_statistics import aim, liveliness_of, start_from_means
 from auteur.lab.train.phases import Learner, Phase, cosine
 from auteur.lab.train.trainer import Trainer, TrainerSettings
-from auteur.weights import load_model, metadata_of
+from auteur.motion.au_basis import AUBasis
+from auteur.weights import load_model, load_shipped, metadata_of
 
 _BETAS = (0.5, 0.99)
 
@@ -67,8 +66,6 @@ class Data:
     """CSV with the columns file, label."""
     flame: Path | None = None
     """A folder of FLAME parameters, one file per clip."""
-    face_model: Path | None = None
-    """ICT-FaceKit's npz."""
     space: Path | None = None
     """The compact expression space; the shipped one unless given."""
 
@@ -122,8 +119,8 @@ def read_training(
     """
     if data.flame is not None:
         return [c for c in read_flame_clips(data.flame, data.clips) if c.part == "train"], None, None, 1.0
-    if data.tracks is None or data.labels is None or data.photos is None or data.face_model is None:
-        needed = "--data.tracks, --data.labels, --data.photos and --data.face-model"
+    if data.tracks is None or data.labels is None or data.photos is None:
+        needed = "--data.tracks, --data.labels and --data.photos"
         raise UsageError(f"give --data.flame, or all of {needed}")
     stored = data.space
     space = CompactExpressionSpace.shipped() if stored is None else CompactExpressionSpace.from_file(stored)
@@ -131,7 +128,7 @@ def read_training(
     photos = read_photographs(data.labels, data.photos)
     photos = photos.chosen(for_generator(photos))
     clips = [encoded(motion, space) for motion in motions]
-    textbook = textbook_vectors(space, named_shapes(load_ict(data.face_model)))
+    textbook = textbook_vectors(space, load_shipped(AUBasis(), "au_basis"))
     clips, peaks = graded(clips, photo_vectors(photos, space), textbook)
     return clips, peaks, mirror_matrix(space), jaw_apart(space.weights_mm())
 

@@ -112,12 +112,6 @@ def model_shapes(model: FaceModel) -> Floats:
     return shapes
 
 
-def named_shapes(model: FaceModel) -> dict[str, Floats]:
-    """Returns `model_shapes` by name."""
-    names = [name for name in model.expression_names if not name.startswith(_SKIPPED_SHAPES)]
-    return dict(zip(names, model_shapes(model), strict=True))
-
-
 def _fill_between(shapes: Floats, contour: tuple[int, ...], known: set[int]) -> None:
     """Puts means of the two nearest known points of a closed contour at its other points, in place."""
     size = len(contour)

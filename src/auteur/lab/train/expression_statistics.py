@@ -1,18 +1,27 @@
 """Parts of paper B's expression generator that are set from the data and not trained by gradients.
 
 Before training: the mean of each emotion. After it: the spread of people relative to the generator, and
-the apex of each emotion.
+the apex of each emotion. The last is also a command, for when the prototypes change:
+
+    python -m auteur.lab.train.expression_statistics expression_generator.safetensors OUT.safetensors
 """
+
+import sys
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from auteur.expression.generator.network import LABELS, ExpressionGenerator, Request
 from auteur.expression.generator.speech_cues import cues_of
-from auteur.lab.data.expression_apexes import apexes
+from auteur.expression.space import CompactExpressionSpace
+from auteur.lab.data.expression_apexes import apexes, textbook_vectors
 from auteur.lab.data.expression_tracks import ExpressionClip
 from auteur.lab.data.expression_windows import Peaks, neutral_mean
 from auteur.lab.train.expression_losses import random_request
+from auteur.lab.train.model_recipe import save_half
+from auteur.motion.au_basis import AUBasis
+from auteur.weights import load_model, load_shipped, metadata_of
 
 PATTERN_LENGTH = 75
 """Frames at 25 fps over which the generator's own pattern of an emotion is averaged."""
@@ -73,20 +82,30 @@ def aim(
 ) -> None:
     """Sets the apex of every emotion, which strength 1 then gives.
 
-    The part of an emotion in a separate jaw (size 0) stays as it was trained, and so does all of a label
-    that no source shows.
+    A label that no source shows stays as it was trained, and so does the part of an emotion in a separate jaw
+    (size 0) where people are the source: it holds their speech.
     """
     rows, config = len(LABELS), generator.config
     silence = torch.zeros(rows, PATTERN_LENGTH, config.frame_noise)
     request = Request(torch.arange(rows), torch.ones(rows), torch.zeros(rows, config.noise), silence)
     generator.apex.copy_((generator(request) - generator(request.neutral())).mean(dim=1))
     sizes = np.ones(config.expression) * sizes
-    textbook, photos = None, None
-    if peaks is not None:
-        textbook = {label: found.textbook for label, found in peaks.items()}
-        photos = {label: found.photos / found.strengths[:, None] for label, found in peaks.items()}
-    counted = torch.from_numpy(sizes > 0)
-    wanted = apexes(clips, neutral_mean(clips), sizes, textbook=textbook, photos=photos)
+    textbook = None if peaks is None else {label: found.textbook for label, found in peaks.items()}
+    counted = torch.from_numpy((sizes > 0) | (textbook is not None))
+    wanted = apexes(clips, neutral_mean(clips), sizes, textbook=textbook)
     for label, apex in wanted.items():
         row = generator.apex[LABELS.index(label)]
         row.copy_(torch.where(counted, torch.from_numpy(apex).float(), row))
+
+
+def with_prototypes(weights: Path, out: Path) -> None:
+    """Writes trained compact weights whose apexes are today's prototypes; the rest stays."""
+    generator = load_model(weights, ExpressionGenerator)
+    textbook = textbook_vectors(CompactExpressionSpace.shipped(), load_shipped(AUBasis(), "au_basis"))
+    for label, apex in textbook.items():
+        generator.apex[LABELS.index(label)].copy_(torch.from_numpy(apex))
+    save_half(generator, out, metadata=metadata_of(generator.kind, generator.config))
+
+
+if __name__ == "__main__":
+    with_prototypes(*map(Path, sys.argv[1:]))

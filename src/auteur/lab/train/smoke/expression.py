@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from auteur.expression.space import CompactExpressionSpace, reconstruction_error_mm
 from auteur.face.pose import canonical_face
 from auteur.facs import CONTROLS, EMOTIONS, MEDIAPIPE_BLENDSHAPES
-from auteur.lab.data.expression_apexes import TEXTBOOK
 from auteur.lab.data.expression_tracks import PHOTO_LABELS, read_motions
 from auteur.lab.data.ict_faces import ICT_VERTICES
 from auteur.lab.data.motion_tracks import part_of
@@ -18,6 +17,8 @@ from auteur.lab.train.smoke.trial import Trial, people
 from auteur.signals import topology
 
 FRAMES = 60
+_SHAPES = 20
+"""Of the face model that is made up."""
 _CM = np.array([0.1, -0.1, -0.1])
 """Canonical millimetres to the face model's centimetres and axes."""
 
@@ -92,7 +93,7 @@ def write_face_model(folder: Path) -> Path:
     for vertex, place in zip(ICT_IBUG68, topology.IBUG68, strict=True):
         if place < len(mesh):
             neutral[vertex] = mesh[place]
-    names = sorted({name for _, mix in TEXTBOOK.values() for name in mix})
+    names = [f"shape{number:02d}" for number in range(_SHAPES)]
     deltas = np.zeros((len(names), ICT_VERTICES, 3), np.float16)
     for number in range(len(names)):
         centre = mesh[random.integers(len(mesh))]
@@ -138,7 +139,7 @@ def generator(folder: Path) -> Trial:
     """The compact generator against its discriminators."""
     tracks, clips = write_tracks(folder)
     labels, photos = write_photographs(folder)
-    data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos, face_model=write_face_model(folder))
+    data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos)
     recipe = ExpressionGeneratorRecipe(
         data,
         folder / "expression_generator.safetensors",
