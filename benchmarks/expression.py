@@ -161,7 +161,7 @@ class Stage:
         return np.stack([r.landmarks for r in readings]), np.stack([r.blendshapes for r in readings])
 
 
-def dialled(
+def controlled(
     control: EmotionControl, emotion: str, strength: float, frames: int, speech
 ) -> EmotionConditionedExpression:
     """Returns one emotion at one strength, seed 0."""
@@ -192,18 +192,18 @@ class Judges:
 def shown_on(stage: Stage, control: EmotionControl, judges: Judges, frames: int, speech) -> tuple[dict, list]:
     """Returns what one portrait shows in every emotion at every strength, and pictures of it."""
     loud = loudness_of(speech, MOTION_RATE)[:frames]
-    calm = dialled(control, "neutral", 0.0, frames, speech)
+    calm = controlled(control, "neutral", 0.0, frames, speech)
     first = stage.frames(calm)
     at_rest = stage.read(first)
     rest, calm_face = rest_features(at_rest[1]), without_pose(at_rest[0]).mean(axis=0)
     gap, own = lip_gap(without_pose(stage.landmarks(calm))), judges.likeness(stage, first, at_rest[0])
     row, emotions = [first[1]], {}
     for emotion in NON_NEUTRAL_EMOTIONS:
-        whole = dialled(control, emotion, 1.0, frames, speech)
+        whole = controlled(control, emotion, 1.0, frames, speech)
         direction = control.space.decode(whole.edit.values).mean(axis=0)
         shown, scores = [0.0], [judges.emotions(at_rest[1], rest)]
         for level in LEVELS[1:]:
-            made = stage.frames(dialled(control, emotion, level, frames, speech))
+            made = stage.frames(controlled(control, emotion, level, frames, speech))
             read = stage.read(made)
             moved = without_pose(read[0]).mean(axis=0) - calm_face
             shown.append(float((moved * direction).sum() / np.square(direction).sum()))

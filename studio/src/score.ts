@@ -3,7 +3,7 @@
 import { curve, type Key, type Keys } from "./cubic";
 import { type Bounds, thousandths } from "./keys";
 
-/** Emotions with a lane, in the order of `auteur.expression.curve.DIALLED`; neutral is all of them at 0. */
+/** Emotions with a lane, in the order of `auteur.expression.curve.NON_NEUTRAL_EMOTIONS`; neutral is all of them at 0. */
 export const EMOTIONS = ["happy", "sad", "angry", "fear", "disgusted", "surprised", "contempt"] as const;
 
 /** Largest sum of the emotions at one time: beyond 1, faces are extrapolated. */

@@ -21,7 +21,7 @@ STILL = Settings(route="emodiffhead", head=0.0, blinks=False, gaze=False)
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    place = tmp_path_factory.mktemp("dial")
+    place = tmp_path_factory.mktemp("emotion_control")
     write_image(place / "me.png", np.ascontiguousarray(data.astronaut()[0:257, 96:353]), mark=MARK)
     times = np.arange(24000) / 16000
     voice = sum(np.sin(2 * np.pi * 120 * k * times) / k for k in range(1, 20))

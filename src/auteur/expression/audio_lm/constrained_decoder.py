@@ -246,10 +246,10 @@ def _frame(units: NDArray[np.float32]) -> Frame:
 
 
 def whole_answer(
-    writer: ConstrainedDecoder, rows: Tensor, *, frames: int, order: Order, emotion: str | None = None
+    decoder: ConstrainedDecoder, rows: Tensor, *, frames: int, order: Order, emotion: str | None = None
 ) -> tuple[tuple[Frame, ...], PartialAnswer]:
     """Returns all frames and the answer at once."""
     answer = PartialAnswer()
-    heard = writer.emotion_log_probabilities(rows)
-    found = tuple(writer.frames(rows, heard, frames=frames, order=order, emotion=emotion, answer=answer))
+    heard = decoder.emotion_log_probabilities(rows)
+    found = tuple(decoder.frames(rows, heard, frames=frames, order=order, emotion=emotion, answer=answer))
     return codec.fitted(found, frames), answer
