@@ -21,6 +21,7 @@ from parity import (
 from PIL import Image
 from safetensors.torch import load_file
 
+from auteur.synthesis.published import schedule
 from auteur.synthesis.published.face_locator import FaceLocator
 from auteur.synthesis.published.hallo import Hallo, HalloConditions
 from auteur.synthesis.published.projections import AudioProjection, ImageProjection
@@ -110,6 +111,14 @@ def test_network(key: str, scales: tuple[float, float, float], dtype: torch.dtyp
     assert_near(found, frames_first(stored[key]), near)
 
 
+@pytest.fixture
+def levels_of_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signal levels in float32 as the originals' machine rounded them: 3e-7 from those of other machines."""
+    levels = numbers("aniportrait", "scheduler")["alphas_cumprod"].float()
+    monkeypatch.setattr(schedule, "linear_signal_levels", lambda: levels)
+
+
+@pytest.mark.usefixtures("levels_of_the_original")
 @pytest.mark.parametrize("case", ["first", "second"])
 @BOTH
 def test_whole_loop_of_a_window(case: str, dtype: torch.dtype, near: float) -> None:
