@@ -53,7 +53,7 @@ def test_a_curve_is_as_long_as_its_last_key_and_warns_over_1(
     [
         ({}, "--emotion or --emotion-curve"),
         ({"emotion": "happy", "emotion_curve": "0s sad"}, "--emotion or --emotion-curve"),
-        ({"emotion": "happy"}, "how long"),
+        ({"emotion": "happy"}, "the length is unknown"),
         ({"emotion": "hapy", "seconds": 1}, "did you mean 'happy'"),
         ({"emotion": "happy", "intensity": 1.3, "seconds": 1}, r"between 0 and 1\.2"),
         ({"emotion": "happy", "intensity": -0.1, "seconds": 1}, r"between 0 and 1\.2"),

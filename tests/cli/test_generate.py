@@ -167,8 +167,9 @@ def test_an_existing_output_is_kept(folder, capsys):
 def test_everything_else_that_can_be_written(folder, capsys):
     pytest.importorskip("matplotlib")
     extras = ["--plot", "plot.png", "--sheet", "sheet.png", "--save-tracks", "tracks", "--json"]
-    asked = ["--emotion", "happy", "--au", "AU4=0.5", "--au-scale", "AU12=0.5", "--mute", "AU4"]
-    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *asked, *extras]) == 0
+    requested = ["--emotion", "happy", "--au", "AU4=0.5", "--au-scale", "AU12=0.5", "--mute", "AU4"]
+    requested += ["--liveliness", "0"]
+    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *requested, *extras]) == 0
     written = json.loads(capsys.readouterr().out.splitlines()[-1])["also_written"]
     assert written == [
         "plot.png",
@@ -181,7 +182,8 @@ def test_everything_else_that_can_be_written(folder, capsys):
     for name in ("plot.png", "sheet.png", "out.mp4"):
         assert main(["verify", name]) == 0
     track = read_au_track("tracks/requested_aus.json")
-    assert track.channel("AU12L")[0] == pytest.approx(0.475) and not track.channel("AU4L").any()
+    # A smile of 0.95, halved; it begins with 0.6 of its height.
+    assert track.channel("AU12L")[0] == pytest.approx(0.6 * 0.475) and not track.channel("AU4L").any()
     assert LandmarkTrack.load("tracks/landmarks.json").frames == 12
 
 
