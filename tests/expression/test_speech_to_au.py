@@ -61,8 +61,8 @@ def test_the_emotion_is_known_before_the_first_piece():
     made = []
 
     class Counting(CompactAUGenerator):
-        def write(self, utterance, emotion):
-            generated = super().write(utterance, emotion)
+        def generate(self, utterance, emotion):
+            generated = super().generate(utterance, emotion)
 
             def counted():
                 for frame in generated.frames:

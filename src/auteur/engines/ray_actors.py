@@ -29,6 +29,7 @@ class RayEngine:
         self.workers = workers
         self._address = address or os.environ.get("RAY_ADDRESS") or "local"
         self._gpus_per_worker = gpus_per_worker
+        os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")  # it replaces the built-in print otherwise
         if self._address == "local" and "ray" not in sys.modules:
             _keep_to_ourselves()
         try:
@@ -77,7 +78,6 @@ class RayEngine:
 def _keep_to_ourselves() -> None:
     """Closes a Ray of our own to other users; Ray reads these variables once, when it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers otherwise
-    os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")  # it replaces the built-in print otherwise
     if "RAY_AUTH_MODE" not in os.environ:  # its ports listen on every network; only this run has the token
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
