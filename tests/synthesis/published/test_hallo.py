@@ -148,6 +148,7 @@ def test_features_rounded_to_half_as_published() -> None:
     assert_near(found, frames_first(stored["first.latents_1_fp16bank"]), SINGLE)
 
 
+@pytest.mark.usefixtures("levels_of_the_original")
 @BOTH
 def test_whole_loop_of_a_video(dtype: torch.dtype, near: float) -> None:
     stored, steps = numbers(MODEL, "pipeline", dtype), []
