@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from auteur.cli import main
+from auteur.errors import InputError
 from auteur.service import serving
 from service import conftest
 
@@ -32,17 +33,26 @@ def running(tmp_path):
     process.communicate()
 
 
-def test_a_second_service_is_refused_in_one_line(running, tmp_path, capsys):
+def refused(process, *options):
+    """What a second service says; it ends by itself, the first one goes on."""
+    command = [sys.executable, "-m", "auteur.cli", "serve", *options]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail(f"it was not refused; the first one said {process.communicate()}")
+    assert process.poll() is None, process.communicate()
+    assert done.returncode == 3 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def test_a_second_service_is_refused_in_one_line(running, tmp_path):
     process, url = running
     assert url.startswith("http://127.0.0.1:")
     port = url.rstrip("/").rpartition(":")[2]
-    assert main(["serve", "--port", port, "--folder", str(tmp_path / "two")]) == 3
-    said = capsys.readouterr().err
-    assert len(said.strip().splitlines()) == 1 and f"port {port}" in said and "--port" in said
-    assert main(["serve", "--port", "0", "--folder", str(tmp_path / "one")]) == 3
-    said = capsys.readouterr().err
-    assert len(said.strip().splitlines()) == 1 and "--folder" in said
-    assert process.poll() is None
+    said = refused(process, "--port", port, "--folder", str(tmp_path / "two"))
+    assert f"port {port}" in said and "--port" in said
+    assert "--folder" in refused(process, "--port", "0", "--folder", str(tmp_path / "one"))
 
     httpx = pytest.importorskip("httpx2", reason="needs an HTTP client")
     assert httpx.get(f"{url}v1/units", timeout=30).json()["controls"]
@@ -52,12 +62,16 @@ def test_a_second_service_is_refused_in_one_line(running, tmp_path, capsys):
     assert process.returncode == 0 and "Traceback" not in error, error
 
 
-def test_small_answers_do_not_wait_for_acknowledgements(tmp_path):
+def test_the_port_is_taken_at_once_and_small_answers_do_not_wait(tmp_path):
     uvicorn = pytest.importorskip("uvicorn", reason="the service needs the extra studio")
     settings = conftest.settings_of(tmp_path, port=0)
     bound = serving._bound(uvicorn.Config("none", host="127.0.0.1", port=0, log_config=None), settings)
     try:
         assert bound.getsockopt(6, 1) == 1  # TCP_NODELAY
+        port = bound.getsockname()[1]
+        config = uvicorn.Config("none", host="127.0.0.1", port=port, log_config=None)
+        with pytest.raises(InputError, match=f"port {port}"):  # also before anything is served
+            serving._bound(config, conftest.settings_of(tmp_path, port=port))
     finally:
         bound.close()
 

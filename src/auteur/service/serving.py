@@ -72,11 +72,14 @@ def _bound(config: Any, settings: ServiceSettings) -> Any:
     was_passed_on, logger.propagate = logger.propagate, False
     try:
         bound = config.bind_socket()
+        # At once: two sockets can be bound to one port as long as neither listens.
+        bound.listen(config.backlog)
         # asyncio leaves it out for sockets of its caller; without it each answer waits 40 ms for an
         # acknowledgement. Connections take it over from the listening socket.
         bound.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
         return bound
-    except SystemExit as stop:
+    except (SystemExit, OSError) as stop:
+        causes += [stop] if isinstance(stop, OSError) else []
         cause = causes[0].strerror if causes else "the address cannot be used"
         raise InputError(
             f"cannot serve on {settings.host} port {settings.port}: {cause}; is auteur running there? Choose "
