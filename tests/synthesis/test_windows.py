@@ -297,7 +297,7 @@ def test_action_units_cannot_be_guided_without_their_conditioner():
     ("wrong", "message"),
     [
         ({"steps": 0}, "steps is 0"),
-        ({"frames": 0}, "window of 0 frames"),
+        ({"frames": 0}, "the window has 0 frames"),
         ({"past": 17}, "past is 17"),
         ({"past": -1}, "past is -1"),
         ({"overlap": 15}, "overlap is 15; .* between 0 and 14"),
@@ -310,7 +310,7 @@ def test_settings_outside_their_range_are_refused(wrong, message):
 
 
 def test_videos_without_frames_or_seeds_are_refused():
-    with pytest.raises(UsageError, match="video of 0 frames"):
+    with pytest.raises(UsageError, match="the video has 0 frames"):
         Video(frames=0, shape=SHAPE)
     with pytest.raises(UsageError, match="needs a seed"):
         Video(frames=1, shape=SHAPE, seeds=())
