@@ -33,6 +33,7 @@ def test_no_expression_is_the_template(layer: FlameLayer):
     torch.testing.assert_close(made, layer.template.expand(2, -1, -1), atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_expression_is_linear_and_starts_after_the_shapes(layer: FlameLayer):
     e = torch.randn(1, 50)
     once, twice = (layer(expression=k * e) - layer.template for k in (1, 2))

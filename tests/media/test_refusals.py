@@ -46,6 +46,7 @@ def refuse(path: Path | str) -> None:
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [
@@ -80,6 +81,7 @@ def playlists(address: str, neighbour: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", playlists("", Path("/")))
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.m3u8", "clip.png"])
 def test_playlists_and_scripts_are_refused(
@@ -92,6 +94,7 @@ def test_playlists_and_scripts_are_refused(
     assert received == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", playlists("", Path("/")))
 def test_ffmpeg_itself_refuses_playlists(
     tmp_path: Path, mark: Mark, requests, monkeypatch, kind: str

@@ -84,6 +84,7 @@ def test_the_same_frames_as_they_are(films: Path, name: str) -> None:
         assert same(list(video), tail)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEEKABLE)
 def test_what_comes_before_is_not_decoded(films: Path, name: str) -> None:
     video = VideoTail(films / name, start_sec=2)

@@ -10,6 +10,7 @@ from auteur.signals import Waveform
 from auteur.signals.sound import overlapping
 
 
+@pytest.mark.slow
 @given(
     count=st.integers(1, 60),
     block=st.integers(1, 70),

@@ -19,6 +19,7 @@ def data():
     return torch.randn(2, *SHAPE, generator=generator)
 
 
+@pytest.mark.slow
 def test_min_snr_is_that_of_diffusers():
     training_utils = pytest.importorskip("diffusers.training_utils")
     scheduler = pytest.importorskip("diffusers").DDIMScheduler(

@@ -134,6 +134,7 @@ def test_a_recorded_opening_is_not_opened_twice(mover: SpeechMotion, features: t
     assert np.corrcoef(gap, opening)[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_lips_of_the_speech_ignore_the_opening_of_the_track(mover: SpeechMotion, features: torch.Tensor):
     requests = [PerformanceRequest(track=track(AU12L=0.3, AU26=v), lips="speech") for v in (0.0, 0.9)]
     gaps = [
@@ -173,6 +174,7 @@ def test_recorded_blinks_take_the_place_of_drawn_ones(mover: SpeechMotion):
     np.testing.assert_allclose(mover.generate(None, made).lids, np.stack([lids, lids], axis=1), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_faces_whose_units_were_heard_in_the_speech_blink_too(mover: SpeechMotion):
     heard = track(AU12L=0.3, AU45L=0.0, AU45R=0.0)
     blinking = MotionOptions(seed=3, gaze=False, head=0.0)

@@ -69,6 +69,7 @@ def test_a_painted_frame_alone_is_near_that_of_the_whole_video(portrait, speech)
         assert difference.mean() < 0.2 and difference.max() < 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time_sec", [-0.01, 1.01, float("nan"), float("inf")])
 def test_there_is_no_frame_outside_the_video(video, time_sec: float) -> None:
     with pytest.raises(UsageError, match="0 to 1 s"):

@@ -40,6 +40,7 @@ def test_two_people_of_three_recordings(trees, corpora, kind):
     assert {each.person: each.held_out for each in listed} == {training: False, test: True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_and_sound_can_be_read(trees, corpora, kind):
     for each in good(trees, corpora, kind):
@@ -133,6 +134,7 @@ def test_faces_are_made_once(trees, tmp_path):
     assert clip_of.cache_info().misses == made
 
 
+@pytest.mark.slow
 def test_clips_of_ones_own(trees, tmp_path):
     clips = trees["ravdess"].folder / "Actor_17"
     tree = build_lookalike("folder", tmp_path / "own", people=1, clips=clips, seconds=0.6)

@@ -48,6 +48,7 @@ def test_what_is_no_piece_is_named(piece, tmp_path):
         read_piece(tmp_path / "a.npz")
 
 
+@pytest.mark.slow
 def test_a_mirror_twice_is_the_piece(piece):
     given, _ = piece
     turned = mirrored(given)

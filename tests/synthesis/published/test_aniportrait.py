@@ -17,7 +17,7 @@ from auteur.synthesis.published.schedule import LoopSettings, TrailingDDIM, line
 from auteur.synthesis.published.sizes import unet_sizes
 from auteur.synthesis.published.windows import wrapping_windows
 
-pytestmark = needs_parity
+pytestmark = [needs_parity, pytest.mark.slow]
 MODEL = "aniportrait"
 BOTH = pytest.mark.parametrize(("dtype", "near"), [(torch.float64, EXACT), (torch.float32, SINGLE)])
 

@@ -30,7 +30,7 @@ from auteur.synthesis.published.schedule import LoopSettings
 from auteur.synthesis.published.sizes import unet_sizes
 from auteur.synthesis.published.wav2vec import all_layers, windows_of
 
-pytestmark = needs_parity
+pytestmark = [needs_parity, pytest.mark.slow]
 MODEL = "hallo"
 BOTH = pytest.mark.parametrize(("dtype", "near"), [(torch.float64, EXACT), (torch.float32, SINGLE)])
 

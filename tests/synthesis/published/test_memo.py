@@ -21,7 +21,7 @@ from auteur.synthesis.published.projections import AudioProjection, ImageProject
 from auteur.synthesis.published.schedule import LoopSettings, ShiftlessFlow
 from auteur.synthesis.published.sizes import unet_sizes
 
-pytestmark = needs_parity
+pytestmark = [needs_parity, pytest.mark.slow]
 MODEL = "memo"
 BOTH = pytest.mark.parametrize(("dtype", "near"), [(torch.float64, EXACT), (torch.float32, SINGLE)])
 

@@ -49,6 +49,7 @@ def window(kind: str, networks, settings: LoopSettings) -> torch.Tensor:
     return networks.window(noise, reference=reference, given=given, settings=settings, memory=Memory())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "middle"), [("aniportrait", 4), ("hallo", 5), ("memo", 5)])
 def test_blocks_of_every_kind_are_compiled(kind: str, middle: int) -> None:
     networks = tiny(kind)
