@@ -84,9 +84,9 @@ def draw_performance(requested: AUTrack | None, done: AUTrack) -> NDArray[np.uin
     canvas = canvas_class(figure)
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (label, wanted, seen) in zip(axes, rows, strict=True):
-        axis.fill_between(done.times_sec, seen, color="#3b6ea5", alpha=0.35, linewidth=0, label="done")
+        axis.fill_between(done.times_sec, seen, color="#3b6ea5", alpha=0.35, linewidth=0, label="rendered")
         if requested is not None and wanted is not None and wanted.any():
-            axis.plot(requested.times_sec, wanted, color="#b3402a", linewidth=1.1, label="asked")
+            axis.plot(requested.times_sec, wanted, color="#b3402a", linewidth=1.1, label="requested")
         axis.set_ylim(0, 1.05)
         axis.set_yticks([])
         axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
