@@ -25,6 +25,7 @@ from auteur.synthesis.warp.pose import fit_head_motion, limit_motion
 from auteur.synthesis.warp.raster import draw_displacement
 from auteur.synthesis.warp.reference import reference_displacement, reference_sample
 from auteur.synthesis.warp.sampling import Box, Picture, fill_in
+from auteur.synthesis.warp.skin_shading import SHADING_CONTROLS
 
 SIDE = 192
 EYES = 36.0
@@ -328,3 +329,35 @@ def test_bad_frame_landmarks_are_refused(warper):
 
 def test_no_frames_for_no_landmarks(warper):
     assert warper.render(torch.zeros(0, 478, 3)).shape == (0, 3, SIDE, SIDE)
+
+
+def test_action_units_shade_the_skin_and_none_leave_it_to_the_bit(warper: PortraitWarper) -> None:
+    still = face_at()[None]
+    units = torch.zeros(3, len(SHADING_CONTROLS))
+    left, right = SHADING_CONTROLS.index("AU12L"), SHADING_CONTROLS.index("AU12R")
+    units[1, [left, right]] = 1.0
+    units[2, left] = 1.0
+    plain = warper.render(still)[0]
+    none, both, one = warper.render(still.expand(3, -1, -1), units).float()
+    assert torch.equal(none.byte(), plain)
+    change = (both - none).abs().sum(0)
+    points = face_at()[:, :2].round().long()
+    for folds in ([203, 206, 216, 207, 187], [423, 426, 436, 427, 411]):  # beside the mouth, on either side
+        assert change[points[folds, 1], points[folds, 0]].max() >= 3
+    assert change[points[10:11, 1], points[10:11, 0]].max() == 0  # the forehead does not smile
+    middle = int(face_at()[4, 0])
+    alone = (one - none).abs().sum(0)
+    assert alone[:, middle + 8 :].sum() > 5 * alone[:, : middle - 8].sum()  # the subject's left
+
+
+def test_a_stronger_unit_shades_more(warper: PortraitWarper) -> None:
+    units = torch.zeros(2, len(SHADING_CONTROLS))
+    units[:, SHADING_CONTROLS.index("AU4L")] = torch.tensor([0.5, 1.0])
+    half, full = warper.render(face_at()[None].expand(2, -1, -1), units).float()
+    still = warper.render(face_at()[None])[0].float()
+    assert (still - full).abs().sum() > 1.5 * (still - half).abs().sum()
+
+
+def test_wrong_shading_is_refused(warper: PortraitWarper) -> None:
+    with pytest.raises(InputError, match=r"\[1, 28\].*\[1, 3\]|have the shape"):
+        warper.render(face_at()[None], torch.zeros(1, 3))

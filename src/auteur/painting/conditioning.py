@@ -25,6 +25,7 @@ from auteur.motion.au_basis import AUBasis
 from auteur.painting.au_drawing import action_units_to_landmarks, draw_landmarks, drawing_frame
 from auteur.painting.compositing import CropRegion, painted_masks
 from auteur.painting.loading import DenoiserBundle
+from auteur.painting.renderer import ShadingOf
 from auteur.signals import AUTrack, LandmarkTrack
 from auteur.synthesis.canonical_crops import crop_frames
 from auteur.synthesis.conditions import Conditions
@@ -72,6 +73,7 @@ class ConditionBuilder:
         basis: Displacement per Action Unit, for models that are conditioned on drawings of them.
         action_units: Convention "facs", one row per frame; None: absent.
         speech_features: [T, D], one row per frame; None: absent.
+        shading: Of `RenderInput`.
 
     Raises:
         WeightsError: The model reads Action Units of an unknown convention.
@@ -87,8 +89,10 @@ class ConditionBuilder:
         basis: AUBasis,
         action_units: AUTrack | None = None,
         speech_features: Tensor | None = None,
+        shading: ShadingOf | None = None,
     ) -> None:
         self.bundle, self.portrait, self.landmarks, self.basis = bundle, portrait, landmarks, basis
+        self._shading = shading
         self.action_units, self.speech_features = action_units, speech_features
         self.config = bundle.denoiser.config
         self._warper = warper
@@ -115,7 +119,8 @@ class ConditionBuilder:
             picks: Which of them are painted, by their place in the track; None: all.
         """
         targets = torch.from_numpy(np.array(track.values))
-        warped, moved = self._warper.render_with_landmarks(targets)
+        shading = None if self._shading is None else self._shading(track)
+        warped, moved = self._warper.render_with_landmarks(targets, shading)
         picks = list(range(len(targets)) if picks is None else picks)
         regions = [self.regions(moved, view) for view in self.views]
         cut = torch.stack([torch.stack([row[pick].cut(warped[pick]) for pick in picks]) for row in regions])

@@ -67,6 +67,7 @@ class InpaintRenderer:
             basis=given.basis,
             action_units=given.action_units,
             speech_features=None if speech is None else given.speech_features(speech),
+            shading=given.shading,
         )
         malloc.trim_heap()  # what the analysis of the speech took
         malloc.keep_freed_memory()

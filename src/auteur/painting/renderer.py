@@ -20,6 +20,9 @@ Floats = NDArray[np.floating]
 Frames = NDArray[np.uint8]
 TrackOf = Callable[[int, int], LandmarkTrack]
 """(first frame, frame after the last) → their landmarks, [frames, 478, 3] px of the portrait."""
+ShadingOf = Callable[[LandmarkTrack], Tensor]
+"""Landmarks → Action Units in them that shade the skin, relative to the portrait, [frames, C] as for
+`PortraitWarper.render`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,6 +44,8 @@ class RenderInput:
     """Displacement of the landmarks per Action Unit."""
     action_units: AUTrack | None = None
     """The performance, convention "facs", one row per frame; None: no Action Units are given."""
+    shading: ShadingOf | None = None
+    """None: the portrait's own light."""
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options that are set (`Settings.render_options`); `Renderer.resolve` refuses those without effect."""

@@ -77,5 +77,6 @@ def _pieces(
 def _rendered(given: RenderInput, first: int, stop: int) -> Frames:
     """Frames [stop - first, H, W, 3], or as many as there are."""
     track = given.landmarks(first, stop)
-    rendered = given.warper.render(torch.from_numpy(np.array(track.values)))
+    units = None if given.shading is None else given.shading(track)
+    rendered = given.warper.render(torch.from_numpy(np.array(track.values)), units)
     return rendered.permute(0, 2, 3, 1).contiguous().numpy()

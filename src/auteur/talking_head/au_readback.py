@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from auteur.errors import UsageError
 from auteur.face.pose import without_pose
 from auteur.facs import ACTION_UNITS, CONTROLS, au_track
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
 from auteur.signals import AUTrack, LandmarkTrack
+from auteur.synthesis.warp.skin_shading import SHADING_CONTROLS
 
 Floats = NDArray[np.floating]
 
@@ -35,19 +38,13 @@ def performed(blocks: Iterable[LandmarkTrack], at_rest: Floats, basis: AUBasis) 
     Raises:
         UsageError: There is no block.
     """
-    names = [name for unit in ACTION_UNITS.values() if unit.number in BASIS_UNITS for name in unit.controls]
-    shapes = np.stack([basis.control_displacement(name)[:_SKIN_VERTICES] for name in names])
-    matrix = shapes.reshape(len(names), -1).astype(np.float64)
-    rest = without_pose(at_rest)[:_SKIN_VERTICES]
     first, found = None, []
     for block in blocks:
         first = block if first is None else first
-        moved = without_pose(np.asarray(block.values))[:, :_SKIN_VERTICES] - rest
-        found.append(_intensities(moved.reshape(len(moved), -1), matrix))
+        found.append(_fitted(np.asarray(block.values), at_rest, basis))
     if first is None:
         raise UsageError("there are no landmarks to read")
-    values = np.zeros((sum(map(len, found)), len(CONTROLS)))
-    values[:, [CONTROLS.index(name) for name in names]] = np.concatenate(found)
+    values = np.concatenate(found)
     return au_track(values, convention="facs", rate=first.rate, start_sec=first.start_sec)
 
 
@@ -66,6 +63,40 @@ def with_eyes(track: AUTrack, lids: Floats, gaze_rad: Floats) -> AUTrack:
         for number, turn in turns.items():
             values[:, track.channels.index(f"AU{number}{side}")] = np.clip(turn, 0, 1)
     return track.replace(values=values)
+
+
+class SkinUnits:
+    """Action Units of generated landmarks that shade the skin, relative to the portrait: a `ShadingOf`.
+
+    Args:
+        portrait_landmarks: [478, 3] px.
+        at_rest: The same face at rest, [478, 3] px.
+        basis: Displacement of the mesh per unit.
+    """
+
+    def __init__(self, portrait_landmarks: Floats, at_rest: Floats, basis: AUBasis) -> None:
+        self._at_rest, self._basis = at_rest, basis
+        self._own = self._read(portrait_landmarks[None])
+
+    def __call__(self, track: LandmarkTrack) -> Tensor:
+        """Returns intensities [T, C] of `SHADING_CONTROLS`, in [-1, 1]."""
+        return self._read(np.asarray(track.values)) - self._own
+
+    def _read(self, landmarks: Floats) -> Tensor:
+        values = _fitted(landmarks, self._at_rest, self._basis)
+        return torch.from_numpy(values[:, [CONTROLS.index(name) for name in SHADING_CONTROLS]]).float()
+
+
+def _fitted(landmarks: Floats, at_rest: Floats, basis: AUBasis) -> Floats:
+    """Intensities of all controls [T, C] in landmarks [T, 478, 3]; 0 where a control moves nothing."""
+    names = [name for unit in ACTION_UNITS.values() if unit.number in BASIS_UNITS for name in unit.controls]
+    shapes = np.stack([basis.control_displacement(name)[:_SKIN_VERTICES] for name in names])
+    moved = without_pose(landmarks)[:, :_SKIN_VERTICES] - without_pose(at_rest)[:_SKIN_VERTICES]
+    values = np.zeros((len(landmarks), len(CONTROLS)))
+    values[:, [CONTROLS.index(name) for name in names]] = _intensities(
+        moved.reshape(len(moved), -1), shapes.reshape(len(names), -1).astype(np.float64)
+    )
+    return values
 
 
 def _intensities(moved: Floats, matrix: Floats) -> Floats:

@@ -26,7 +26,7 @@ from auteur.painting.warp_renderer import WarpRenderer
 from auteur.plots.contact_sheet import contact_sheet, spread
 from auteur.plots.track_plot import plot_performance
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
-from auteur.talking_head.au_readback import performed, with_eyes
+from auteur.talking_head.au_readback import SkinUnits, performed, with_eyes
 from auteur.talking_head.finishing import Finishing
 from auteur.talking_head.inputs import (
     Options,
@@ -51,7 +51,16 @@ MOTION_BLOCK = 16
 
 _READ_AT_ONCE = 256
 
-MODELS = (*TRACKER_MODELS, "speech_encoder", "lip_encoder", "face_flow", "head_flow", "au_basis", "habits")
+MODELS = (
+    *TRACKER_MODELS,
+    "speech_encoder",
+    "lip_encoder",
+    "face_flow",
+    "head_flow",
+    "au_basis",
+    "habits",
+    "skin_shading",
+)
 
 
 @dataclass(frozen=True)
@@ -198,6 +207,9 @@ class TalkingVideo(FrameSequence):
             speech=self._voice,
             basis=self._mover.basis,
             action_units=action_units,
+            shading=SkinUnits(
+                self._face.landmarks, self._mover.at_rest(self._face.landmarks, self._own), self._mover.basis
+            ),
             seed=self._settings.seed or 0,
             options=self._settings.render_options,
         )

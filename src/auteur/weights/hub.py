@@ -39,6 +39,7 @@ BLANKS: dict[str, str] = {
     "habits": "auteur.motion.idle_motion:IdleMotion",
     "landmarker": "auteur.face.auteur_backend:blank_landmarker",
     "matte": "auteur.synthesis.matte.network:blank_segmenter",
+    "skin_shading": "auteur.synthesis.warp.skin_shading:SkinShading",
 }
 """Builders of empty models of one size. Named, not imported: models stand above their weights."""
 

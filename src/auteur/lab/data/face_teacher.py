@@ -135,8 +135,7 @@ def label(recipe: TeacherRecipe) -> None:
         with recipe.clips.open(encoding="utf-8") as table:
             root = recipe.clips.parent.parent
             clips = [(root / row["file"], row["identity"]) for row in csv.DictReader(table)]
-    with (recipe.out / "identities.csv").open("w", encoding="utf-8", newline="") as table:
-        csv.writer(table).writerows([("shard", "identity"), *((path.stem, person) for path, person in clips)])
+    _note_identities(recipe.out / "identities.csv", {path.stem: person for path, person in clips})
     for path, person in track(clips, "clips"):
         pictures = list(clip_pictures(path))
         write_shard(recipe.out / path.stem, iter(pictures), teacher)
@@ -152,6 +151,16 @@ def label(recipe: TeacherRecipe) -> None:
             picture = read_image(path)
             scenes.write(FaceScene(person_of_photo(path.name), picture, teacher.find(picture)))
     scenes.close()
+
+
+def _note_identities(path: Path, people: dict[str, str]) -> None:
+    """Writes the person of every shard, those of earlier runs in the same folder too."""
+    noted: dict[str, str] = {}
+    if path.exists():
+        with path.open(encoding="utf-8") as table:
+            noted = {row["shard"]: row["identity"] for row in csv.DictReader(table)}
+    with path.open("w", encoding="utf-8", newline="") as table:
+        csv.writer(table).writerows([("shard", "identity"), *(noted | people).items()])
 
 
 if __name__ == "__main__":

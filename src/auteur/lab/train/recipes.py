@@ -86,6 +86,10 @@ RECIPES: dict[str, Recipe] = {
         "Fits the displacement basis of the Action Units.",
         "au_basis", "AUBasisRecipe", _TRACKS, "tracks:au_basis",
     ),
+    "skin-shading": Recipe(
+        "Fits the shading of the skin by Action Units: furrows and folds.",
+        "skin_shading", "SkinShadingRecipe", _LABELS, "faces:skin_shading", extra="train",
+    ),
     "habits": Recipe(
         "Statistics of blinks and gaze while people talk.",
         "idle_motion", "IdleMotionRecipe", _TRACKS, "tracks:habits",

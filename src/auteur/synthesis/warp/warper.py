@@ -1,6 +1,7 @@
 """A portrait that moves: frames for new landmark positions, at the portrait's own resolution."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from auteur.synthesis.warp.mouth import Mouth
 from auteur.synthesis.warp.pose import HeadMotion, limit_motion
 from auteur.synthesis.warp.raster import back_to_front
 from auteur.synthesis.warp.sampling import Box, Picture, box_around, fill_in
+from auteur.synthesis.warp.skin_shading import SHADING_CONTROLS, PortraitShading, SkinShading
+from auteur.weights import load_shipped
 
 MAX_SIDE_PX = 1920
 MIN_EYE_DISTANCE_PX = 8.0
@@ -78,8 +81,8 @@ class PortraitWarper:
         self._layers = is_face.long()
         outline = torch.cat([self._landmarks[list(FACE_OVAL)], self._boundary.points])[:, :2]
         self._area = box_around(outline, 1.0, self._whole)
-        step_px = max(1, round(self._eye_distance_px / detail))
-        self._field = SkinField(self._area, step_px, self._hold_border())
+        self._step_px = max(1, round(self._eye_distance_px / detail))
+        self._field = SkinField(self._area, self._step_px, self._hold_border())
         self._build_layers()
 
     @property
@@ -87,7 +90,7 @@ class PortraitWarper:
         """The only part of the portrait that ever changes."""
         return self._area
 
-    def render(self, landmarks: Tensor) -> Tensor:
+    def render(self, landmarks: Tensor, action_units: Tensor | None = None) -> Tensor:
         """Returns one frame for each set of landmarks, uint8 [B, 3, H, W].
 
         Each frame depends on its own landmarks only. Motion beyond the limits of a warp (a head turned by
@@ -96,21 +99,31 @@ class PortraitWarper:
 
         Args:
             landmarks: Pixels in the portrait, float32 [B, 478, 3].
+            action_units: Intensities of `skin_shading.SHADING_CONTROLS` that shade the skin, relative to the
+                portrait, [B, C] in [-1, 1]; None: the portrait's own light.
 
         Raises:
             InputError: Wrong shape, or a value is not finite.
         """
-        return self.render_with_landmarks(landmarks)[0]
+        return self.render_with_landmarks(landmarks, action_units)[0]
 
-    def render_with_landmarks(self, landmarks: Tensor) -> tuple[Tensor, Tensor]:
+    def render_with_landmarks(
+        self, landmarks: Tensor, action_units: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Returns the same frames and their landmarks after all limits, [B, 478, 3]."""
         _check_landmarks(landmarks, "landmarks", (-1, LANDMARKS, 3))
+        if action_units is not None and action_units.shape != (len(landmarks), len(SHADING_CONTROLS)):
+            raise InputError(
+                f"Action Units for shading have the shape [{len(landmarks)}, {len(SHADING_CONTROLS)}], "
+                f"not {list(action_units.shape)}; give one row per frame"
+            )
         frames, shown = self._portrait.repeat(len(landmarks), 1, 1, 1), torch.zeros_like(landmarks.float())
         rows, columns = self._area.within(self._whole)
         with torch.inference_mode():
             for index, target in enumerate(landmarks.float()):
                 mesh = self.mesh(target)
-                part = self._render_area(mesh).clamp_(0, 255).round_().to(torch.uint8)
+                units = None if action_units is None else action_units[index]
+                part = self._render_area(mesh, units).clamp_(0, 255).round_().to(torch.uint8)
                 frames[index, :, rows, columns], shown[index] = part, mesh.landmarks
         return frames, shown
 
@@ -145,12 +158,14 @@ class PortraitWarper:
             motion=motion,
         )
 
-    def _render_area(self, mesh: MovedMesh) -> Tensor:
+    def _render_area(self, mesh: MovedMesh, units: Tensor | None) -> Tensor:
         details = [layer.box(mesh.landmarks, self._area) for layer in (*self._eyes, self._mouth)]
         details = [box for box in details if not box.is_empty]
         origins, shrinking = self._field.origins(mesh.source, mesh.target, mesh.corners, details)
         frame = self._skin.sharp(origins)
         self._field.soften(frame, self._skin, origins, shrinking)
+        if units is not None:
+            self._shading.apply(frame, origins, units)
         for eye in self._eyes:
             eye.paint(frame, origins, mesh.landmarks, self._area)
         self._paint_mouth(frame, origins, mesh)
@@ -177,6 +192,11 @@ class PortraitWarper:
         self._skin = self._close_openings(picture)
         own = self._mouth.opening(self._landmarks)
         self._lip_line = LipLine(self._skin, self._landmarks, own, distance)
+
+    @cached_property
+    def _shading(self) -> PortraitShading:
+        shading = load_shipped(SkinShading(), "skin_shading")
+        return PortraitShading(shading, self._landmarks, self._area, self._step_px)
 
     def _hold_border(self) -> Tensor:
         """1 inside the picture, falling to 0 on its border, over `area`, [h, w]: the border stays."""

@@ -15,10 +15,12 @@ from auteur.lab.data.warped_faces import VIEWS
 from auteur.lab.train.detector import DetectorRecipe
 from auteur.lab.train.landmarker import LandmarkerRecipe
 from auteur.lab.train.model_recipe import Schedule
+from auteur.lab.train.skin_shading import SkinShadingRecipe
 from auteur.lab.train.smoke.trial import Trial, people
 from auteur.motion.au_basis import AUBasis
 from auteur.signals import topology
-from auteur.weights import load_shipped
+from auteur.synthesis.warp.skin_shading import SHADED_UNITS, SkinShading
+from auteur.weights import load_file, load_shipped
 
 CROP_PX = 224
 _PX_PER_MM = 0.68
@@ -184,3 +186,29 @@ def detector(folder: Path) -> Trial:
         schedule=schedule,
     )
     return Trial(recipe)
+
+
+def skin_shading(folder: Path) -> Trial:
+    """The shading on a drawn face that darkens its chin as the jaw opens; error: what of it is not found."""
+    faces, labels = DrawnFaces(), folder / "labels"
+    labels.mkdir(parents=True)
+    (person,) = people(lambda name: not is_held_out(name), 1)
+    build, blends = faces.build(), [faces.shown() for _ in range(30)]
+    points = [faces.landmarks(build, one) for one in blends]
+    jaw = MEDIAPIPE_BLENDSHAPES.index("jawOpen")
+    drawn = [faces.picture(p, 0) for p in points]
+    for picture, mesh, blend in zip(drawn, points, blends, strict=True):
+        chin = mesh[[199, 200, 201, 421, 175], :2].round().astype(np.int32)
+        shade = np.ones(picture.shape[:2], np.float32)
+        cv2.fillConvexPoly(shade, cv2.convexHull(chin), float(1 - 0.4 * blend[jaw]))
+        picture[:] = np.clip(picture * shade[..., None], 0, 255)
+    _write_shard(labels, "clip", points, blends, drawn)
+    (labels / "identities.csv").write_text(f"shard,identity\nclip,{person}\n", encoding="utf-8")
+    recipe = SkinShadingRecipe(labels=labels, out=folder / "skin_shading.safetensors", every=1)
+
+    def fitted() -> tuple[float, float]:
+        ratios = load_file(SkinShading(), recipe.out).ratios
+        darkest = float(ratios[SHADED_UNITS.index(26)].min())
+        return 0.5, abs(0.5 + darkest)  # log 0.6
+
+    return Trial(recipe, fitted)
