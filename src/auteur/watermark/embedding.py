@@ -1,0 +1,111 @@
+"""Embedding: a picture plus the run's pattern, as strong as the texture hides it."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.errors import UsageError
+from auteur.watermark.code import check_run_id
+from auteur.watermark.pattern import UNITS, pattern_of
+
+SMALLEST_PX = 96
+"""Pictures with a shorter side stay unmarked: less than that carries no message."""
+
+_BLOCK = 4
+"""Samples per side of the blocks in which the strength is computed."""
+_FLAT, _PER_ACTIVITY, _STRONGEST = 1.3, 0.16, 4.0
+"""Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey levels."""
+_ROOT_MEAN_SQUARE = 1.8
+"""The limit for a whole picture: 43.0 dB."""
+
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+class Embedder:
+    """Puts the mark of one run into pictures of one size.
+
+    The pattern is computed once; a frame then costs the strength of a coarse grid, a multiplication per pixel and a
+    saturated addition. Each frame is treated by itself, so the mark stays where the picture does not move.
+    """
+
+    def __init__(self, run_id: str, size_px: tuple[int, int]) -> None:
+        """Computes the pattern.
+
+        Args:
+            run_id: Eight hexadecimal digits.
+            size_px: (width, height) of the pictures; if a side is below `SMALLEST_PX`, they stay as they are.
+
+        Raises:
+            UsageError: The run id is none.
+        """
+        self._size_px = size_px
+        check_run_id(run_id)
+        self._step = max(1, round(min(size_px) / UNITS))
+        self._cell = self._step * _BLOCK
+        width, height = size_px
+        self._pattern = None
+        if min(size_px) >= SMALLEST_PX:
+            pattern = pattern_of(run_id, size_px)
+            rows, columns = -height % self._cell, -width % self._cell
+            self._pattern = np.pad(pattern, ((0, rows), (0, columns)))
+
+    def __call__(self, image: Picture) -> Picture:
+        """Returns a marked copy of uint8 [H, W, 3], or of RGBA [H, W, 4], whose opacity stays.
+
+        Raises:
+            UsageError: The picture has another size.
+        """
+        if image.ndim != 3 or image.shape[2] not in (3, 4) or image.shape[1::-1] != self._size_px:
+            raise UsageError(
+                f"the picture is {list(image.shape)}; it must be [{self._size_px[1]}, {self._size_px[0]}, 3 or 4]"
+            )
+        if self._pattern is None:
+            return image
+        height, width = image.shape[:2]
+        strength = np.repeat(self._strength(image[..., 1]), self._cell, axis=1)
+        blocks = self._pattern.reshape(-1, self._cell, self._pattern.shape[1])
+        change = (blocks * strength[:, None]).reshape(self._pattern.shape)[:height, :width]
+        change = np.rint(change).astype(np.int8)
+        more, less = np.maximum(change, 0).view(np.uint8), np.maximum(-change, 0).view(np.uint8)
+        marked = image.copy()
+        colours = image[..., :3].reshape(height, width * 3)
+        more, less = np.repeat(more, 3, axis=1), np.repeat(less, 3, axis=1)
+        colours = np.minimum(colours, ~more) + more
+        marked[..., :3] = (np.maximum(colours, less) - less).reshape(height, width, 3)
+        return marked
+
+    def _strength(self, green: Picture) -> Floats:
+        """Returns the strength of the pattern in each cell, from the activity of the green channel."""
+        rows, columns = (side // self._cell for side in self._pattern.shape)
+        samples = green[:: self._step, :: self._step].astype(np.float32)
+        missing = (rows * _BLOCK - samples.shape[0], columns * _BLOCK - samples.shape[1])
+        samples = np.pad(samples, ((0, missing[0]), (0, missing[1])), mode="edge")
+        blocks = samples.reshape(rows, _BLOCK, columns, _BLOCK)
+        mean = blocks.mean((1, 3))
+        activity = np.sqrt(np.maximum((blocks**2).mean((1, 3)) - mean**2, 0))
+        # A cell is as active as the calmest around it: beside an edge the pattern would show.
+        activity = np.minimum(activity, _smoothed(activity))
+        strength = np.minimum(_FLAT + _PER_ACTIVITY * activity, _STRONGEST)
+        strength = _smoothed(strength) * np.clip(np.minimum(mean + 24, 279 - mean) / 48, 0.4, 1)
+        return strength * min(1, _ROOT_MEAN_SQUARE / float(np.sqrt(np.mean(strength**2))))
+
+
+def embed(frames: Iterable[Picture], run_id: str) -> Iterator[Picture]:
+    """Yields marked copies of pictures of one size, uint8 RGB [H, W, 3] or RGBA [H, W, 4].
+
+    Raises:
+        UsageError: The run id is none, or a picture has another size than the first.
+    """
+    embedder = None
+    for frame in frames:
+        embedder = embedder or Embedder(run_id, (frame.shape[1], frame.shape[0]))
+        yield embedder(frame)
+
+
+def _smoothed(values: Floats) -> Floats:
+    """Returns the mean over 3 x 3 cells."""
+    padded = np.pad(values, 1, mode="edge")
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9
