@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.watermark.code import check_run_id
+from auteur.provenance.mark import check_run_id
 from auteur.watermark.pattern import UNITS, pattern_of
 
 SMALLEST_PX = 96
