@@ -64,7 +64,8 @@ def _checksum(named: bytes) -> int:
 @cache
 def _trellis() -> tuple[NDArray[np.intp], Floats]:
     """Returns, for each state and the bit that left the register, the state before [256, 2] and the signs of the
-    branch [256, 2, 4]. The newest bit of a state is its highest."""
+    branch [256, 2, 4]. The newest bit of a state is its highest.
+    """
     states = np.arange(1 << _MEMORY)[:, None]
     windows = states << 1 | np.arange(2)
     parity = np.array([[[(w & taps).bit_count() & 1 for taps in _GENERATORS] for w in pair]
