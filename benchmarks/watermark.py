@@ -2,10 +2,10 @@
 
     python benchmarks/watermark.py --data DATA --photos PHOTOS --out watermark.jsonl
 
-DATA holds clips/manifest.csv, portraits/ and speech/driving/. Videos of Auteur (the portraits, none of which was
-trained on), clips of held-out people and flat walls are marked, encoded at CRF 18 as Auteur writes them, changed,
-and read as `auteur.watermark.read_watermark` does. Every source is one line of OUT; sources that are there
-already are not measured again. `--report` prints the tables.
+DATA holds clips/manifest.csv, portraits/ and speech/driving/. Videos of Auteur (the portraits, none of which
+was trained on), clips of held-out people and flat walls are marked, encoded at CRF 18 as Auteur writes them,
+changed, and read as `auteur.watermark.read_watermark` does. Every source is one line of OUT; sources that are
+there already are not measured again. `--report` prints the tables.
 """
 
 import csv
@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,10 @@ def cropped(video: Video) -> Video:
     return [np.ascontiguousarray(frame[top : top + kept[1], left : left + kept[0]]) for frame in video]
 
 
+def lowered_rate(video: Video) -> Video:
+    return [frame for i, frame in enumerate(video) if i % 5 in (0, 2, 3)]
+
+
 def grey(video: Video) -> Video:
     return [np.array(Image.fromarray(frame).convert("L").convert("RGB")) for frame in video]
 
@@ -121,7 +126,7 @@ CHANGES: dict[str, Change] = {
     "half size, CRF 23": chain(scaled(0.5), AGAIN),
     "double size, CRF 23": chain(scaled(2), AGAIN),
     "crop to 90 %, CRF 23": chain(cropped, AGAIN),
-    "25 to 15 frames/s, CRF 23": chain(lambda video: [video[round(i)] for i in np.arange(0, len(video), 5 / 3)], AGAIN),
+    "25 to 15 frames/s, CRF 23": chain(lowered_rate, AGAIN),
     "trim to 2 s, CRF 23": chain(lambda video: video[-2 * RATE :], AGAIN),
     "screenshot of one frame, PNG": screenshot,
     "one frame, JPEG q 80": chain(lambda video: video[:1], coded("mjpeg", 80)),
@@ -154,9 +159,7 @@ def recorded(run: Benchmark, data: Path) -> Iterator[tuple[str, Callable[[], Vid
     def read(path: Path) -> Video:
         with av.open(str(path)) as container:
             frames = container.decode(video=0)
-            video = [
-                np.asarray(f.to_ndarray(format="rgb24")) for f, _ in zip(frames, range(FRAMES), strict=False)
-            ]
+            video = [np.asarray(one.to_ndarray(format="rgb24")) for one in islice(frames, FRAMES)]
         factor = min(1, LARGEST_PX / min(video[0].shape[:2]))
         size = even((video[0].shape[1] * factor, video[0].shape[0] * factor))
         return [resized(frame, *size, "lanczos") for frame in video]

@@ -37,8 +37,8 @@ def check_run_id(run_id: str) -> str:
 class Mark:
     """How a file was made. Every writer of pictures, sounds and videos requires one.
 
-    The container of the file carries the label, the tool, the models and the run id; the sidecar beside it carries
-    everything.
+    The container of the file carries the label, the tool, the models and the run id; the sidecar beside it
+    carries everything.
     """
 
     tool: str = "Auteur"
@@ -57,7 +57,8 @@ class Mark:
     """Whether writers of pictures and videos put the run id into the pixels (`auteur.watermark`)."""
     run_id: str = field(default="", compare=False)
     """Name of the run, eight hexadecimal digits. Unless given, the first of the SHA-256 of the fields up to
-    `seed`: the same inputs, settings and seed give the same frames, mark included, and any other run another."""
+    `seed`: the same inputs, settings and seed give the same frames, mark included, and any other run
+    another."""
 
     def __post_init__(self) -> None:
         if self.run_id:

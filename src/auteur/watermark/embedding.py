@@ -15,10 +15,11 @@ SMALLEST_PX = 96
 _BLOCK = 4
 """Samples per side of the blocks in which the strength is computed."""
 _FLAT, _PER_ACTIVITY, _STRONGEST = 0.75, 0.22, 5.0
-"""Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey levels."""
+"""Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey
+levels."""
 _FULL_PX, _SMALL_FACTOR = 512, 1.5
-"""Pictures with a shorter side below 512 pixels get up to 1.5 times the strength on flat areas, as codecs leave
-less of theirs."""
+"""Pictures with a shorter side below 512 pixels get up to 1.5 times the strength on flat areas, as codecs
+leave less of theirs."""
 _ROOT_MEAN_SQUARE = 1.85
 """The limit for a whole picture: 42.8 dB."""
 
@@ -29,10 +30,10 @@ Floats = NDArray[np.float32]
 class Embedder:
     """Puts the mark of one run into pictures of one size.
 
-    The pattern is computed once; a frame then costs the strength of a coarse grid, a multiplication per pixel and a
-    saturated addition. The mark of a part of the picture that stays as it is stays as it is, too. Only the limit for a
-    whole picture depends on earlier frames: where a busy one has lowered it, it stays low, so that the mark does not
-    pump.
+    The pattern is computed once; a frame then costs the strength of a coarse grid, a multiplication per pixel
+    and a saturated addition. The mark of a part of the picture that stays as it is stays as it is, too. Only
+    the limit for a whole picture depends on earlier frames: where a busy one has lowered it, it stays low, so
+    that the mark does not pump.
     """
 
     def __init__(self, run_id: str, size_px: tuple[int, int]) -> None:
@@ -50,7 +51,8 @@ class Embedder:
         self._step = max(1, round(min(size_px) / UNITS))
         self._cell = self._step * _BLOCK
         width, height = size_px
-        self._pattern, self._factor = None, 1.0
+        self._pattern: Floats | None = None
+        self._factor = 1.0
         if min(size_px) >= SMALLEST_PX:
             pattern = pattern_of(run_id, size_px)
             rows, columns = -height % self._cell, -width % self._cell
@@ -63,13 +65,14 @@ class Embedder:
             UsageError: The picture has another size.
         """
         if image.ndim != 3 or image.shape[2] not in (3, 4) or image.shape[1::-1] != self._size_px:
+            size = f"[{self._size_px[1]}, {self._size_px[0]}, 3 or 4]"
             raise UsageError(
-                f"the picture is {list(image.shape)}; it must be [{self._size_px[1]}, {self._size_px[0]}, 3 or 4]"
+                f"the picture is {list(image.shape)}; it must be {size}; give every frame that size"
             )
         if self._pattern is None:
             return image
         height, width = image.shape[:2]
-        strength = np.repeat(self._strength(image[..., 1]), self._cell, axis=1)
+        strength = np.repeat(self._strength(image[..., 1], self._pattern.shape), self._cell, axis=1)
         blocks = self._pattern.reshape(-1, self._cell, self._pattern.shape[1])
         change = (blocks * strength[:, None]).reshape(self._pattern.shape)[:height, :width]
         change = np.rint(change).astype(np.int8)
@@ -81,9 +84,9 @@ class Embedder:
         marked[..., :3] = (np.maximum(colours, less) - less).reshape(height, width, 3)
         return marked
 
-    def _strength(self, green: Picture) -> Floats:
-        """Returns the strength of the pattern in each cell, from the activity of the green channel."""
-        rows, columns = (side // self._cell for side in self._pattern.shape)
+    def _strength(self, green: Picture, shape: tuple[int, ...]) -> Floats:
+        """Returns the strength in each cell of a pattern [H, W], from the activity of the green channel."""
+        rows, columns = (side // self._cell for side in shape)
         samples = green[:: self._step, :: self._step].astype(np.float32)
         missing = (rows * _BLOCK - samples.shape[0], columns * _BLOCK - samples.shape[1])
         samples = np.pad(samples, ((0, missing[0]), (0, missing[1])), mode="edge")
@@ -115,4 +118,4 @@ def _smoothed(values: Floats) -> Floats:
     """Returns the mean over 3 x 3 cells."""
     padded = np.pad(values, 1, mode="edge")
     rows = padded[:-2] + padded[1:-1] + padded[2:]
-    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9
+    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)

@@ -12,8 +12,8 @@ def read_watermark(path: Path | str) -> WatermarkReading:
     """Looks for the watermark of this tool in a picture, a video or a folder of frames (PNG).
 
     Of a video and a folder every fourth frame is examined, all of them where there are few, 96 at most. Sound
-    carries no watermark: for a sound file nothing is found, and `problem` says why. Watermarks of other programs are
-    not found.
+    carries no watermark: for a sound file nothing is found, and `problem` says why. Watermarks of other
+    programs are not found.
 
     Raises:
         MediaError: The file is missing or damaged, or of a kind that Auteur does not read.
