@@ -113,4 +113,4 @@ def _sampled(tile: Floats, places: NDArray[np.floating]) -> Floats:
     below = np.floor(places).astype(np.intp)
     share = (places - below).astype(np.float32)[:, None]
     first, second = tile[below % len(tile)], tile[(below + 1) % len(tile)]
-    return first + (second - first) * share
+    return (first + (second - first) * share).astype(np.float32)
