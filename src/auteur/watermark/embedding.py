@@ -14,7 +14,7 @@ SMALLEST_PX = 96
 
 _BLOCK = 4
 """Samples per side of the blocks in which the strength is computed."""
-_FLAT, _PER_ACTIVITY, _STRONGEST = 0.75, 0.22, 5.0
+_FLAT, _PER_ACTIVITY, _STRONGEST = 0.55, 0.28, 5.0
 """Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey
 levels."""
 _FULL_PX, _SMALL_FACTOR = 512, 1.5
