@@ -33,7 +33,7 @@ LAYERS = (
     {"errors"},
     {"files", "malloc", "prefetch", "templates"},
     {"engines", "signals", "provenance", "weights"},
-    {"facs"},
+    {"facs", "watermark"},
     {"formats", "media", "face", "speech"},
     {"expression", "motion", "synthesis"},
     {"painting", "plots", "tracking", "voice"},
@@ -51,7 +51,7 @@ LAYERS = (
 LABORATORY_VERBS = {"cli/prepare.py", "cli/train.py"}
 """Of the product, only the two verbs that start the laboratory import it."""
 
-UPWARD = {("provenance/verify.py", "media")}
+UPWARD = {("provenance/verify.py", "media"), ("watermark/files.py", "media")}
 """Reading marks needs the readers of media, which write marks; imported inside the function."""
 
 CODECS = {"av", "soundfile", "soxr", "PIL"}

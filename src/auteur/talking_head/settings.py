@@ -68,6 +68,9 @@ class Settings:
     background: str | None = None
     """What is behind the person: "none" for transparency, a colour, or a picture file; None: as it was."""
 
+    watermark: bool = True
+    """Whether written frames carry the watermark of the run (`auteur.watermark`); the sidecar says which."""
+
     @property
     def framing(self) -> Framing:
         """Crop and size of the frames."""
@@ -160,4 +163,5 @@ def mark_of(
             **rendering,
         },
         seed=settings.seed,
+        watermark=settings.watermark,
     )

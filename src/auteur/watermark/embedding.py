@@ -1,0 +1,126 @@
+"""Embedding: a picture plus the run's pattern, as strong as the texture hides it."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auteur.errors import UsageError
+from auteur.provenance.mark import check_run_id
+from auteur.watermark.pattern import UNITS, pattern_of
+
+SMALLEST_PX = 96
+"""Pictures with a shorter side stay unmarked: less than that carries no message."""
+
+_BLOCK = 4
+"""Samples per side of the blocks in which the strength is computed."""
+_FLAT, _PER_ACTIVITY, _STRONGEST = 0.55, 0.28, 5.0
+"""Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey
+levels."""
+_FULL_PX, _SMALL_FACTOR = 512, 1.5
+"""Pictures with a shorter side below 512 pixels get up to 1.5 times the strength on flat areas, as codecs
+leave less of theirs."""
+_ROOT_MEAN_SQUARE = 1.85
+"""The limit for a whole picture: 42.8 dB."""
+
+_PATTERN_STEPS, _STRENGTH_STEPS, _SHIFT = 64, 16, 10
+"""Pattern and strength are whole numbers of 16 bits; their product is shifted by 10 bits to grey levels."""
+
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+class Embedder:
+    """Puts the mark of one run into pictures of one size.
+
+    The pattern is computed once; a frame then costs the strength of a coarse grid, a multiplication per pixel
+    and a saturated addition. The mark of a part of the picture that stays as it is stays as it is, too. Only
+    the limit for a whole picture depends on earlier frames: where a busy one has lowered it, it stays low, so
+    that the mark does not pump.
+    """
+
+    def __init__(self, run_id: str, size_px: tuple[int, int]) -> None:
+        """Computes the pattern.
+
+        Args:
+            run_id: Eight hexadecimal digits.
+            size_px: (width, height) of the pictures; if a side is below `SMALLEST_PX`, they stay as they are.
+
+        Raises:
+            UsageError: The run id is none.
+        """
+        self._size_px = size_px
+        check_run_id(run_id)
+        self._step = max(1, round(min(size_px) / UNITS))
+        self._cell = self._step * _BLOCK
+        width, height = size_px
+        self._pattern: NDArray[np.int16] | None = None
+        self._factor = 1.0
+        if min(size_px) >= SMALLEST_PX:
+            pattern = np.clip(pattern_of(run_id, size_px), -5, 5) * _PATTERN_STEPS
+            padded = np.pad(pattern, ((0, -height % self._cell), (0, -width % self._cell)))
+            self._pattern = np.repeat(np.rint(padded).astype(np.int16), 3, axis=1)
+
+    def __call__(self, image: Picture) -> Picture:
+        """Returns a marked copy of uint8 [H, W, 3], or of RGBA [H, W, 4], whose opacity stays.
+
+        Raises:
+            UsageError: The picture has another size.
+        """
+        if image.ndim != 3 or image.shape[2] not in (3, 4) or image.shape[1::-1] != self._size_px:
+            size = f"[{self._size_px[1]}, {self._size_px[0]}, 3 or 4]"
+            raise UsageError(
+                f"the picture is {list(image.shape)}; it must be {size}; give every frame that size"
+            )
+        if self._pattern is None:
+            return image
+        (rows, columns), (height, width) = self._pattern.shape, image.shape[:2]
+        strength = self._strength(image[..., 1], (rows // self._cell, columns // 3 // self._cell))
+        steps = np.repeat(np.rint(strength * _STRENGTH_STEPS).astype(np.int16), 3 * self._cell, axis=1)
+        change = self._pattern.reshape(-1, self._cell, columns) * steps[:, None]
+        change += 1 << _SHIFT - 1  # so that the shift rounds
+        change >>= _SHIFT
+        colours = change.reshape(rows, columns)[:height, : 3 * width]
+        colours += image[..., :3].reshape(height, 3 * width)
+        np.clip(colours, 0, 255, out=colours)
+        if image.shape[2] == 3:
+            return colours.astype(np.uint8).reshape(image.shape)
+        marked = image.copy()
+        marked[..., :3] = colours.reshape(height, width, 3)
+        return marked
+
+    def _strength(self, green: Picture, cells: tuple[int, int]) -> Floats:
+        """Returns the strength in each cell [rows, columns], from the activity of the green channel."""
+        rows, columns = cells
+        samples = green[:: self._step, :: self._step].astype(np.float32)
+        missing = (rows * _BLOCK - samples.shape[0], columns * _BLOCK - samples.shape[1])
+        samples = np.pad(samples, ((0, missing[0]), (0, missing[1])), mode="edge")
+        blocks = samples.reshape(rows, _BLOCK, columns, _BLOCK)
+        mean = blocks.mean((1, 3))
+        activity = np.sqrt(np.maximum((blocks**2).mean((1, 3)) - mean**2, 0))
+        # A cell is as active as the calmest around it: beside an edge the pattern would show.
+        activity = np.minimum(activity, _smoothed(activity))
+        flat = _FLAT * float(np.clip(_FULL_PX / min(self._size_px), 1, _SMALL_FACTOR))
+        strength = np.minimum(flat + _PER_ACTIVITY * activity, _STRONGEST)
+        strength = _smoothed(strength) * np.clip(np.minimum((mean + 20) / 90, (279 - mean) / 48), 0.3, 1)
+        self._factor = min(self._factor, _ROOT_MEAN_SQUARE / float(np.sqrt(np.mean(strength**2))))
+        return strength * self._factor
+
+
+def embed(frames: Iterable[Picture], run_id: str) -> Iterator[Picture]:
+    """Yields marked copies of pictures of one size, uint8 RGB [H, W, 3] or RGBA [H, W, 4].
+
+    Raises:
+        UsageError: The run id is none, or a picture has another size than the first.
+    """
+    embedder = None
+    for frame in frames:
+        embedder = embedder or Embedder(run_id, (frame.shape[1], frame.shape[0]))
+        yield embedder(frame)
+
+
+def _smoothed(values: Floats) -> Floats:
+    """Returns the mean over 3 x 3 cells."""
+    padded = np.pad(values, 1, mode="edge")
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return ((rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9).astype(np.float32)
