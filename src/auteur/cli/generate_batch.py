@@ -12,8 +12,8 @@ from auteur.cli.generate_arguments import GenerateArguments
 from auteur.errors import PartialError, UsageError
 
 _FILES = ("head_track", "gaze_track")
-_RUN = ("preset", "device")
-"""Rendering options of the whole run; all others are defaults for lines that do not set them."""
+_RUN = ("preset", "device", "sign", "key")
+"""Options of the whole run; all others are defaults for lines that do not set them."""
 
 _MOST_SHOWN = 20
 
@@ -54,6 +54,7 @@ def generate_batch(arguments: GenerateArguments) -> int:
 
     from auteur.batch.run import Batch, JobsError
     from auteur.engines import make_engine
+    from auteur.provenance import consent_notes
 
     rendering = arguments.rendering
     gpus = 1 if (rendering.device or "").startswith("cuda") else 0
@@ -65,6 +66,7 @@ def generate_batch(arguments: GenerateArguments) -> int:
         device=rendering.device,
         defaults=defaults,
         overwrite=arguments.overwrite,
+        signing=arguments.record.signing(),
     )
     try:
         with batch.planned() as plan:
@@ -72,6 +74,8 @@ def generate_batch(arguments: GenerateArguments) -> int:
                 every = plan.skipped + plan.todo
                 be = "is" if every == 1 else "are"
                 note(f"{plan.skipped} of {counted(every, 'video')} {be} there already")
+            if plan.without_consent:
+                note(f"{counted(plan.without_consent, 'video')}: {consent_notes(None)[0]}")
             with progress("generating", plan.todo, unit="video") as advance:
                 report = plan.run(engine, on_job=advance)
     except JobsError as error:
@@ -119,7 +123,8 @@ def _defaults(arguments: GenerateArguments) -> dict[str, Any]:
     Raises:
         UsageError: A value is outside its range or unknown.
     """
-    of_lines = given(arguments.performance) | given(arguments.motion) | given(arguments.rendering)
+    groups = (arguments.performance, arguments.motion, arguments.rendering, arguments.record)
+    of_lines = {name: value for group in groups for name, value in given(group).items()}
     defaults: dict[str, Any] = {}
     for name, value in of_lines.items():
         if name in _RUN:

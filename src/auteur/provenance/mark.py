@@ -9,6 +9,8 @@ from typing import Any
 
 from auteur import __version__
 from auteur.errors import MediaError, UsageError
+from auteur.provenance.consent import check_consent
+from auteur.provenance.signing import Signing
 
 LABEL = "AI-generated"
 """First word of the text in the container, for people and searches."""
@@ -23,8 +25,8 @@ _CONTAINER_FIELDS = ("tool", "version", "models")
 class Mark:
     """How a file was made. Every writer of pictures, sounds and videos requires one.
 
-    The container of the file carries the label, the tool and the models; the sidecar beside it carries
-    everything.
+    The container of the file carries the label, the tool and the models; the sidecar beside it, and a signed
+    manifest in the file, carry everything.
     """
 
     tool: str = "Auteur"
@@ -39,8 +41,13 @@ class Mark:
     """The settings of the run; anything JSON can hold."""
     seed: int | None = None
     """Seed of the random numbers, if any were drawn."""
+    consent: str | None = None
+    """Who agreed to be shown, and on what basis; None where that is not stated."""
+    signing: Signing | None = field(default=None, compare=False)
+    """Certificate and key for a signed manifest; no part of what is recorded."""
 
     def __post_init__(self) -> None:
+        check_consent(self.consent)
         try:
             json.dumps(self.to_json(), allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -65,6 +72,7 @@ class Mark:
             "inputs": dict(self.inputs),
             "settings": dict(self.settings),
             "seed": self.seed,
+            "consent": self.consent,
         }
 
 
@@ -94,6 +102,7 @@ def mark_from_json(values: Any) -> Mark:
         "inputs": dict,
         "settings": dict,
         "seed": int | None,
+        "consent": str | None,
     }
     known = {name: values[name] for name in kinds if name in values}
     for name, value in known.items():
