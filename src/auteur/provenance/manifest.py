@@ -20,7 +20,7 @@ RECORD = "org.auteur.record"
 HASH = "nih:sha-256;"
 """Of RFC 6920: names an ingredient by its hash, in hexadecimal digits."""
 
-NO_NETWORK = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
+NO_NETWORK: dict[str, Any] = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
 """Settings of the SDK."""
 
 MOST_PEM_BYTES = 1_000_000

@@ -30,6 +30,7 @@ SIGNED_KINDS = {
 """Endings of outputs that hold a manifest, with their media types. WebM and folders hold none."""
 
 _VARIABLES = ("AUTEUR_SIGN_CERTIFICATE", "AUTEUR_SIGN_KEY")
+_CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 _PAGE = "docs/provenance.md makes one that fits"
 
 
@@ -72,8 +73,7 @@ class Signing:
 
     def _credentials(self) -> tuple[str, bytes, bytes]:
         """Returns the name of the algorithm, the certificates and the key as the SDK takes them."""
-        from cryptography import x509
-        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography import exceptions, x509
         from cryptography.hazmat.primitives import serialization
 
         chain, secret = (read_bytes(path, max_bytes=MOST_PEM_BYTES) for path in (self.certificate, self.key))
@@ -88,7 +88,7 @@ class Signing:
             raise InputError(
                 f"the key {key_name} is encrypted; give one without password: openssl pkey -in KEY -out PLAIN"
             ) from error
-        except (ValueError, UnsupportedAlgorithm):  # whose text might hold parts of the key
+        except (ValueError, exceptions.UnsupportedAlgorithm):  # whose text might hold parts of the key
             raise InputError(f"{key_name} holds no private key in PEM; {_PAGE}") from None
         if private.public_key() != certificate.public_key():
             raise InputError(f"the key {key_name} is not that of the certificate {certificate_name}")
@@ -171,8 +171,8 @@ def _definition(mark: "Mark", title: str) -> dict[str, Any]:
 def _algorithm_of(private: Any, name: str) -> str:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-    if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.key_size in (256, 384, 521):
-        return {256: "es256", 384: "es384", 521: "es512"}[private.curve.key_size]
+    if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name in _CURVES:
+        return _CURVES[private.curve.name]
     if isinstance(private, ed25519.Ed25519PrivateKey):
         return "ed25519"
     if isinstance(private, rsa.RSAPrivateKey) and private.key_size >= 2048:
