@@ -309,6 +309,7 @@ def test_issuers_that_are_none(tmp_path, signer):
             verify(path, trusted=issuers)
 
 
+@pytest.mark.slow
 def test_a_library_in_the_current_folder_is_not_loaded(tmp_path):
     for name in ("libc2pa_c.so", "libc2pa_c.dylib", "c2pa_c.dll"):
         (tmp_path / name).write_text("no library: loading it fails and is reported")

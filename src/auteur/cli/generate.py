@@ -107,12 +107,14 @@ def check_outputs(arguments: GenerateArguments) -> None:
     """
     from auteur.files import check_folder
     from auteur.media import check_frames_output, check_marked
+    from auteur.provenance import check_consent
 
     check_frames_output(
         arguments.out,
         overwrite=arguments.overwrite,
         is_transparent=arguments.rendering.background == "none",
     )
+    check_consent(arguments.record.consent)
     signing = arguments.record.signing()
     if signing is not None:
         signing.check(arguments.out)
