@@ -4,12 +4,15 @@ import json
 import time
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auteur.cli.arguments import check_readable, parse_pairs
 from auteur.cli.console import counted, note, progress
 from auteur.cli.generate_arguments import GenerateArguments
 from auteur.errors import PartialError, UsageError
+
+if TYPE_CHECKING:  # it takes torch
+    from auteur.batch.run import PlannedBatch
 
 _FILES = ("head_track", "gaze_track")
 _RUN = ("preset", "device", "sign", "key")
@@ -54,7 +57,6 @@ def generate_batch(arguments: GenerateArguments) -> int:
 
     from auteur.batch.run import Batch, JobsError
     from auteur.engines import make_engine
-    from auteur.provenance import consent_notes
 
     rendering = arguments.rendering
     gpus = 1 if (rendering.device or "").startswith("cuda") else 0
@@ -70,12 +72,7 @@ def generate_batch(arguments: GenerateArguments) -> int:
     )
     try:
         with batch.planned() as plan:
-            if plan.skipped:
-                every = plan.skipped + plan.todo
-                be = "is" if every == 1 else "are"
-                note(f"{plan.skipped} of {counted(every, 'video')} {be} there already")
-            if plan.without_consent:
-                note(f"{counted(plan.without_consent, 'video')}: {consent_notes(None)[0]}")
+            _note_plan(plan)
             with progress("generating", plan.todo, unit="video") as advance:
                 report = plan.run(engine, on_job=advance)
     except JobsError as error:
@@ -102,6 +99,18 @@ def generate_batch(arguments: GenerateArguments) -> int:
             "mend their lines and run the same command again"
         )
     return 0
+
+
+def _note_plan(plan: "PlannedBatch") -> None:
+    """Notes what is there already, and for how many videos no consent is stated."""
+    from auteur.provenance import consent_notes
+
+    if plan.skipped:
+        every = plan.skipped + plan.todo
+        be = "is" if every == 1 else "are"
+        note(f"{plan.skipped} of {counted(every, 'video')} {be} there already")
+    if plan.without_consent:
+        note(f"{counted(plan.without_consent, 'video')}: {consent_notes(None)[0]}")
 
 
 def _of_one_video(arguments: GenerateArguments) -> list[str]:
