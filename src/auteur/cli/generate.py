@@ -154,6 +154,7 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
         size=rendering.size,
         quality=rendering.quality,
         background=rendering.background,
+        watermark=rendering.watermark,
         head=motion.head,
         blinks=motion.blinks,
         gaze=motion.gaze,

@@ -281,8 +281,8 @@ def _perform(
     path = run.videos / f"{name}.mp4"
     with tempfile.TemporaryDirectory() as folder:
         portrait, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
-        write_image(portrait, who.portrait, mark=provenance.Mark())
-        write_audio(speech, heard.speech, mark=provenance.Mark())
+        write_image(portrait, who.portrait, mark=provenance.Mark(watermark=False))
+        write_audio(speech, heard.speech, mark=provenance.Mark(watermark=False))
         video = run.head.perform(portrait, speech, wanted, settings)
         video.save(path, overwrite=run.overwrite, on_frame=run.step)
     return path
@@ -293,7 +293,7 @@ def still_frames(run: Run, portrait: Path, requested: PerformanceRequest, frames
     with tempfile.TemporaryDirectory() as folder:
         silence = Path(folder) / "silence.wav"
         samples = np.zeros(frames * 640, dtype=np.float32)
-        write_audio(silence, Waveform(samples=samples, rate_hz=16_000), mark=provenance.Mark())
+        write_audio(silence, Waveform(samples=samples, rate_hz=16_000), mark=provenance.Mark(watermark=False))
         for frame in run.head.perform(portrait, silence, requested, STILL).frames():
             run.step()
             yield frame

@@ -113,6 +113,6 @@ def _lip_motion(gap: Floats, rate: Fraction) -> tuple[float, float]:
 def _speak(run: "Run", portrait: Path, sound: Waveform, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         speech = Path(folder) / "speech.wav"
-        write_audio(speech, sound, mark=provenance.Mark())
+        write_audio(speech, sound, mark=provenance.Mark(watermark=False))
         video = run.head.perform(portrait, speech, PerformanceRequest(), Settings())
         video.save(path, overwrite=run.overwrite, on_frame=run.step)

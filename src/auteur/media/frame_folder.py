@@ -73,7 +73,7 @@ class FrameFolderWriter(FrameWriter):
         check_frame(image, self._size_px, number=self.frames, is_transparent=self._is_transparent)
         name = f"{self.frames + 1:05d}.png"
         try:
-            save_marked_png(self._folder / name, image, mark=self._mark)
+            save_marked_png(self._folder / name, self._watermarked(image), mark=self._mark)
         except OSError as error:
             raise MediaError(f"cannot write {name!r} in {str(self._path)!r}: {error.strerror}") from error
         self.frames += 1

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from auteur.errors import MediaError, UsageError
 from auteur.media.image import check_pixels
 from auteur.provenance.mark import Mark
+from auteur.watermark.embedding import Embedder
 
 _SIDE_RANGE_PX = (16, 8192)
 _MAX_RATE = 240
@@ -24,7 +25,8 @@ _MAX_RATE_TERM = 1_000_000
 class FrameWriter(ABC):
     """A marked video being written: entered, given every frame in order, left.
 
-    The output and its sidecar appear when the block ends without an error, or not at all.
+    The output and its sidecar appear when the block ends without an error, or not at all. Every frame gets the
+    watermark of the run (`auteur.watermark`).
     """
 
     frames: int
@@ -35,6 +37,7 @@ class FrameWriter(ABC):
     ) -> None:
         self._path, self._size_px, self._rate = Path(path), check_size(size_px), exact_frame_rate(rate)
         self._mark, self._overwrite = mark, overwrite
+        self._embedder = Embedder(mark.run_id, self._size_px) if mark.watermark else None
         self._stack = ExitStack()
         self.frames = 0
 
@@ -64,6 +67,10 @@ class FrameWriter(ABC):
     @abstractmethod
     def write(self, image: NDArray[np.uint8]) -> None:
         """Appends one frame, uint8 [H, W, 3], or [H, W, 4] with transparency."""
+
+    def _watermarked(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Returns a frame with the watermark, unless the mark switches it off."""
+        return image if self._embedder is None else self._embedder(image)
 
     def _check_frames(self) -> None:
         if not self.frames:

@@ -90,7 +90,7 @@ class GifWriter(FrameWriter):
             MediaError: The encoder fails, for instance because the disk is full.
         """
         check_frame(image, self._size_px, number=self.frames)
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame = av.VideoFrame.from_ndarray(self._watermarked(image), format="rgb24")
         frame.pts, frame.time_base = round(self.frames / self._rate / _CLOCK), _CLOCK
         self.frames += 1
         with self._encoder_errors():

@@ -6,6 +6,7 @@ import struct
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from auteur.media.orientation import upright
 from auteur.media.output import marked_file
 from auteur.media.source import Source, open_source
 from auteur.provenance.mark import Mark
+from auteur.watermark.embedding import Embedder
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _HEIF_BRANDS = re.compile(rb"....ftyp(hei[cmxs]|hev[cmxs])|....ftyp(mif1|msf1)(?!.{0,32}avi[fs])", re.DOTALL)
@@ -198,7 +200,7 @@ def _in_srgb(image: Image.Image) -> Image.Image:
 
 
 def write_image(path: Path | str, image: NDArray[np.uint8], *, mark: Mark, overwrite: bool = False) -> None:
-    """Writes a marked picture and its sidecar; the kind follows the suffix (.png, .jpg, .jpeg, .webp).
+    """Writes a marked picture, watermark included, and its sidecar; the kind follows the suffix (.png, .jpg, .jpeg, .webp).
 
     Args:
         path: Where to write; `<path>.json` is written beside it.
@@ -217,6 +219,8 @@ def write_image(path: Path | str, image: NDArray[np.uint8], *, mark: Mark, overw
         raise UsageError(
             f"{path.name!r} does not end in one of {', '.join(_FORMAT_OF_SUFFIX)}; choose one of them"
         )
+    if mark.watermark:
+        image = Embedder(mark.run_id, (image.shape[1], image.shape[0]))(image)
     picture = Image.fromarray(image)
     with marked_file(path, mark=mark, overwrite=overwrite) as temporary:
         if kind == "PNG":
@@ -234,14 +238,14 @@ def save_marked_png(path: Path, image: NDArray[np.uint8], *, mark: Mark) -> None
 
 
 def jpeg_bytes(image: NDArray[np.uint8], *, mark: Mark, quality: int = 82) -> bytes:
-    """Returns a marked JPEG of uint8 RGB [H, W, 3], for pages that hold their pictures themselves.
+    """Returns a marked JPEG of uint8 RGB [H, W, 3] without watermark, for pages that hold their pictures.
 
     Raises:
         UsageError: The array is not a picture.
     """
     check_pixels(image)
     out = io.BytesIO()
-    Image.fromarray(image).save(out, "JPEG", exif=_exif(mark), quality=quality)
+    Image.fromarray(image).save(out, "JPEG", exif=_exif(replace(mark, watermark=False)), quality=quality)
     return out.getvalue()
 
 

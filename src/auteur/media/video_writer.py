@@ -111,6 +111,7 @@ class VideoWriter(FrameWriter):
             MediaError: The encoder fails, for instance because the disk is full.
         """
         check_frame(image, self._size_px, number=self.frames, is_transparent=self._is_transparent)
+        image = self._watermarked(image)
         width_px, height_px = self.size_px
         missing = (height_px - image.shape[0], width_px - image.shape[1])
         if any(missing):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,9 @@ def plot_track(table: Path, out: Path, *, overwrite: bool = False) -> None:
     """
     check_plot(out, overwrite=overwrite)
     picture = draw_track(read_au_track(table))
-    mark = provenance.Mark(inputs={"track": provenance.hash_file(table)}, settings={"plot": "action units"})
+    mark = provenance.Mark(
+        inputs={"track": provenance.hash_file(table)}, settings={"plot": "action units"}, watermark=False
+    )
     write_image(out, picture, mark=mark, overwrite=overwrite)
 
 
@@ -71,7 +74,8 @@ def plot_performance(
         InputError: `out` cannot be written.
     """
     check_plot(out, overwrite=overwrite)
-    write_image(out, draw_performance(requested, done), mark=mark, overwrite=overwrite)
+    picture = draw_performance(requested, done)
+    write_image(out, picture, mark=replace(mark, watermark=False), overwrite=overwrite)
 
 
 def draw_performance(requested: AUTrack | None, done: AUTrack) -> NDArray[np.uint8]:

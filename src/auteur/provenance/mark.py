@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +20,27 @@ DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlg
 """IPTC's name for media made by a trained model."""
 
 _CONTAINER_FIELDS = ("tool", "version", "models")
+_NAMING_FIELDS = (*_CONTAINER_FIELDS, "inputs", "settings", "seed")
+_RUN_ID = re.compile(r"[0-9a-f]{8}")
+
+
+def check_run_id(run_id: str) -> str:
+    """Returns a run id.
+
+    Raises:
+        UsageError: It is not eight hexadecimal digits in lower case.
+    """
+    if not _RUN_ID.fullmatch(run_id):
+        raise UsageError(f"the run id is {run_id[:40]!r}; it must be eight digits of 0-9 and a-f")
+    return run_id
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
     """How a file was made. Every writer of pictures, sounds and videos requires one.
 
-    The container of the file carries the label, the tool and the models; the sidecar beside it, and a signed
-    manifest in the file, carry everything.
+    The container of the file carries the label, the tool, the models and the run id; the sidecar beside it,
+    and a signed manifest in the file, carry everything.
     """
 
     tool: str = "Auteur"
@@ -45,13 +59,24 @@ class Mark:
     """Who agreed to be shown, and on what basis; None where that is not stated."""
     signing: Signing | None = field(default=None, compare=False)
     """Certificate and key for a signed manifest; no part of what is recorded."""
+    watermark: bool = True
+    """Whether writers of pictures and videos put the run id into the pixels (`auteur.watermark`)."""
+    run_id: str = field(default="", compare=False)
+    """Name of the run, eight hexadecimal digits. Unless given, the first of the SHA-256 of the fields up to
+    `seed`: the same inputs, settings and seed give the same frames, mark included, and any other run another."""
 
     def __post_init__(self) -> None:
         check_consent(self.consent)
+        if self.run_id:
+            check_run_id(self.run_id)
         try:
             json.dumps(self.to_json(), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise UsageError(f"the mark cannot be stored as JSON ({error}); use plain values only") from error
+        if not self.run_id:
+            named = {name: value for name, value in self.to_json().items() if name in _NAMING_FIELDS}
+            digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
+            object.__setattr__(self, "run_id", digest[:8])
 
     def describe(self) -> str:
         """One sentence for people."""
@@ -60,7 +85,8 @@ class Mark:
 
     def container_text(self) -> str:
         """The ASCII text that goes into the container of the file: the label, then one JSON object."""
-        fields = {name: value for name, value in self.to_json().items() if name in _CONTAINER_FIELDS}
+        names = (*_CONTAINER_FIELDS, "run_id") if self.watermark else _CONTAINER_FIELDS
+        fields = {name: value for name, value in self.to_json().items() if name in names}
         return f"{LABEL} {json.dumps(fields)}"
 
     def to_json(self) -> dict[str, Any]:
@@ -73,6 +99,8 @@ class Mark:
             "settings": dict(self.settings),
             "seed": self.seed,
             "consent": self.consent,
+            "watermark": self.watermark,
+            "run_id": self.run_id,
         }
 
 
@@ -103,12 +131,18 @@ def mark_from_json(values: Any) -> Mark:
         "settings": dict,
         "seed": int | None,
         "consent": str | None,
+        "watermark": bool,
+        "run_id": str,
     }
     known = {name: values[name] for name in kinds if name in values}
     for name, value in known.items():
         if not isinstance(value, kinds[name]):
             raise ValueError(f"field {name!r} holds {value!r}")
-    return Mark(**known)
+    known.setdefault("watermark", "run_id" in known)
+    try:
+        return Mark(**known)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
 
 
 def hash_file(path: Path | str) -> str:

@@ -188,8 +188,10 @@ class VerifyReport:
         elif not _same_origin(self.metadata, mark):
             yield "metadata and sidecar name different origins"
         signed = _mark_of(self.manifest)
-        if self.manifest.fits and signed is not None and signed != mark:
+        if self.manifest.fits and signed is not None and signed.to_json() != mark.to_json():
             yield "manifest and sidecar hold different records"
+        if self.watermark.found and mark.watermark and self.watermark.run_id != mark.run_id:
+            yield f"the watermark names the run {self.watermark.run_id}, the sidecar {mark.run_id}"
 
     def _manifest_lines(self) -> list[str]:
         reading, signed = self.manifest, _mark_of(self.manifest)
@@ -217,6 +219,7 @@ class VerifyReport:
         return [
             mark.describe(),
             _consent_line(mark),
+            f"run {mark.run_id}{'' if mark.watermark else ', written without watermark'}",
             *([] if mark.seed is None else [f"seed {mark.seed}"]),
             *(f"input {role}: sha256 {digest}" for role, digest in mark.inputs.items()),
             *(f"setting {name}: {value}" for name, value in mark.settings.items()),

@@ -62,6 +62,7 @@ class Options(TypedDict, total=False):
     background: str
     consent: str
     signing: provenance.Signing
+    watermark: bool
     face: int
     """Which face of the portrait: 0 the largest, 1 the next."""
     scales: dict[str, float]

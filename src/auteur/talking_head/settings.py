@@ -73,6 +73,9 @@ class Settings:
     signing: provenance.Signing | None = None
     """Certificate and key for signed outputs."""
 
+    watermark: bool = True
+    """Whether written frames carry the watermark of the run (`auteur.watermark`); the sidecar says which."""
+
     @property
     def framing(self) -> Framing:
         """Crop and size of the frames."""
@@ -168,4 +171,5 @@ def mark_of(
         seed=settings.seed,
         consent=settings.consent,
         signing=settings.signing,
+        watermark=settings.watermark,
     )

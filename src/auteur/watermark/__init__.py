@@ -5,9 +5,9 @@ again in files, `detect` in arrays, after compression, scaling, cropping and sma
 NumPy alone; the detector imports torch when it is called. The method and its limits: docs/watermark.md.
 """
 
-from auteur.watermark.code import TOOL, check_run_id
+from auteur.watermark.code import TOOL
 from auteur.watermark.detection import WatermarkReading, detect
 from auteur.watermark.embedding import Embedder, embed
 from auteur.watermark.files import read_watermark
 
-__all__ = ["TOOL", "Embedder", "WatermarkReading", "check_run_id", "detect", "embed", "read_watermark"]
+__all__ = ["TOOL", "Embedder", "WatermarkReading", "detect", "embed", "read_watermark"]

@@ -5,14 +5,13 @@ constraint length 9 (free distance 24), ended by eight zeros, makes 288 code bit
 by Viterbi's algorithm. A random word passes the checksum and names the tool with probability 2^-32.
 """
 
-import re
 import zlib
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.errors import UsageError
+from auteur.provenance.mark import check_run_id
 
 TOOL = "Auteur"
 """Name of the tool in readings."""
@@ -26,21 +25,8 @@ _GENERATORS = (0o463, 0o535, 0o733, 0o745)
 CODE_BITS = (_MESSAGE_BITS + _MEMORY) * len(_GENERATORS)
 """Number of code bits of a message."""
 
-_RUN_ID = re.compile(r"[0-9a-f]{8}")
-
 Signs = NDArray[np.int8]
 Floats = NDArray[np.float32]
-
-
-def check_run_id(run_id: str) -> str:
-    """Returns a run id.
-
-    Raises:
-        UsageError: It is not eight hexadecimal digits in lower case.
-    """
-    if not _RUN_ID.fullmatch(run_id):
-        raise UsageError(f"the run id is {run_id[:40]!r}; it must be eight digits of 0-9 and a-f")
-    return run_id
 
 
 def encode(run_id: str) -> Signs:

@@ -1,7 +1,7 @@
 """Detection: frames → estimate of the pattern → synchronisation → message."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -16,19 +16,24 @@ from auteur.watermark.pattern import CHIPS, UNITS, band_pass, layout, whitening
 if TYPE_CHECKING:  # it takes torch
     from torch import Tensor
 
+    from auteur.watermark.network import PatternEstimator
+
 FRAMES_AT_ONCE = 24
-"""Frames that are read before the first search; a video in which nothing is found is read further."""
+"""Frames between searches; a video in which nothing is found is read further."""
 MOST_FRAMES = 96
+_EARLY = (4, 8, 16)
+"""Frames after which the watermark is looked for in place already."""
 
 _PER_CHIP = 2
 """Samples per chip of the estimated pattern."""
 _SCALE_STEP, _ANGLE_STEP_DEG = 1.012, 0.6
 _SEARCHES = ((1.0, 0.0), (1.18, 2.4), (2.0, 2.4))
 """Largest scale and angle in degrees of each search; a later one takes longer and runs only where the one before
-found nothing."""
+found nothing, the last one only once all frames are read."""
 _CANDIDATES = 4
-"""Alignments that each search decodes: with 24 in a file at most, 6e-9 wrong readings are expected."""
-_SYNC_SIGMA = 5.0
+"""Alignments that a search decodes at most; the search in place has two. A file has at most 34 decoded, of which
+8e-9 read something wrongly (`auteur.watermark.code`)."""
+_SYNC_SIGMA = 4.5
 """Alignments below this many standard deviations are not decoded."""
 
 Picture = NDArray[np.uint8]
@@ -72,9 +77,9 @@ class Alignment:
 def detect(frames: Iterable[Picture]) -> WatermarkReading:
     """Looks for the watermark of this tool in frames of one video, or in one picture.
 
-    The estimates of the pattern are averaged over the frames. After 24 frames, and at the end, the watermark is
-    searched for in place, then up to 18 % larger or smaller and turned by up to 2.4°, then up to twice as large or
-    small. At most 96 frames are taken from `frames`.
+    The estimates of the pattern are averaged over the frames. After 4, 8 and 16 frames the watermark is looked for
+    in place; after every 24 also up to 18 % larger or smaller and turned by up to 2.4°; at the end also up to twice
+    as large or small. At most 96 frames are taken from `frames`.
 
     Nothing is found in unmarked frames and in those with the watermark of another program. Frames of another size
     than the first are left out.
@@ -85,23 +90,23 @@ def detect(frames: Iterable[Picture]) -> WatermarkReading:
     Raises:
         WeightsError: The weights of the detector are missing or damaged.
     """
-    total, count, size = None, 0, None
+    total, count = None, 0
     for count, frame in enumerate(_of_one_size(frames), start=1):
         if min(frame.shape[:2]) < SMALLEST_PX:
-            return WatermarkReading(
-                found=False,
-                frames_read=count,
-                problem=f"{frame.shape[1]}x{frame.shape[0]} pixels; the shorter side must have {SMALLEST_PX}",
-            )
+            size = f"{frame.shape[1]}x{frame.shape[0]}"
+            problem = f"{size} pixels; a shorter side below {SMALLEST_PX} pixels carries no watermark"
+            return WatermarkReading(found=False, frames_read=count, problem=problem)
         estimate = estimate_pattern(frame)
         total = estimate if total is None else total + estimate
-        if count % FRAMES_AT_ONCE == 0:
-            reading = search(total, frames=count)
-            if reading.found or count == MOST_FRAMES:
-                return reading
+        searches = 1 if count in _EARLY else 0 if count % FRAMES_AT_ONCE else 2
+        reading = search(total, _SEARCHES[:searches], frames=count)
+        if reading.found:
+            return reading
+        if count == MOST_FRAMES:
+            break
     if total is None:
         return WatermarkReading(found=False, frames_read=0, problem="there is no frame")
-    return search(total, frames=count)
+    return search(total, _SEARCHES, frames=count)
 
 
 def _of_one_size(frames: Iterable[Picture]) -> Iterator[Picture]:
@@ -128,20 +133,32 @@ def canonical(frame: Picture) -> "Tensor":
 
 def estimate_pattern(frame: Picture) -> Floats:
     """Returns the estimated pattern, [h, w] with two samples per chip, of uint8 RGB [H, W, 3]."""
-    from torch.nn.functional import avg_pool2d
+    import torch
 
-    luma = canonical(frame)
-    # Whitened: divided by the local contrast of what remains above the lowest frequencies.
-    rest = luma - avg_pool2d(luma, 9, 1, 4, count_include_pad=False)
-    spread = avg_pool2d(rest**2, 9, 1, 4, count_include_pad=False).sqrt()
-    small = avg_pool2d(rest / (spread + 2), 2)
-    return small[0, 0].numpy()
+    with torch.inference_mode():
+        return _estimator()(canonical(frame))[0].numpy()
 
 
-def search(estimate: Floats, *, frames: int) -> WatermarkReading:
-    """Returns the message in an averaged estimate [h, w]; `frames` is reported."""
-    for number, (scale, angle) in enumerate(_SEARCHES):
-        narrower = _SEARCHES[number - 1] if number else None
+@cache
+def _estimator() -> "PatternEstimator":
+    from auteur.watermark.network import PatternEstimator
+    from auteur.weights import load_shipped
+
+    return load_shipped(PatternEstimator(), "watermark")
+
+
+def search(
+    estimate: Floats, searches: Sequence[tuple[float, float]] = _SEARCHES, *, frames: int
+) -> WatermarkReading:
+    """Returns the message in an averaged estimate [h, w].
+
+    Args:
+        estimate: The estimate.
+        searches: Largest scale and angle in degrees of each, growing.
+        frames: Number of frames that the reading reports.
+    """
+    for number, (scale, angle) in enumerate(searches):
+        narrower = searches[number - 1] if number else None
         found = [
             alignment
             for tried in _hypotheses(scale, angle, narrower)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.watermark.code import check_run_id
+from auteur.provenance.mark import check_run_id
 from auteur.watermark.pattern import UNITS, pattern_of
 
 SMALLEST_PX = 96
@@ -16,8 +16,8 @@ _BLOCK = 4
 """Samples per side of the blocks in which the strength is computed."""
 _FLAT, _PER_ACTIVITY, _STRONGEST = 1.3, 0.16, 4.0
 """Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey levels."""
-_ROOT_MEAN_SQUARE = 1.8
-"""The limit for a whole picture: 43.0 dB."""
+_ROOT_MEAN_SQUARE = 1.9
+"""The limit for a whole picture: 42.5 dB."""
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -24,7 +24,7 @@ _SYNC_SHARE = 0.25
 _PUBLIC_KEY = "auteur-watermark/1"
 _FINE = 8
 """Samples per chip of the stored tile."""
-_LOW, _HIGH = 0.16, 0.42
+_LOW, _HIGH = 0.22, 0.48
 """Edges of the pass band in cycles per chip; half a cycle is the highest frequency of alternating chips."""
 
 Floats = NDArray[np.float32]

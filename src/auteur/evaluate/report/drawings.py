@@ -29,7 +29,7 @@ _KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov
 
 def jpeg_uri(picture: Picture, quality: int = 82) -> str:
     """Returns a picture [H, W, 3] as a data URI."""
-    jpeg = jpeg_bytes(picture, mark=Mark(), quality=quality)
+    jpeg = jpeg_bytes(picture, mark=Mark(watermark=False), quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 

@@ -137,6 +137,10 @@ RECIPES: dict[str, Recipe] = {
         "expression_generator", "ExpressionGeneratorRecipe", f"{_TRACKS}; or DECA's vectors",
         "expression:generator",
     ),
+    "watermark": Recipe(
+        "Estimates the watermark's pattern in a picture, after codecs.",
+        "watermark", "WatermarkRecipe", "python -m auteur.lab.data.watermark_frames", "watermark:watermark",
+    ),
 }  # fmt: skip
 
 

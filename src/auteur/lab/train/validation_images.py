@@ -89,7 +89,7 @@ class ValidationImages:
             rows += torch.cat(shown, dim=-1).unbind(0)
         picture = (torch.cat(rows[:: max(1, len(rows) // _SHEET_ROWS)], dim=-2).clamp(-1, 1) + 1) / 2
         pixels = (255 * picture).round().byte().permute(1, 2, 0).contiguous().numpy()
-        mark = Mark(tool="auteur.lab.train.denoiser")
+        mark = Mark(tool="auteur.lab.train.denoiser", watermark=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_image(path, np.asarray(pixels), mark=mark, overwrite=True)
 
