@@ -194,6 +194,7 @@ def test_uploads_are_what_their_bytes_are(client, content, status, code):
         ({"format": "exe"}, 422, "format"),
         ({"background": "none"}, 422, None),
         ({"consent": "x" * 501}, 422, "consent"),
+        ({"watermark": False}, 422, "watermark"),
         ({"output": "../x.mp4", "emotion": "hapy"}, 422, None),
     ],
 )

@@ -192,6 +192,10 @@ class Service:
                 self._check_length(record, key)
             files[key], names[str(path)] = str(path), record["name"]
             uploads.append(record["id"])
+        if body.get("watermark") is False:
+            raise CallError(
+                "bad_value", "watermark is false; videos of a service carry it: leave it out", field="watermark"
+            )
         if "portrait" not in files:
             raise CallError("bad_value", "the key 'portrait' is missing; name an upload", field="portrait")
         preset = body.pop("preset", None) or self.settings.preset
