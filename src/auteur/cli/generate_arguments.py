@@ -40,7 +40,8 @@ class RenderingOptions:
     """What is behind the person: a colour such as white or #20c040, a picture file, or none (transparent:
     .webm, .mov or a folder)."""
     watermark: Flag = True
-    """Put the imperceptible watermark that names Auteur and the run into every frame. See docs/watermark.md."""
+    """Put the imperceptible watermark that names Auteur and the run into every frame. See
+    docs/watermark.md."""
     face: int = 0
     """Which face of the portrait: 0 is the largest."""
     steps: int | None = None

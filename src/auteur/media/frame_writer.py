@@ -25,8 +25,8 @@ _MAX_RATE_TERM = 1_000_000
 class FrameWriter(ABC):
     """A marked video being written: entered, given every frame in order, left.
 
-    The output and its sidecar appear when the block ends without an error, or not at all. Every frame gets the
-    watermark of the run (`auteur.watermark`).
+    The output and its sidecar appear when the block ends without an error, or not at all. Every frame gets
+    the watermark of the run (`auteur.watermark`).
     """
 
     frames: int

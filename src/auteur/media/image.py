@@ -200,10 +200,10 @@ def _in_srgb(image: Image.Image) -> Image.Image:
 
 
 def write_image(path: Path | str, image: NDArray[np.uint8], *, mark: Mark, overwrite: bool = False) -> None:
-    """Writes a marked picture, watermark included, and its sidecar; the kind follows the suffix (.png, .jpg, .jpeg, .webp).
+    """Writes a marked picture, with its watermark, and its sidecar.
 
     Args:
-        path: Where to write; `<path>.json` is written beside it.
+        path: Where to write, ending in .png, .jpg, .jpeg or .webp; `<path>.json` is written beside it.
         image: uint8 RGB [H, W, 3].
         mark: How the picture was made.
         overwrite: Whether a file of that name may be replaced.

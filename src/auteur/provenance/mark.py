@@ -63,7 +63,8 @@ class Mark:
     """Whether writers of pictures and videos put the run id into the pixels (`auteur.watermark`)."""
     run_id: str = field(default="", compare=False)
     """Name of the run, eight hexadecimal digits. Unless given, the first of the SHA-256 of the fields up to
-    `seed`: the same inputs, settings and seed give the same frames, mark included, and any other run another."""
+    `seed`: the same inputs, settings and seed give the same frames, mark included, and any other run
+    another."""
 
     def __post_init__(self) -> None:
         check_consent(self.consent)

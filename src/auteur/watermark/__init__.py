@@ -1,8 +1,8 @@
 """An imperceptible watermark in the pixels of every written video and picture, and its detector.
 
-`Embedder` puts eight bits that name the tool and 32 that name the run into frames; `read_watermark` finds them
-again in files, `detect` in arrays, after compression, scaling, cropping and small rotations. Embedding takes
-NumPy alone; the detector imports torch when it is called. The method and its limits: docs/watermark.md.
+`Embedder` puts eight bits that name the tool and 32 that name the run into frames; `read_watermark` finds
+them again in files, `detect` in arrays, after compression, scaling, cropping and small rotations. Embedding
+takes NumPy alone; the detector imports torch when it is called. The method and its limits: docs/watermark.md.
 """
 
 from auteur.watermark.code import TOOL

@@ -1,8 +1,8 @@
 """The message of the watermark as code bits: tool, run, checksum, convolutional code.
 
 A message has 64 bits: 8 name the tool, 32 the run, 24 are a checksum. A convolutional code of rate 1/4 and
-constraint length 9 (free distance 24), ended by eight zeros, makes 288 code bits of it; soft decisions are decoded
-by Viterbi's algorithm. A random word passes the checksum and names the tool with probability 2^-32.
+constraint length 9 (free distance 24), ended by eight zeros, makes 288 code bits of it; soft decisions are
+decoded by Viterbi's algorithm. A random word passes the checksum and names the tool with probability 2^-32.
 """
 
 import zlib
@@ -63,8 +63,12 @@ def _checksum(named: bytes) -> int:
 
 @cache
 def _trellis() -> tuple[NDArray[np.intp], Floats]:
-    """Returns, for each state and the bit that left the register, the state before [256, 2] and the signs of the
-    branch [256, 2, 4]. The newest bit of a state is its highest."""
+    """Returns the branches into each state, one per bit that left the register.
+
+    Returns:
+        The state before [256, 2], and the signs of the branch [256, 2, 4]. The newest bit of a state is its
+        highest.
+    """
     states = np.arange(1 << _MEMORY)[:, None]
     windows = states << 1 | np.arange(2)
     parity = np.array([[[(w & taps).bit_count() & 1 for taps in _GENERATORS] for w in pair]

@@ -28,11 +28,11 @@ _PER_CHIP = 2
 """Samples per chip of the estimated pattern."""
 _SCALE_STEP, _ANGLE_STEP_DEG = 1.012, 0.6
 _SEARCHES = ((1.0, 0.0), (1.18, 2.4), (2.0, 2.4))
-"""Largest scale and angle in degrees of each search; a later one takes longer and runs only where the one before
-found nothing, the last one only once all frames are read."""
+"""Largest scale and angle in degrees of each search; a later one takes longer and runs only where the one
+before found nothing, the last one only once all frames are read."""
 _CANDIDATES = 4
-"""Alignments that a search decodes at most; the search in place has two. A file has at most 34 decoded, of which
-8e-9 read something wrongly (`auteur.watermark.code`)."""
+"""Alignments that a search decodes at most; the search in place has two. A file has at most 34 decoded, of
+which 8e-9 read something wrongly (`auteur.watermark.code`)."""
 _SYNC_SIGMA = 4.5
 """Alignments below this many standard deviations are not decoded."""
 
@@ -77,12 +77,12 @@ class Alignment:
 def detect(frames: Iterable[Picture]) -> WatermarkReading:
     """Looks for the watermark of this tool in frames of one video, or in one picture.
 
-    The estimates of the pattern are averaged over the frames. After 4, 8 and 16 frames the watermark is looked for
-    in place; after every 24 also up to 18 % larger or smaller and turned by up to 2.4°; at the end also up to twice
-    as large or small. At most 96 frames are taken from `frames`.
+    The estimates of the pattern are averaged over the frames. After 4, 8 and 16 frames the watermark is
+    looked for in place; after every 24 also up to 18 % larger or smaller and turned by up to 2.4°; at the end
+    also up to twice as large or small. At most 96 frames are taken from `frames`.
 
-    Nothing is found in unmarked frames and in those with the watermark of another program. Frames of another size
-    than the first are left out.
+    Nothing is found in unmarked frames and in those with the watermark of another program. Frames of another
+    size than the first are left out.
 
     Args:
         frames: uint8 RGB [H, W, 3]; every fourth or so of a video is enough.
@@ -118,7 +118,7 @@ def _of_one_size(frames: Iterable[Picture]) -> Iterator[Picture]:
 
 
 def canonical(frame: Picture) -> "Tensor":
-    """Returns the luma of uint8 RGB [H, W, 3] with 256 samples along the shorter side, float32 [1, 1, h, w]."""
+    """Returns the luma of uint8 RGB [H, W, 3], 256 samples along the shorter side, as [1, 1, h, w]."""
     import torch
     from torch.nn.functional import interpolate
 

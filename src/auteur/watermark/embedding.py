@@ -14,10 +14,14 @@ SMALLEST_PX = 96
 
 _BLOCK = 4
 """Samples per side of the blocks in which the strength is computed."""
-_FLAT, _PER_ACTIVITY, _STRONGEST = 1.3, 0.16, 4.0
-"""Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey levels."""
-_ROOT_MEAN_SQUARE = 1.9
-"""The limit for a whole picture: 42.5 dB."""
+_FLAT, _PER_ACTIVITY, _STRONGEST = 0.75, 0.22, 5.0
+"""Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey
+levels."""
+_FULL_PX, _SMALL_FACTOR = 512, 1.5
+"""Pictures with a shorter side below 512 pixels get up to 1.5 times the strength on flat areas, as codecs
+leave less of theirs."""
+_ROOT_MEAN_SQUARE = 1.85
+"""The limit for a whole picture: 42.8 dB."""
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -26,8 +30,10 @@ Floats = NDArray[np.float32]
 class Embedder:
     """Puts the mark of one run into pictures of one size.
 
-    The pattern is computed once; a frame then costs the strength of a coarse grid, a multiplication per pixel and a
-    saturated addition. Each frame is treated by itself, so the mark stays where the picture does not move.
+    The pattern is computed once; a frame then costs the strength of a coarse grid, a multiplication per pixel
+    and a saturated addition. The mark of a part of the picture that stays as it is stays as it is, too. Only
+    the limit for a whole picture depends on earlier frames: where a busy one has lowered it, it stays low, so
+    that the mark does not pump.
     """
 
     def __init__(self, run_id: str, size_px: tuple[int, int]) -> None:
@@ -45,7 +51,8 @@ class Embedder:
         self._step = max(1, round(min(size_px) / UNITS))
         self._cell = self._step * _BLOCK
         width, height = size_px
-        self._pattern = None
+        self._pattern: Floats | None = None
+        self._factor = 1.0
         if min(size_px) >= SMALLEST_PX:
             pattern = pattern_of(run_id, size_px)
             rows, columns = -height % self._cell, -width % self._cell
@@ -58,13 +65,14 @@ class Embedder:
             UsageError: The picture has another size.
         """
         if image.ndim != 3 or image.shape[2] not in (3, 4) or image.shape[1::-1] != self._size_px:
+            size = f"[{self._size_px[1]}, {self._size_px[0]}, 3 or 4]"
             raise UsageError(
-                f"the picture is {list(image.shape)}; it must be [{self._size_px[1]}, {self._size_px[0]}, 3 or 4]"
+                f"the picture is {list(image.shape)}; it must be {size}; give every frame that size"
             )
         if self._pattern is None:
             return image
         height, width = image.shape[:2]
-        strength = np.repeat(self._strength(image[..., 1]), self._cell, axis=1)
+        strength = np.repeat(self._strength(image[..., 1], self._pattern.shape), self._cell, axis=1)
         blocks = self._pattern.reshape(-1, self._cell, self._pattern.shape[1])
         change = (blocks * strength[:, None]).reshape(self._pattern.shape)[:height, :width]
         change = np.rint(change).astype(np.int8)
@@ -76,9 +84,9 @@ class Embedder:
         marked[..., :3] = (np.maximum(colours, less) - less).reshape(height, width, 3)
         return marked
 
-    def _strength(self, green: Picture) -> Floats:
-        """Returns the strength of the pattern in each cell, from the activity of the green channel."""
-        rows, columns = (side // self._cell for side in self._pattern.shape)
+    def _strength(self, green: Picture, shape: tuple[int, ...]) -> Floats:
+        """Returns the strength in each cell of a pattern [H, W], from the activity of the green channel."""
+        rows, columns = (side // self._cell for side in shape)
         samples = green[:: self._step, :: self._step].astype(np.float32)
         missing = (rows * _BLOCK - samples.shape[0], columns * _BLOCK - samples.shape[1])
         samples = np.pad(samples, ((0, missing[0]), (0, missing[1])), mode="edge")
@@ -87,9 +95,11 @@ class Embedder:
         activity = np.sqrt(np.maximum((blocks**2).mean((1, 3)) - mean**2, 0))
         # A cell is as active as the calmest around it: beside an edge the pattern would show.
         activity = np.minimum(activity, _smoothed(activity))
-        strength = np.minimum(_FLAT + _PER_ACTIVITY * activity, _STRONGEST)
-        strength = _smoothed(strength) * np.clip(np.minimum(mean + 24, 279 - mean) / 48, 0.4, 1)
-        return strength * min(1, _ROOT_MEAN_SQUARE / float(np.sqrt(np.mean(strength**2))))
+        flat = _FLAT * float(np.clip(_FULL_PX / min(self._size_px), 1, _SMALL_FACTOR))
+        strength = np.minimum(flat + _PER_ACTIVITY * activity, _STRONGEST)
+        strength = _smoothed(strength) * np.clip(np.minimum((mean + 20) / 90, (279 - mean) / 48), 0.3, 1)
+        self._factor = min(self._factor, _ROOT_MEAN_SQUARE / float(np.sqrt(np.mean(strength**2))))
+        return strength * self._factor
 
 
 def embed(frames: Iterable[Picture], run_id: str) -> Iterator[Picture]:
@@ -108,4 +118,4 @@ def _smoothed(values: Floats) -> Floats:
     """Returns the mean over 3 x 3 cells."""
     padded = np.pad(values, 1, mode="edge")
     rows = padded[:-2] + padded[1:-1] + padded[2:]
-    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9
+    return ((rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9).astype(np.float32)

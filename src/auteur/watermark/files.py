@@ -12,8 +12,8 @@ def read_watermark(path: Path | str) -> WatermarkReading:
     """Looks for the watermark of this tool in a picture, a video or a folder of frames (PNG).
 
     Of a video and a folder every fourth frame is examined, all of them where there are few, 96 at most. Sound
-    carries no watermark: for a sound file nothing is found, and `problem` says why. Watermarks of other programs are
-    not found.
+    carries no watermark: for a sound file nothing is found, and `problem` says why. Watermarks of other
+    programs are not found.
 
     Raises:
         MediaError: The file is missing or damaged, or of a kind that Auteur does not read.
@@ -25,16 +25,17 @@ def read_watermark(path: Path | str) -> WatermarkReading:
     path = Path(path)
     if path.is_dir():
         files = sorted(path.glob("*.png"))
-        return detect(read_image(file) for file in files[:: _spacing(len(files))])
+        return detect(read_image(file) for file in files[:: spacing(len(files))])
     info = probe(path)
     if info.kind == "image":
         return detect([read_image(path)])
     if info.kind == "audio":
         return WatermarkReading(found=False, frames_read=0, problem="sound carries no watermark")
-    spacing = _spacing(info.frames or MOST_FRAMES)
+    step = spacing(info.frames or MOST_FRAMES)
     with VideoReader(path) as video:
-        return detect(frame.image for frame in video if frame.index % spacing == 0)
+        return detect(frame.image for frame in video if frame.index % step == 0)
 
 
-def _spacing(frames: int) -> int:
+def spacing(frames: int) -> int:
+    """Returns the number of frames from one that is examined to the next, of a video of so many."""
     return max(1, min(_EVERY, frames // FRAMES_AT_ONCE))

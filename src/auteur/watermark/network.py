@@ -15,8 +15,8 @@ _NOISE = 2.0
 class PatternEstimator(nn.Module):
     """Luma → half the log-likelihood ratio of the pattern's sign, two values per chip.
 
-    The input is whitened: its local mean is taken off, and it is divided by its local contrast. Eighteen thousand
-    parameters see 27 x 27 units around each value.
+    The input is whitened: its local mean is taken off, and it is divided by its local contrast. Sixteen
+    thousand parameters see 42 x 42 units around each value.
     """
 
     def __init__(self) -> None:

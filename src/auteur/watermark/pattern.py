@@ -1,9 +1,10 @@
 """The pattern: a tile of chips, repeated over the picture.
 
-Lengths are measured in units: the shorter side of a picture has 256 units (`UNITS`), whatever its size in pixels.
-A tile is 128 units wide and high and holds 32 x 32 chips. A quarter of them are the same in every picture and serve
-synchronisation; the others carry the code bits, each two or three times per tile. The tile of a run is shifted
-by an amount that its run id fixes, so that two marks in one picture do not fall on each other.
+Lengths are measured in units: the shorter side of a picture has 256 units (`UNITS`), whatever its size in
+pixels. A tile is 128 units wide and high and holds 32 x 32 chips. A quarter of them are the same in every
+picture and serve synchronisation; the others carry the code bits, each two or three times per tile. The tile
+of a run is shifted by an amount that its run id fixes, so that two marks in one picture do not fall on each
+other.
 """
 
 from functools import cache
@@ -36,8 +37,8 @@ def layout() -> tuple[Indices, Floats, Indices, Indices]:
     """Returns the places of chips in a tile as flat indices.
 
     Returns:
-        Places of the synchronisation chips [S] and their signs [S]; places of the data chips [D] and the number of
-        the code bit that each of them carries [D].
+        Places of the synchronisation chips [S] and their signs [S]; places of the data chips [D] and the
+        number of the code bit that each of them carries [D].
     """
     random = keyed_generator(_PUBLIC_KEY)
     places = random.permutation(CHIPS * CHIPS)
@@ -49,7 +50,7 @@ def layout() -> tuple[Indices, Floats, Indices, Indices]:
 
 @cache
 def whitening() -> Floats:
-    """Returns the sign [D] by which each data chip is multiplied, so that no message makes a regular pattern."""
+    """Returns signs [D] that multiply the data chips, so that no message makes a regular pattern."""
     _, _, data, _ = layout()
     random = keyed_generator(f"{_PUBLIC_KEY}:whitening")
     return random.choice(np.array([-1, 1], np.float32), len(data))
@@ -107,8 +108,9 @@ def pattern_of(run_id: str, size_px: tuple[int, int]) -> Floats:
     return _sampled(_sampled(tile, rows * per_unit - 0.5).T, columns * per_unit - 0.5).T
 
 
-def _sampled(tile: Floats, places: NDArray[np.float64]) -> Floats:
+def _sampled(tile: Floats, places: NDArray[np.floating]) -> Floats:
     """Returns rows of a periodic array at fractional places, by linear interpolation."""
     below = np.floor(places).astype(np.intp)
     share = (places - below).astype(np.float32)[:, None]
-    return tile[below % len(tile)] * (1 - share) + tile[(below + 1) % len(tile)] * share
+    first, second = tile[below % len(tile)], tile[(below + 1) % len(tile)]
+    return (first + (second - first) * share).astype(np.float32)

@@ -3,9 +3,10 @@
     python -m auteur.lab.data.watermark_frames --manifests CLIPS.csv … --photos PHOTOS --out FRAMES
 
 Every item is a short piece of a clip, or a photograph, at a random size, marked for a random run, encoded as
-H.264, H.265, VP9 or JPEG of random quality and decoded. OUT gets training.safetensors and validation.safetensors:
-`luma` uint8 [N, 256, 256], whose samples are those of `auteur.watermark.detection.canonical`, and `pattern` int8
-[N, 128, 128], the pattern times 32. Held-out people (`auteur.lab.data.splits`) are in neither.
+H.264, H.265, VP9 or JPEG of random quality and decoded. OUT gets training.safetensors and
+validation.safetensors: `luma` uint8 [N, 256, 256], whose samples are those of
+`auteur.watermark.detection.canonical`, and `pattern` int8 [N, 128, 128], the pattern times 32. Held-out
+people (`auteur.lab.data.splits`) are in neither.
 """
 
 import csv
@@ -13,11 +14,13 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import tyro
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
@@ -78,17 +81,18 @@ def recoded(pictures: Sequence[Picture], codec: str, quality: int) -> list[Pictu
     """
     if codec == "mjpeg":
         return [_as_jpeg(picture, quality) for picture in pictures]
-    out = io.BytesIO()
+    out, options = io.BytesIO(), {"crf": str(quality), **_FAST[codec]}
     with av.open(out, "w", format="matroska") as container:
-        stream = container.add_stream(codec, rate=25, options={"crf": str(quality), **_FAST[codec]})
+        # The stubs of `add_stream` know a few codecs by name and return any stream for others.
+        stream = cast("VideoStream", container.add_stream(codec, rate=25, options=options))
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
-    with av.open(io.BytesIO(out.getvalue())) as container:
-        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+    with av.open(io.BytesIO(out.getvalue()), "r") as written:
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in written.decode(video=0)]
 
 
 def _as_jpeg(picture: Picture, quality: int) -> Picture:

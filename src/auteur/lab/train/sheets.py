@@ -30,7 +30,10 @@ def write_sheet(path: Path, pictures: Sequence[Picture]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet = np.ascontiguousarray(np.concatenate(rows))
     write_image(
-        path, sheet, mark=Mark(settings={"made for": "the validation of a training run"}, watermark=False), overwrite=True
+        path,
+        sheet,
+        mark=Mark(settings={"made for": "the validation of a training run"}, watermark=False),
+        overwrite=True,
     )
 
 

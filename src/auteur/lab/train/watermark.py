@@ -162,5 +162,5 @@ def build(recipe: WatermarkRecipe) -> Training[EstimateScores]:
 
 
 def train(recipe: WatermarkRecipe) -> EstimateScores:
-    """Trains, writes the best weights and a JSON-lines log beside them, returns the best validation scores."""
+    """Trains, writes the best weights and a log of JSON lines beside them, returns the best scores."""
     return train_recipe(recipe, build)
