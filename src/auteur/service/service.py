@@ -194,7 +194,7 @@ class Service:
             uploads.append(record["id"])
         if body.get("watermark") is False:
             raise CallError(
-                "bad_value", "watermark is false; videos of a service carry it: leave it out", field="watermark"
+                "bad_value", "watermark is false; videos of a service carry it", field="watermark"
             )
         if "portrait" not in files:
             raise CallError("bad_value", "the key 'portrait' is missing; name an upload", field="portrait")
