@@ -97,7 +97,12 @@ def copy_of(run: Benchmark, video: Path, longest_sec: int) -> Path:
     sound = read_speech(sound_of(video))
     sound = sound.slice(0, min(sound.duration_sec, len(pictures) / rate))
     writer = VideoWriter(
-        path, size_px=(size, size), rate=rate, mark=provenance.Mark(), audio=sound, quality_crf=12
+        path,
+        size_px=(size, size),
+        rate=rate,
+        mark=provenance.Mark(watermark=False),
+        audio=sound,
+        quality_crf=12,
     )
     with writer as out:
         for picture in pictures:
@@ -114,7 +119,7 @@ def cut(run: Benchmark, portrait: Path) -> Path:
         face = find_face(AuteurBackend(), picture, name=portrait.name)
         size = (picture.shape[1], picture.shape[0])
         frame = square_inside(face.center_px, PORTRAIT_FACES * face.size_px, size)
-        write_image(path, cropped(picture, frame, PORTRAIT_PX), mark=provenance.Mark())
+        write_image(path, cropped(picture, frame, PORTRAIT_PX), mark=provenance.Mark(watermark=False))
     return path
 
 

@@ -228,10 +228,12 @@ def measure(name: str, video: Video) -> dict[str, Any]:
 
 def measure_clean(run: Benchmark, photos: Path) -> dict[str, Any]:
     """Searches photographs without watermark, in place, and some everywhere."""
-    paths = sorted(photos.glob("*.jpg"))[: run.clean]
-    estimates = [estimate_pattern(read_image(path)) for path in paths]
-    in_place = sum(search(one, [(1.0, 0.0)], frames=1).found for one in estimates)
-    everywhere = sum(search(one, frames=1).found for one in estimates[: run.clean_everywhere])
+    paths, in_place, everywhere = sorted(photos.glob("*.jpg"))[: run.clean], 0, 0
+    for number, path in enumerate(paths):
+        estimate = estimate_pattern(read_image(path))
+        in_place += search(estimate, [(1.0, 0.0)], frames=1).found
+        if number < run.clean_everywhere:
+            everywhere += search(estimate, frames=1).found
     return {
         "source": "clean",
         "frames": len(paths),

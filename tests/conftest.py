@@ -41,7 +41,9 @@ def film(astronaut: Picture, tmp_path_factory: pytest.TempPathFactory) -> FilmMa
 
     def make(frames: int, *, empty: tuple[int, ...] = ()) -> Path:
         path = tmp_path_factory.mktemp("film") / "film.mp4"
-        with VideoWriter(path, size_px=(192, 192), rate=Fraction(30000, 1001), mark=Mark()) as video:
+        with VideoWriter(
+            path, size_px=(192, 192), rate=Fraction(30000, 1001), mark=Mark(watermark=False)
+        ) as video:
             for index in range(frames):
                 left = 138 - index
                 shown = astronaut[26:218, left : left + 192]

@@ -45,9 +45,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = pytest.importorskip("skimage.data")
     folder = tmp_path_factory.mktemp("inputs")
     noise = np.random.default_rng(0).normal(0, 0.05, 6400).astype(np.float32)
-    write_image(folder / "me.png", np.ascontiguousarray(data.astronaut()[0:256, 96:352]), mark=Mark())
-    write_image(folder / "cat.png", np.ascontiguousarray(data.chelsea()[:160, :160]), mark=Mark())
-    write_audio(folder / "talk.wav", Waveform(samples=noise, rate_hz=16000), mark=Mark())
+    write_image(
+        folder / "me.png", np.ascontiguousarray(data.astronaut()[0:256, 96:352]), mark=Mark(watermark=False)
+    )
+    write_image(
+        folder / "cat.png", np.ascontiguousarray(data.chelsea()[:160, :160]), mark=Mark(watermark=False)
+    )
+    write_audio(folder / "talk.wav", Waveform(samples=noise, rate_hz=16000), mark=Mark(watermark=False))
     write_jobs(folder / "jobs.jsonl", JOBS)
     return folder
 

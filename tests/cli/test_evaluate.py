@@ -28,7 +28,9 @@ def film(path: Path, frames, *, sound: bool = False) -> Path:
     noise = np.random.default_rng(0).normal(0, 0.05, len(frames) * 640).astype(np.float32)
     audio = Waveform(samples=noise, rate_hz=16_000) if sound else None
     height, width = frames[0].shape[:2]
-    with VideoWriter(path, size_px=(width, height), rate=Fraction(25), mark=Mark(), audio=audio) as video:
+    with VideoWriter(
+        path, size_px=(width, height), rate=Fraction(25), mark=Mark(watermark=False), audio=audio
+    ) as video:
         for frame in frames:
             video.write(frame)
     return path

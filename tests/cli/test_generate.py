@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    mark = provenance.Mark()
+    mark = provenance.Mark(watermark=False)
     noise = np.random.default_rng(0).normal(0, 0.05, 8000).astype(np.float32)
     write_image("me.png", np.ascontiguousarray(data.astronaut()[0:256, 96:352]), mark=mark)
     write_image("bricks.png", np.repeat(data.brick()[:200, :200, None], 3, 2), mark=mark)
@@ -217,9 +217,11 @@ def test_a_track_alone_makes_a_video(folder, capsys):
 
 def test_odd_speech_is_used_and_said(folder, capsys):
     loud = np.clip(np.random.default_rng(0).normal(0, 2, 4000), -1, 1).astype(np.float32)
-    write_audio("clipped.wav", Waveform(samples=loud, rate_hz=8000), mark=provenance.Mark())
+    write_audio("clipped.wav", Waveform(samples=loud, rate_hz=8000), mark=provenance.Mark(watermark=False))
     write_audio(
-        "silent.wav", Waveform(samples=np.zeros(8000, np.float32), rate_hz=16000), mark=provenance.Mark()
+        "silent.wav",
+        Waveform(samples=np.zeros(8000, np.float32), rate_hz=16000),
+        mark=provenance.Mark(watermark=False),
     )
     assert main(["generate", "me.png", "clipped.wav", "-o", "a.mp4"]) == 0
     said = capsys.readouterr().err
@@ -238,7 +240,12 @@ def test_a_short_track_at_another_rate_is_used_and_said(folder, capsys):
 
 def test_ctrl_c_while_rendering_leaves_nothing(folder):
     voice = np.random.default_rng(0).normal(0, 0.05, 16000 * 30).astype(np.float32)
-    write_audio("talk.wav", Waveform(samples=voice, rate_hz=16000), mark=provenance.Mark(), overwrite=True)
+    write_audio(
+        "talk.wav",
+        Waveform(samples=voice, rate_hz=16000),
+        mark=provenance.Mark(watermark=False),
+        overwrite=True,
+    )
     before = sorted(folder.iterdir())
     command = [sys.executable, "-m", "auteur.cli", "generate", "me.png", "talk.wav"]
     # Whoever runs the tests in the background has Ctrl-C switched off, and children inherit that.

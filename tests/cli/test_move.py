@@ -25,8 +25,10 @@ STILL = ["--head", "0", "--no-blinks", "--no-gaze"]
 def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0).normal(0, 1e-4, 8000).astype(np.float32)
-    write_image("me.png", np.ascontiguousarray(data.astronaut()[0:256, 96:352]), mark=provenance.Mark())
-    write_audio("talk.wav", Waveform(samples=noise, rate_hz=16000), mark=provenance.Mark())
+    write_image(
+        "me.png", np.ascontiguousarray(data.astronaut()[0:256, 96:352]), mark=provenance.Mark(watermark=False)
+    )
+    write_audio("talk.wav", Waveform(samples=noise, rate_hz=16000), mark=provenance.Mark(watermark=False))
     return tmp_path
 
 

@@ -42,8 +42,10 @@ IMPOSSIBLE = {"long": "n" * 300, "not UTF-8": "\udcff.mp4"}
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    write_image("me.png", np.full((64, 64, 3), 120, np.uint8), mark=Mark())
-    write_audio("talk.wav", Waveform(samples=np.zeros(8000, np.float32), rate_hz=16_000), mark=Mark())
+    write_image("me.png", np.full((64, 64, 3), 120, np.uint8), mark=Mark(watermark=False))
+    write_audio(
+        "talk.wav", Waveform(samples=np.zeros(8000, np.float32), rate_hz=16_000), mark=Mark(watermark=False)
+    )
     Path("corpus").mkdir()
     head = "# auteur-au 1 convention=openface17 rate=25 start_sec=0\ntime_sec,AU12_r\n"
     Path("in.csv").write_text(f"{head}0,1\n0.04,2\n", encoding="utf-8")

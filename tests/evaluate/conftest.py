@@ -73,7 +73,9 @@ def write_film() -> FilmWriter:
             count = round(len(frames) / fps * 16_000)
             noise = np.random.default_rng(0).normal(0, 0.05, count).astype(np.float32)
             audio = Waveform(samples=noise, rate_hz=16_000)
-        with VideoWriter(path, size_px=(width, height), rate=fps, mark=Mark(), audio=audio) as video:
+        with VideoWriter(
+            path, size_px=(width, height), rate=fps, mark=Mark(watermark=False), audio=audio
+        ) as video:
             for frame in frames:
                 video.write(frame)
         return path

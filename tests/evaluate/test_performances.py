@@ -65,8 +65,8 @@ def test_cross_identity_is_scored_against_the_portrait_and_not_pixel_by_pixel(re
 
 
 def test_the_emotion_sweep_is_a_table_of_seven_and_leaves_out_what_shows_no_face(puppet, tmp_path):
-    write_image(tmp_path / "me.png", puppet.portrait, mark=Mark())
-    write_image(tmp_path / "wall.png", np.full((64, 64, 3), 128, np.uint8), mark=Mark())
+    write_image(tmp_path / "me.png", puppet.portrait, mark=Mark(watermark=False))
+    write_image(tmp_path / "wall.png", np.full((64, 64, 3), 128, np.uint8), mark=Mark(watermark=False))
     (tmp_path / "text.png").write_bytes(b"no picture")
     portraits = [tmp_path / f"{name}.png" for name in ("text", "me", "wall")]
     protocol = protocols.load("emotion-sweep")
@@ -82,7 +82,7 @@ def test_the_emotion_sweep_is_a_table_of_seven_and_leaves_out_what_shows_no_face
 
 
 def test_what_a_protocol_needs_is_asked_for(real_videos, puppet, tmp_path):
-    write_image(tmp_path / "me.png", puppet.portrait, mark=Mark())
+    write_image(tmp_path / "me.png", puppet.portrait, mark=Mark(watermark=False))
     with pytest.raises(UsageError, match="--speech"):
         run_protocol(
             protocols.load("long-audio"),

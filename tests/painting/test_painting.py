@@ -36,7 +36,7 @@ from auteur.talking_head.talking_head import Settings, TalkingHead
 
 pytestmark = pytest.mark.slow
 
-MARK = provenance.Mark()
+MARK = provenance.Mark(watermark=False)
 SIZE_PX = 64
 UNET = UNetConfig(
     widths=(8, 16), attends=(False, True), layers=1, heads=2, groups=4, context_width=8, context_tokens=2

@@ -23,7 +23,7 @@ from auteur.talking_head.talking_head import Settings, TalkingHead
 
 pytestmark = pytest.mark.slow
 
-MARK = provenance.Mark()
+MARK = provenance.Mark(watermark=False)
 FRAMES = 20
 
 

@@ -21,7 +21,7 @@ def tone(seconds: float, path: Path) -> Path:
     times = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
     voice = sum(np.sin(2 * np.pi * 140 * n * times) / n for n in range(1, 12))
     samples = (0.2 * voice * np.clip(np.sin(2 * np.pi * 4 * times), 0, 1)).astype(np.float32)
-    write_audio(path, Waveform(samples=samples, rate_hz=RATE_HZ), mark=Mark())
+    write_audio(path, Waveform(samples=samples, rate_hz=RATE_HZ), mark=Mark(watermark=False))
     return path
 
 

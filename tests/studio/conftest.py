@@ -81,7 +81,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def portrait(astronaut: Any, inputs: Path) -> Path:
     """256 × 256 around the face."""
     path = inputs / "portrait.png"
-    write_image(path, np.ascontiguousarray(astronaut[0:256, 96:352]), mark=Mark())
+    write_image(path, np.ascontiguousarray(astronaut[0:256, 96:352]), mark=Mark(watermark=False))
     return path
 
 

@@ -27,7 +27,7 @@ RATE = Fraction(25)
 SIDE_PX = 256
 SPEECH = Path(__file__).parents[2] / "examples" / "speech.flac"
 
-_MARK = Mark(settings={"made for": "look-alike corpora"})
+_MARK = Mark(settings={"made for": "look-alike corpora"}, watermark=False)
 _SMALL_PX = 64
 _LATE_SECONDS = 0.6
 

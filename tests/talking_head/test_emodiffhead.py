@@ -15,7 +15,7 @@ from auteur.talking_head.talking_head import Settings, TalkingHead
 
 pytestmark = pytest.mark.slow
 
-MARK = provenance.Mark()
+MARK = provenance.Mark(watermark=False)
 STILL = Settings(route="emodiffhead", head=0.0, blinks=False, gaze=False)
 
 

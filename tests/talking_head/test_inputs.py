@@ -24,13 +24,17 @@ SAMPLES = (0.3 * np.sin(np.arange(24_000) / 9)).astype(np.float32)
 
 @pytest.fixture
 def picture_file(tmp_path: Path) -> Path:
-    write_image(tmp_path / "me.png", PIXELS, mark=provenance.Mark())
+    write_image(tmp_path / "me.png", PIXELS, mark=provenance.Mark(watermark=False))
     return tmp_path / "me.png"
 
 
 @pytest.fixture
 def sound_file(tmp_path: Path) -> Path:
-    write_audio(tmp_path / "talk.wav", Waveform(samples=SAMPLES, rate_hz=24_000), mark=provenance.Mark())
+    write_audio(
+        tmp_path / "talk.wav",
+        Waveform(samples=SAMPLES, rate_hz=24_000),
+        mark=provenance.Mark(watermark=False),
+    )
     return tmp_path / "talk.wav"
 
 

@@ -34,7 +34,7 @@ from auteur.talking_head.talking_head import Settings, TalkingHead
 
 pytestmark = pytest.mark.slow
 
-MARK = provenance.Mark()
+MARK = provenance.Mark(watermark=False)
 STATES = {
     "rest": {},
     "open": {"AU25": 1.0, "AU26": 0.7},

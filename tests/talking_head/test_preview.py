@@ -38,13 +38,15 @@ def previewer() -> Previewer:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, astronaut):
     place = tmp_path_factory.mktemp("preview")
-    write_image(place / "me.png", np.ascontiguousarray(astronaut[0:257, 96:353]), mark=Mark())
+    write_image(place / "me.png", np.ascontiguousarray(astronaut[0:257, 96:353]), mark=Mark(watermark=False))
     for name, seconds in (("talk", 1), ("long", CLIP_SEC + 10)):
         times = np.arange(16000 * seconds) / 16000
         voice = sum(np.sin(2 * np.pi * 120 * k * times) / k for k in range(1, 12))
         samples = 0.05 * (1 - np.cos(8 * np.pi * times)) * voice
         write_audio(
-            place / f"{name}.wav", Waveform(samples=samples.astype(np.float32), rate_hz=16000), mark=Mark()
+            place / f"{name}.wav",
+            Waveform(samples=samples.astype(np.float32), rate_hz=16000),
+            mark=Mark(watermark=False),
         )
     return place
 

@@ -37,7 +37,7 @@ from auteur.talking_head.talking_head import Settings, TalkingHead
 
 pytestmark = pytest.mark.slow
 
-MARK = provenance.Mark()
+MARK = provenance.Mark(watermark=False)
 STILL = Settings(head=0.0, blinks=False, gaze=False)
 
 

@@ -19,7 +19,7 @@ from auteur.talking_head import talking_video
 from auteur.talking_head.talking_head import TalkingHead
 from auteur.watermark import embed
 
-MARK = provenance.Mark()
+MARK = provenance.Mark(watermark=False)
 
 
 @pytest.fixture(scope="module")

@@ -189,7 +189,9 @@ def test_sound_alone_is_refused(backend, tmp_path):
     from auteur.signals import Waveform
 
     sound = tmp_path / "speech.wav"
-    write_audio(sound, Waveform(samples=np.zeros(1600, dtype=np.float32), rate_hz=16000), mark=Mark())
+    write_audio(
+        sound, Waveform(samples=np.zeros(1600, dtype=np.float32), rate_hz=16000), mark=Mark(watermark=False)
+    )
     with pytest.raises(MediaError):
         track_file(sound, tmp_path / "out.csv", backend)
     assert not (tmp_path / "out.csv").exists()

@@ -131,7 +131,7 @@ def test_a_portrait_says_a_text_with_captions(model, tmp_path, astronaut, capsys
     from auteur.media import probe, write_image
     from auteur.provenance import Mark
 
-    write_image(tmp_path / "me.png", astronaut[0:257, 96:353].copy(), mark=Mark())
+    write_image(tmp_path / "me.png", astronaut[0:257, 96:353].copy(), mark=Mark(watermark=False))
     out, captions = tmp_path / "out.mp4", tmp_path / "out.srt"
     words = ["--say", "hello there", "--voice", str(model), "--srt", str(captions), "--preset", "warp"]
     assert main(["generate", str(tmp_path / "me.png"), *words, "-o", str(out), "--emotion", "happy"]) == 0

@@ -14,7 +14,7 @@ SMALLEST_PX = 96
 
 _BLOCK = 4
 """Samples per side of the blocks in which the strength is computed."""
-_FLAT, _PER_ACTIVITY, _STRONGEST = 0.75, 0.22, 5.0
+_FLAT, _PER_ACTIVITY, _STRONGEST = 0.55, 0.28, 5.0
 """Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey
 levels."""
 _FULL_PX, _SMALL_FACTOR = 512, 1.5
@@ -22,6 +22,9 @@ _FULL_PX, _SMALL_FACTOR = 512, 1.5
 leave less of theirs."""
 _ROOT_MEAN_SQUARE = 1.85
 """The limit for a whole picture: 42.8 dB."""
+
+_PATTERN_STEPS, _STRENGTH_STEPS, _SHIFT = 64, 16, 10
+"""Pattern and strength are whole numbers of 16 bits; their product is shifted by 10 bits to grey levels."""
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -51,12 +54,12 @@ class Embedder:
         self._step = max(1, round(min(size_px) / UNITS))
         self._cell = self._step * _BLOCK
         width, height = size_px
-        self._pattern: Floats | None = None
+        self._pattern: NDArray[np.int16] | None = None
         self._factor = 1.0
         if min(size_px) >= SMALLEST_PX:
-            pattern = pattern_of(run_id, size_px)
-            rows, columns = -height % self._cell, -width % self._cell
-            self._pattern = np.pad(pattern, ((0, rows), (0, columns)))
+            pattern = np.clip(pattern_of(run_id, size_px), -5, 5) * _PATTERN_STEPS
+            padded = np.pad(pattern, ((0, -height % self._cell), (0, -width % self._cell)))
+            self._pattern = np.repeat(np.rint(padded).astype(np.int16), 3, axis=1)
 
     def __call__(self, image: Picture) -> Picture:
         """Returns a marked copy of uint8 [H, W, 3], or of RGBA [H, W, 4], whose opacity stays.
@@ -71,22 +74,24 @@ class Embedder:
             )
         if self._pattern is None:
             return image
-        height, width = image.shape[:2]
-        strength = np.repeat(self._strength(image[..., 1], self._pattern.shape), self._cell, axis=1)
-        blocks = self._pattern.reshape(-1, self._cell, self._pattern.shape[1])
-        change = (blocks * strength[:, None]).reshape(self._pattern.shape)[:height, :width]
-        change = np.rint(change).astype(np.int8)
-        more, less = np.maximum(change, 0).view(np.uint8), np.maximum(-change, 0).view(np.uint8)
+        (rows, columns), (height, width) = self._pattern.shape, image.shape[:2]
+        strength = self._strength(image[..., 1], (rows // self._cell, columns // 3 // self._cell))
+        steps = np.repeat(np.rint(strength * _STRENGTH_STEPS).astype(np.int16), 3 * self._cell, axis=1)
+        change = self._pattern.reshape(-1, self._cell, columns) * steps[:, None]
+        change += 1 << _SHIFT - 1  # so that the shift rounds
+        change >>= _SHIFT
+        colours = change.reshape(rows, columns)[:height, : 3 * width]
+        colours += image[..., :3].reshape(height, 3 * width)
+        np.clip(colours, 0, 255, out=colours)
+        if image.shape[2] == 3:
+            return colours.astype(np.uint8).reshape(image.shape)
         marked = image.copy()
-        colours = image[..., :3].reshape(height, width * 3)
-        more, less = np.repeat(more, 3, axis=1), np.repeat(less, 3, axis=1)
-        colours = np.minimum(colours, ~more) + more
-        marked[..., :3] = (np.maximum(colours, less) - less).reshape(height, width, 3)
+        marked[..., :3] = colours.reshape(height, width, 3)
         return marked
 
-    def _strength(self, green: Picture, shape: tuple[int, ...]) -> Floats:
-        """Returns the strength in each cell of a pattern [H, W], from the activity of the green channel."""
-        rows, columns = (side // self._cell for side in shape)
+    def _strength(self, green: Picture, cells: tuple[int, int]) -> Floats:
+        """Returns the strength in each cell [rows, columns], from the activity of the green channel."""
+        rows, columns = cells
         samples = green[:: self._step, :: self._step].astype(np.float32)
         missing = (rows * _BLOCK - samples.shape[0], columns * _BLOCK - samples.shape[1])
         samples = np.pad(samples, ((0, missing[0]), (0, missing[1])), mode="edge")

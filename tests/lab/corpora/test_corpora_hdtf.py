@@ -28,7 +28,7 @@ def small_video(tmp_path):
     """A video of 32 × 24 pixels."""
     path = tmp_path / "made" / "small.mp4"
     path.parent.mkdir()
-    with VideoWriter(path, size_px=(32, 24), rate=Fraction(25), mark=Mark()) as video:
+    with VideoWriter(path, size_px=(32, 24), rate=Fraction(25), mark=Mark(watermark=False)) as video:
         for _ in range(5):
             video.write(np.zeros((24, 32, 3), np.uint8))
     return path

@@ -36,7 +36,7 @@ def corpus(astronaut: Picture, tmp_path_factory: pytest.TempPathFactory) -> Look
     sound = Waveform(samples=speech.samples, rate_hz=speech.rate_hz)
     for number in range(3):
         path = clips / f"{number}.mp4"
-        with VideoWriter(path, size_px=(224, 224), rate=25, mark=Mark(), audio=sound) as video:
+        with VideoWriter(path, size_px=(224, 224), rate=25, mark=Mark(watermark=False), audio=sound) as video:
             for frame in range(25):
                 left, top = 112 + frame // 2, 10 + 5 * number
                 video.write(np.ascontiguousarray(astronaut[top : top + 224, left : left + 224]))

@@ -45,7 +45,7 @@ def folders(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> tuple[Path, Path]:
-    place, mark = tmp_path_factory.mktemp("inputs"), provenance.Mark()
+    place, mark = tmp_path_factory.mktemp("inputs"), provenance.Mark(watermark=False)
     write_image(place / "me.png", np.ascontiguousarray(data.astronaut()[0:257, 96:353]), mark=mark)
     noise = np.random.default_rng(0).normal(0, 0.05, FRAMES * 640).astype(np.float32)
     write_audio(place / "talk.wav", Waveform(samples=noise, rate_hz=16000), mark=mark)
