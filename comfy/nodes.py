@@ -18,6 +18,7 @@ from auteur.facs import resolve
 from auteur.media import QUALITIES, VideoWriter
 from auteur.motion.grid import MOTION_RATE
 from auteur.provenance import Mark
+from auteur.provenance.consent import NOTE
 from auteur.talking_head.talking_head import TalkingHead
 
 try:
@@ -259,6 +260,7 @@ class AuteurRender(io.ComfyNode):
                 io.Float.Input("liveliness", default=1.0, min=0.0, max=2.0, step=0.05),
                 io.Combo.Input("route", options=list(ROUTES), default="auto"),
                 io.Int.Input("size", default=0, min=0, max=4096, tooltip="Longer side; 0: the portrait's"),
+                io.String.Input("consent", default="", optional=True, tooltip=NOTE),
             ],
             outputs=[
                 io.Image.Output("images", display_name="images"),
@@ -282,6 +284,7 @@ class AuteurRender(io.ComfyNode):
         size: int,
         speech: dict[str, Any] | None = None,
         performance: dict[str, Any] | None = None,
+        consent: str = "",
     ) -> io.NodeOutput:
         """Returns frames, sound, rate, the take for its tracks, and how it was made."""
         said = None
@@ -290,6 +293,8 @@ class AuteurRender(io.ComfyNode):
         options: dict[str, Any] = {"head": head_motion, "liveliness": liveliness, "route": route}
         if size:
             options["size"] = str(size)
+        if consent.strip():
+            options["consent"] = consent
         video = head(
             pixels_of(portrait[0]), said, seed=seed, fps=Fraction(str(fps)), **options, **(performance or {})
         )

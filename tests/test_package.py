@@ -51,7 +51,11 @@ LAYERS = (
 LABORATORY_VERBS = {"cli/prepare.py", "cli/train.py"}
 """Of the product, only the two verbs that start the laboratory import it."""
 
-UPWARD = {("provenance/verify.py", "media"), ("watermark/files.py", "media")}
+UPWARD = {
+    ("provenance/verify.py", "media"),
+    ("provenance/verify.py", "watermark"),
+    ("watermark/files.py", "media"),
+}
 """Reading marks needs the readers of media, which write marks; imported inside the function."""
 
 CODECS = {"av", "soundfile", "soxr", "PIL"}

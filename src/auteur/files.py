@@ -55,6 +55,11 @@ def check_text(text: str) -> None:
         raise InputError(f"{text[:80]!r} contains a NUL character; choose another name")
 
 
+def unfinished_name(path: Path) -> Path:
+    """Returns a new name beside `path` for a file that is being written."""
+    return path.with_name(f".{secrets.token_hex(6)}.part{path.suffix}")
+
+
 def is_unfinished(name: str) -> bool:
     """Returns whether a name is one that `atomic_path` gives to files that are still being written."""
     return _UNFINISHED.fullmatch(name) is not None
@@ -129,7 +134,7 @@ def atomic_path(path: Path | str, *, overwrite: bool = False) -> Iterator[Path]:
     """
     final = Path(path)
     check_writable(final, overwrite=overwrite)
-    temporary = final.with_name(f".{secrets.token_hex(6)}.part{final.suffix}")
+    temporary = unfinished_name(final)
     try:
         yield temporary
         with temporary.open("rb") as written:

@@ -40,7 +40,8 @@ export class Inputs {
     const found = uploaded ?? (await this.upload(file));
     if (!found) return;
     if (found.kind !== "image" && found.kind !== "video") return this.report(TEXT.wrongKind(file.name, TEXT.aPicture));
-    this.store.set({ portrait: mediaOf(found, file), shown: null, beside: null });
+    const settings = { ...this.store.state.settings, consent: "" }; // that of another person
+    this.store.set({ portrait: mediaOf(found, file), settings, shown: null, beside: null });
   }
 
   async useSpeech(file: File, uploaded?: Upload): Promise<void> {

@@ -13,9 +13,11 @@ export interface Settings {
   readonly head: number;
   readonly background: string;
   readonly format: string;
+  /** Who agreed to be shown, and on what basis; of the portrait. */
+  readonly consent: string;
 }
 
-export const DEFAULTS: Settings = { seed: 7, fps: 25, size: "", preset: "", lips: "", head: 1, background: "", format: "mp4" };
+export const DEFAULTS: Settings = { seed: 7, fps: 25, size: "", preset: "", lips: "", head: 1, background: "", format: "mp4", consent: "" };
 
 export type Pairs = [number, number][];
 

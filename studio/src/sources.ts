@@ -43,6 +43,7 @@ export class Sources {
       { class: "panel sources", "aria-label": TEXT.sources },
       el("h2", {}, TEXT.sources),
       boxes[0]!,
+      this.consent(),
       boxes[1]!,
       el("div", { class: "beside" }, this.recorder(inputs, report), this.speaker(inputs)),
       boxes[2]!,
@@ -73,6 +74,18 @@ export class Sources {
       if (file) place.use(file);
     });
     return box;
+  }
+
+  /** The question who agreed to the portrait's use; shown with a portrait, and as long as it is empty, by a border. */
+  private consent(): HTMLElement {
+    const field = el("input", { type: "text", id: "consent", placeholder: TEXT.consentHint, title: TEXT.consentTitle, required: true });
+    const label = el("label", { class: "consent", hidden: true }, el("span", {}, TEXT.consent), field);
+    field.addEventListener("change", () => this.store.set({ settings: { ...this.store.state.settings, consent: field.value.trim() } }));
+    this.store.on(["portrait", "settings"], ({ portrait, settings }) => {
+      label.hidden = !portrait;
+      field.value = settings.consent;
+    });
+    return label;
   }
 
   private recorder(inputs: Inputs, report: Report): HTMLElement {

@@ -47,6 +47,7 @@ describe("requests", () => {
     const score = withKeys(EMPTY, "gaze:x", [{ t: 0, v: 0.5 }, { t: 1, v: -0.25 }]);
     expect(unitCurves(score)).toEqual({ AU61: [[0, 0.5], [1, 0]], AU62: [[0, 0], [1, 0.25]] });
     expect(bodyOf(EMPTY, { ...DEFAULTS, seed: null, size: "480" }, "p", null)).toEqual({ portrait: "p", size: "480" });
+    expect(bodyOf(EMPTY, { ...DEFAULTS, seed: null, consent: "Jane Doe, release" }, "p", null)).toEqual({ portrait: "p", consent: "Jane Doe, release" });
   });
 });
 

@@ -159,6 +159,26 @@ def test_marks_must_fit_into_json() -> None:
             Mark(settings=settings)
 
 
+def test_the_watermark_outlives_the_other_marks_and_is_compared_with_them(tmp_path, capsys) -> None:
+    shades = np.tile(np.linspace(60, 200, 160, dtype=np.uint8)[:, None, None], (1, 192, 3))
+    write_image(tmp_path / "a.png", shades, mark=MARK)
+    marked = Image.open(tmp_path / "a.png").convert("RGB")
+    marked.save(tmp_path / "shared.jpg", quality=90)
+    report = verify(tmp_path / "shared.jpg")
+    assert (report.verdict, report.layers["watermark"]) == (Verdict.WATERMARK_ONLY, "found")
+    assert report.watermark.run_id == MARK.run_id and report.to_json()["watermark"]["found"]
+
+    # Its pixels under the record of another run, which claims a watermark of its own.
+    write_image(tmp_path / "b.png", np.asarray(marked), mark=Mark(seed=1, watermark=False))
+    record = json.loads(sidecar_path(tmp_path / "b.png").read_text())
+    sidecar_path(tmp_path / "b.png").write_text(json.dumps(record | {"watermark": True}))
+    assert main(["verify", str(tmp_path / "b.png")]) == 3
+    assert (
+        f"the watermark names the run {MARK.run_id}, the sidecar {record['run_id']}"
+        in capsys.readouterr().out
+    )
+
+
 @given(models=st.dictionaries(st.text(), st.text(), max_size=4), version=st.text())
 def test_container_text_round_trip(models: dict[str, str], version: str) -> None:
     mark = Mark(version=version, models=models)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from auteur.expression.curve import monotone_cubic
 from auteur.provenance import verify
+from auteur.provenance.consent import NOTE
 from auteur.signals import AUTrack, PoseTrack
 from service.conftest import LIMITS, client_of, code_of, ended, upload, wave_bytes
 
@@ -71,7 +72,10 @@ def test_a_video_from_upload_to_download(client, pair, folder):
     saved = client.get(f"/v1/videos/{job['id']}/content?download=1")
     assert saved.headers["content-disposition"].startswith("attachment")
     path = folder / "jobs" / job["id"] / "video.mp4"
-    assert verify(path).verdict == "intact"
+    report = verify(path)
+    assert report.verdict == "intact"
+    assert report.sidecar is not None and report.sidecar.mark.consent == body["consent"]
+    assert NOTE not in shown["notes"]
 
     tracks = client.get(f"/v1/videos/{job['id']}/tracks").json()
     requested = AUTrack.from_document(tracks["requested"], source="requested")
@@ -190,6 +194,7 @@ def test_uploads_are_what_their_bytes_are(client, content, status, code):
         ({"format": "exe"}, 422, "format"),
         ({"background": "none"}, 422, None),
         ({"consent": "x" * 501}, 422, "consent"),
+        ({"watermark": False}, 422, "watermark"),
         ({"output": "../x.mp4", "emotion": "hapy"}, 422, None),
     ],
 )
@@ -237,6 +242,14 @@ def test_a_portrait_without_a_face_fails_its_job_alone(client, pair):
     assert "my wall.png" in job["error"]["message"] and "uploads" not in job["error"]["message"]
     assert code_of(client.get(f"/v1/videos/{bad}/content")) == (409, "not_done")
     assert ended(client, good)["status"] == "done"
+
+
+def test_consent_is_asked_for_where_it_is_not_stated(client, pair):
+    assert client.get("/v1").json()["consent"] == NOTE
+    job = client.post("/v1/videos", json=pair).json()
+    assert job["notes"] == [NOTE]
+    client.delete(f"/v1/videos/{job['id']}")
+    assert ended(client, job["id"])["status"] == "cancelled"
 
 
 def test_cancelling_leaves_no_file(client, pair, folder):

@@ -251,3 +251,12 @@ def test_texts_stand_out_and_a_telephone_shows_everything(visit, scheme):
         }"""
     )
     assert all(value >= 4.5 for value in contrasts.values()), contrasts
+
+
+def test_consent_is_asked_for_and_sent(studio):
+    studio.fill("#consent", "Jane Doe, release of 2 May")
+    studio.press("#consent", "Tab")
+    assert saved(studio)["settings"]["consent"] == "Jane Doe, release of 2 May"
+    with studio.expect_request("**/v1/videos") as sent:
+        studio.click("#render")
+    assert sent.value.post_data_json["consent"] == "Jane Doe, release of 2 May"

@@ -371,4 +371,4 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
 
 _FILES = ("portrait", "speech", "track", "drive")
 
-_OF_THE_RUN = ("preset", "device", "overwrite", "engine", "workers")
+_OF_THE_RUN = ("preset", "device", "overwrite", "engine", "workers", "sign", "key")

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ from auteur import __version__, provenance, weights
 from auteur.batch.jobs import BadLine, Job, read_jobs
 from auteur.batch.results import Results, remove_parts
 from auteur.engines import Engine, Outcome
-from auteur.errors import InputError
+from auteur.errors import InputError, UsageError
 from auteur.files import is_disk_full, make_folders
 from auteur.painting.registry import denoiser_path
 from auteur.signals import Track
@@ -72,6 +72,8 @@ class Batch:
     """Values for lines that do not set them, under the names of `auteur generate`."""
     overwrite: bool = False
     """Whether files of other jobs or programs may be replaced. Files of the same job are kept."""
+    signing: provenance.Signing | None = None
+    """Certificate and key for signed videos; the workers read them."""
 
     @contextmanager
     def planned(self) -> "Iterator[PlannedBatch]":
@@ -85,24 +87,28 @@ class Batch:
         paints = denoiser_path(self.preset, self.device) is not None
         if not self.jobs.is_file():
             raise InputError(f"the jobs {str(self.jobs)!r} do not exist; name a JSONL file")
+        if self.signing is not None:
+            self.signing.check(Path("video.mp4"))
         with Results(self.folder.resolve()) as results:
             digests, todo = self._plan(results, paints=paints)
             yield PlannedBatch(self, results, digests, todo, paints=paints)
 
-    def _plan(self, results: Results, *, paints: bool) -> tuple[dict[int, str], set[PurePosixPath]]:
-        """Returns the digest of every job by line, and the outputs that are still to be made."""
+    def _plan(self, results: Results, *, paints: bool) -> tuple[dict[int, str], dict[PurePosixPath, Job]]:
+        """Returns the digest of every job by line, and the jobs that are still to be done, by output."""
         bad: list[BadLine] = []
         line_of: dict[PurePosixPath, int] = {}
         digests: dict[int, str] = {}
-        todo: set[PurePosixPath] = set()
+        todo: dict[PurePosixPath, Job] = {}
         digest_of = _Digests(self.preset)
         for job in self.read(paints=paints):
             if isinstance(job, BadLine):
                 bad.append(job)
                 continue
             try:
+                if self.signing is not None:
+                    self.signing.check(Path(job.output))
                 digests[job.line] = digest = digest_of(job)
-            except InputError as error:
+            except (InputError, UsageError) as error:
                 bad.append(BadLine(job.line, str(error)))
                 continue
             reason = None
@@ -110,7 +116,7 @@ class Batch:
                 reason = f"line {line_of[job.output]} writes {str(job.output)!r} too; name another output"
             elif not results.is_made(job.output, digest):
                 reason = self._obstacle(results, job.output, digest)
-                todo.add(job.output)
+                todo[job.output] = job
             if reason is not None:
                 bad.append(BadLine(job.line, reason))
             line_of.setdefault(job.output, job.line)
@@ -136,7 +142,10 @@ class Batch:
 
     def read(self, *, paints: bool) -> Iterator[Job | BadLine]:
         """Yields the lines of the jobs file; `paints` is whether the preset has a denoiser."""
-        return read_jobs(self.jobs.resolve(), defaults=self.defaults or {}, paints=paints)
+        for job in read_jobs(self.jobs.resolve(), defaults=self.defaults or {}, paints=paints):
+            if isinstance(job, Job) and self.signing is not None:
+                job = replace(job, settings=replace(job.settings, signing=self.signing))
+            yield job
 
 
 class PlannedBatch:
@@ -145,6 +154,7 @@ class PlannedBatch:
     Attributes:
         skipped: How many videos an earlier run has made.
         todo: How many are to be made.
+        without_consent: How many of these state no consent.
     """
 
     def __init__(
@@ -152,13 +162,14 @@ class PlannedBatch:
         batch: Batch,
         results: Results,
         digests: dict[int, str],
-        outputs: set[PurePosixPath],
+        jobs: dict[PurePosixPath, Job],
         *,
         paints: bool,
     ) -> None:
         self._batch, self._results, self._paints = batch, results, paints
-        self._digests, self._outputs = digests, outputs
-        self.todo, self.skipped = len(outputs), len(digests) - len(outputs)
+        self._digests, self._outputs = digests, jobs.keys()
+        self.todo, self.skipped = len(jobs), len(digests) - len(jobs)
+        self.without_consent = sum(job.settings.consent is None for job in jobs.values())
 
     def run(
         self, engine: "Engine[Work, Made | NoRoom]", *, on_job: Callable[[int], None] | None = None
@@ -317,6 +328,8 @@ def _models(job: Job) -> tuple[str, ...]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)

@@ -57,6 +57,7 @@ def generate_one(arguments: GenerateArguments, portrait: Path, speech: Path | No
     started_sec = time.monotonic()
     check_readable(portrait, speech, *arguments.performance.files())
     # NumPy comes with it: not before the files have been checked.
+    from auteur.provenance import consent_notes
     from auteur.signals.timebase import parse_rate
 
     fps = parse_rate(arguments.rendering.fps, "--fps")
@@ -71,7 +72,8 @@ def generate_one(arguments: GenerateArguments, portrait: Path, speech: Path | No
         one_thread()
         head = TalkingHead.from_pretrained(arguments.rendering.preset, device=arguments.rendering.device)
         video = head.perform(portrait, speech, requested, settings, face=arguments.rendering.face)
-    for line in video.notes:
+    notes = [*video.notes, *consent_notes(settings.consent)]
+    for line in notes:
         note(line)
     with progress("rendering", video.frame_count) as advance:
         video.save(arguments.out, overwrite=arguments.overwrite, on_frame=advance)
@@ -82,7 +84,7 @@ def generate_one(arguments: GenerateArguments, portrait: Path, speech: Path | No
         "fps": str(settings.fps),
         "seconds": round(time.monotonic() - started_sec, 3),
         "seed": video.seed,
-        "notes": list(video.notes),
+        "notes": notes,
         "route": settings.route,
         "preset": arguments.rendering.preset,
         "models": video.models,
@@ -105,12 +107,17 @@ def check_outputs(arguments: GenerateArguments) -> None:
     """
     from auteur.files import check_folder
     from auteur.media import check_frames_output, check_marked
+    from auteur.provenance import check_consent
 
     check_frames_output(
         arguments.out,
         overwrite=arguments.overwrite,
         is_transparent=arguments.rendering.background == "none",
     )
+    check_consent(arguments.record.consent)
+    signing = arguments.record.signing()
+    if signing is not None:
+        signing.check(arguments.out)
     if arguments.extras.plot is not None:
         from auteur.plots.track_plot import check_plot
 
@@ -159,6 +166,8 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
         sampler=rendering.sampler,
         compile=rendering.compile,
         identity=None if rendering.identity is None else str(rendering.identity),
+        consent=arguments.record.consent,
+        signing=arguments.record.signing(),
     )
 
 

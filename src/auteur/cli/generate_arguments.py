@@ -1,12 +1,16 @@
 """Options of `auteur generate`, in the groups that its help shows."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from auteur.cli.arguments import Flag, Rate, choice, options
 from auteur.cli.performance_arguments import MotionOptions, PerformanceOptions
+from auteur.errors import UsageError
+
+if TYPE_CHECKING:
+    from auteur.provenance import Signing
 
 PRESETS = ("compact", "fast", "warp")
 """Presets whose weights ship (`auteur.painting.registry.RENDERERS`)."""
@@ -84,6 +88,33 @@ class VoiceOptions:
 
 
 @options
+class RecordOptions:
+    """What the record of the video states, and its signature. See docs/provenance.md."""
+
+    consent: str | None = None
+    """Who agreed to be shown, and on what basis, such as "Jane Doe, release of 2 May"; kept in the record,
+    which a signed file holds, too."""
+    sign: Annotated[Path | None, tyro.conf.arg(metavar="CERT.pem")] = None
+    """Sign what is written, under this certificate; needs c2pa."""
+    key: Annotated[Path | None, tyro.conf.arg(metavar="KEY.pem")] = None
+    """Private key of the certificate."""
+
+    def signing(self) -> "Signing | None":
+        """Returns certificate and key; None where nothing is to be signed.
+
+        Raises:
+            UsageError: One of the two is missing.
+        """
+        if (self.sign is None) != (self.key is None):
+            raise UsageError("--sign CERT.pem and --key KEY.pem go together: give both, or neither")
+        if self.sign is None or self.key is None:
+            return None
+        from auteur.provenance import Signing
+
+        return Signing(self.sign.absolute(), self.key.absolute())
+
+
+@options
 class BatchOptions:
     """Many videos in one run, instead of PORTRAIT and SPEECH. See docs/scale.md."""
 
@@ -118,5 +149,6 @@ class GenerateArguments:
     motion: MotionOptions = MotionOptions()
     rendering: RenderingOptions = RenderingOptions()
     extras: Annotated[ExtraOptions, tyro.conf.arg(name="extra output")] = ExtraOptions()
+    record: RecordOptions = RecordOptions()
     voice: VoiceOptions = VoiceOptions()
     batch: BatchOptions = BatchOptions()

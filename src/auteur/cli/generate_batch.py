@@ -4,16 +4,19 @@ import json
 import time
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auteur.cli.arguments import check_readable, parse_pairs
 from auteur.cli.console import counted, note, progress
 from auteur.cli.generate_arguments import GenerateArguments
 from auteur.errors import PartialError, UsageError
 
+if TYPE_CHECKING:  # it takes torch
+    from auteur.batch.run import PlannedBatch
+
 _FILES = ("head_track", "gaze_track")
-_RUN = ("preset", "device")
-"""Rendering options of the whole run; all others are defaults for lines that do not set them."""
+_RUN = ("preset", "device", "sign", "key")
+"""Options of the whole run; all others are defaults for lines that do not set them."""
 
 _MOST_SHOWN = 20
 
@@ -65,13 +68,11 @@ def generate_batch(arguments: GenerateArguments) -> int:
         device=rendering.device,
         defaults=defaults,
         overwrite=arguments.overwrite,
+        signing=arguments.record.signing(),
     )
     try:
         with batch.planned() as plan:
-            if plan.skipped:
-                every = plan.skipped + plan.todo
-                be = "is" if every == 1 else "are"
-                note(f"{plan.skipped} of {counted(every, 'video')} {be} there already")
+            _note_plan(plan)
             with progress("generating", plan.todo, unit="video") as advance:
                 report = plan.run(engine, on_job=advance)
     except JobsError as error:
@@ -100,6 +101,18 @@ def generate_batch(arguments: GenerateArguments) -> int:
     return 0
 
 
+def _note_plan(plan: "PlannedBatch") -> None:
+    """Notes what is there already, and for how many videos no consent is stated."""
+    from auteur.provenance import consent_notes
+
+    if plan.skipped:
+        every = plan.skipped + plan.todo
+        be = "is" if every == 1 else "are"
+        note(f"{plan.skipped} of {counted(every, 'video')} {be} there already")
+    if plan.without_consent:
+        note(f"{counted(plan.without_consent, 'video')}: {consent_notes(None)[0]}")
+
+
 def _of_one_video(arguments: GenerateArguments) -> list[str]:
     """Names of the options that are given and hold for a single video alone."""
     files = {name: getattr(arguments, name) for name in ("portrait", "speech")}
@@ -119,7 +132,8 @@ def _defaults(arguments: GenerateArguments) -> dict[str, Any]:
     Raises:
         UsageError: A value is outside its range or unknown.
     """
-    of_lines = given(arguments.performance) | given(arguments.motion) | given(arguments.rendering)
+    groups = (arguments.performance, arguments.motion, arguments.rendering, arguments.record)
+    of_lines = {name: value for group in groups for name, value in given(group).items()}
     defaults: dict[str, Any] = {}
     for name, value in of_lines.items():
         if name in _RUN:

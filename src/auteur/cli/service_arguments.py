@@ -47,8 +47,10 @@ class ServiceOptions:
         """Returns the options as one object.
 
         Raises:
-            UsageError: A value is outside its range, or a token is needed.
+            UsageError: A value is outside its range, a token is needed, or videos cannot be signed.
+            InputError: The certificate or the key for signing cannot be used.
         """
+        from auteur.provenance import Signing
         from auteur.service.limits import (
             GIGABYTE,
             MEGABYTE,
@@ -57,6 +59,9 @@ class ServiceOptions:
             default_folder,
         )
 
+        signing = Signing.from_environment()
+        if signing is not None:
+            signing.check(Path("video.mp4"))
         return ServiceSettings(
             folder=default_folder() if self.folder is None else self.folder,
             host=self.host,
@@ -66,6 +71,7 @@ class ServiceOptions:
             preset=self.preset,
             device=self.device,
             workers=self.workers,
+            signing=signing,
             limits=Limits(
                 upload_bytes=self.most_upload_mb * MEGABYTE,
                 queued_jobs=self.most_queued,

@@ -9,6 +9,7 @@ from auteur.errors import FormatError, InputError
 from auteur.files import atomic_folder, atomic_path, check_writable
 from auteur.provenance.mark import Mark
 from auteur.provenance.sidecar import Announcement, read_sidecar, sidecar_path
+from auteur.provenance.signing import sign
 
 _FRAME_FILE = re.compile(r"\d{5,}\.png|sound\.wav")
 
@@ -17,12 +18,16 @@ _FRAME_FILE = re.compile(r"\d{5,}\.png|sound\.wav")
 def marked_file(path: Path | str, *, mark: Mark, overwrite: bool = False) -> Generator[Path]:
     """Yields a temporary name; when the block ends without an error, the sidecar and then the file appear.
 
-    The sidecar comes first, so that the final name never holds a file without one.
+    The sidecar comes first, so that the final name never holds a file without one. Where the mark names a
+    certificate, the file is signed before its hash is taken.
 
     Raises:
-        InputError: The folder is missing or cannot be written to, or a file is in the way and `overwrite` is
-            false.
+        InputError: The folder is missing or cannot be written to, a file is in the way and `overwrite` is
+            false, or certificate or key cannot be used.
+        UsageError: Such a file cannot be signed, or c2pa is not installed.
     """
+    if mark.signing is not None:
+        mark.signing.check(Path(path))
     check_marked(Path(path), overwrite=overwrite)
     with _announced(path, mark, atomic_path(path, overwrite=overwrite)) as temporary:
         yield temporary
@@ -48,7 +53,10 @@ def marked_folder(path: Path | str, *, mark: Mark, overwrite: bool = False) -> G
     Raises:
         InputError: The place is missing or cannot be written to, or something is in the way that may not be
             replaced: with `overwrite` only a folder of nothing but frames and their sound is.
+        UsageError: The mark names a certificate; folders cannot be signed.
     """
+    if mark.signing is not None:
+        mark.signing.check(Path(path))
     if not overwrite:
         _check_sidecar_is_free(Path(path))
     place = atomic_folder(path, overwrite=overwrite, is_replaceable=is_frame_folder)
@@ -63,6 +71,8 @@ def _announced(path: Path | str, mark: Mark, place: AbstractContextManager[Path]
     try:
         with place as temporary:
             yield temporary
+            if mark.signing is not None:
+                sign(temporary, mark, mark.signing, title=Path(path).name)
             announcement = Announcement(path, mark=mark, finished=temporary)
     except BaseException:
         if announcement is not None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from auteur import __version__
 from auteur.errors import MediaError, UsageError
+from auteur.provenance.consent import check_consent
+from auteur.provenance.signing import Signing
 
 LABEL = "AI-generated"
 """First word of the text in the container, for people and searches."""
@@ -37,8 +39,8 @@ def check_run_id(run_id: str) -> str:
 class Mark:
     """How a file was made. Every writer of pictures, sounds and videos requires one.
 
-    The container of the file carries the label, the tool, the models and the run id; the sidecar beside it
-    carries everything.
+    The container of the file carries the label, the tool, the models and the run id; the sidecar beside it,
+    and a signed manifest in the file, carry everything.
     """
 
     tool: str = "Auteur"
@@ -53,6 +55,10 @@ class Mark:
     """The settings of the run; anything JSON can hold."""
     seed: int | None = None
     """Seed of the random numbers, if any were drawn."""
+    consent: str | None = None
+    """Who agreed to be shown, and on what basis; None where that is not stated."""
+    signing: Signing | None = field(default=None, compare=False)
+    """Certificate and key for a signed manifest; no part of what is recorded."""
     watermark: bool = True
     """Whether writers of pictures and videos put the run id into the pixels (`auteur.watermark`)."""
     run_id: str = field(default="", compare=False)
@@ -61,6 +67,7 @@ class Mark:
     another."""
 
     def __post_init__(self) -> None:
+        check_consent(self.consent)
         if self.run_id:
             check_run_id(self.run_id)
         try:
@@ -92,6 +99,7 @@ class Mark:
             "inputs": dict(self.inputs),
             "settings": dict(self.settings),
             "seed": self.seed,
+            "consent": self.consent,
             "watermark": self.watermark,
             "run_id": self.run_id,
         }
@@ -123,6 +131,7 @@ def mark_from_json(values: Any) -> Mark:
         "inputs": dict,
         "settings": dict,
         "seed": int | None,
+        "consent": str | None,
         "watermark": bool,
         "run_id": str,
     }

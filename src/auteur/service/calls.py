@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from auteur import __version__
 from auteur.facs import EMOTIONS
+from auteur.provenance.consent import NOTE
 from auteur.service.bodies import Body, json_body, nothing_left, number_of, text_of
 from auteur.service.problems import CallError
 from auteur.service.processes import Answer
@@ -72,6 +73,7 @@ def about(request: Request) -> Message:
         "qualities": list(_QUALITIES),
         "voices": list(voices()),
         "limits": service.limits.to_json(),
+        "consent": NOTE,
         "jobs": service.jobs.counts,
     }
 

@@ -84,7 +84,8 @@ def _answer(pipe: Connection, request: Message, context: Context) -> None:
             pipe.send_bytes(b'{"kind": "cancelled"}')
             return
         problem = problem_of(error)
-        message = _without_paths(str(problem), request)
+        names = {**request.get("names", {}), **context.options.get("names", {})}
+        message = _without_paths(str(problem), names)
         answer = {"kind": "failed", "code": problem.code, "message": message, "field": problem.field}
         pipe.send_bytes(json.dumps(answer).encode())
         return
@@ -93,8 +94,8 @@ def _answer(pipe: Connection, request: Message, context: Context) -> None:
         pipe.send_bytes(payload)
 
 
-def _without_paths(text: str, request: Message) -> str:
+def _without_paths(text: str, names: dict[str, str]) -> str:
     """A message with the client's names of files in place of ours."""
-    for path, name in request.get("names", {}).items():
+    for path, name in names.items():
         text = text.replace(path, name).replace(f"'{path.rpartition('/')[2]}'", f"'{name}'")
     return text

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auteur.batch.results import remove_parts
+from auteur.provenance import consent_notes
 from auteur.service.limits import Limits
 from auteur.service.problems import CallError, problem_of
 from auteur.service.processes import CancelledError, ModelProcess
@@ -136,7 +137,8 @@ class JobQueue:
             if known is not None:
                 return known
             self.check_room()
-            job = Job(new_id(), body, request, uploads, time.time(), key=key)
+            notes = list(consent_notes(body.get("consent")))
+            job = Job(new_id(), body, request, uploads, time.time(), notes=notes, key=key)
             folder = self._store.jobs.make(job.id)
             job.request = {**request, "task": "video", "folder": str(folder)}
             self._jobs[job.id] = job

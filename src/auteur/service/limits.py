@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from auteur.errors import UsageError
+from auteur.provenance import MOST_CHARACTERS, Signing
 
 MEGABYTE = 1_000_000
 GIGABYTE = 1000 * MEGABYTE
@@ -29,7 +30,7 @@ class Limits:
     keep_sec: float = 86_400.0
     """How long results and unused uploads are kept."""
     text_characters: int = 2000
-    consent_characters: int = 500
+    consent_characters: int = MOST_CHARACTERS
     idle_sec: float = 600.0
     """How long a process with loaded models waits for work before it ends."""
     call_sec: float = 900.0
@@ -64,6 +65,8 @@ class ServiceSettings:
     device: str | None = None
     workers: int = 1
     """Processes that render, each one video at a time."""
+    signing: Signing | None = None
+    """Certificate and key under which videos are signed."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from auteur.batch.jobs import kinds_of_keys
+from auteur.provenance.consent import MOST_CHARACTERS, NOTE
 
 _IDENTITY = {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "id of an upload"}
 _KEYFRAMES = {
@@ -45,7 +46,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "lips": {"enum": ["speech", "track", "both"]},
     "preset": {"enum": ["compact", "fast", "warp"]},
     "format": {"enum": ["mp4", "webm", "mov", "gif"], "default": "mp4"},
-    "consent": {"type": "string", "maxLength": 500},
+    "consent": {"type": "string", "maxLength": MOST_CHARACTERS, "description": NOTE},
 }
 
 

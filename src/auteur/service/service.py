@@ -42,7 +42,10 @@ class Service:
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings, self.limits = settings, settings.limits
         self.store = Store(settings.folder, settings.limits)
-        options = {"device": settings.device, "calm": str(self.store.calm)}
+        options: Message = {"device": settings.device, "calm": str(self.store.calm)}
+        if settings.signing is not None:
+            paths = (str(settings.signing.certificate), str(settings.signing.key))
+            options |= {"signing": paths, "names": dict(zip(paths, ("certificate", "key"), strict=True))}
         renders = [ModelProcess(f"render-{number + 1}", options) for number in range(settings.workers)]
         self.processes = {
             "files": ModelProcess("files", options),
@@ -189,6 +192,10 @@ class Service:
                 self._check_length(record, key)
             files[key], names[str(path)] = str(path), record["name"]
             uploads.append(record["id"])
+        if body.get("watermark") is False:
+            raise CallError(
+                "bad_value", "watermark is false; videos of a service carry it", field="watermark"
+            )
         if "portrait" not in files:
             raise CallError("bad_value", "the key 'portrait' is missing; name an upload", field="portrait")
         preset = body.pop("preset", None) or self.settings.preset
@@ -225,11 +232,11 @@ class Service:
             return known
         self.jobs.check_room()
         self.store.check_room()
-        shown = {**body, **({} if consent is None else {"consent": consent})}
-        body = dict(body)
+        body = {**body, **({} if consent is None else {"consent": consent})}
+        shown = dict(body)
         chosen = self.format_of(body)
         request, uploads = self.request_of(body)
-        request |= {"format": chosen, "consent": consent}
+        request["format"] = chosen
         self.call("files", {**request, "task": "check"})
         return self.jobs.submit(shown, request, uploads, key)
 

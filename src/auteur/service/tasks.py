@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from auteur.errors import InputError, UsageError
+from auteur.provenance import Signing, consent_notes
 from auteur.service.child import Context
 from auteur.service.problems import CallError
 
@@ -115,6 +116,8 @@ def check(request: Message, context: Context) -> Done:
     ending = f".{request['format']}"
     if ending not in ENDINGS:
         raise UsageError(f"format is {request['format']!r}; choose mp4, webm, mov or gif")
+    if (signing := signing_of(context)) is not None:
+        signing.check(Path(f"video{ending}"))
     if job.settings.background == "none" and ending not in (".webm", ".mov"):
         raise UsageError("background none needs the format webm or mov")
     return {}, None
@@ -130,7 +133,8 @@ def video(request: Message, context: Context) -> Done:
     context.tell(stage="loading")
     head = context.kept(("head", preset), lambda: TalkingHead.from_pretrained(preset, device=device))
     context.tell(stage="motion")
-    made = head.perform(job.portrait, job.speech, job.requested, job.settings, face=job.face)
+    settings = replace(job.settings, signing=signing_of(context))
+    made = head.perform(job.portrait, job.speech, job.requested, settings, face=job.face)
     context.tell(done=0, total=made.frame_count)
     folder = Path(request["folder"])
     path = folder / f"video.{request['format']}"
@@ -151,8 +155,14 @@ def video(request: Message, context: Context) -> Done:
         "seconds": round(time.monotonic() - started, 3),
         "models": made.models,
         "mark": made.mark.describe(),
-        "notes": notes_of(made.notes, request),
+        "notes": notes_of((*made.notes, *consent_notes(settings.consent)), request),
     }, None
+
+
+def signing_of(context: Context) -> Signing | None:
+    """Returns certificate and key of the service; None where videos are not signed."""
+    paths = context.options.get("signing")
+    return None if paths is None else Signing(*map(Path, paths))
 
 
 def notes_of(notes: tuple[str, ...], request: Message) -> list[str]:

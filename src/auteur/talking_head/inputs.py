@@ -60,6 +60,8 @@ class Options(TypedDict, total=False):
     size: int | str
     quality: str
     background: str
+    consent: str
+    signing: provenance.Signing
     watermark: bool
     face: int
     """Which face of the portrait: 0 the largest, 1 the next."""

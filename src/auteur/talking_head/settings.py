@@ -67,6 +67,11 @@ class Settings:
     """low, medium, high or best (`auteur.media.QUALITIES`)."""
     background: str | None = None
     """What is behind the person: "none" for transparency, a colour, or a picture file; None: as it was."""
+    consent: str | None = None
+    """Who agreed to be shown, and on what basis; recorded in sidecar and manifest
+    (`auteur.provenance.consent`)."""
+    signing: provenance.Signing | None = None
+    """Certificate and key for signed outputs."""
 
     watermark: bool = True
     """Whether written frames carry the watermark of the run (`auteur.watermark`); the sidecar says which."""
@@ -107,6 +112,7 @@ class Settings:
         if self.quality not in QUALITIES:
             raise UsageError(f"quality is {self.quality!r}; choose one of {', '.join(QUALITIES)}")
         Framing.parse(self.crop, self.size)
+        object.__setattr__(self, "consent", provenance.check_consent(self.consent))
         check_background(self.background)
         if self.render_options:
             from auteur.synthesis.guidance import Guidance
@@ -163,5 +169,7 @@ def mark_of(
             **rendering,
         },
         seed=settings.seed,
+        consent=settings.consent,
+        signing=settings.signing,
         watermark=settings.watermark,
     )

@@ -320,10 +320,10 @@ class TalkingHead:
             track: Action Unit curves, or a file of them.
             settings: Seed, frame rate and habits.
             **options: Single settings by name, such as `seed`, `fps`, `route`, `seconds`, `crop`, `size` or
-                `background` (`auteur.Settings`), which win over `settings`; `face`, which face of the
-                portrait, 0 the largest; `scales`, factors such as {"AU12": 1.5}; `mute`, controls that stay
-                at rest; `drive`, a video of an actor; `lips`, `head_track` and `gaze_track`
-                (`auteur.talking_head.request.PerformanceRequest`).
+                `background`, `consent` or `signing` (`auteur.Settings`), which win over `settings`; `face`,
+                which face of the portrait, 0 the largest; `scales`, factors such as {"AU12": 1.5}; `mute`,
+                controls that stay at rest; `drive`, a video of an actor; `lips`, `head_track` and
+                `gaze_track` (`auteur.talking_head.request.PerformanceRequest`).
 
         Raises:
             TypeError: There is no such keyword.
