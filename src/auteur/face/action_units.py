@@ -157,10 +157,12 @@ def neutral_of(landmarks: Floats, blendshapes: Floats) -> Neutral:
 
 
 def neutral_by_region(landmarks: Floats, blendshapes: Floats) -> Neutral:
-    """Returns the person's neutral from the calmest frames of each region, for footage without a named neutral.
+    """Returns the person's neutral from each region's calmest frames, for footage without a named neutral.
 
-    It is measures and blendshapes only: a mesh at rest needs whole frames
-    (`lab.data.motion_tracks.resting_frames`). Brows and eyes are taken from the tenth of the frames in which their blendshapes add up to the least, the
+    These are measures and blendshapes; a mesh at rest needs whole frames, which
+    `lab.data.motion_tracks.resting_frames` returns.
+
+    Brows and eyes are taken from the tenth of the frames in which their blendshapes add up to the least, the
     mouth from the tenth in which its own do: a mouth that talks is rarely calm when the brows are. What the
     blendshapes have there counts as the person's anatomy up to `BUILD_AT_MOST`: a person who
     smiles throughout is smiling. Lips part from where they come closest, since even a calm mouth is open in

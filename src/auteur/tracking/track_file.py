@@ -89,7 +89,7 @@ def track_file(
     info = probe(path)
     rate = info.frame_rate or Fraction(1)
     if options.neutral_sec is None:
-        neutral = _neutral_by_region(path, info, backend, options)
+        neutral = _neutral_at_start(path, info, backend, options)
     else:
         neutral = _neutral_at(path, info, backend, options.face, options.neutral_sec)
     frames = with_face = 0
@@ -227,7 +227,7 @@ def _neutral_at(path: Path, info: MediaInfo, backend: FaceBackend, face: int, at
     return neutral_of(reading.landmarks[None], reading.blendshapes[None])
 
 
-def _neutral_by_region(
+def _neutral_at_start(
     path: Path, info: MediaInfo, backend: FaceBackend, options: TrackOptions
 ) -> Neutral | None:
     """Searches the beginning of a video for calm frames; None for a picture or without a face."""
