@@ -108,7 +108,7 @@ def even_frames(index: NDArray[np.integer], values: Floats, fps: float) -> Float
 def resting_frames(face: Floats, blendshapes: Floats) -> NDArray[np.intp]:
     """Returns the frames nearest to a resting face: open eyes, lips as closed as they get, little else.
 
-    For a mesh or a picture at rest, which is of one moment. Action Units of footage without a labelled neutral
+    For a mesh or picture at rest, which is of one moment. Action Units of footage without a labelled neutral
     are measured from `face.action_units.neutral_by_region`, which takes brows and mouth from different frames
     and returns no mesh.
 
