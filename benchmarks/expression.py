@@ -90,7 +90,7 @@ class Benchmark:
 
 
 class Stage:
-    """One portrait, ready to show any expression while it says the speech."""
+    """One portrait, ready to show any expression while it speaks."""
 
     def __init__(
         self,
@@ -303,7 +303,7 @@ def ceiling(run: Benchmark) -> dict:
             own = rest.get(row["identity"])
             scores = classifier.probabilities(blendshapes, at_rest=own).mean(axis=0)
             named[path.stem] = (row["emotion"], EMOTIONS[1 + int(scores[1:].argmax())])
-    right = [asked == found for asked, found in named.values()]
+    right = [requested == found for requested, found in named.values()]
     return {"clips": len(right), "accuracy": round(float(np.mean(right)), 3), "named": named}
 
 
