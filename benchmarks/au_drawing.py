@@ -107,10 +107,10 @@ def main() -> None:
     parser.add_argument("--ict", type=Path, required=True)
     parser.add_argument("--indices", type=Path, required=True)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    landmark_vertices = json.loads(asked.indices.read_text())["idx_to_landmark_verts"]
+    given = parser.parse_args()
+    landmark_vertices = json.loads(given.indices.read_text())["idx_to_landmark_verts"]
     basis = load_shipped(AUBasis(), "au_basis")
-    rows = compare(load_ict(asked.ict), landmark_vertices, basis)
+    rows = compare(load_ict(given.ict), landmark_vertices, basis)
     print("unit   cosine  in x, y  same way  ours mm  ICT mm  shapes")
     for row in rows:
         if "cosine" not in row:
@@ -125,8 +125,8 @@ def main() -> None:
         print(
             f"{side:4} px: lines {found['lines']:.1f} ms, mesh {found['mesh']:.1f} ms of one core per frame"
         )
-    if asked.json:
-        asked.json.write_text(json.dumps({"units": rows, "milliseconds_per_frame": speed}, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps({"units": rows, "milliseconds_per_frame": speed}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measures the shipped audio-language model and its control on people they never heard: weights/audio_lm.md.
+"""Measures the shipped audio-language model and its control on people new to them: weights/audio_lm.md.
 
     python benchmarks/audio_lm.py --performances performances.npz --units emotion_units.npz --out
     audio_lm.json
@@ -122,10 +122,10 @@ def regressed(model: Path, some: Sequence[Case], *, given: bool) -> tuple[list[n
         felt = torch.zeros(1, len(VOICE_EMOTIONS))
         if given:
             felt[0, VOICE_EMOTIONS.index(case.one.emotion)] = 1
-        units, heard = network(torch.from_numpy(case.rows)[None], felt if given else None)
+        units, voice = network(torch.from_numpy(case.rows)[None], felt if given else None)
         found = units[0, ::5][: case.frames].numpy()
         values.append(np.where(found > THRESHOLD, found, 0))
-        emotions.append(VOICE_EMOTIONS[int(heard.argmax())])
+        emotions.append(VOICE_EMOTIONS[int(voice.argmax())])
     return values, emotions
 
 

@@ -1,9 +1,9 @@
-r"""How far the eyes close in asked blinks, measured in the final frames by the tracker.
+r"""How far the eyes close in requested blinks, measured in the final frames by the tracker.
 
     python benchmarks/blinks.py --portraits FOLDER --speech FILE [--preset compact] [--seconds 12] \
         [--judge face_landmarker.task]
 
-A blink is asked for where the generator's lids come down beyond 0.9. It counts as closed if the gap between
+A blink is requested where the generator's lids come down beyond 0.9. It counts as closed if the gap between
 the lids is then below a fifth of what it is while the eye is open, in the frame or one of its neighbours.
 With --judge, MediaPipe measures the gap instead of our own tracker, which made the lids move.
 """
@@ -88,9 +88,7 @@ def main() -> None:
                 f"{portrait.name:32s} {len(depths)} blinks, open share {np.round(depths, 2).tolist()}",
                 flush=True,
             )
-    print(
-        f"{closed} of {total} asked blinks close the eye to below {CLOSED:.0%}: {closed / max(1, total):.1%}"
-    )
+    print(f"{closed} of {total} requested blinks close to below {CLOSED:.0%}: {closed / max(1, total):.1%}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-r"""Measures whether the seven emotions can be told in generated videos, by rules on MediaPipe's blendshapes.
+r"""Measures how well seven emotions are told apart in generated videos, by rules on MediaPipe's blendshapes.
 
     python benchmarks/emotion_rules.py --portraits face1.jpg face2.jpg --speech talk.wav \
         --teacher face_landmarker.task --out emotion_rules.json --sheets SHEETS --faces FACES.npz
@@ -222,11 +222,11 @@ class Videos:
 
     def frames(self, portrait: Path, emotion: str, strength: float) -> list[Picture]:
         """Returns the frames at `RATE`."""
-        settings, asked = self._settings, PerformanceRequest(emotion, strength)
+        settings, request = self._settings, PerformanceRequest(emotion, strength)
         motion = self._motions.get((emotion, strength))
         if motion is None:
             mover, voice = self._stages.mover, self._voice.sound
-            motion = requested_motion(self._encoders, mover, voice, asked, settings)
+            motion = requested_motion(self._encoders, mover, voice, request, settings)
             self._motions[emotion, strength] = motion
         if portrait not in self._portraits:
             shown, reading, _ = find_portrait(self._backend, portrait)
@@ -239,7 +239,7 @@ class Videos:
             stages=self._stages,
             settings=settings,
             voice=self._voice,
-            mark=mark_of({}, asked, settings, models={}, rendering={}),
+            mark=mark_of({}, request, settings, models={}, rendering={}),
             finishing=finishing,
         )
         return list(video)

@@ -42,7 +42,7 @@ from auteur.face.tracker import find_face
 from auteur.facs import EMOTIONS
 from auteur.lab.data.emotion_units import clip_arrays
 from auteur.lab.data.expression_tracks import ExpressionClip, encoded, read_motions
-from auteur.lab.data.motion_tracks import neutral_frames
+from auteur.lab.data.motion_tracks import resting_frames
 from auteur.lab.data.splits import is_held_out
 from auteur.media import examine_speech, read_image, write_image
 from auteur.motion.mouth import lip_gap
@@ -90,7 +90,7 @@ class Benchmark:
 
 
 class Stage:
-    """One portrait, ready to show any expression while it says the speech."""
+    """One portrait, ready to show any expression while it speaks."""
 
     def __init__(
         self,
@@ -297,13 +297,13 @@ def ceiling(run: Benchmark) -> dict:
                 continue
             landmarks, blendshapes, _ = clip_arrays(path, float(row["fps"]))
             if wanted:
-                calm = neutral_frames(without_pose(landmarks), blendshapes)
+                calm = resting_frames(without_pose(landmarks), blendshapes)
                 rest.setdefault(row["identity"], rest_features(blendshapes[calm]))
                 continue
             own = rest.get(row["identity"])
             scores = classifier.probabilities(blendshapes, at_rest=own).mean(axis=0)
             named[path.stem] = (row["emotion"], EMOTIONS[1 + int(scores[1:].argmax())])
-    right = [asked == found for asked, found in named.values()]
+    right = [requested == found for requested, found in named.values()]
     return {"clips": len(right), "accuracy": round(float(np.mean(right)), 3), "named": named}
 
 

@@ -238,7 +238,7 @@ def outcome(read: Callable[[Path], Any], path: Path) -> str:
 
 
 def serve(pipe: Connection) -> None:
-    """Reads what it is told to; answers with outcome, seconds and peak memory."""
+    """Reads each file that is sent; sends back outcome, seconds and peak memory."""
     from fuzz_samples import READERS
 
     resource.setrlimit(resource.RLIMIT_AS, (GUARD_BYTES, GUARD_BYTES))

@@ -1,9 +1,9 @@
-"""Measures `auteur generate` in its own final frames: what was asked for against what the tracker sees.
+"""Measures `auteur generate` in its own final frames: requested against measured.
 
     python benchmarks/generate.py --portraits face1.jpg face2.jpg --speech talk.wav --out generate.json
 
-Action Units are read by the shipped tracker, calibrated on the same portrait with nothing asked; how a sweep
-is read is said in `auteur.evaluate.sweeps`.
+Action Units are read by the shipped tracker, calibrated on the same portrait with nothing requested.
+How a sweep is read: `auteur.evaluate.sweeps`.
 """
 
 import dataclasses
@@ -155,8 +155,8 @@ def speech_sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, o
             *read(list(head.perform(path, silence, PerformanceRequest(), settings).frames()))
         )
 
-        def seen(asked: dict[str, float], path: Path = path, neutral: Neutral = neutral) -> Floats:
-            video = head.perform(path, run.speech, PerformanceRequest(action_units=asked), settings)
+        def seen(requested: dict[str, float], path: Path = path, neutral: Neutral = neutral) -> Floats:
+            video = head.perform(path, run.speech, PerformanceRequest(action_units=requested), settings)
             return measured(*read(list(video.frames())), neutral).mean(axis=0)
 
         rest = seen({})
@@ -187,8 +187,8 @@ def same_frames(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, ob
 def emotion(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
     """Correlation of the inner-lip gap with and without each emotion at full intensity."""
 
-    def gap(asked: PerformanceRequest) -> Floats:
-        video: TalkingVideo = head.perform(run.portraits[0], run.speech, asked, STILL)
+    def gap(requested: PerformanceRequest) -> Floats:
+        video: TalkingVideo = head.perform(run.portraits[0], run.speech, requested, STILL)
         return lip_gap(video.landmarks().values)
 
     plain = gap(PerformanceRequest())

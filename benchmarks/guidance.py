@@ -2,9 +2,9 @@ r"""Whether more AU guidance shows more of a unit in the final frames (AUHead's 
 
     python benchmarks/guidance.py --portraits a.jpg b.jpg [--denoiser FILE] [--out guidance.json]
 
-Every unit is asked for at a quarter, on a silent, still portrait, with guidance 1, 2, 3.5 and 5, and measured
+Every unit is requested at a quarter, on a silent, still portrait, with guidance 1, 2, 3.5 and 5, and measured
 by the tracker. Printed per unit: the mean change over portraits at each guidance, and the rank correlation of
-the two, 1 where it always rises. Guidance acts on motion and on paint. With --full units are asked for at 1,
+the two, 1 where it always rises. Guidance acts on motion and on paint. With --full units are requested at 1,
 which motion cannot pass: what changes then is paint alone.
 """
 

@@ -71,13 +71,13 @@ def repeated(speech: Path, folder: Path, minutes: int) -> Path:
 def generated(portrait: Path, speech: Path, route: str, arguments: tuple[str, ...]) -> dict[str, float]:
     """Returns peak megabytes and wall seconds of one `auteur generate`."""
     out = speech.with_suffix(".mp4")
-    asked = ["--route", route, "--overwrite", *arguments]
+    options = ["--route", route, "--overwrite", *arguments]
     command = [sys.executable, "-m", "auteur.cli", "generate", str(portrait), str(speech), "-o", str(out)]
     started = time.perf_counter()
-    process = subprocess.Popen([*command, *asked], stdout=subprocess.DEVNULL)  # noqa: S603
+    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)  # noqa: S603
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"{' '.join([*command, *asked])} failed with status {status}")
+        raise SystemExit(f"{' '.join([*command, *options])} failed with status {status}")
     # Linux counts in KiB, macOS in bytes.
     peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"peak_mb": peak_bytes / 2**20, "seconds": time.perf_counter() - started}

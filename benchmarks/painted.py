@@ -7,7 +7,7 @@ Every held-out piece of a face pack is played again from its first frame, with t
 in it. Compared with the real frames: the mouth (an oval around the lips, and what shows between them, in
 decibels; the square around it by SSIM, the auteur perceptual distance and sharpness), the whole face's
 appearance, and flicker where the real video stands still. A person counts once, whatever pieces show them.
-The real video itself comes first: what it scores is all that can be asked for.
+The real video itself comes first: its score is the highest that can be reached.
 With --ceiling also what the best of painters could reach: the warp with real pixels between the lips.
 """
 
@@ -55,7 +55,7 @@ FEWEST_PIXELS = 100
 
 
 class Lacking(ConditionBuilder):
-    """A scene of which some conditions are not told."""
+    """A scene with some conditions withheld."""
 
     lacks: tuple[str, ...] = ()
 
@@ -74,14 +74,14 @@ def played(piece: Piece, bundle: DenoiserBundle | None, *, steps: int, lacks: tu
     warper = PortraitWarper(portrait, torch.from_numpy(piece.landmarks[0]))
     if bundle is None:
         return warper.render(torch.from_numpy(piece.landmarks)).permute(0, 2, 3, 1).numpy()
-    asked = convert(au_track(piece.units, convention="feafa24", rate=RATE), "facs")
+    requested = convert(au_track(piece.units, convention="feafa24", rate=RATE), "facs")
     builder = Lacking(
         bundle,
         warper,
         portrait,
         piece.landmarks[0],
         basis=basis(),
-        action_units=asked,
+        action_units=requested,
         speech_features=None if piece.speech is None else torch.from_numpy(piece.speech),
     )
     builder.lacks = tuple(name for name in lacks if name in bundle.denoiser.condition_names)

@@ -4,7 +4,7 @@ r"""One picture of what becomes of every portrait of a folder, for people to loo
 
 A row holds a portrait as it is, at rest, in a closed and an open vowel of the speech, in a blink, with a
 smile and surprised; under each its eyes and its mouth, one pixel of the video for one of the sheet and small
-ones enlarged. What the user is told about a portrait, or why it is refused, is printed and stands over
+ones enlarged. The notes on a portrait, or why it is refused, are printed and stand over
 its row.
 """
 
@@ -58,10 +58,10 @@ class Sounds:
 
 def sounds(folder: Path, speech: Path, seconds: float) -> Sounds:
     """Returns the beginning of a recording, and silence."""
-    said = read_speech(speech)
-    said = said.slice(0, min(seconds, float(said.duration_sec)))
-    quiet = Waveform(samples=np.zeros(4 * said.rate_hz // 10, dtype=np.float32), rate_hz=said.rate_hz)
-    for name, sound in (("speech", said), ("silence", quiet)):
+    voice = read_speech(speech)
+    voice = voice.slice(0, min(seconds, float(voice.duration_sec)))
+    quiet = Waveform(samples=np.zeros(4 * voice.rate_hz // 10, dtype=np.float32), rate_hz=voice.rate_hz)
+    for name, sound in (("speech", voice), ("silence", quiet)):
         write_audio(folder / f"{name}.wav", sound, mark=Mark())
     return Sounds(folder / "speech.wav", folder / "silence.wav")
 
@@ -75,17 +75,17 @@ def frame_of(video: TalkingVideo, number: int) -> tuple[Frames, Frames]:
 
 
 def states(
-    head: TalkingHead, portrait: Path, heard: Sounds, habits: bool
+    head: TalkingHead, portrait: Path, recordings: Sounds, habits: bool
 ) -> tuple[dict[str, tuple[Frames, Frames]], tuple[str, ...]]:
-    """Returns frames and landmarks [478, 3] by what is shown, and what the user is told."""
+    """Returns frames and landmarks [478, 3] by what is shown, and the notes for the user."""
     speaking = replace(STILL, head=float(habits), blinks=habits, gaze=habits)
-    video = head.perform(portrait, heard.speech, PerformanceRequest(), speaking)
+    video = head.perform(portrait, recordings.speech, PerformanceRequest(), speaking)
     gaps = lip_gap(video.landmarks().values)
     order = np.argsort(gaps)
     picked = {"closed vowel": int(order[len(order) // 5]), "open vowel": int(order[-1])}
     shown = {name: frame_of(video, number) for name, number in picked.items()}
-    for name, asked in SHOWS.items():
-        silent = head.perform(portrait, heard.silence, asked, STILL)
+    for name, request in SHOWS.items():
+        silent = head.perform(portrait, recordings.silence, request, STILL)
         shown[name] = frame_of(silent, silent.frame_count - 1)
     names = ("rest", "closed vowel", "open vowel", "blink", "smile", "surprised")
     return {name: shown[name] for name in names}, video.notes
@@ -137,7 +137,7 @@ def cell(name: str, frame: Frames, landmarks: Frames) -> Image.Image:
 
 
 def row(name: str, cells: list[Image.Image], lines: tuple[str, ...]) -> Image.Image:
-    """Returns the cells side by side, with a heading and what the user is told."""
+    """Returns the cells side by side, with a heading and the notes for the user."""
     height = LINE_PX * (1 + len(lines)) + max((one.height for one in cells), default=0)
     whole = Image.new("RGB", (7 * (CELL_PX + GAP_PX), height + GAP_PX), (40, 40, 60))
     draw = ImageDraw.Draw(whole)
@@ -161,10 +161,10 @@ def main() -> None:
     head, backend = TalkingHead.from_pretrained(given.preset), AuteurBackend()
     rows: list[Image.Image] = []
     with tempfile.TemporaryDirectory() as folder:
-        heard = sounds(Path(folder), given.speech, given.seconds)
+        recordings = sounds(Path(folder), given.speech, given.seconds)
         for path in sorted(p for p in given.portraits.iterdir() if p.suffix.lower() in SUFFIXES):
             try:
-                shown, notes = states(head, path, heard, given.habits)
+                shown, notes = states(head, path, recordings, given.habits)
             except AuteurError as error:
                 shown, notes = {}, (f"refused: {error}",)
             cells: list[Image.Image] = []

@@ -153,13 +153,13 @@ def generation_cost(portrait: Path, speech: Path, preset: str) -> tuple[Cost, fl
     torch.set_num_threads(1)
     loading = cpu_sec(lambda: TalkingHead.from_pretrained(preset))
     head = TalkingHead.from_pretrained(preset)
-    asked, settings = PerformanceRequest(emotion="happy", intensity=0.6), Settings(seed=1)
-    video = head.perform(portrait, speech, asked, settings)  # also warms up
+    request, settings = PerformanceRequest(emotion="happy", intensity=0.6), Settings(seed=1)
+    video = head.perform(portrait, speech, request, settings)  # also warms up
     seconds = float(Fraction(video.frame_count) / settings.fps)
     with tempfile.TemporaryDirectory() as folder:
         short = cut(speech, Path(folder) / "short.wav", 0.5)
-        once = cpu_sec(lambda: head.perform(portrait, short, asked, settings), repeat=3)
-        listening = cpu_sec(lambda: head.perform(portrait, speech, asked, settings)) - once
+        once = cpu_sec(lambda: head.perform(portrait, short, request, settings), repeat=3)
+        listening = cpu_sec(lambda: head.perform(portrait, speech, request, settings)) - once
         starts = range(0, video.frame_count, FRAMES_AT_ONCE)
         moving = cpu_sec(lambda: [video.landmarks(first, first + FRAMES_AT_ONCE) for first in starts])
         frames = cpu_sec(lambda: [None for _ in video.frames()])

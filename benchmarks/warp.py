@@ -28,7 +28,7 @@ def speaking(landmarks: torch.Tensor, frames: int, eye_distance_px: float) -> to
 
 
 def seconds_per_frame(side_px: int, eye_distance_px: float, threads: int, frames: int) -> tuple[float, float]:
-    """Wall-clock and processor seconds that a frame takes when frames are asked for one by one."""
+    """Wall-clock and processor seconds that a frame takes when frames are requested one by one."""
     torch.set_num_threads(threads)
     generator = torch.Generator().manual_seed(0)
     portrait = torch.randint(0, 256, (3, side_px, side_px), dtype=torch.uint8, generator=generator)

@@ -1,6 +1,6 @@
 """What our own measures say where the truth is known: one person against two, own speech against another's.
 
-A similarity of 0.96 means nothing until one knows what two people score. These anchors are measured on real
+A similarity of 0.96 means little without the score of two people. These anchors are measured on real
 videos with the weights at hand, so they stay true when the weights change.
 """
 

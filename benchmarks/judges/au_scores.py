@@ -80,12 +80,12 @@ def _share(part: np.ndarray, whole: np.ndarray, *, otherwise: np.ndarray) -> np.
     return np.where(whole > 0, part / np.maximum(whole, 1), otherwise.astype(np.float64))
 
 
-def emotion_accuracy(truth: Sequence[str], heard: Sequence[str]) -> float:
-    """Returns the share of recordings whose emotion was heard, in [0, 1].
+def emotion_accuracy(truth: Sequence[str], predicted: Sequence[str]) -> float:
+    """Returns the share of recordings whose emotion is predicted right, in [0, 1].
 
     Raises:
         UsageError: There are none, or not as many of each.
     """
-    if not truth or len(truth) != len(heard):
-        raise UsageError(f"{len(truth)} labels for {len(heard)} answers; give as many of each")
-    return float(np.mean([a == b for a, b in zip(truth, heard, strict=True)]))
+    if not truth or len(truth) != len(predicted):
+        raise UsageError(f"{len(truth)} labels for {len(predicted)} answers; give as many of each")
+    return float(np.mean([a == b for a, b in zip(truth, predicted, strict=True)]))

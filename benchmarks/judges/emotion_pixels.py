@@ -134,7 +134,7 @@ def read_labelled(manifest: Path, folder: Path, teacher: Path, most: int) -> Lab
     Args:
         manifest: CSV with the columns file, label.
         folder: Where the photographs lie.
-        teacher: MediaPipe's `face_landmarker.task`, which says where the eyes are.
+        teacher: MediaPipe's `face_landmarker.task`, which finds the eyes.
         most: Of each emotion.
 
     Raises:

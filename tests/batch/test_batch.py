@@ -144,10 +144,8 @@ def test_bad_jobs_are_listed_and_do_not_stop_the_rest(inputs: Path, tmp_path: Pa
     (tmp_path / "torn.wav").write_bytes((inputs / "talk.wav").read_bytes()[:30])
     jobs = [{"portrait": "cat.png"}, {"speech": str(tmp_path / "torn.wav")}, {"seed": 9}]
     path = write_jobs(inputs / "some_bad.jsonl", jobs)
-    assert (
-        main(["generate", "--preset", "warp", "--batch", str(path), "-o", str(tmp_path / "out"), "--json"])
-        == 4
-    )
+    arguments = ["--batch", str(path), "-o", str(tmp_path / "out"), "--workers", "1", "--json"]
+    assert main(["generate", "--preset", "warp", *arguments]) == 4
     output = capsys.readouterr()
     report = json.loads(output.out)
     assert [one["line"] for one in report["failed"]] == [1, 2]
@@ -159,7 +157,7 @@ def test_bad_jobs_are_listed_and_do_not_stop_the_rest(inputs: Path, tmp_path: Pa
 def test_what_is_there_is_kept_unless_told_otherwise(inputs: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "000001.mp4").write_bytes(b"precious")
     path = write_jobs(inputs / "one.jsonl", [{"seed": 1}])
-    arguments = ["generate", "--preset", "warp", "--batch", str(path), "-o", str(tmp_path)]
+    arguments = ["generate", "--preset", "warp", "--batch", str(path), "-o", str(tmp_path), "--workers", "1"]
     assert main(arguments) == 3
     assert "line 1" in (error := capsys.readouterr().err) and "--overwrite" in error
     assert [one.name for one in tmp_path.iterdir()] == ["000001.mp4"]

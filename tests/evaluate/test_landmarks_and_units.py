@@ -91,19 +91,6 @@ def test_monotonic_means_moving_and_never_back():
     assert not control.is_monotonic(np.zeros(5))
 
 
-def test_the_response_matrix_is_the_linear_map_behind_the_data():
-    random = np.random.default_rng(0)
-    truth = np.eye(len(UNITS)) * 0.8
-    truth[0, 3] = 0.25
-    requested = random.uniform(0, 1, (400, len(UNITS)))
-    requested[:, 5] = 0
-    shown = 0.05 + requested @ truth
-    found = control.response_matrix(requested, shown, penalty=1e-9)
-    assert np.isnan(found[5]).all()
-    rest = [i for i in range(len(UNITS)) if i != 5]
-    assert found[rest] == pytest.approx(truth[rest], abs=1e-5)
-
-
 def test_cross_talk_counts_other_regions_only():
     change = np.zeros(len(UNITS))
     change[UNITS.index(2)] = 0.9  # the other brow unit: the same region as AU1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from auteur.errors import UsageError, WeightsError
 from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, EmotionCurve, parse_curve
 from auteur.expression.generator.editing import LIPS_SHARE, Trajectories, subject_direction, with_subject
-from auteur.expression.generator.emotion_control import EmotionControl, check_intensity
+from auteur.expression.generator.emotion_control import EmotionControl
 from auteur.expression.generator.network import LABELS, ExpressionGenerator, GeneratorConfig, Request
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.pose import canonical_face
@@ -82,13 +82,6 @@ def test_blends_add_up():
 def test_strengths_outside_their_range_are_refused(amount: float):
     with pytest.raises(UsageError, match=r"between 0 and 1\.2"):
         made().edited(strengths("happy", amount))
-
-
-def test_over_1_extrapolates_and_beyond_is_refused():
-    assert not check_intensity(1.0)
-    assert check_intensity(1.2)
-    with pytest.raises(UsageError, match=r"between 0 and 1\.2"):
-        check_intensity(1.25)
 
 
 @torch.no_grad()

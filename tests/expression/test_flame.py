@@ -54,7 +54,7 @@ def test_turning_the_root_turns_everything_about_the_root(layer: FlameLayer):
 
 def test_the_jaw_moves_skin_by_its_weight_about_its_joint(layer: FlameLayer):
     jaw = torch.tensor([[0.3, 0.0, 0.0]])
-    made = layer.jaw_opened(torch.zeros(1, 50), jaw)[0]
+    made = layer(expression=torch.zeros(1, 50), pose_rad=torch.nn.functional.pad(jaw[None], (0, 0, 2, 2)))[0]
     pose = (rotations(jaw) - torch.eye(3)).flatten(1)
     bent = layer.template + torch.einsum("k,kvc->vc", pose[0], layer.pose_shapes[9:18])
     place = layer.regressor[2] @ layer.template

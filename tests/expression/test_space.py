@@ -71,7 +71,8 @@ def test_irises_do_not_count(space: CompactExpressionSpace):
 def test_a_smile_becomes_a_vector_and_a_smile_again(space: CompactExpressionSpace):
     asked = prototype("happy", convention="facs")
     units = au_track(np.array([[asked[name] for name in CONTROLS]]), convention="facs", rate=25)
-    back = space.action_units(space.of_action_units(units))
+    vectors = units.values @ space.controls.numpy()
+    back = space.action_units(ExpressionTrack(values=vectors, rate=25, convention=space.name))
     smile = [back.channel(f"AU12{side}")[0] for side in "LR"]
     assert min(smile) > 0.15
     frown = [back.channel(f"AU{n}{side}")[0] for n in (4, 15) for side in "LR"]

@@ -86,7 +86,6 @@ def test_an_emotion_overrides_what_is_heard(model):
     given = model(voice(2), emotion="Surprise".lower() + "d")
     assert (given.emotion, given.probability) == ("surprised", 1.0)
     assert model(voice(2), emotion="joy").emotion == "happy"
-    assert model(voice(2), emotion="bored").face_emotion == "neutral"
     with pytest.raises(UsageError, match="unknown emotion 'wistful'"):
         model(voice(2), emotion="wistful")
 

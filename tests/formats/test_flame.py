@@ -4,7 +4,6 @@ import contextlib
 import os
 import pickle
 from collections import OrderedDict
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from auteur.formats.flame import (
     ALIASES,
     read_flame_model,
     read_flame_parameters,
-    write_flame_parameters,
 )
 from auteur.formats.inert_pickle import Inert, read_inert_pickle
 
@@ -59,19 +57,6 @@ def test_smirk_eyelids_and_emoca_folder(tmp_path: Path):
     np.save(folder / "exp.npy", np.ones(50))
     np.save(folder / "pose.npy", np.zeros(6))
     assert read_flame_parameters(folder).expression.frames == 1
-
-
-def test_written_parameters_come_back(tmp_path: Path):
-    np.savez(
-        tmp_path / "a.npz", exp=np.ones((4, 50)), jaw=np.full((4, 3), 0.1), shape=np.ones((4, 100)), fps=24
-    )
-    first = read_flame_parameters(tmp_path / "a.npz")
-    write_flame_parameters(first, tmp_path / "b.npz")
-    second = read_flame_parameters(tmp_path / "b.npz")
-    assert second.expression == first.expression
-    np.testing.assert_array_equal(second.jaw_pose_rad, first.jaw_pose_rad)
-    np.testing.assert_array_equal(second.shape, np.ones(100))
-    assert second.expression.rate == Fraction(24)
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,6 @@ def test_a_real_table_of_openface():
     with open_table(FIXTURE) as stream:
         some_rows = list(read_openface(stream, source=FIXTURE.name))
     assert len(some_rows) == 100
-    assert some_rows[0].landmarks_3d_mm().shape == (68, 3)
     tracks = openface_tracks(some_rows, image_size_px=(640, 480))
     assert tracks.action_units.convention == "openface18"
     points = tracks.landmarks.values

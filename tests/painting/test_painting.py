@@ -275,9 +275,19 @@ def test_running_out_of_memory_says_what_to_lower(head, folder, monkeypatch):
         frames_of(head, folder)
 
 
-def test_one_frame_at_a_time(head, folder):
+def test_one_frame_at_a_time(head, folder, monkeypatch):
+    forward, sizes = VideoDenoiser.forward, []
+
+    def counted(self, sample, *given):
+        sizes.append(sample.shape[1])
+        return forward(self, sample, *given)
+
+    monkeypatch.setattr(VideoDenoiser, "forward", counted)
     frames = film(head, folder, window=1, steps=1).frames()
-    assert len([next(frames) for _ in range(4)]) == 4
+    for number in range(1, 5):
+        next(frames)
+        assert sizes == [1] * number
+    frames.close()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from auteur.signals import topology
-from auteur.signals.topology import C162, C162_CONTOURS, CONTOURS, IBUG68
+from auteur.signals.topology import C162, CONTOURS, IBUG68
 
 CANONICAL = Path(__file__).parents[3] / "shared" / "data" / "face" / "canonical_face_model.obj"
 
@@ -26,11 +26,6 @@ def test_c162_has_the_published_make_up():
     assert sizes["right_iris"] + sizes["left_iris"] == 10
     assert len(C162) == len(set(C162)) == 162
     assert max(C162) < topology.MEDIAPIPE_COUNT
-
-
-def test_contours_are_found_inside_c162():
-    for name, positions in C162_CONTOURS.items():
-        assert tuple(C162[position] for position in positions) == CONTOURS[name]
 
 
 def test_tables_agree_with_mediapipe():

@@ -33,19 +33,36 @@ def folder(request, tmp_path_factory):
     return path
 
 
+def states_of(folder, samples) -> torch.Tensor:
+    """What transformers itself makes of a sound, a row every 20 ms around n * 20 ms."""
+    normalised = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)(samples, sampling_rate=RATE_HZ)
+    padded = np.pad(normalised.input_values[0], (200, 200 + 320))
+    with torch.no_grad():
+        model = transformers.AutoModel.from_pretrained(folder).eval()
+        return model(torch.from_numpy(padded).float()[None]).last_hidden_state[0]
+
+
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30_000, 1_001)])
-def test_the_interface_is_the_same_as_the_compact_one(folder, rate):
+def test_features_are_the_networks_states_at_the_times_of_the_frames(folder, rate):
     features = TransformersSpeechFeatures(folder)
     speech = babble(1.3)
     encoded = features.encode(speech, rate)
-    assert encoded.shape == (round(speech.duration_sec * rate), features.dim) == (round(1.3 * rate), 16)
-    assert encoded.dtype == torch.float32 and torch.isfinite(encoded).all()
+    assert encoded.shape == (round(1.3 * rate), features.dim) == (round(1.3 * rate), 16)
+    assert encoded.dtype == torch.float32
+    states = states_of(folder, speech.samples).numpy()
+    times = np.arange(len(encoded)) / float(rate) * 50
+    wanted = [np.interp(times, np.arange(len(states)), column) for column in states.T]
+    np.testing.assert_allclose(encoded.numpy(), np.stack(wanted, axis=1), atol=1e-4)
 
 
 def test_short_silent_and_long_speech(folder):
     features = TransformersSpeechFeatures(folder, window_sec=1, margin_sec=1)
-    assert features.encode(babble(0.05), Fraction(25)).shape == (1, 16)
-    assert torch.isfinite(features.encode(waveform(np.zeros(RATE_HZ)), Fraction(25))).all()
+    short, silent = babble(0.05), waveform(np.zeros(RATE_HZ))
+    for speech in (short, silent):
+        rows = features.encode(speech, Fraction(25))
+        states = states_of(folder, speech.samples)
+        assert len(rows) == round(speech.duration_sec * 25)
+        torch.testing.assert_close(rows[0], states[0], atol=1e-3, rtol=0)
     assert features.encode(babble(5.2), Fraction(25)).shape == (130, 16)
 
 

@@ -180,7 +180,7 @@ def test_action_units_cannot_be_guided_without_their_conditioner(noisy):
     conditions = tiny_conditions(ROWS, FRAMES, au=False)
     with pytest.raises(UsageError, match=r"au guidance is 3\.5.*no conditioner.*reference, audio"):
         guided_prediction(plain, conditions, Guidance(au=3.5))
-    guide(plain, noisy, conditions, Guidance.auhead().without_au)
+    guide(plain, noisy, conditions, Guidance(reference=3.5, audio=3.5, expression=3.5))
 
 
 @pytest.mark.parametrize("name", [name for name, _ in CHAIN])

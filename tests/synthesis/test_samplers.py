@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from auteur.errors import UsageError
-from auteur.synthesis.samplers import Diffusion, Flow, sample, sample_heun
+from auteur.synthesis.samplers import Diffusion, Flow, sample
 from auteur.synthesis.samplers.distill import distillation_loss, draw_student_times, halvings, lesson
 from auteur.synthesis.samplers.flow import logit_normal_times
 from auteur.synthesis.samplers.schedule import (
@@ -172,30 +172,10 @@ def test_sampling_a_gaussian_ends_where_the_flow_of_probability_does(process):
     assert errors[0] / errors[1] > 5  # first order
 
 
-def test_heun_is_of_second_order():
-    noise = torch.linspace(-2.5, 2.5, 11, dtype=torch.float64)[None]
-    exact = MEAN + DEVIATION * noise
-    calls = []
-    predict = gaussian(Flow())
-    errors = []
-    for steps in (10, 40):
-        calls.clear()
-        made = sample_heun(Flow(), lambda now, time: (calls.append(1), predict(now, time))[1], noise, steps)
-        errors.append(float((made - exact).abs().max()))
-        assert len(calls) == 2 * steps - 1
-    assert errors[1] < 2e-3
-    assert errors[0] / errors[1] > 10
-    euler = float((sample(Flow(), predict, noise, 40) - exact).abs().max())
-    assert errors[1] < euler / 10
-
-
 @both
-@pytest.mark.parametrize("sampler", [sample, sample_heun], ids=["euler", "heun"])
-def test_callbacks_count_and_cancel(process, sampler):
-    if sampler is sample_heun and process.name == "ddim":
-        pytest.skip("Heun's steps are for the flow")
+def test_callbacks_count_and_cancel(process):
     told = []
-    sampler(process, gaussian(process), torch.zeros(1, 2), 3, on_step=lambda *at: told.append(at))
+    sample(process, gaussian(process), torch.zeros(1, 2), 3, on_step=lambda *at: told.append(at))
     assert told == [(1, 3), (2, 3), (3, 3)]
 
     def stop(done, _):
@@ -203,7 +183,7 @@ def test_callbacks_count_and_cancel(process, sampler):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sampler(process, gaussian(process), torch.zeros(1, 2), 3, on_step=stop)
+        sample(process, gaussian(process), torch.zeros(1, 2), 3, on_step=stop)
 
 
 def test_logit_normal_times():

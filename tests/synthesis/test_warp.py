@@ -23,9 +23,9 @@ from auteur.synthesis.warp.mesh import (
 )
 from auteur.synthesis.warp.pose import fit_head_motion, limit_motion
 from auteur.synthesis.warp.raster import draw_displacement
-from auteur.synthesis.warp.reference import reference_displacement, reference_sample
 from auteur.synthesis.warp.sampling import Box, Picture, fill_in
 from auteur.synthesis.warp.skin_shading import SHADING_CONTROLS
+from support.slow_warp import reference_displacement, reference_sample
 
 SIDE = 192
 EYES = 36.0

@@ -65,25 +65,6 @@ def is_monotonic(shown: Floats, *, slack: float = 0.02) -> bool:
     return bool((np.diff(shown) >= -slack).all() and shown[-1] - shown[0] > slack)
 
 
-def response_matrix(requested: Floats, shown: Floats, *, penalty: float = 1e-3) -> Floats:
-    """Returns the response matrix [A, A]: least squares of measured on requested changes.
-
-    Row i, column j: change of unit j per unit of requested intensity of unit i. The diagonal is the gain, the
-    rest cross-talk. Rows of units that were never requested are NaN.
-
-    Args:
-        requested: Requested, [T, A] in [0, 1].
-        shown: Measured, [T, A].
-        penalty: Of a ridge, per frame: requests that always come together cannot be separated.
-    """
-    seen = np.isfinite(shown).all(axis=1) & np.isfinite(requested).all(axis=1)
-    x, y = requested[seen] - requested[seen].mean(axis=0), shown[seen] - shown[seen].mean(axis=0)
-    gram = x.T @ x + penalty * len(x) * np.eye(x.shape[1])
-    matrix = np.linalg.solve(gram, x.T @ y)
-    matrix[x.std(axis=0) < 1e-6] = np.nan
-    return matrix
-
-
 def other_regions(unit: int, units: Sequence[int] = UNITS) -> list[int]:
     """Returns the places in `units` of those that move another part of the face."""
     region = ACTION_UNITS[unit].region

@@ -56,16 +56,16 @@ class Response:
     worst_change: float
 
 
-def staircase(asks: Sequence[dict[str, float]]) -> AUTrack:
-    """Returns a track at rest, then with each of `asks` at each level above 0, in turn.
+def staircase(requests: Sequence[dict[str, float]]) -> AUTrack:
+    """Returns a track at rest, then with each of `requests` at each level above 0, in turn.
 
     Args:
-        asks: Intensity at level 1 by control of the convention "facs".
+        requests: Intensity at level 1 by control of the convention "facs".
     """
     names = [control for unit in ACTION_UNITS.values() for control in unit.controls]
     rows = [np.zeros(len(names))]
-    for ask in asks:
-        full = np.array([ask.get(name, 0.0) for name in names])
+    for request in requests:
+        full = np.array([request.get(name, 0.0) for name in names])
         rows += [level * full for level in LEVELS[1:]]
     values = np.repeat(np.stack(rows), FRAMES_PER_LEVEL, axis=0).astype(np.float32)
     return au_track(values, convention="facs", rate=RATE)
@@ -78,8 +78,8 @@ def unit_staircase() -> AUTrack:
 
 def emotion_staircase() -> AUTrack:
     """Returns the staircase of the seven emotions' prototypes."""
-    asks = [prototype(emotion, 1.0, convention="facs") for emotion in SWEPT_EMOTIONS]
-    return staircase(asks)
+    requests = [prototype(emotion, 1.0, convention="facs") for emotion in SWEPT_EMOTIONS]
+    return staircase(requests)
 
 
 def shown_intensities(frames: Iterable[Picture], backend: FaceBackend, *, name: str = "the video") -> Floats:

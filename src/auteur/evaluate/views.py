@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auteur.errors import FaceError
 from auteur.face import crops
-from auteur.face.action_units import Neutral, action_units, calm_neutral
+from auteur.face.action_units import Neutral, action_units, neutral_by_region
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.crops import CropFrame
@@ -58,7 +58,7 @@ class Observation:
         """
         if not self.seen.any():
             raise FaceError("no face in any frame; Action Units cannot be measured")
-        return calm_neutral(self.landmarks[self.seen], self.blendshapes[self.seen])
+        return neutral_by_region(self.landmarks[self.seen], self.blendshapes[self.seen])
 
     def action_units(self, neutral: Neutral) -> AUTrack:
         """Returns the Action Units [T, units and sides], convention "facs"; NaN where there is no face."""

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from auteur.errors import UsageError
 from auteur.face.pose import without_pose
-from auteur.facs import CONTROLS, au_track, convert
-from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack, measured
+from auteur.facs import CONTROLS, au_track
+from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack
 from auteur.signals.topology import LEFT_IRIS, MEDIAPIPE_COUNT, RIGHT_IRIS
 from auteur.weights import load_file, load_shipped
 
@@ -216,13 +216,6 @@ class CompactExpressionSpace(nn.Module):
         values = np.full((track.frames, len(CONTROLS)), np.nan)
         values[seen] = np.clip(self.action_unit_values(track.values[seen]), 0, 1)
         return au_track(values, convention="facs", rate=track.rate, start_sec=track.start_sec)
-
-    def of_action_units(self, track: AUTrack) -> ExpressionTrack:
-        """Returns the vectors of a track of Action Units, its holes filled."""
-        values = convert(measured(track), "facs").values @ self.controls.numpy()
-        return ExpressionTrack(
-            values=values, rate=track.rate, start_sec=track.start_sec, convention=self.name
-        )
 
     def displacement(self, track: ExpressionTrack) -> Floats:
         """Returns the displacement [T, 478, 3] in mm of a track.

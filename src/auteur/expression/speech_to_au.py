@@ -31,7 +31,7 @@ from auteur.expression.au_generators import (
 )
 from auteur.expression.audio_lm.codec import TRACK_RATE, UNITS, VOICE_EMOTIONS
 from auteur.expression.audio_lm.prompts import find_voice_emotion
-from auteur.facs import EMOTIONS, au_track
+from auteur.facs import au_track
 from auteur.signals import AUTrack, Sound
 from auteur.weights import load_model, path_of
 
@@ -64,11 +64,6 @@ class SpeechToAUResult:
     """FEAFA-24 at 25 frames a second, round(duration × 25) frames from the recording's start."""
     notes: tuple[str, ...] = ()
     """Sentences about rules that applied."""
-
-    @property
-    def face_emotion(self) -> str:
-        """The emotion as one of `auteur.facs.EMOTIONS`; calm and bored faces are neutral."""
-        return self.emotion if self.emotion in EMOTIONS else NEUTRAL
 
 
 @dataclass(eq=False)

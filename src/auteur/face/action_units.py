@@ -156,8 +156,11 @@ def neutral_of(landmarks: Floats, blendshapes: Floats) -> Neutral:
     return Neutral(measures, np.median(blendshapes, axis=0), np.zeros(len(MEASURES)))
 
 
-def calm_neutral(landmarks: Floats, blendshapes: Floats) -> Neutral:
-    """Returns the person's neutral from their calmest frames, for footage without a named neutral.
+def neutral_by_region(landmarks: Floats, blendshapes: Floats) -> Neutral:
+    """Returns the person's neutral from each region's calmest frames, for footage without a named neutral.
+
+    These are measures and blendshapes; a mesh at rest needs whole frames, which
+    `lab.data.motion_tracks.resting_frames` returns.
 
     Brows and eyes are taken from the tenth of the frames in which their blendshapes add up to the least, the
     mouth from the tenth in which its own do: a mouth that talks is rarely calm when the brows are. What the

@@ -33,7 +33,8 @@ def canonical_face() -> NDArray[np.float64]:
 def _mirror() -> NDArray[np.intp]:
     mesh = canonical_face()
     turned = mesh * np.array([-1.0, 1.0, 1.0])
-    nearest = np.linalg.norm(mesh[:, None] - turned[None], axis=2).argmin(axis=1)
+    squares = (np.square(mesh[:, None, axis] - turned[:, axis]) for axis in range(3))
+    nearest = sum(squares, np.zeros(())).argmin(axis=1)
     irises = [473, 476, 475, 474, 477, 468, 471, 470, 469, 472]
     return np.concatenate([nearest, irises])
 

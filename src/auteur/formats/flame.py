@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import FormatError, UsageError
-from auteur.files import atomic_path, check_name
+from auteur.files import check_name
 from auteur.formats.inert_pickle import Inert, read_inert_pickle
 from auteur.formats.plain_arrays import MOST_ARRAYS, MOST_NUMBERS, numbers, read_npy, read_npz
 from auteur.signals import ExpressionTrack
@@ -41,7 +41,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 DECA_EXPRESSION, DECA_POSE = 50, 6
 DEFAULT_RATE = Fraction(25)
-MODEL_VERTICES, MODEL_JOINTS = 5023, 5
+MODEL_JOINTS = 5
 _MODEL_EXPRESSIONS_FROM = 300
 _TABLE_AXES = {"shapedirs": (3,), "posedirs": (2, 3)}
 """How many axes a table may have, if not two."""
@@ -128,25 +128,6 @@ def read_flame_parameters(path: Path | str, *, rate: Fraction | str | float | No
         eyelids=_rows(arrays, "eyelids", frames, 2, source),
         shape=np.atleast_2d(arrays["shape"]).mean(axis=0) if "shape" in arrays else None,
     )
-
-
-def write_flame_parameters(parameters: FlameParameters, path: Path | str, *, overwrite: bool = False) -> None:
-    """Writes the documented set of names into an .npz, whole or not at all.
-
-    Raises:
-        InputError: The file cannot be written.
-    """
-    track = parameters.expression
-    arrays = {
-        "expression": track.values,
-        "jaw_pose": parameters.jaw_pose_rad,
-        "global_orient": parameters.global_pose_rad,
-        "eyelids": parameters.eyelids,
-        "shape": parameters.shape,
-        "fps": np.array(float(track.rate)),
-    }
-    with atomic_path(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{name: v for name, v in arrays.items() if v is not None})
 
 
 def read_flame_model(path: Path | str, *, expressions: int = DECA_EXPRESSION) -> FlameModel:

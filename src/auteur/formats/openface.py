@@ -155,14 +155,6 @@ class OpenFaceRow:
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]  # arrays are compared by value
 
-    def landmarks_3d_mm(self) -> Array | None:
-        """[68, 3] points in OpenFace's camera space, if the file had `X_0` … `Z_67`."""
-        columns = _points(("X_", "Y_", "Z_"), 68)
-        if not all(column in self.extra for column in columns):
-            return None
-        row = Row(dict(self.extra), f"frame {self.frame}")
-        return np.array(row.numbers(columns)).reshape(3, 68).T
-
 
 def _same(mine: Array | None, theirs: Array | None) -> bool:
     if mine is None or theirs is None:

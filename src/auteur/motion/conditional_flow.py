@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from auteur.motion.layers import DilatedConvolutions
 from auteur.motion.noise import frame_noise
+from auteur.signals.spans import spans
 
 _TIME_FREQUENCIES = 32
 _NOISE_REACH = 6
@@ -203,9 +204,8 @@ class ConditionalFlow(nn.Module):
         times = torch.linspace(0, 1, sampling.steps + 1)
         for now, then in pairwise(times):
             velocity = torch.empty_like(x)
-            for first in range(0, frames, window_frames):
-                start = max(0, first - self.reach_frames)
-                part = slice(start, min(first + window_frames + self.reach_frames, frames))
+            for span in spans(frames, window_frames, before=self.reach_frames, after=self.reach_frames):
+                part = span.around
                 conditions = FlowConditions(
                     None if speech is None else speech[None, part],
                     None if action_units is None else action_units[None, part],
@@ -213,7 +213,7 @@ class ConditionalFlow(nn.Module):
                     torch.zeros(1),
                 )
                 guided = self._guided(x[None, part], now[None], conditions, sampling)[0]
-                velocity[first : first + window_frames] = guided[first - start :][:window_frames]
+                velocity[span.step] = guided[span.inner]
             x = x + (then - now) * velocity
         return x
 

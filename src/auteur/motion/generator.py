@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from auteur.motion.layers import DilatedConvolutions, FlowPrior
 from auteur.motion.noise import frame_noise
+from auteur.signals.spans import spans
 from auteur.weights import SavedModel
 
 _CODED_AT_ONCE = 4096
@@ -217,15 +218,13 @@ class MotionGenerator(SavedModel):
         Each window is run with `reach_frames` more on both sides, which are cut off again; noise belongs to
         the frame, not to the window. So nothing is blended and there is no seam.
         """
-        frames = condition.shape[-1]
         parts: list[Tensor] = []
-        for first in range(0, frames, window_frames):
-            start = max(0, first - self.reach_frames)
-            stop = min(frames, first + window_frames + self.reach_frames)
-            noise = frame_noise(seed, "motion", start, stop, self.config.latent)
-            c = condition[..., start:stop]
+        reach = self.reach_frames
+        for span in spans(condition.shape[-1], window_frames, before=reach, after=reach):
+            noise = frame_noise(seed, "motion", span.around.start, span.around.stop, self.config.latent)
+            c = condition[..., span.around]
             z = self.prior.reverse(torch.from_numpy(noise.T[None]).to(c) * temperature, c)
-            parts.append(self.decode(z, c)[0, first - start :][: min(window_frames, frames - first)])
+            parts.append(self.decode(z, c)[0, span.inner])
         return torch.cat(parts)
 
     def displacement(self, coefficients: Tensor) -> Tensor:

@@ -115,10 +115,10 @@ def _performance_rows(
         shown = max(float(values.max()) for values in [*seen.values(), *wanted.values()])
         if shown < _SHOWN_FROM:
             continue
-        asks = list(wanted.values())
-        if all(np.array_equal(asks[0], other) for other in asks[1:]):
+        requests = list(wanted.values())
+        if all(np.array_equal(requests[0], other) for other in requests[1:]):
             both = np.mean(list(seen.values()), axis=0)
-            rows.append((_label(unit.code), asks[0] if asks else None, both))
+            rows.append((_label(unit.code), requests[0] if requests else None, both))
         else:
             rows += [(_label(name), wanted.get(name), seen[name]) for name in unit.controls]
     return rows or [("nothing", None, np.zeros(done.frames))]

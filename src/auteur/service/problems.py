@@ -1,4 +1,4 @@
-"""What a client is told when a call cannot be answered."""
+"""Answers to calls that cannot be carried out."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ class CallError(AuteurError):
 
 
 def problem_of(error: Exception) -> CallError:
-    """Returns what a client is told of an error; only of our own errors the text."""
+    """Returns the answer to an error; only our own errors keep their text."""
     if isinstance(error, CallError):
         return error
     if is_disk_full(error):

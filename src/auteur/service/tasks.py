@@ -79,7 +79,7 @@ _NO_MEDIA = dict.fromkeys(("duration_sec", "sample_rate_hz", "width", "height", 
 
 
 def job_of_request(request: Message, context: Context) -> "Job":
-    """Returns the job that a body asks for; its files are those of the request, nothing else.
+    """Returns the job that a body requests; its files are those of the request, nothing else.
 
     Raises:
         UsageError: A key is unknown, or a value outside its range.

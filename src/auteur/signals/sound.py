@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.errors import UsageError
+from auteur.signals.spans import spans
 
 Samples = NDArray[np.float32]
 Pieces = Generator[tuple[int, Samples]]
@@ -64,11 +64,10 @@ def overlapping(blocks: Iterable[Samples], count: int, step: int, *, before: int
     Raises:
         UsageError: `step` is below 1, or `before` or `after` below 0.
     """
-    check_pieces(step, before, after)
     held, first = np.zeros(0, np.float32), 0
     source = iter(blocks)
-    for start in range(0, count, step):
-        begin, end = max(start - before, 0), min(start + step + after, count)
+    for _, around in spans(count, step, before=before, after=after):
+        begin, end = around.start, around.stop
         parts, filled = [held[begin - first :]], first + held.size
         while filled < end:
             parts.append(next(source))
@@ -76,16 +75,3 @@ def overlapping(blocks: Iterable[Samples], count: int, step: int, *, before: int
         held, first = np.concatenate(parts), begin
         held.setflags(write=False)
         yield begin, held[: end - begin]
-
-
-def check_pieces(step: int, before: int, after: int) -> None:
-    """Refuses impossible sizes of pieces.
-
-    Raises:
-        UsageError: `step` is below 1, or `before` or `after` below 0.
-    """
-    if step < 1 or before < 0 or after < 0:
-        raise UsageError(
-            f"pieces of {step} samples with {before} before and {after} after; the first must be 1 or more, "
-            "the others 0 or more"
-        )

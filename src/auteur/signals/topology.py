@@ -61,18 +61,6 @@ C162 = tuple(vertex for contour in CONTOURS.values() for vertex in contour)
 """The 162 vertices of convention "c162": the contours one after the other."""
 
 
-def _positions() -> dict[str, tuple[int, ...]]:
-    positions: dict[str, tuple[int, ...]] = {}
-    first = 0
-    for name, contour in CONTOURS.items():
-        positions[name] = tuple(range(first, first + len(contour)))
-        first += len(contour)
-    return positions
-
-
-C162_CONTOURS = _positions()
-"""Where each contour lies inside a "c162" track."""
-
 IBUG68 = (
     127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356,
     70, 63, 105, 66, 107, 336, 296, 334, 293, 300,

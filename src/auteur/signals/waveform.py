@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from auteur.errors import UsageError
-from auteur.signals.sound import Pieces, Sound, check_pieces
+from auteur.signals.sound import Pieces, Sound
+from auteur.signals.spans import spans
 from auteur.signals.timebase import Seconds, exact_seconds
 
 MAX_RATE_HZ = 384_000
@@ -62,10 +63,8 @@ class Waveform:
         Raises:
             UsageError: `step` is below 1, or `before` or `after` below 0.
         """
-        check_pieces(step, before, after)
-        for start in range(0, self.samples.size, step):
-            begin = max(start - before, 0)
-            yield begin, self.samples[begin : start + step + after]
+        for _, around in spans(self.samples.size, step, before=before, after=after):
+            yield around.start, self.samples[around]
 
     def slice(self, start_sec: Seconds, stop_sec: Seconds) -> "Waveform":
         """The samples whose time `t` satisfies `start_sec <= t < stop_sec`; they keep their times.

@@ -12,6 +12,7 @@ from torch import Tensor
 from auteur.errors import UsageError, WeightsError
 from auteur.signals import Sound
 from auteur.signals.sound import Samples, overlapping
+from auteur.signals.spans import spans
 from auteur.speech.features import OnFrames, frames_at
 
 _RATE_HZ = 16_000
@@ -104,12 +105,12 @@ class TransformersSpeechFeatures:
             before=self._margin * self._stride,
             after=(self._margin - 1) * self._stride + _SHORTEST_SAMPLES,
         )
-        for first, (begin, samples) in zip(range(0, count, self._window), windows, strict=False):
-            start = begin // self._stride
-            rows = min(first + self._window + self._margin, count) - start
-            heard = torch.from_numpy(samples[: (rows - 1) * self._stride + _SHORTEST_SAMPLES].copy())
-            states = self._model(heard[None].to(self._device)).last_hidden_state[0].float().cpu()
-            yield states[first - start : first - start + self._window]
+        rows = spans(count, self._window, before=self._margin, after=self._margin)
+        for span, (_, samples) in zip(rows, windows, strict=False):
+            needed = (span.around.stop - span.around.start - 1) * self._stride + _SHORTEST_SAMPLES
+            read = torch.from_numpy(samples[:needed].copy())
+            states = self._model(read[None].to(self._device)).last_hidden_state[0].float().cpu()
+            yield states[span.inner]
 
 
 def _silence(samples: int) -> Samples:

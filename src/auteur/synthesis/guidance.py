@@ -73,11 +73,6 @@ class Guidance:
         """Returns AUHead's guidance: one scale s_H for all conditions but Action Units, and s_AU."""
         return cls(reference=others, audio=others, expression=others, au=au, form=form)
 
-    @property
-    def without_au(self) -> "Guidance":
-        """Returns the same for a performance without Action Units, or a network without their conditioner."""
-        return Guidance(reference=self.reference, audio=self.audio, expression=self.expression)
-
     def terms(self, given: Kept = frozenset(CONDITION_NAMES)) -> Mapping[Kept, float]:
         """Returns the factor of every prediction with a factor other than 0, by its conditions of `CHAIN`.
 

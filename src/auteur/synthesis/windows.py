@@ -148,12 +148,12 @@ def generate(
         stop = min(first + settings.frames, video.frames)
         done = index * settings.steps
 
-        def told(step: int, _: int, done: int = done) -> None:
+        def report(step: int, _: int, done: int = done) -> None:
             if on_step:
                 on_step(done + step, count * settings.steps)
 
         with explained_memory(settings, video.shape), torch.no_grad():
-            made = _window(denoiser, conditions_of, (first, stop), video, process, settings, state, told)
+            made = _window(denoiser, conditions_of, (first, stop), video, process, settings, state, report)
         final = index == count - 1
         kept = made if final else made[:, : settings.stride]
         state = WindowState(

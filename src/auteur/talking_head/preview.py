@@ -381,7 +381,7 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 
 
 def _digest(request: PerformanceRequest, settings: Settings) -> str:
-    """What tells one performance from another: its values, and files by name and time."""
+    """What distinguishes performances: values, and files by name and time."""
     parts: list[object] = [settings]
     for field in fields(request):
         value = getattr(request, field.name)

@@ -26,7 +26,6 @@ from auteur.motion.course import course_of
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.performance import LipSource, as_specified, covers_lips
 from auteur.signals import AUTrack, PoseTrack, measured
-from auteur.tracking.actor import track_actor
 
 LARGEST_SCALE = 4.0
 _GAZE_CONTROLS = frozenset(name for n in (61, 62, 63, 64) for name in ACTION_UNITS[n].controls)
@@ -120,6 +119,8 @@ class PerformanceRequest:
             FormatError: The file is none that can be read.
         """
         if self.drive is not None:
+            from auteur.tracking.actor import track_actor  # a request without an actor loads no tracker
+
             return track_actor(self.drive, self.track_reading)
         if isinstance(self.track, AUTrack):
             return RecordedPerformance(action_units=self.track).starting(self.track_reading.start_sec)

@@ -24,7 +24,6 @@ from auteur.painting.registry import load_renderer
 from auteur.painting.renderer import Frames, Renderer, RenderInput, renderer_notes
 from auteur.painting.warp_renderer import WarpRenderer
 from auteur.plots.contact_sheet import contact_sheet, spread
-from auteur.plots.track_plot import plot_performance
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
 from auteur.talking_head.au_readback import SkinUnits, performed, with_eyes
 from auteur.talking_head.finishing import Finishing
@@ -221,6 +220,8 @@ class TalkingVideo(FrameSequence):
             UsageError: Matplotlib is not installed, or `path` does not end in .png.
             InputError: The file cannot be written.
         """
+        from auteur.plots.track_plot import plot_performance
+
         plot_performance(self.au_track, self.performed(), Path(path), mark=self.mark, overwrite=overwrite)
 
     def save_sheet(self, path: Path | str, *, overwrite: bool = False) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from auteur.errors import FaceError, InputError
-from auteur.face.action_units import Neutral, action_units, calm_neutral, neutral_of
+from auteur.face.action_units import Neutral, action_units, neutral_by_region, neutral_of
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.gaze import gaze_angles_rad, gaze_directions
 from auteur.face.pose import head_pose
@@ -89,7 +89,7 @@ def track_file(
     info = probe(path)
     rate = info.frame_rate or Fraction(1)
     if options.neutral_sec is None:
-        neutral = _calm_neutral(path, info, backend, options)
+        neutral = _neutral_at_start(path, info, backend, options)
     else:
         neutral = _neutral_at(path, info, backend, options.face, options.neutral_sec)
     frames = with_face = 0
@@ -227,7 +227,9 @@ def _neutral_at(path: Path, info: MediaInfo, backend: FaceBackend, face: int, at
     return neutral_of(reading.landmarks[None], reading.blendshapes[None])
 
 
-def _calm_neutral(path: Path, info: MediaInfo, backend: FaceBackend, options: TrackOptions) -> Neutral | None:
+def _neutral_at_start(
+    path: Path, info: MediaInfo, backend: FaceBackend, options: TrackOptions
+) -> Neutral | None:
     """Searches the beginning of a video for calm frames; None for a picture or without a face."""
     if info.kind != "video":
         return None
@@ -237,4 +239,4 @@ def _calm_neutral(path: Path, info: MediaInfo, backend: FaceBackend, options: Tr
         seen = [reading for frame in frames if (reading := tracker.step(frame.image)) is not None]
     if not seen:
         return None
-    return calm_neutral(np.stack([r.landmarks for r in seen]), np.stack([r.blendshapes for r in seen]))
+    return neutral_by_region(np.stack([r.landmarks for r in seen]), np.stack([r.blendshapes for r in seen]))

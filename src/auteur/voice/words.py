@@ -53,7 +53,7 @@ def word_times(text: str, path: Path) -> tuple[tuple[Word, ...], bool]:
     """Returns the words of a text with their times in its recording, and whether these were measured.
 
     English words are aligned with the sound where PocketSphinx (extra "voice") is installed; words between
-    those that it knows, and all words without it, share the time by their lengths.
+    those in it, and all words without it, share the time by their lengths.
 
     Args:
         text: What is said.

@@ -1,9 +1,11 @@
 """Detector mosaics: boxes stay on the faces that are pasted, and erased faces are no targets."""
 
 import math
+from itertools import islice
 
 import numpy as np
 import pytest
+import torch
 
 cv2 = pytest.importorskip("cv2", reason="training data needs OpenCV (the train extra)")
 
@@ -100,12 +102,23 @@ def test_face_free_canvases_hold_no_face(scene):
         assert canvas[..., 0].max() == 0
 
 
-def test_samples_have_the_shapes_the_recipe_reads(scene):
-    sample = next(iter(SceneMosaics([scene], seed=3)))
-    cells = CANVAS_SIZE_PX // 8
-    assert sample["picture"].shape == (3, CANVAS_SIZE_PX, CANVAS_SIZE_PX)
-    assert sample["cells"].shape == (6, cells, cells)
-    assert sample["counts"].shape == (cells, cells)
+def test_targets_of_samples_lie_on_faces(scene):
+    """Pictures are spoilt at random (grey, covered, dark), so a few discs are no longer red."""
+    samples = list(islice(SceneMosaics([scene], seed=3), 40))
+    redness = []
+    for sample in samples:
+        picture, cells, counts = (sample[name] for name in ("picture", "cells", "counts"))
+        assert picture.shape == (3, CANVAS_SIZE_PX, CANVAS_SIZE_PX) and picture.dtype == torch.uint8
+        assert torch.equal(counts, (cells[0] > 0.5).float())
+        for row, column in (cells[0] == 1).nonzero().tolist():
+            x, y = (
+                min(int(8 * (place + cells[1 + axis, row, column])), 255)
+                for axis, place in enumerate((column, row))
+            )
+            redness.append(int(picture[0, y, x]) - int(picture[2, y, x]))
+    assert len(redness) > 30
+    assert np.mean(np.array(redness) > 0) > 0.75
+    assert 2 < sum(not sample["cells"].any() for sample in samples) < 20  # erased or covered
 
 
 def test_a_missing_scene_is_named(tmp_path):

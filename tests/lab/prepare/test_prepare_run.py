@@ -200,24 +200,25 @@ def test_views_and_limit(corpus, tmp_path):
     assert summary.totals["recordings"] == 1
 
 
-def test_a_full_disk_is_named_and_what_was_done_is_kept(corpus, prepared, tmp_path):
-    out = tmp_path / "shards"
-    largest = max(path.stat().st_size for path in prepared.out.glob("*.tar"))
+def test_a_full_disk_is_named_and_what_was_done_is_kept(corpus, tmp_path):
+    out, undisturbed = tmp_path / "shards", tmp_path / "undisturbed"
+    few = dataclasses.replace(OPTIONS, limit=4)
+    whole = prepare(corpus.folder, undisturbed, few, SerialEngine())
+    largest = max(path.stat().st_size for path in undisturbed.glob("*.tar"))
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest // 2, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, hard))
     try:
         with pytest.raises(InputError, match=r"cannot write .*-000000\.tar.*"):
-            prepare(corpus.folder, out, OPTIONS, SerialEngine())
+            prepare(corpus.folder, out, few, SerialEngine())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
     assert not list(out.glob("index.json"))
-    kept = len(list((out / ".work" / "items").glob("*.tar")))
-    assert kept == prepared.summary.totals["recordings"]
-    assert prepare(corpus.folder, out, OPTIONS, LazyEngine()).kept == kept
-    assert contents(out) == contents(prepared.out)
+    assert list((out / ".work" / "items").glob("*.tar"))
+    assert prepare(corpus.folder, out, few, LazyEngine()).kept == whole.totals["recordings"] == 4
+    assert contents(out) == contents(undisturbed)
 
 
-def test_a_full_disk_met_by_a_worker_stops_the_run(corpus, prepared, tmp_path):
+def test_a_full_disk_met_by_a_worker_stops_the_run(corpus, tmp_path):
     out = tmp_path / "shards"
     few = dataclasses.replace(OPTIONS, limit=2)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

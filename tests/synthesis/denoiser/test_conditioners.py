@@ -211,10 +211,11 @@ def test_an_ungated_reference_is_attention_over_both():
     assert not torch.allclose(attention(tokens, reference=tokens + 1), attention(tokens), atol=1e-3)
 
 
-@pytest.mark.parametrize("process", [Diffusion(), Flow()])
-@pytest.mark.parametrize("time", [0.001, 0.3, 0.999, 1.0])
-def test_the_anchor_and_scales_lead_back_to_the_process(process, time):
-    """If the network's answer is right, so is what `prediction` makes of it: the process's own target."""
+IS_WARPED = torch.tensor([True, False])
+
+
+def anchored(process, time, **settings):
+    """A row with a warp 0.1 brighter than the data, and one without: data, anchor, noisy, target, scaling."""
     config = DenoiserConfig.of(
         channels=3,
         process=process.name,
@@ -222,15 +223,25 @@ def test_the_anchor_and_scales_lead_back_to_the_process(process, time):
         anchor_deviation=0.15,
         warped=PARTS["warped"],
         unet=UNetConfig(widths=(8,), attends=(True,), heads=2, groups=4),
+        **settings,
     )
     rows = torch.tensor([time, time], dtype=torch.float64)
     clean, noise = sample_of(config).double(), sample_of(config, 1).double()
     warped = torch.cat([clean + 0.1, torch.ones_like(clean[:, :, :1])], 2)
-    given = Conditions(warped=warped, present={"warped": torch.tensor([True, False])})
+    given = Conditions(warped=warped, present={"warped": IS_WARPED})
     noisy = process.noised(clean, noise, rows)
     scaled = Preconditioner(config.diffusion).scaling(noisy, process.model_time(rows), given)
-    target = process.target(clean, noise, rows)
+    anchor = torch.where(IS_WARPED.reshape(2, 1, 1, 1, 1), clean + 0.1, torch.zeros_like(clean))
+    return clean, anchor, noisy, process.target(clean, noise, rows), scaled
+
+
+@pytest.mark.parametrize("process", [Diffusion(), Flow()])
+@pytest.mark.parametrize("time", [0.001, 0.3, 0.999, 1.0])
+def test_the_anchor_and_scales_lead_back_to_the_process(process, time):
+    """If the network's answer is right, so is what `prediction` makes of it: the process's own target."""
+    clean, anchor, noisy, target, scaled = anchored(process, time)
     # Solve `prediction` for the network's answer, in the way its docstring derives it.
+    rows = torch.tensor([time, time], dtype=torch.float64)
     alpha, sigma = (one.double() for one in amounts(process.name, process.model_time(rows)))
     deviation = torch.tensor([0.15, 0.5], dtype=torch.float64)
     root = (alpha**2 * deviation**2 + sigma**2).sqrt()
@@ -238,7 +249,6 @@ def test_the_anchor_and_scales_lead_back_to_the_process(process, time):
     def shaped(numbers):
         return numbers.reshape(2, 1, 1, 1, 1)
 
-    anchor = torch.where(shaped(torch.tensor([True, False])), warped[:, :, :-1], torch.zeros_like(clean))
     residual, difference = clean - anchor, noisy - shaped(alpha) * anchor
     skip = alpha * deviation**2 / root**2
     answer = (residual - shaped(skip) * difference) / shaped(sigma * deviation / root)
@@ -249,25 +259,9 @@ def test_the_anchor_and_scales_lead_back_to_the_process(process, time):
 @pytest.mark.parametrize("time", [0.05, 0.5, 1.0])
 def test_a_network_that_answers_with_data_leads_back_to_the_process(process, time):
     """The answer F = (x_0 - w) / d, and absent warp F = x_0 / d_0, give the process's own target."""
-    config = DenoiserConfig.of(
-        channels=3,
-        process=process.name,
-        answers="data",
-        data_deviation=0.5,
-        anchor_deviation=0.15,
-        warped=PARTS["warped"],
-        unet=UNetConfig(widths=(8,), attends=(True,), heads=2, groups=4),
-    )
-    rows = torch.tensor([time, time], dtype=torch.float64)
-    clean, noise = sample_of(config).double(), sample_of(config, 1).double()
-    warped = torch.cat([clean + 0.1, torch.ones_like(clean[:, :, :1])], 2)
-    given = Conditions(warped=warped, present={"warped": torch.tensor([True, False])})
-    noisy = process.noised(clean, noise, rows)
-    scaled = Preconditioner(config.diffusion).scaling(noisy, process.model_time(rows), given)
-    is_warped = torch.tensor([True, False]).reshape(2, 1, 1, 1, 1)
-    anchor = torch.where(is_warped, warped[:, :, :-1], torch.zeros_like(clean))
-    answer = (clean - anchor) / torch.where(is_warped, 0.15, 0.5)
-    assert torch.allclose(scaled.prediction(answer), process.target(clean, noise, rows), atol=2e-2)
+    clean, anchor, _, target, scaled = anchored(process, time, answers="data")
+    answer = (clean - anchor) / torch.where(IS_WARPED, 0.15, 0.5).reshape(2, 1, 1, 1, 1)
+    assert torch.allclose(scaled.prediction(answer), target, atol=2e-2)
 
 
 @torch.no_grad()

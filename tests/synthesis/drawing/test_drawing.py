@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from auteur.errors import InputError, UsageError
 from auteur.signals import topology
 from auteur.synthesis.drawing import draw_lines, draw_mesh
-from auteur.synthesis.drawing.reference import reference_lines, reference_mesh
 from auteur.synthesis.drawing.strokes import STROKES, line_width_px, segment_colours, segments
 from auteur.synthesis.warp.mesh import generic_face
+from support.slow_drawing import reference_lines, reference_mesh
 
 SIDE = 64
 DRAWINGS = (draw_lines, draw_mesh)

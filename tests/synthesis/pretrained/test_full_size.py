@@ -8,7 +8,8 @@ from denoiser_samples import TINY, conditions_of, sample_of, times
 
 from auteur.errors import UsageError, WeightsError
 from auteur.synthesis.conditions import Conditions
-from auteur.synthesis.denoiser.presets import PRESETS, trainable_parameters
+from auteur.synthesis.denoiser.parts import train_only
+from auteur.synthesis.denoiser.presets import PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, save_denoiser
 from auteur.synthesis.pretrained.device import full_size_device, parameter_counts
 from auteur.synthesis.pretrained.folders import load_folder
@@ -102,7 +103,7 @@ def test_load_train_a_step_save_reload(folders, tmp_path, name):
     assert model.config.unet.attends == (True, False)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     for phase in range(len(PRESETS[name].phases)):
-        learning = trainable_parameters(model, name, phase)
+        learning = train_only(model, PRESETS[name].phases[phase])
         optimiser = torch.optim.AdamW(learning.values(), lr=0.01)
         for _ in range(2):  # After the first step, what is behind the zero layers learns too.
             optimiser.zero_grad()
@@ -125,7 +126,7 @@ def test_load_train_a_step_save_reload(folders, tmp_path, name):
 
 def test_auhead_trains_and_ships_its_adapter_alone(folders, tmp_path):
     model = base_of(folders, "auhead")
-    learning = trainable_parameters(model, "auhead")
+    learning = train_only(model, PRESETS["auhead"].phases[0])
     assert {name.split(".")[0] for name in learning} == {"au"}
     with torch.no_grad():
         for parameter in learning.values():

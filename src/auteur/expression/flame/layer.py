@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from auteur.formats.flame import MODEL_JOINTS, FlameModel
+from auteur.formats.flame import FlameModel
 
 JAW = 2
 
@@ -72,12 +72,6 @@ class FlameLayer(nn.Module):
         bent = (turns[:, 1:] - torch.eye(3, device=turns.device)).flatten(1)
         made = made + _mixed(self.pose_shapes, bent)
         return self._skinned(made, joints, turns)
-
-    def jaw_opened(self, expression: Tensor, jaw_pose_rad: Tensor) -> Tensor:
-        """Returns vertices [B, V, 3] of an expression with the jaw turned, axis-angle [B, 3]."""
-        pose = torch.zeros(len(expression), MODEL_JOINTS, 3).to(expression)
-        pose[:, JAW] = jaw_pose_rad
-        return self(expression=expression, pose_rad=pose)
 
     def _skinned(self, vertices: Tensor, joints: Tensor, turns: Tensor) -> Tensor:
         """Linear blend skinning (eq. 1): each vertex goes along with its joints, by its weights."""

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, EmotionCurve, check_strength
+from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, EmotionCurve
 from auteur.expression.generator.editing import Trajectories, with_subject
 from auteur.expression.generator.network import (
     LABELS,
@@ -221,16 +221,6 @@ def shipped_emotion_control() -> EmotionControl:
 def frames_of(speech: Sound) -> int:
     """Returns the number of frames at 25 per second of a recording, at least 1."""
     return max(1, round(speech.duration_sec * CONTROL_RATE))
-
-
-def check_intensity(intensity: float) -> bool:
-    """Returns whether an intensity extrapolates beyond the footage (over 1).
-
-    Raises:
-        UsageError: It is outside 0 to 1.2.
-    """
-    check_strength(intensity, "of the emotion")
-    return intensity > 1
 
 
 def _held(values: Floats, frames: int) -> torch.Tensor:

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from auteur.errors import InputError
 from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
-from auteur.face.action_units import Neutral, action_units, average_neutral, calm_neutral, neutral_of
+from auteur.face.action_units import Neutral, action_units, average_neutral, neutral_by_region, neutral_of
 from auteur.face.pose import head_pose, without_pose
 from auteur.facs import EMOTIONS, convert, prototype
 from auteur.files import atomic_path
-from auteur.lab.data.motion_tracks import even_frames, neutral_frames
+from auteur.lab.data.motion_tracks import even_frames, resting_frames
 from auteur.lab.data.splits import is_held_out, person_of_photo
 
 Floats = NDArray[np.floating]
@@ -140,7 +140,7 @@ def neutrals(rows: list[dict[str, str]], labels: Path) -> dict[str, Neutral]:
             continue
         landmarks, blendshapes, _ = clip_arrays(path, float(row["fps"]))
         if len(landmarks) >= _FEWEST_FRAMES:
-            rest = neutral_frames(without_pose(landmarks, head_pose(landmarks)), blendshapes)
+            rest = resting_frames(without_pose(landmarks, head_pose(landmarks)), blendshapes)
             found[row["identity"]] = neutral_of(landmarks[rest], blendshapes[rest])
     return found
 
@@ -153,7 +153,7 @@ def clip_units(row: dict[str, str], labels: Path, known: Mapping[str, Neutral]) 
     landmarks, blendshapes, first = clip_arrays(path, float(row["fps"]))
     if len(landmarks) < _FEWEST_FRAMES:
         return None
-    neutral = known.get(row["identity"]) or calm_neutral(landmarks, blendshapes)
+    neutral = known.get(row["identity"]) or neutral_by_region(landmarks, blendshapes)
     return measured_units(landmarks, blendshapes, neutral), first
 
 

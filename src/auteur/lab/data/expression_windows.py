@@ -1,12 +1,10 @@
 """Training windows of the expression generator: sampling weights, and courses for photographs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from auteur.expression.generator.network import LABELS
 from auteur.expression.generator.speech_cues import cues_of
@@ -14,6 +12,7 @@ from auteur.expression.space import CompactExpressionSpace
 from auteur.facs import EMOTIONS
 from auteur.lab.data.expression_tracks import ExpressionClip, Photographs
 from auteur.lab.data.motion_windows import mirrored
+from auteur.lab.data.random_windows import RandomWindows
 
 Floats = NDArray[np.floating]
 
@@ -112,7 +111,7 @@ def mirror_matrix(space: CompactExpressionSpace) -> Floats:
     return space.encode(mirrored(space.decode(np.eye(space.coefficients, dtype=np.float32))))
 
 
-class ExpressionWindows:
+class ExpressionWindows(RandomWindows):
     """An endless stream of batches.
 
     Args:
@@ -132,8 +131,8 @@ class ExpressionWindows:
         batch_size: int,
         seed: int,
     ) -> None:
-        self.random = np.random.default_rng(seed)
-        self._peaks, self._mirror, self._batch_size = peaks, mirror, batch_size
+        super().__init__(batch_size, seed)
+        self._peaks, self._mirror = peaks, mirror
         self._calm = neutral_mean(clips)
         self._clips = [clip for clip in clips if len(clip.vectors) >= WINDOW_FRAMES // 2]
         self._by_emotion = {
@@ -141,18 +140,13 @@ class ExpressionWindows:
         }
         self._unlabelled = [clip for clip in self._clips if clip.emotion is None]
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        while True:
-            rows = [self._row() for _ in range(self._batch_size)]
-            yield {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
-
-    def _row(self) -> dict[str, np.ndarray]:
+    def _window(self) -> dict[str, np.ndarray]:
         draw = self.random.random()
         if draw < SHARES["unlabelled"] and self._unlabelled:
-            return self._window(self._of_a_person(self._unlabelled), "unlabelled", 1.0)
+            return self._cut(self._of_a_person(self._unlabelled), "unlabelled", 1.0)
         if draw < SHARES["unlabelled"] + SHARES["neutral"] and self._by_emotion["neutral"]:
             clip = self._of_a_person(self._by_emotion["neutral"])
-            return self._window(clip, str(self.random.choice(LABELS)), 0.0)
+            return self._cut(clip, str(self.random.choice(LABELS)), 0.0)
         return self._emotional(str(self.random.choice(EMOTIONS[1:])))
 
     def _emotional(self, emotion: str) -> dict[str, np.ndarray]:
@@ -162,12 +156,12 @@ class ExpressionWindows:
         if peaks is not None:
             sources += ["photos", "textbook"] if len(peaks.photos) else ["textbook"]
         if not sources:  # without data of this emotion: any clip, without a label
-            return self._window(self._of_a_person(self._clips), "unlabelled", 1.0)
+            return self._cut(self._of_a_person(self._clips), "unlabelled", 1.0)
         weights = np.array([SOURCE_WEIGHTS[name] for name in sources])
         source = str(self.random.choice(sources, p=weights / weights.sum()))
         if source == "clips" or peaks is None:
             clip = self._of_a_person(clips)
-            return self._window(clip, emotion, clip.intensity)
+            return self._cut(clip, emotion, clip.intensity)
         course = self._of_a_person(clips or self._clips)
         static, strength = peaks.textbook, 1.0
         if source == "photos":
@@ -175,7 +169,7 @@ class ExpressionWindows:
             static, strength = peaks.photos[row], float(peaks.strengths[row])
         # A photograph gives the mean of a trajectory, a clip the motion around it during speech.
         shift = self._calm + static - course.vectors.mean(axis=0)
-        return self._window(course, emotion, strength, shift=shift)
+        return self._cut(course, emotion, strength, shift=shift)
 
     def _of_a_person(self, clips: Sequence[ExpressionClip]) -> ExpressionClip:
         """A clip of a random person: people have equal weight, whatever the length of their footage."""
@@ -185,7 +179,7 @@ class ExpressionWindows:
         lengths = np.array([len(clip.vectors) for clip in own], dtype=float)
         return own[self.random.choice(len(own), p=lengths / lengths.sum())]
 
-    def _window(
+    def _cut(
         self, clip: ExpressionClip, label: str, intensity: float, shift: Floats | float = 0.0
     ) -> dict[str, np.ndarray]:
         frames = len(clip.vectors)

@@ -22,7 +22,7 @@ from rich.progress import track
 from auteur.errors import AuteurError, InputError, MediaError
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face import crops
-from auteur.face.action_units import action_units, calm_neutral
+from auteur.face.action_units import action_units, neutral_by_region
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceReading
 from auteur.face.crops import CropFrame
@@ -46,8 +46,8 @@ _STEP_PX = 1 / 16
 """Resolution of the landmarks in pixels."""
 _FOLLOW_FRAMES = 12
 """Smoothing of the square in seconds: the video stays still where the head does."""
-_CUT = 0.25
-"""Motion of a face between frames, in face sizes, from which it is another shot."""
+_JUMP = 0.25
+"""Motion between frames, in face sizes, from which it is another face, or the same one after a cut."""
 
 
 @dataclass(frozen=True)
@@ -160,14 +160,14 @@ class Packer:
             wave = read_speech(sound)
             speech = self._speech.encode(wave, RATE).numpy()
             speech = np.pad(speech, ((0, max(0, len(pictures) - frames_at(wave, RATE))), (0, 0)), "edge")
-        for number, span in enumerate(_shots(readings)):
+        for number, span in enumerate(_followed_runs(readings)):
             if span.stop - span.start < self._recipe.shortest_sec * RATE:
                 continue
             seen = [reading for reading in readings[span] if reading is not None]
             landmarks = np.stack([reading.landmarks for reading in seen])
             blendshapes = np.stack([reading.blendshapes for reading in seen])
             hub = action_units(
-                landmarks, blendshapes, rate=RATE, neutral=calm_neutral(landmarks, blendshapes)
+                landmarks, blendshapes, rate=RATE, neutral=neutral_by_region(landmarks, blendshapes)
             )
             aligned, moved = self._aligned(pictures[span], landmarks)
             yield Piece(
@@ -211,8 +211,11 @@ class Packer:
         return np.stack(cut), np.stack(moved).astype(np.float32)
 
 
-def _shots(readings: list[FaceReading | None]) -> Iterator[slice]:
-    """Yields the runs of frames with one face that never jumps."""
+def _followed_runs(readings: list[FaceReading | None]) -> Iterator[slice]:
+    """Yields the runs of frames in which one face is followed and never jumps.
+
+    A cut between two faces at the same place goes unnoticed; `lab.prepare.shots` finds cuts on the pictures.
+    """
     first: int | None = None
     for index, (before, now) in enumerate(zip([None, *readings], [*readings, None], strict=True)):
         goes_on = before is not None and now is not None and _is_near(before, now)
@@ -225,7 +228,7 @@ def _shots(readings: list[FaceReading | None]) -> Iterator[slice]:
 
 def _is_near(before: FaceReading, now: FaceReading) -> bool:
     moved = np.median(np.linalg.norm(now.landmarks[:, :2] - before.landmarks[:, :2], axis=1))
-    return bool(moved < _CUT * before.size_px)
+    return bool(moved < _JUMP * before.size_px)
 
 
 def main(recipe: FacePackRecipe) -> None:

@@ -1,16 +1,14 @@
 """Training windows of the face flow: cut, mirrored, at another speed, speech disturbed, AUs partial."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from auteur.facs import CONTROLS, au_track, convert
 from auteur.lab.data.motion_windows import DisplacementSpace, MotionClip, mirrored
+from auteur.lab.data.random_windows import RandomWindows, as_float32, values_at
 from auteur.motion.face_flow import CONDITIONING_CONTROLS
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.performance import as_specified
@@ -167,7 +165,7 @@ def _through_openface(controls: Floats) -> Floats:
     return as_specified(convert(track, "openface18")).values
 
 
-class FlowWindows:
+class FlowWindows(RandomWindows):
     """An endless stream of batches from training clips.
 
     Args:
@@ -187,22 +185,14 @@ class FlowWindows:
         batch_size: int,
         seed: int,
     ) -> None:
-        self.random = np.random.default_rng(seed)
-        self._settings, self._batch_size = settings, batch_size
+        super().__init__(batch_size, seed)
+        self._settings = settings
         self._speech_mean, self._speech_deviation = speech_scale
         self._pools: list[tuple[list[FlowClip], Floats]] = []
         for is_generated in (False, True):
             pool = [clip for clip in clips if clip.is_generated == is_generated]
             lengths = [len(c.units[0]) ** 0.7 * (3.0 if c.speech is not None else 1.0) for c in pool]
             self._pools.append((pool, np.array(lengths) / max(sum(lengths), 1e-9)))
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        while True:
-            rows = [self._window() for _ in range(self._batch_size)]
-            yield {
-                name: torch.from_numpy(np.stack([row[name] for row in rows]).astype(np.float32))
-                for name in rows[0]
-            }
 
     def _clip(self) -> FlowClip:
         filmed, generated = self._pools
@@ -221,22 +211,24 @@ class FlowWindows:
         size = random.uniform(0.92, 1.08)  # people move more or less: motion and AUs alike
         is_openface = random.random() < self._settings.openface_aus
         stated = clip.openface_units if is_openface else clip.units[side]
-        units = _read(stated, positions) * size + random.normal(0, 0.015, (1, len(_COLUMNS)))
+        units = values_at(stated, positions) * size + random.normal(0, 0.015, (1, len(_COLUMNS)))
         units = np.clip(units, 0, 1)
         if random.random() < self._settings.partial_aus:
             units[:, random.random(len(_COLUMNS)) < random.random()] = np.nan
         speech = np.tile(self._speech_mean, (frames, 1))
         if clip.speech is not None:
             speech = self._speech(clip, positions + random.uniform(-0.4, 0.4))
-        return {
-            "x": _read(clip.coefficients[side], positions) * size,
-            "units": units,
-            "speech": speech,
-            "has_speech": np.float32(clip.speech is not None),
-            "style": clip.style,
-            "inside": (positions >= 0) & (positions <= length - 1),
-            "is_generated": np.float32(clip.is_generated),
-        }
+        return as_float32(
+            {
+                "x": values_at(clip.coefficients[side], positions) * size,
+                "units": units,
+                "speech": speech,
+                "has_speech": clip.speech is not None,
+                "style": clip.style,
+                "inside": (positions >= 0) & (positions <= length - 1),
+                "is_generated": clip.is_generated,
+            }
+        )
 
     def _speech(self, clip: FlowClip, positions: Floats) -> Floats:
         """Features of the speech or of a disguised copy: noisy, shifted, some of them missing."""
@@ -245,7 +237,7 @@ class FlowWindows:
         if clip.hearings is not None and random.random() > 0.25:
             source = clip.hearings[random.integers(len(clip.hearings))].astype(np.float32)
         assert source is not None  # noqa: S101  for the type checker: the caller looked
-        speech = _read(source, positions)
+        speech = values_at(source, positions)
         noise = random.normal(0, random.uniform(0, 0.4), speech.shape)
         noise = noise + random.normal(0, 0.15, speech.shape[1])
         speech = speech + noise * self._speech_deviation
@@ -257,10 +249,3 @@ class FlowWindows:
         elif chance < dropout + settings.bands_dropout:
             missing[ENCODER_FEATURES:] = True
         return np.where(missing, self._speech_mean, speech)
-
-
-def _read(values: Floats, positions: Floats) -> Floats:
-    """Values [T, D] at fractional positions, linear; the ends are held."""
-    below = np.clip(np.floor(positions).astype(int), 0, len(values) - 2)
-    weight = np.clip(positions - below, 0, 1)[:, None]
-    return values[below] * (1 - weight) + values[below + 1] * weight

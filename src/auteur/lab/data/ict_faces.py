@@ -1,4 +1,4 @@
-"""A linear face model (ICT-FaceKit) and random looks for it: identity, expression, pose, gaze.
+"""A linear face model: ICT-FaceKit, its parts and its shapes.
 
 ICT-FaceKit: Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020; MIT licence.
 Its axes: +x is the subject's left, +y up, +z out of the face; centimetres.
@@ -25,37 +25,6 @@ _ICT_STARTS = (
     *((26035, "lash"), (26149, "hidden"), (ICT_VERTICES, "hidden")),
 )
 
-# Shapes that occur together; a name without a side stands for its _L and _R shapes.
-_MIXES: tuple[tuple[float, dict[str, float]], ...] = (
-    (0.25, {"eyeBlink": 1.0}),
-    (0.20, {"eyeWide": 1.0, "browOuterUp": 0.5}),
-    (0.20, {"eyeSquint": 1.0, "cheekSquint": 0.6}),
-    (0.20, {"browDown": 1.0}),
-    (0.25, {"browInnerUp": 1.0}),
-    (0.20, {"browOuterUp": 1.0}),
-    (0.45, {"jawOpen": 0.9}),
-    (0.10, {"jawOpen": 0.5, "mouthClose": 0.5}),
-    (0.10, {"jawLeft": 0.8}),
-    (0.10, {"jawRight": 0.8}),
-    (0.10, {"jawForward": 0.8}),
-    (0.35, {"mouthSmile": 1.0, "cheekSquint": 0.5, "mouthDimple": 0.3}),
-    (0.15, {"mouthFrown": 1.0}),
-    (0.15, {"mouthPucker": 1.0}),
-    (0.15, {"mouthFunnel": 1.0}),
-    (0.15, {"mouthStretch": 0.9}),
-    (0.15, {"mouthUpperUp": 0.9, "noseSneer": 0.5}),
-    (0.15, {"mouthLowerDown": 0.9}),
-    (0.10, {"mouthPress": 0.9}),
-    (0.10, {"mouthRollLower": 0.8, "mouthRollUpper": 0.8}),
-    (0.10, {"mouthShrugLower": 0.8, "mouthShrugUpper": 0.6}),
-    (0.10, {"mouthLeft": 0.8}),
-    (0.10, {"mouthRight": 0.8}),
-    (0.10, {"noseSneer": 1.0}),
-    (0.10, {"cheekPuff": 0.8}),
-)
-_SIDES = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
-_SIDE_CHANCES = (0.6, 0.2, 0.2)
-
 
 @dataclass(frozen=True, kw_only=True)
 class FaceModel:
@@ -76,27 +45,6 @@ class FaceModel:
     def is_part(self, *names: str) -> NDArray[np.bool_]:
         """Mask [V] of the vertices that belong to one of the named parts."""
         return np.isin(self.part, [PARTS.index(name) for name in names])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """Parameters of one picture. Angles: +pitch up, +yaw and +roll to the subject's left."""
-
-    identity: Floats
-    """Identity coefficients [I], standard deviations."""
-    expression: dict[str, float]
-    """Weights of expression shapes, 0 to 1; shapes that the model lacks are ignored."""
-    pose_rad: tuple[float, float, float]
-    """Pitch, yaw, roll of the head."""
-    gaze_rad: tuple[float, float]
-    """Pitch, yaw of both eyes in the head."""
-    distance_cm: float
-    """From the camera to the middle of the face."""
-    face_share: float
-    """Height of the average face, chin to brows, as a share of the picture's height."""
-    size_px: int
-    paint_seed: int
-    """Seed of colours, hair, light and background."""
 
 
 def load_ict(path: Path | str) -> FaceModel:
@@ -123,32 +71,3 @@ def load_ict(path: Path | str) -> FaceModel:
         neutral=neutral, quads=quads, expression_names=names, part=part,
         expression_deltas=expressions, identity_deltas=identities,
     )  # fmt: skip
-
-
-def sample_look(model: FaceModel, generator: np.random.Generator) -> Look:
-    """Returns a random look: any identity, a sparse mix of shapes, yaw within 40°, pitch 25°, roll 15°."""
-    limits = np.radians([25.0, 40.0, 15.0])
-    pitch, yaw, roll = (float(angle) for angle in generator.uniform(-limits, limits))
-    return Look(
-        identity=generator.normal(0.0, 0.8, len(model.identity_deltas)).astype(np.float32),
-        expression=_sample_expression(generator),
-        pose_rad=(pitch, yaw, roll),
-        gaze_rad=(float(generator.uniform(-0.35, 0.3)), float(generator.uniform(-0.5, 0.5))),
-        distance_cm=float(generator.uniform(40.0, 140.0)),
-        face_share=float(generator.uniform(0.3, 0.5)),
-        size_px=int(generator.integers(256, 321)),
-        paint_seed=int(generator.integers(2**31)),
-    )
-
-
-def _sample_expression(generator: np.random.Generator) -> dict[str, float]:
-    weights: dict[str, float] = {}
-    for chance, mix in _MIXES:
-        if generator.random() > chance:
-            continue
-        strength = float(generator.uniform(0.2, 1.0)) if generator.random() < 0.6 else 1.0
-        left, right = _SIDES[generator.choice(len(_SIDES), p=_SIDE_CHANCES)]
-        for shape, weight in mix.items():
-            for name, share in ((shape, 1.0), (f"{shape}_L", left), (f"{shape}_R", right)):
-                weights[name] = max(weights.get(name, 0.0), strength * weight * share)
-    return weights

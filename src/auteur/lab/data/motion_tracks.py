@@ -105,8 +105,12 @@ def even_frames(index: NDArray[np.integer], values: Floats, fps: float) -> Float
     return values[above - 1] * (1 - weight) + values[above] * weight
 
 
-def neutral_frames(face: Floats, blendshapes: Floats) -> NDArray[np.intp]:
+def resting_frames(face: Floats, blendshapes: Floats) -> NDArray[np.intp]:
     """Returns the frames nearest to a resting face: open eyes, lips as closed as they get, little else.
+
+    For a mesh or picture at rest, which is of one moment. Action Units of footage without a labelled neutral
+    are measured from `face.action_units.neutral_by_region`, which takes brows and mouth from different frames
+    and returns no mesh.
 
     Args:
         face: Pose-free [T, 478, 3] in millimetres.
@@ -192,7 +196,7 @@ def make_track(
     blendshapes = even_frames(index, stored["blend"].astype(np.float64), fps)
     pose = head_pose(landmarks)
     face = without_pose(landmarks, pose)
-    rest = neutral_frames(face, blendshapes)
+    rest = resting_frames(face, blendshapes)
     neutral = closed_neutral(face, rest, load_shipped(AUBasis(), "au_basis").opening.numpy())
     displacement = face - neutral
     displacement[:, [*RIGHT_IRIS, *LEFT_IRIS]] = 0  # gaze belongs to the gaze model

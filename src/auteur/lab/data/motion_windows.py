@@ -1,18 +1,16 @@
 """Training windows of the motion recipe: cut, mirrored, scaled and disturbed."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from auteur.errors import InputError
 from auteur.face.pose import MIRROR
 from auteur.facs import au_track, convert
 from auteur.lab.data.motion_tracks import RATE, Part
+from auteur.lab.data.random_windows import RandomWindows, values_at
 from auteur.signals import topology
 
 Floats = NDArray[np.floating]
@@ -164,7 +162,7 @@ def coordinate_scale(clips: list[MotionClip]) -> Floats:
     return np.maximum(np.sqrt((rows**2).mean(0)), _SMALLEST_DEVIATION_MM)
 
 
-class MotionWindows:
+class MotionWindows(RandomWindows):
     """An endless stream of batches from training clips."""
 
     def __init__(
@@ -175,8 +173,7 @@ class MotionWindows:
         batch_size: int,
         seed: int,
     ) -> None:
-        self.random = np.random.default_rng(seed)
-        self._batch_size = batch_size
+        super().__init__(batch_size, seed)
         heard = np.concatenate([clip.speech for clip in clips if clip.speech is not None])
         self._speech_mean, self._speech_deviation = heard.mean(0), heard.std(0)
         self._clips = clips
@@ -187,22 +184,17 @@ class MotionWindows:
         lengths = np.array([len(c.aus) ** 0.7 * (3.0 if c.speech is not None else 1.0) for c in clips])
         self._chance = lengths / lengths.sum()
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        while True:
-            rows = [self._window() for _ in range(self._batch_size)]
-            yield {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
-
     def _window(self) -> dict[str, np.ndarray | np.float32]:
         random = self.random
         number = int(random.choice(len(self._clips), p=self._chance))
         clip, motion = self._clips[number], self._motion[number][int(random.integers(2))]
         positions, inside = self._positions(len(motion))
-        coefficients, aus = _read(motion, positions), _read(clip.aus, positions)
+        coefficients, aus = values_at(motion, positions), values_at(clip.aus, positions)
         size = random.uniform(0.8, 1.2)  # people move more or less: motion and AUs alike
         speech = np.zeros((WINDOW_FRAMES, len(self._speech_mean)))
         if clip.speech is not None:
             shift = random.uniform(-0.5, 0.5)
-            speech = self._disturbed(_read(self._hearing(clip.speech, clip.hearings), positions + shift))
+            speech = self._disturbed(values_at(self._hearing(clip.speech, clip.hearings), positions + shift))
         else:
             size = random.uniform(0.5, 1.2)
         return {
@@ -237,10 +229,3 @@ class MotionWindows:
             missing[:-2] = True
         missing[-2] = False
         return np.where(missing, self._speech_mean, speech + noise * self._speech_deviation)
-
-
-def _read(values: Floats, positions: Floats) -> Floats:
-    """Values [T, D] at fractional positions, linear; the ends are held."""
-    below = np.clip(np.floor(positions).astype(int), 0, len(values) - 2)
-    weight = np.clip(positions - below, 0, 1)[:, None]
-    return values[below] * (1 - weight) + values[below + 1] * weight

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face import crops
-from auteur.face.action_units import action_units, calm_neutral
+from auteur.face.action_units import action_units, neutral_by_region
 from auteur.face.crops import CropFrame
 from auteur.face.gaze import gaze_angles_rad, gaze_directions
 from auteur.face.pose import head_pose, without_pose
@@ -61,7 +61,7 @@ def landmark_arrays(subject: Subject) -> Numbers:
 def unit_arrays(subject: Subject) -> Numbers:
     """Action Units in every convention; those of another tool where it was used and has the convention."""
     clip, rest = subject.clip, subject.rest
-    neutral = calm_neutral(clip.landmarks, clip.blendshapes) if rest is None else rest.neutral
+    neutral = neutral_by_region(clip.landmarks, clip.blendshapes) if rest is None else rest.neutral
     own = action_units(clip.landmarks, clip.blendshapes, rate=RATE, neutral=neutral)
     arrays: dict[str, Floats] = {}
     sources: dict[str, str] = {}

@@ -20,7 +20,7 @@ from auteur.face.smoothing import smooth_readings
 from auteur.face.tracker import FaceTracker
 from auteur.files import atomic_path
 from auteur.lab.corpora import Recording
-from auteur.lab.data.motion_tracks import neutral_frames
+from auteur.lab.data.motion_tracks import resting_frames
 from auteur.lab.prepare.frames import pictures_of
 from auteur.lab.prepare.options import RATE
 
@@ -71,7 +71,7 @@ def neutral_face(recording: Recording, backend: FaceBackend) -> NeutralFace | No
         return None
     faces = without_pose(np.stack([reading.landmarks for reading in seen]))
     blendshapes = np.stack([reading.blendshapes for reading in seen])
-    rest = neutral_frames(faces, blendshapes)
+    rest = resting_frames(faces, blendshapes)
     return NeutralFace(np.median(faces[rest], axis=0), np.median(blendshapes[rest], axis=0))
 
 

@@ -16,7 +16,7 @@ from auteur.face.backend import FaceBackend, FaceReading
 from auteur.face.pose import without_pose
 from auteur.face.tracker import FaceTracker
 from auteur.lab.corpora import Recording
-from auteur.lab.data.motion_tracks import neutral_frames
+from auteur.lab.data.motion_tracks import resting_frames
 from auteur.lab.prepare.clips import Clip
 from auteur.lab.prepare.crops import squares
 from auteur.lab.prepare.frames import Picture, pictures_of
@@ -47,7 +47,7 @@ class Reference:
 def most_neutral_frame(clip: Clip) -> int:
     """Returns the frame of a clip that shows the face most at rest."""
     faces = without_pose(clip.landmarks)
-    rest = neutral_frames(faces, clip.blendshapes)
+    rest = resting_frames(faces, clip.blendshapes)
     return int(rest[0]) if len(rest) else int(lip_gap(faces).argmin())
 
 

@@ -97,10 +97,10 @@ def prepare(
     corpus, everything = listed(folder, options)
     chosen = chosen_of(corpus, everything, options)
     work = WorkFolder(out)
-    told = on_progress or (lambda _: None)
+    report = on_progress or (lambda _: None)
     with work.locked():
         work.open(identity(options), [recording.key for recording in chosen], overwrite=overwrite)
-        run = _Run(work, folder, options, engine, told)
+        run = _Run(work, folder, options, engine, report)
         items = run.items(chosen, everything)
         if work.index is None:
             run.finish(items, corpus)
@@ -158,10 +158,10 @@ class _Run:
         folder: Path,
         options: PrepareOptions,
         engine: "Engine[Any, Any]",
-        told: OnProgress,
+        on_progress: OnProgress,
     ) -> None:
         self._work, self._folder, self._options = work, folder, options
-        self._engine, self._told = engine, told
+        self._engine, self._on_progress = engine, on_progress
         self._rests: dict[tuple[str, str | None], list[Recording]] = {}
         self.progress = Progress(total=0)
 
@@ -284,9 +284,9 @@ class _Run:
                 save_neutral(outcome.item[1], None)
             self._stop_if(outcome.result)
             self.progress.stage = f"people at rest: {done} of {len(missing)}"
-            self._told(self.progress)
+            self._on_progress(self.progress)
         self.progress.stage = "preparing"
-        self._told(self.progress)
+        self._on_progress(self.progress)
 
     def _made(self, todo: Sequence[Item]) -> Iterator[None]:
         """Makes the items; yields after each."""
@@ -306,7 +306,7 @@ class _Run:
                 self.progress.count(done.samples, done.rejected)
                 for stage, seconds in done.seconds.items():
                     self.progress.seconds[stage] = self.progress.seconds.get(stage, 0.0) + seconds
-                self._told(self.progress)
+                self._on_progress(self.progress)
                 yield
 
     def _stop_if(self, trouble: str | None) -> None:

@@ -3,6 +3,7 @@
 Neighbouring pictures are compared, and a cut is a change that is large and stands out among its neighbours:
 a moving camera or a waving hand changes every picture, a cut changes one. This is the adaptive rule of
 PySceneDetect (its content score against the mean of the scores around it), on colours averaged over cells.
+It needs no face: where a face is lost or jumps within a shot is found by tracking.
 """
 
 from collections import deque

@@ -5,7 +5,6 @@
 The same conditional flow as the face's, over pose at 12.5 frames per second.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from auteur.errors import InputError
 from auteur.lab.data.motion_tracks import RATE, Part
+from auteur.lab.data.random_windows import RandomWindows, as_float32
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.face_flow import ConditionDropout, flow_matching_loss
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
@@ -119,7 +119,7 @@ def read_head_clips(folder: Path) -> list[HeadClip]:
     return clips
 
 
-class HeadWindows:
+class HeadWindows(RandomWindows):
     """An endless stream of batches from clips.
 
     Args:
@@ -138,18 +138,10 @@ class HeadWindows:
         speech_scale: tuple[Floats, Floats],
         style_scale: tuple[Floats, Floats],
     ) -> None:
-        self.random = np.random.default_rng(recipe.schedule.seed)
+        super().__init__(recipe.batch_size, recipe.schedule.seed)
         self._recipe, self._scale, self._speech, self._style = recipe, scale, speech_scale, style_scale
         pools = [[c for c in clips if c.is_generated == flag] for flag in (False, True)]
         self._pools = [(pool, np.array([len(c.pose) ** 0.7 for c in pool])) for pool in pools if pool]
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        while True:
-            rows = [self._window() for _ in range(self._recipe.batch_size)]
-            yield {
-                name: torch.from_numpy(np.stack([row[name] for row in rows]).astype(np.float32))
-                for name in rows[0]
-            }
 
     def _window(self) -> dict[str, Any]:
         random, frames = self.random, self._recipe.window_frames
@@ -164,15 +156,17 @@ class HeadWindows:
         if random.random() < self._recipe.encoder_dropout:
             speech[:, :_ENCODER_FEATURES] = mean[:_ENCODER_FEATURES]
         style_mean, style_deviation = self._style
-        return {
-            "x": pose + random.normal(0, 0.2, 6),
-            "speech": speech,
-            "units": np.zeros((frames, 0)),
-            "has_speech": np.float32(1),
-            "style": (clip.style - style_mean) / style_deviation,
-            "inside": (places >= 0) & (places < length),
-            "is_generated": np.float32(clip.is_generated),
-        }
+        return as_float32(
+            {
+                "x": pose + random.normal(0, 0.2, 6),
+                "speech": speech,
+                "units": np.zeros((frames, 0)),
+                "has_speech": True,
+                "style": (clip.style - style_mean) / style_deviation,
+                "inside": (places >= 0) & (places < length),
+                "is_generated": clip.is_generated,
+            }
+        )
 
 
 def build(recipe: HeadFlowRecipe, clips: list[HeadClip]) -> Training[HeadScores]:

@@ -215,13 +215,13 @@ class AdaptedBase:
         }
         if isinstance(self.networks, Hallo):
             masks = masks_of_regions(conditions.regions[row, 0], self.model.size_px, self.model.size_px)
-            told = HalloConditions(**given, face_box=masks.face_box.to(like), masks=masks.masks)
-            return self.networks.predict_row(sample.to(like), time, given=told, **common)
+            inputs = HalloConditions(**given, face_box=masks.face_box.to(like), masks=masks.masks)
+            return self.networks.predict_row(sample.to(like), time, given=inputs, **common)
         emotion = UNKNOWN_EMOTION
         if _has(conditions, "expression", row):
             emotion = int(conditions.expression[row].sum(0).argmax())
-        told = MemoConditions(**given, emotion=emotion)
-        return self.networks.predict_row(sample.to(like), time, given=told, **common)
+        inputs = MemoConditions(**given, emotion=emotion)
+        return self.networks.predict_row(sample.to(like), time, given=inputs, **common)
 
     def _reference(self, conditions: Conditions, row: int) -> Tensor:
         """Latents of portrait and past [1 + P, 4, h, w]; at a clip's start the past is the portrait."""

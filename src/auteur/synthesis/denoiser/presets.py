@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from auteur.errors import UsageError
 from auteur.synthesis.conditioners.au import AUConfig
 from auteur.synthesis.conditioners.audio import AudioConfig
@@ -21,8 +19,6 @@ from auteur.synthesis.denoiser.config import (
     TemporalConfig,
     UNetConfig,
 )
-from auteur.synthesis.denoiser.network import VideoDenoiser
-from auteur.synthesis.denoiser.parts import train_only
 from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 
 
@@ -146,15 +142,3 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise UsageError(f"no preset {name!r}; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
-
-
-def trainable_parameters(denoiser: VideoDenoiser, name: str, phase: int = 0) -> dict[str, nn.Parameter]:
-    """Freezes what a phase of a preset's training leaves alone, and returns the parameters that learn.
-
-    Raises:
-        UsageError: No such preset or phase, or the denoiser lacks a part of it.
-    """
-    phases = preset(name).phases
-    if not 0 <= phase < len(phases):
-        raise UsageError(f"preset {name!r} has no phase {phase}; phases are 0 to {len(phases) - 1}")
-    return train_only(denoiser, phases[phase])

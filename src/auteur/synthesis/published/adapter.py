@@ -71,12 +71,12 @@ def added_by(
         return lambda _, hidden: hidden
     assert isinstance(adapter, AUConditioner)  # noqa: S101 - for the type checker
     size = SampleSize(rows=rows, frames=frames, channels=0, height=0, width=0)
-    told = Given()
+    inputs = Given()
     if given is not None:
-        told = Given(
+        inputs = Given(
             tensors={"au": given.expand(rows, *given.shape)},
             present=torch.arange(rows, device=given.device) == rows - 1,
             margin=(len(given) - frames) // 2,
         )
-    tokens = adapter.encode(told, size, torch.zeros(rows))
+    tokens = adapter.encode(inputs, size, torch.zeros(rows))
     return lambda place, hidden: adapter(place, hidden, tokens)

@@ -36,11 +36,6 @@ class PublishedModel:
     dtype: torch.dtype
 
 
-def is_published(folder: Path) -> bool:
-    """Whether a folder is one that `convert_checkpoint` wrote."""
-    return (folder / DESCRIPTION).is_file()
-
-
 def read_description(folder: Path) -> dict[str, Any]:
     """Returns the record that `convert_checkpoint` wrote of a folder.
 

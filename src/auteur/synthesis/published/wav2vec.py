@@ -4,7 +4,6 @@ Outputs of the convolutions are resampled to the video's frames before the trans
 does so after it, and keeps the last layer.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -60,9 +59,3 @@ def windows_of(layers: Tensor) -> Tensor:
     count = len(layers)
     around = torch.arange(count)[:, None] + torch.arange(WINDOW_FRAMES) - WINDOW_FRAMES // 2
     return layers[around.clamp(0, count - 1).to(layers.device)]
-
-
-def padded_frames(sample_count: int, fps: float, window: int) -> tuple[int, int]:
-    """Returns the frames that speech lasts for, rounded up, and how many with silence up to whole windows."""
-    frames = max(1, math.ceil(sample_count / RATE_HZ * fps))
-    return frames, -(-frames // window) * window

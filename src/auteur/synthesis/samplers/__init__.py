@@ -2,10 +2,10 @@
 
 from auteur.errors import UsageError
 from auteur.synthesis.samplers.ddim import Diffusion
-from auteur.synthesis.samplers.flow import Flow, sample_heun
+from auteur.synthesis.samplers.flow import Flow
 from auteur.synthesis.samplers.process import OnStep, Predict, Process, sample
 
-__all__ = ["Diffusion", "Flow", "OnStep", "Predict", "Process", "process_named", "sample", "sample_heun"]
+__all__ = ["Diffusion", "Flow", "OnStep", "Predict", "Process", "process_named", "sample"]
 
 
 def process_named(name: str, *, shift: float = 1.0) -> Process:

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from auteur.errors import UsageError
-from auteur.synthesis.samplers.process import OnStep, Predict, model_times
-from auteur.synthesis.samplers.schedule import MODEL_TIMES, spread, trailing_times
+from auteur.synthesis.samplers.schedule import MODEL_TIMES, spread
 
 
 @dataclass(frozen=True)
@@ -67,36 +66,6 @@ class Flow:
         """Returns ((1 - σ) / σ)²."""
         amount = self.amount(time.to(torch.float64))
         return ((1 - amount) / amount) ** 2
-
-
-def sample_heun(
-    process: Flow, predict: Predict, noise: Tensor, steps: int, *, on_step: OnStep | None = None
-) -> Tensor:
-    """Returns data by Heun's second-order steps: 2 steps - 1 evaluations (Karras et al. 2022, algorithm 1).
-
-    Args:
-        process: Of the network's training.
-        predict: The network with its conditions, (sample [B, ...], model time [B]) → v̂ [B, ...].
-        noise: The sample at time 1, [B, ...].
-        steps: 1 to 1000.
-        on_step: Called after each step with (done, total). Raise to cancel.
-
-    Raises:
-        UsageError: `steps` is out of range.
-    """
-    times = trailing_times(steps)
-    now = noise
-    for index in range(steps):
-        time, next_time = times[index], times[index + 1]
-        slope = predict(now, model_times(process, time, now))
-        there = process.step(now, slope, time, next_time)
-        if next_time > 0:
-            end_slope = predict(there, model_times(process, next_time, now))
-            there = process.step(now, (slope + end_slope) / 2, time, next_time)
-        now = there
-        if on_step:
-            on_step(index + 1, steps)
-    return now
 
 
 def logit_normal_times(

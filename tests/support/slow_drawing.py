@@ -8,7 +8,7 @@ from auteur.synthesis.drawing.shading import OVERSAMPLING, fine_points, skin_tri
 from auteur.synthesis.drawing.strokes import line_width_px, segment_colours, segments
 from auteur.synthesis.warp.mesh import MESH_VERTICES
 from auteur.synthesis.warp.raster import Grid, back_to_front
-from auteur.synthesis.warp.reference import reference_displacement
+from support.slow_warp import reference_displacement
 
 
 def reference_lines(landmarks: Tensor, height_px: int, width_px: int) -> Tensor:

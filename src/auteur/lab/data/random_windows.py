@@ -1,0 +1,46 @@
+"""Training batches of windows drawn at random from clips."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Floats = NDArray[np.floating]
+
+
+class RandomWindows(ABC):
+    """An endless stream of batches; a row is a window of a random clip.
+
+    Args:
+        batch_size: Windows per batch.
+        seed: Of everything random.
+    """
+
+    def __init__(self, batch_size: int, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self._batch_size = batch_size
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        while True:
+            rows = [self._window() for _ in range(self._batch_size)]
+            yield {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+
+    @abstractmethod
+    def _window(self) -> Mapping[str, Any]:
+        """Returns the arrays of a random window, by name."""
+
+
+def values_at(values: Floats, positions: Floats) -> Floats:
+    """Returns values [T, D] at fractional frames [N], linear in between; the ends are held."""
+    below = np.clip(np.floor(positions).astype(int), 0, len(values) - 2)
+    weight = np.clip(positions - below, 0, 1)[:, None]
+    return values[below] * (1 - weight) + values[below + 1] * weight
+
+
+def as_float32(window: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arrays of a window in single precision."""
+    return {name: np.asarray(value, dtype=np.float32) for name, value in window.items()}
