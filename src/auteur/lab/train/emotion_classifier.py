@@ -85,7 +85,8 @@ def emotion_classifier_loss(model: nn.Module, batch: Batch, step: int = 0) -> Te
             which add up to 1.
         step: Not used.
     """
-    with torch.autocast(batch["rows"].device.type, torch.bfloat16):
+    device = batch["rows"].device.type
+    with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):  # many CPUs emulate it, at half speed
         logits = model(batch["rows"], batch["inside"])
     targets = batch["targets"] * (1 - _SMOOTHING) + _SMOOTHING / len(VOICE_EMOTIONS)
     return -(targets * logits.float().log_softmax(-1)).sum(-1).mean()
@@ -127,8 +128,8 @@ def train_member(
     """Trains the classifier of one fold; returns its scores on the fold's speakers."""
     torch.manual_seed(recipe.schedule.seed + fold)
     training = [clip for clip in clips if fold_of(clip.speaker) != fold]
-    validation = [clip for clip in clips if fold_of(clip.speaker) == fold]
-    member = EmotionClassifier(recipe.config)
+    validation = [clip for clip in clips if fold_of(clip.speaker) == fold and not clip.copy]
+    member = EmotionClassifier(recipe.config).to(memory_format=torch.channels_last)
     if recipe.start is not None:
         _fill(member, recipe.start / f"voter_{fold}.safetensors")
     batches = EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold)
@@ -160,6 +161,7 @@ def train(recipe: EmotionClassifierRecipe) -> None:
 
 def finish(recipe: EmotionClassifierRecipe, clips: list[EmotionalClip]) -> EmotionClassifierScores:
     """Joins the classifiers into `ear.safetensors`, writes `heard.npz` and returns its scores."""
+    clips = [clip for clip in clips if not clip.copy]
     ensemble = EmotionEnsemble(recipe.config)
     heard = torch.zeros(len(clips), len(VOICE_EMOTIONS))
     for fold, member in enumerate(ensemble.voters):
