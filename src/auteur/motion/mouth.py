@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from auteur.signals.timebase import local_linear_smooth
 from auteur.signals.topology import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 
 Floats = NDArray[np.floating]
@@ -18,11 +17,6 @@ LID_PAIRS = tuple(tuple((eye[i], eye[16 - i]) for i in range(1, 8)) for eye in (
 
 LEAST_OPENING = 0.5
 """Fraction of the speech's opening that is kept when Action Units press the lips together."""
-
-JAW_SHARE = 0.5
-"""Share of a route's jaw in the slow part of the opening; the rest is the speech's."""
-_SLOW_FRAMES = 3.3
-"""Deviation of a Gaussian over frames at 25 per second that leaves half of the power at 1 Hz."""
 
 
 def lip_gap(face: Floats) -> Floats:
@@ -49,17 +43,6 @@ def fused_gap(spoken: Floats, requested: Floats, closure: Floats) -> Floats:
     """
     fused = np.maximum(spoken + requested, np.minimum(LEAST_OPENING * spoken, spoken))
     return np.where(fused > 0, fused * (1 - closure), fused)
-
-
-def slow_opening(spoken: Floats, jaw: Floats) -> Floats:
-    """Returns what a route's jaw adds to the lip gap of the speech below 1 Hz, [T] in the unit of both.
-
-    Args:
-        spoken: Gap of the speech, [T].
-        jaw: Gap by the route's AU26, [T].
-    """
-    missing = np.asarray(jaw - spoken, np.float32)
-    return JAW_SHARE * local_linear_smooth(missing, sigma_frames=_SLOW_FRAMES)
 
 
 def kept_apart(face: Floats, pairs: Sequence[tuple[int, int]], least: Floats) -> Floats:

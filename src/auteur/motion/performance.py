@@ -95,9 +95,6 @@ class Performance:
     """By control of the convention "facs"; controls that are missing are idle."""
     summary: AUTrack | None = None
     """`expression` as Action Units, for files and plots."""
-    jaw: Floats | None = None
-    """AU26 of a route where speech is the source of the lips, [T]; its slow part is mixed into the speech's
-    opening (`auteur.motion.mouth.slow_opening`)."""
     notes: tuple[str, ...] = ()
     """Sentences about rules that applied to the speech."""
 

@@ -25,7 +25,7 @@ from auteur.motion.face_flow import (
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.head_flow import HeadFlow
 from auteur.motion.idle_motion import IdleMotion
-from auteur.motion.mouth import fused_gap, lip_gap, slow_opening, with_lip_gap
+from auteur.motion.mouth import fused_gap, lip_gap, with_lip_gap
 from auteur.motion.performance import LipSource, Performance
 from auteur.motion.portrait import apply_to, with_eyes_held
 from auteur.motion.portrait_expression import PortraitExpression, closing
@@ -96,8 +96,6 @@ class Motion:
     gaze_rad: Floats
     """[T, 2]."""
     head: PoseTrack
-    slow_gap_mm: Floats | None = None
-    """Added to the lip gap of the speech, [T]: the slow part of a route's jaw."""
 
     @property
     def frames(self) -> int:
@@ -179,14 +177,7 @@ class SpeechMotion:
             lids=lids,
             gaze_rad=gaze,
             head=head,
-            slow_gap_mm=self._slow_gap_mm(performance, coefficients) if speaks else None,
         )
-
-    def _slow_gap_mm(self, performance: Performance, coefficients: Floats) -> Floats | None:
-        if performance.jaw is None or performance.lips != "speech":
-            return None
-        spoken = coefficients @ lip_gap(self.face.basis.numpy())
-        return slow_opening(spoken, performance.jaw * lip_gap(self.basis.control_displacement("AU26")))
 
     def _coefficients(
         self,
@@ -243,10 +234,7 @@ class SpeechMotion:
             added = self.basis.track_displacement(controls)
         if performance.expression is not None:
             added = added + performance.expression.displacement_mm(part)
-        requested = lip_gap(added)
-        if motion.slow_gap_mm is not None:
-            requested = requested + motion.slow_gap_mm[part] * talking
-        fused = fused_gap(gap, requested, closure)
+        fused = fused_gap(gap, lip_gap(added), closure)
         return with_lip_gap(moved + added, fused, self._opening)
 
     def _face_mm(self, motion: Motion, part: slice) -> Floats:

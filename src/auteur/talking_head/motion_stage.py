@@ -113,7 +113,6 @@ def performance_of(
         override=np.ones(frames) if is_named else request.override(frames),
         origins=origins,
         summary=summary,
-        jaw=None if recorded or shapes or written is None else np.nan_to_num(written.channel("AU26")),
         notes=() if expressed is None else expressed.notes,
     )
 

@@ -365,7 +365,7 @@ def _later(performance: Performance, first: int) -> Performance:
         track = getattr(performance, name)
         if track is not None:
             changes[name] = track.replace(values=track.values[first:])
-    for name in ("gaze_rad", "posture_gaze_rad", "override", "jaw"):
+    for name in ("gaze_rad", "posture_gaze_rad", "override"):
         values = getattr(performance, name)
         if values is not None:
             changes[name] = values[first:]

@@ -45,8 +45,6 @@ class EmotionalClip:
     """"normal", "strong", or "" where the corpus does not state it."""
     rows: NDArray[np.float32]
     """[N, CHANNELS] of `auteur.expression.acoustic_features`."""
-    copy: int = 0
-    """0 is the recording as it is, others are changed copies of it."""
 
     @property
     def corpus(self) -> str:
@@ -105,7 +103,7 @@ def save_clips(path: Path, clips: Sequence[EmotionalClip]) -> None:
     """Writes clips into one `.npz`, whole or not at all."""
     facts = {
         key: np.array([getattr(clip, key) for clip in clips])
-        for key in ("name", "speaker", "emotion", "intensity", "copy")
+        for key in ("name", "speaker", "emotion", "intensity")
     }
     rows = np.concatenate([clip.rows for clip in clips]).astype(np.float16)
     counts = np.array([len(clip.rows) for clip in clips])
@@ -123,19 +121,14 @@ def load_clips(path: Path) -> list[EmotionalClip]:
         with np.load(path, allow_pickle=False) as file:
             parts = {key: file[key] for key in file.files}
         rows = np.split(parts["rows"].astype(np.float32), np.cumsum(parts["counts"])[:-1])
-        facts = zip(*(parts[key] for key in ("name", "speaker", "emotion", "intensity", "copy")), strict=True)
+        facts = zip(*(parts[key] for key in ("name", "speaker", "emotion", "intensity")), strict=True)
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"cannot read {str(path)!r}: {error}; build it again") from error
     return [
         EmotionalClip(
-            name=str(name),
-            speaker=str(speaker),
-            emotion=str(emotion),
-            intensity=str(intensity),
-            copy=int(copy),
-            rows=each,
+            name=str(name), speaker=str(speaker), emotion=str(emotion), intensity=str(intensity), rows=each
         )
-        for each, (name, speaker, emotion, intensity, copy) in zip(rows, facts, strict=True)
+        for each, (name, speaker, emotion, intensity) in zip(rows, facts, strict=True)
     ]
 
 
