@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from auteur.expression.acoustic_features import BANDS
 from auteur.expression.voice_statistics import ACTIVE_POWER, power_of
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 SUNG_FROM = 0.6
 """Share of held notes from which a recording is song or music; of 1,608 recordings of speech none has more

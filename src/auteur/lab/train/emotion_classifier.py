@@ -134,7 +134,8 @@ def train_member(
     torch.manual_seed(recipe.schedule.seed + fold)
     training = [clip for clip in clips if fold_of(clip.speaker) != fold]
     validation = [clip for clip in clips if fold_of(clip.speaker) == fold]
-    member = EmotionClassifier(recipe.config).to(memory_format=torch.channels_last)
+    member = EmotionClassifier(recipe.config)
+    member.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if recipe.start is not None:
         _fill(member, recipe.start / f"voter_{fold}.safetensors")
     batches = EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold)
