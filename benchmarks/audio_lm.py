@@ -164,16 +164,14 @@ def row(name: str, some: list[Case], values: list[np.ndarray], emotions: Sequenc
 
 
 def emotions_of(run: Benchmark, performances: Sequence[Performance]) -> dict:
-    """Accuracy of the first word on all held-out recordings: over the corpus's own list, and over all ten."""
+    """Accuracy of the ensemble on all held-out recordings: over the corpus's own list, and over all ten."""
     decoder = ConstrainedDecoder(load_model(run.model, AudioLM))
     found: dict[str, dict] = {}
     for corpus, words in CORPUS_EMOTIONS.items():
         some = [one for one in performances if one.is_held_out and one.speaker.startswith(corpus)]
         own, every = [], []
         for one in some:
-            rows = torch.from_numpy(one.rows)
-            frames = min(max(len(one.units) // 5, 1), LONGEST_FRAMES)
-            chances = decoder.emotion_probabilities(rows, decoder.emotion_log_probabilities(rows), frames)
+            chances = decoder.emotion_log_probabilities(torch.from_numpy(one.rows))
             every.append(VOICE_EMOTIONS[int(chances.argmax())])
             own.append(max(words, key=lambda word: chances[VOICE_EMOTIONS.index(word)]))
         truth = [one.emotion for one in some]

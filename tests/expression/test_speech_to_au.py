@@ -107,6 +107,17 @@ def test_a_word_too_short_for_an_emotion_is_neutral(model):
     assert model(voice(0.3), emotion="happy").emotion == "happy"
 
 
+def test_a_held_tune_is_neutral_unless_an_emotion_is_given(model):
+    steps = np.repeat([220.0, 247.0, 277.0, 220.0], 8_000)
+    phase = 2 * np.pi * np.cumsum(steps) / 16_000
+    tune = waveform(0.1 * sum(np.sin(k * phase) / k for k in range(1, 8)))
+    sung = model(tune)
+    assert sung.emotion == "neutral"
+    assert sung.notes == ("the recording sounds like song or music: neutral; name an emotion for it",)
+    assert model(tune, emotion="happy").emotion == "happy"
+    assert not model(voice(2)).notes
+
+
 def test_less_than_a_tenth_of_a_second_is_refused(model):
     with pytest.raises(UsageError, match=r"at least 0\.1 s"):
         model(voice(0.09))

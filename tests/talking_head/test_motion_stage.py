@@ -58,6 +58,12 @@ def test_a_track_with_the_mouth_moves_the_lips_and_one_without_leaves_them_to_th
     assert performance(PerformanceRequest("happy")).lips == "speech"
 
 
+def test_notes_of_a_route_reach_the_performance():
+    route = Expressed(action_units=track(AU12L=0.2), notes=("the recording is too short",))
+    assert performance_of(PerformanceRequest(), route, FRAMES, Settings()).notes == route.notes
+    assert not performance(PerformanceRequest("happy")).notes
+
+
 def test_a_partial_table_leaves_the_rest_to_the_motion():
     acted = performance(PerformanceRequest(track=track("openface17", AU01_r=2.5, AU02_r=0.0))).acted
     assert acted is not None and acted.channels == CONTROLS

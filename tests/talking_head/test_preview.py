@@ -97,6 +97,11 @@ def test_long_speech_is_looked_at_around_the_moment(previewer, place):
     for quality in ("landmarks", "full"):
         assert lids(35.0, 35.0, quality) < 0.5 * lids(35.0, 37.0, quality)
         assert lids(2.0, 35.0, quality) > 2 * lids(35.0, 35.0, quality)
+    sad, calm = (
+        previewer(place / "me.png", place / "long.wav", one, STILL, 35.0, quality="landmarks").landmarks
+        for one in (PerformanceRequest("sad"), PerformanceRequest("neutral"))
+    )
+    assert not np.allclose(sad, calm, atol=0.5)  # head and eyes of an emotion reach later parts
 
 
 def test_what_is_outside_is_refused(previewer, place):

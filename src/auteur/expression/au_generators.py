@@ -63,8 +63,9 @@ class AUGenerator(Protocol):
 class CompactAUGenerator:
     """The compact audio-language model: chain of thought, or the given emotion.
 
-    Long recordings are decoded in overlapping chunks. The emotion of each chunk is predicted from it and its
-    two neighbours, so that moods change over a long talk and do not flicker.
+    The emotion that it writes is the likeliest of the ensemble's calibrated probabilities. Long recordings
+    are decoded in overlapping chunks. The emotion of each chunk is predicted from it and its two neighbours,
+    so that moods change over a long talk and do not flicker.
     """
 
     def __init__(self, decoder: ConstrainedDecoder) -> None:
@@ -76,12 +77,7 @@ class CompactAUGenerator:
         heard = torch.stack(
             [self._decoder.emotion_log_probabilities(_rows(utterance, chunk)) for chunk in chunks]
         )
-        named = np.stack(
-            [
-                self._decoder.emotion_probabilities(_rows(utterance, c), h, c.frames)
-                for c, h in zip(chunks, heard, strict=True)
-            ]
-        )
+        named = heard.exp().numpy().astype(np.float64)
         weight = np.array([chunk.frames for chunk in chunks], dtype=np.float64)
         around = np.stack([named[max(i - 1, 0) : i + 2].mean(axis=0) for i in range(len(chunks))])
 

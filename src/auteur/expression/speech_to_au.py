@@ -6,8 +6,9 @@ Rules for sound without speech:
   are periodic: noise, breath, whisper): neutral, no unit moves.
 * **Less than half a second**: too short to recognise an emotion; neutral unless one is given. The mouth
 moves.
-* **Music** is periodic like a voice, so it passes these rules. Training has chords and hum labelled neutral;
-  song is taken for speech.
+* **Song and music** (most of what is periodic holds a note): neutral unless an emotion is given, since moods
+  of tunes were never learned. The mouth moves.
+* **Several speakers** are not told apart: the face speaks all of it, and moods follow the sound.
 * **Any length** from 0.1 s on; over 8 s in overlapping chunks.
 """
 
@@ -31,6 +32,7 @@ from auteur.expression.au_generators import (
 )
 from auteur.expression.audio_lm.codec import TRACK_RATE, UNITS, VOICE_EMOTIONS
 from auteur.expression.audio_lm.prompts import find_voice_emotion
+from auteur.expression.voice_kind import SUNG_FROM, held_note_share
 from auteur.facs import au_track
 from auteur.signals import AUTrack, Sound
 from auteur.weights import load_model, path_of
@@ -45,6 +47,7 @@ _NOTES = {
     "silent": "the recording is silent: neutral, nothing moves",
     "voiceless": "no voice was found in the recording: neutral, nothing moves",
     "short": "the recording is too short to recognise an emotion: neutral",
+    "sung": "the recording sounds like song or music: neutral; name an emotion for it",
 }
 
 Floats = NDArray[np.float32]
@@ -183,7 +186,7 @@ class SpeechToAU:
         rule = _rule(utterance)
         if rule in ("silent", "voiceless"):
             return _still(speech, requested, _NOTES[rule])
-        if rule == "short" and requested is None:
+        if rule is not None and requested is None:
             return self._streamed(utterance, NEUTRAL, (_NOTES[rule],))
         return self._streamed(utterance, requested, ())
 
@@ -218,7 +221,9 @@ def _rule(utterance: Utterance) -> str | None:
         return "silent"
     if utterance.features.voiced_share < LEAST_VOICED_SHARE:
         return "voiceless"
-    return "short" if utterance.sound.duration_sec < SHORTEST_EMOTION_SEC else None
+    if utterance.sound.duration_sec < SHORTEST_EMOTION_SEC:
+        return "short"
+    return "sung" if held_note_share(utterance.features.rows) >= SUNG_FROM else None
 
 
 def _still(speech: Sound, requested: str | None, note: str) -> SpeechToAUStream:

@@ -95,6 +95,8 @@ class Performance:
     """By control of the convention "facs"; controls that are missing are idle."""
     summary: AUTrack | None = None
     """`expression` as Action Units, for files and plots."""
+    notes: tuple[str, ...] = ()
+    """Sentences about rules that applied to the speech."""
 
     def __post_init__(self) -> None:
         """Refuses tracks that are not on the motion grid."""

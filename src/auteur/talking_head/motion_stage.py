@@ -113,6 +113,7 @@ def performance_of(
         override=np.ones(frames) if is_named else request.override(frames),
         origins=origins,
         summary=summary,
+        notes=() if expressed is None else expressed.notes,
     )
 
 

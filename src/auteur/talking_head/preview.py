@@ -239,8 +239,8 @@ class Previewer:
                     weights=np.pad(expressed.shapes.weights, ((clip.first, 0), (0, 0)), mode="edge"),
                 )
             )
-            expressed = Expressed(
-                action_units=units.replace(start_sec=units.start_sec + start), shapes=shapes
+            expressed = replace(
+                expressed, action_units=units.replace(start_sec=units.start_sec + start), shapes=shapes
             )
         whole = performance_of(request, expressed, clip.first + clip.frames, settings)
         return whole if not clip.first else _later(whole, clip.first)
@@ -361,11 +361,11 @@ def _part(sound: Sound, first_sec: int, stop_sec: Fraction) -> Waveform:
 def _later(performance: Performance, first: int) -> Performance:
     """The performance without its first frames."""
     changes: dict[str, Any] = {"frames": performance.frames - first}
-    for name in ("acted", "added", "head", "summary"):
+    for name in ("acted", "added", "head", "posture", "summary"):
         track = getattr(performance, name)
         if track is not None:
             changes[name] = track.replace(values=track.values[first:])
-    for name in ("gaze_rad", "override"):
+    for name in ("gaze_rad", "posture_gaze_rad", "override"):
         values = getattr(performance, name)
         if values is not None:
             changes[name] = values[first:]

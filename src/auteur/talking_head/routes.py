@@ -25,6 +25,8 @@ class Expressed:
     """From time 0, any convention and rate, about as long as the speech; NaN where not specified."""
     shapes: ExpressionShapes | None = None
     """The same as mesh shapes, from routes that predict more than Action Units can express."""
+    notes: tuple[str, ...] = ()
+    """Sentences about rules that applied."""
 
 
 class Expression(Protocol):
@@ -83,11 +85,16 @@ def auhead() -> Expression:
 
     model = SpeechToAU.shipped()
 
-    def units(speech: Sound, emotion: str | None, intensity: float) -> AUTrack:
-        return model(speech, emotion=emotion, intensity=intensity).track
-
     def express(speech: Sound, emotions: EmotionCurve | None) -> Expressed:
-        return Expressed(action_units=expressed_units(units, speech, emotions))
+        notes: dict[str, None] = {}
+
+        def units(speech: Sound, emotion: str | None, intensity: float) -> AUTrack:
+            result = model(speech, emotion=emotion, intensity=intensity)
+            notes.update(dict.fromkeys(result.notes))
+            return result.track
+
+        action_units = expressed_units(units, speech, emotions)
+        return Expressed(action_units=action_units, notes=tuple(notes))
 
     return express
 

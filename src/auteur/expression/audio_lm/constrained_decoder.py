@@ -103,24 +103,6 @@ class ConstrainedDecoder:
         return self.model.ear.emotion_log_probabilities(rows)
 
     @torch.inference_mode()
-    def emotion_probabilities(
-        self, rows: Tensor, heard: Tensor, frames: int, *, emotions: Sequence[str] = VOICE_EMOTIONS
-    ) -> NDArray[np.float64]:
-        """Returns the probability of each of `VOICE_EMOTIONS` as the first word of the chain of thought.
-
-        Raises:
-            UsageError: There are fewer than two emotions to choose from.
-        """
-        answer = PartialAnswer()
-        first = self.frames(
-            rows, heard, frames=frames, order=Order.EMOTION_THEN_UNITS, emotions=emotions, answer=answer
-        )
-        next(first)
-        if answer.probabilities is None:
-            raise UsageError("give at least two emotions to choose from")
-        return answer.probabilities
-
-    @torch.inference_mode()
     def frames(
         self,
         rows: Tensor,

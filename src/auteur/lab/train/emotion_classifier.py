@@ -2,8 +2,9 @@ r"""Recipe: the audio-language model's emotion classifiers, on rows of `auteur.l
 
     auteur train listener --clips speech.npz --out RUN --schedule.minutes 2.2
 
-One classifier per fold of speakers, each trained without that fold, which chooses its checkpoint. `RUN`
-receives `voter_K.safetensors`, `ear.safetensors` (all of them) and `heard.npz`: the out-of-fold predictions
+One classifier per fold of speakers, each trained without that fold, which chooses its checkpoint; then the
+regression on statistics of all of them, and the factors of both, fitted on out-of-fold predictions. `RUN`
+receives `voter_K.safetensors`, `ear.safetensors` (all together) and `heard.npz`: the out-of-fold predictions
 for every training clip.
 """
 
@@ -21,7 +22,9 @@ from auteur.expression.audio_lm.emotion_classifier import (
     EmotionClassifier,
     EmotionClassifierConfig,
     EmotionEnsemble,
+    StatisticsRegression,
     active_rows,
+    statistics_of,
 )
 from auteur.lab.data.emotional_speech import FOLDS, EmotionalClip, EmotionBatches, fold_of, load_clips
 from auteur.lab.train.batches import Batch, by_key
@@ -85,7 +88,10 @@ def emotion_classifier_loss(model: nn.Module, batch: Batch, step: int = 0) -> Te
             which add up to 1.
         step: Not used.
     """
-    with torch.autocast(batch["rows"].device.type, torch.bfloat16):
+    device = batch["rows"].device.type
+    with torch.autocast(
+        device, torch.bfloat16, enabled=device != "cpu"
+    ):  # many CPUs emulate it, at half speed
         logits = model(batch["rows"], batch["inside"])
     targets = batch["targets"] * (1 - _SMOOTHING) + _SMOOTHING / len(VOICE_EMOTIONS)
     return -(targets * logits.float().log_softmax(-1)).sum(-1).mean()
@@ -129,6 +135,7 @@ def train_member(
     training = [clip for clip in clips if fold_of(clip.speaker) != fold]
     validation = [clip for clip in clips if fold_of(clip.speaker) == fold]
     member = EmotionClassifier(recipe.config)
+    member.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if recipe.start is not None:
         _fill(member, recipe.start / f"voter_{fold}.safetensors")
     batches = EmotionBatches(training, batch_size=recipe.batch_size, seed=recipe.schedule.seed + fold)
@@ -159,13 +166,22 @@ def train(recipe: EmotionClassifierRecipe) -> None:
 
 
 def finish(recipe: EmotionClassifierRecipe, clips: list[EmotionalClip]) -> EmotionClassifierScores:
-    """Joins the classifiers into `ear.safetensors`, writes `heard.npz` and returns its scores."""
+    """Joins classifiers and regression into `ear.safetensors`, writes `heard.npz` and returns its scores."""
     ensemble = EmotionEnsemble(recipe.config)
-    heard = torch.zeros(len(clips), len(VOICE_EMOTIONS))
+    labels = torch.tensor([VOICE_EMOTIONS.index(clip.emotion) for clip in clips])
+    folds = torch.tensor([fold_of(clip.speaker) for clip in clips])
+    statistics = torch.stack([statistics_of(active_rows(torch.from_numpy(clip.rows))) for clip in clips])
+    voted, scored = (torch.zeros(len(clips), len(VOICE_EMOTIONS)) for _ in range(2))
     for fold, member in enumerate(ensemble.voters):
         _fill(member, recipe.out / f"voter_{fold}.safetensors")
-        own = [i for i, clip in enumerate(clips) if fold_of(clip.speaker) == fold]
-        heard[own] = predicted_by(member, [clips[i] for i in own])
+        own = torch.nonzero(folds == fold)[:, 0]
+        voted[own] = predicted_by(member, [clips[i] for i in own.tolist()])
+        without = StatisticsRegression(recipe.config)
+        without.fit(statistics[folds != fold], labels[folds != fold])
+        scored[own] = without(statistics[own])
+    ensemble.regression.fit(statistics, labels)
+    ensemble.balance.copy_(fitted_balance(voted, scored, labels))
+    heard = ensemble.joined(voted, scored)
     save_half(ensemble, recipe.out / "ear.safetensors")
     np.savez(
         recipe.out / "heard.npz",
@@ -174,6 +190,24 @@ def finish(recipe: EmotionClassifierRecipe, clips: list[EmotionalClip]) -> Emoti
         log_probabilities=heard.numpy(),
     )
     return scores(heard, clips)
+
+
+def fitted_balance(voted: Tensor, scored: Tensor, labels: Tensor) -> Tensor:
+    """Returns the factors [2] of log probabilities and scores [N, emotions] with the least cross-entropy.
+
+    With one kind of prediction it would be temperature scaling (Guo et al. 2017).
+    """
+    factors = torch.ones(2, requires_grad=True)
+    optimiser = torch.optim.LBFGS([factors], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = functional.cross_entropy(factors[0] * voted + factors[1] * scored, labels)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return factors.detach()
 
 
 def _fill(member: nn.Module, path: Path) -> None:
