@@ -40,6 +40,7 @@ BLANKS: dict[str, str] = {
     "landmarker": "auteur.face.auteur_backend:blank_landmarker",
     "matte": "auteur.synthesis.matte.network:blank_segmenter",
     "skin_shading": "auteur.synthesis.warp.skin_shading:SkinShading",
+    "watermark": "auteur.watermark.network:PatternEstimator",
 }
 """Builders of empty models of one size. Named, not imported: models stand above their weights."""
 
