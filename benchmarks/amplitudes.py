@@ -12,6 +12,7 @@ sixth of an upper lid's, and reads nothing from some units of the mouth; these a
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from auteur.media import read_image
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
 from auteur.motion.portrait import apply_to
 from auteur.motion.portrait_expression import closing, portrait_expression
+from auteur.signals import LandmarkTrack
 from auteur.synthesis.warp import PortraitWarper
+from auteur.talking_head.au_readback import SkinUnits
 from auteur.weights import load_file, load_shipped
 
 Floats = NDArray[np.floating[Any]]
@@ -77,11 +80,20 @@ class WarpedPortrait:
         self._shut = closing(face.landmarks, basis, own.jaw_share)
         pixels = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
         self._warper = PortraitWarper(pixels, torch.from_numpy(face.landmarks))
+        self._size_px = (picture.shape[1], picture.shape[0])
+        self._shading = SkinUnits(face.landmarks, face.landmarks, basis)
 
     def moved(self, displacement_mm: Floats, lids: Floats | None = None) -> Picture:
         """Returns the picture [H, W, 3] under displacement [478, 3]."""
         moved = apply_to(self.landmarks, displacement_mm[None], removed_mm=-self._shut, lids=lids)
-        frame = self._warper.render(torch.from_numpy(moved.astype(np.float32)))[0]
+        width, height = self._size_px
+        track = LandmarkTrack(
+            values=moved.astype(np.float32),
+            rate=Fraction(25),
+            convention="mediapipe478",
+            image_size_px=(width, height),
+        )
+        frame = self._warper.render(torch.from_numpy(track.values), self._shading(track))[0]
         return frame.permute(1, 2, 0).contiguous().numpy()
 
     def shown(self, picture: Picture, title: str) -> Picture:

@@ -22,7 +22,7 @@ from rich.progress import track
 from torch.nn import functional
 
 from auteur.errors import InputError
-from auteur.face.action_units import action_units, calm_neutral
+from auteur.face.action_units import action_units, neutral_by_region
 from auteur.face.pose import head_pose
 from auteur.facs import ACTION_UNITS
 from auteur.lab.data.face_crops import Shard
@@ -96,7 +96,7 @@ def unwrapped(shard: Shard, every: int) -> UnwrappedClip:
         shard.landmarks,
         shard.blendshapes,
         rate=Fraction(25),
-        neutral=calm_neutral(shard.landmarks, shard.blendshapes),
+        neutral=neutral_by_region(shard.landmarks, shard.blendshapes),
     )
     sides = [[track_.channels.index(c) for c in ACTION_UNITS[n].controls] for n in SHADED_UNITS]
     rows = np.arange(0, len(shard.landmarks), every)
