@@ -13,7 +13,7 @@ from auteur.errors import FormatError, InputError, UsageError
 from auteur.lab.data.denoiser_clips import ClipFolder
 from auteur.lab.data.splits import is_held_out
 from auteur.lab.prepare.latent_clips import STATE, LatentClipsRecipe, write_latent_clips
-from auteur.lab.prepare.reader import ShardReader
+from auteur.lab.data.shards import ShardReader
 
 pytest.importorskip("diffusers", reason="an extra")
 pytest.importorskip("transformers", reason="an extra")

@@ -121,6 +121,7 @@ class ExpressionWindows:
         mirror: [E, E], or None to leave faces as they are.
         batch_size: Windows per batch.
         seed: Of the order.
+        shares: Of the corpora (`Corpora.shares`); a row's corpus is drawn first.
     """
 
     def __init__(
@@ -131,11 +132,17 @@ class ExpressionWindows:
         mirror: Floats | None,
         batch_size: int,
         seed: int,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         self.random = np.random.default_rng(seed)
         self._peaks, self._mirror, self._batch_size = peaks, mirror, batch_size
         self._calm = neutral_mean(clips)
-        self._clips = [clip for clip in clips if len(clip.vectors) >= WINDOW_FRAMES // 2]
+        self._all = [clip for clip in clips if len(clip.vectors) >= WINDOW_FRAMES // 2]
+        self._shares = shares
+        self._draw_from(self._all)
+
+    def _draw_from(self, clips: list[ExpressionClip]) -> None:
+        self._clips = clips
         self._by_emotion = {
             emotion: [clip for clip in self._clips if clip.emotion == emotion] for emotion in EMOTIONS
         }
@@ -147,6 +154,11 @@ class ExpressionWindows:
             yield {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 
     def _row(self) -> dict[str, np.ndarray]:
+        if self._shares is not None:
+            corpus = str(self.random.choice(list(self._shares), p=list(self._shares.values())))
+            self._draw_from([clip for clip in self._all if clip.corpus == corpus])
+            if len(self._unlabelled) == len(self._clips):
+                return self._window(self._of_a_person(self._clips), "unlabelled", 1.0)
         draw = self.random.random()
         if draw < SHARES["unlabelled"] and self._unlabelled:
             return self._window(self._of_a_person(self._unlabelled), "unlabelled", 1.0)

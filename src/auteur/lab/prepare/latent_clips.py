@@ -29,8 +29,8 @@ from auteur.errors import FaceError, InputError, UsageError
 from auteur.facs import CONVENTIONS
 from auteur.files import atomic_path, make_folders
 from auteur.lab.data.denoiser_clips import write_clip
+from auteur.lab.data.shards import Sample, ShardReader
 from auteur.lab.prepare.options import RATE
-from auteur.lab.prepare.reader import Sample, ShardReader
 from auteur.lab.prepare.work_folder import INDEX
 from auteur.motion.au_basis import AUBasis
 from auteur.painting.au_drawing import Form, action_units_to_landmarks, draw_landmarks

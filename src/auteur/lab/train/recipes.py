@@ -38,9 +38,7 @@ class Recipe:
     """Extra that it needs beyond the core."""
 
 
-_TRACKS = (
-    "python -m auteur.lab.data.motion_tracks writes the tracks, from labels of auteur.lab.data.face_teacher"
-)
+_TRACKS = "shards of auteur prepare with --features motion,speech"
 _LABELS = "python -m auteur.lab.data.face_teacher labels clips and photographs with MediaPipe"
 _PERFORMANCES = "python -m auteur.lab.data.performances, emotion_units and emotional_speech write them"
 _CLIPS = "clips of auteur.lab.data.denoiser_clips: frames with the conditions that go with them"
