@@ -10,6 +10,7 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -155,7 +156,7 @@ def from_member(name: str, data: bytes) -> NDArray[Any]:
     head, _, body = data.partition(b"\n")
     about = json.loads(head)
     ends = np.cumsum([0, *about["bytes"]])
-    rows = [zlib.decompress(body[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    rows = [zlib.decompress(body[a:b]) for a, b in pairwise(ends)]
     return np.frombuffer(b"".join(rows), np.uint8).reshape(about["shape"]).copy()
 
 

@@ -253,7 +253,7 @@ def _half(person: str) -> bool:
 def read_flame_clips(corpora: Corpora) -> list[ExpressionClip]:
     """Returns trajectories of FLAME's 50 expression numbers, such as DECA's on MEAD and HDTF.
 
-    Corpora that were prepared with `--measured` hold them in the common record, others in the feature "flame".
+    Corpora prepared with `--measured` hold them in the common record, others in the feature "flame".
 
     Raises:
         InputError: A feature is missing, or there is no clip of a person who trains.

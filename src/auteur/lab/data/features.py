@@ -1,7 +1,7 @@
 """What a prepared corpus can hold beyond the common record: one row per feature.
 
-`auteur prepare -o SHARDS --features NAME` adds a feature to finished shards (`auteur.lab.prepare.features`); a
-recipe names those that it reads. Arrays have a row per frame at 25 per second unless stated otherwise.
+`auteur prepare -o SHARDS --features NAME` adds a feature to finished shards (`auteur.lab.prepare.features`);
+recipes name those that they read. Arrays have a row per frame at 25 per second unless stated otherwise.
 """
 
 import shlex
@@ -46,12 +46,12 @@ FEATURES: dict[str, Feature] = {
         "feature_motion:SpeechFeature",
     ),
     "hubert": Feature(
-        "last hidden states of a HuBERT or wav2vec 2.0 of transformers",
+        "last hidden states of a HuBERT of transformers",
         {"values": "float16 [T, D]"}, "feature_pretrained:HubertFeature", ("hubert",),
     ),
     "wav2vec": Feature(
-        "hidden states of all layers of wav2vec 2.0 at the frames",
-        {"audio": "float16 [T, layers * D]"}, "feature_pretrained:Wav2VecFeature", ("wav2vec",),
+        "last hidden states of a wav2vec 2.0 of transformers",
+        {"values": "float16 [T, D]"}, "feature_pretrained:Wav2VecFeature", ("wav2vec",),
     ),
     "latents": Feature(
         "latents of frames and reference picture around the head",
@@ -65,6 +65,10 @@ FEATURES: dict[str, Feature] = {
         "drawn landmarks of frames and reference picture, in the square of the latents",
         {"landmarks": "uint8 [T, 3, S, S]", "landmarks_reference": "uint8 [3, S, S]"},
         "feature_pretrained:DrawingFeature",
+    ),
+    "au_drawings": Feature(
+        "Action Units drawn on the reference picture's face, in the square of the latents",
+        {"au": "uint8 [T, 3, S, S]"}, "feature_pretrained:AUDrawingFeature", space="facs",
     ),
     "published": Feature(
         "inputs of Hallo or MEMO, and drawn Action Units for an adapter",

@@ -1,8 +1,9 @@
 """Motion of filmed people as recipes read it from shards: displacement, Action Units, pose, lids, speech.
 
 `read_tracks` is the reader of every recipe that learns motion; the features "motion" and "speech"
-(`auteur.lab.data.features`) hold what it reads beyond the common record. Sound is shifted to its picture where
-the offset was measured with confidence. Videos that talking-head systems generated are pseudo-ground truth:
+(`auteur.lab.data.features`) hold what it reads beyond the common record. Sound is shifted to its picture
+where the offset was measured with confidence. Videos that talking-head systems generated are pseudo-ground
+truth:
 they only ever train.
 """
 
@@ -34,8 +35,9 @@ LONGEST_HOLE_SEC = 0.2
 """Frames without a face are filled up to this long; a longer hole ends the clip."""
 
 BELIEVED_OFFSET = 6.0
-"""An offset of sound and picture is accepted from a correlation of this by the square root of the frames. Lips
-that say something else reach about 4.4 by that root at some offset (measured: 0.49 in 75 frames, 0.31 in 250,
+"""An offset of sound and picture is accepted from a correlation of this by the square root of the frames.
+Lips that say something else reach about 4.4 by that root at some offset (measured: 0.49 in 75 frames, 0.31
+in 250,
 0.12 in 1500)."""
 
 BLINK = [i for i, name in enumerate(MEDIAPIPE_BLENDSHAPES) if name.startswith("eyeBlink")]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from numpy.typing import NDArray
@@ -75,9 +75,11 @@ class FeatureInputs:
     """Augmented copies of the sound whose compact features training may read instead."""
     feature_px: int = 512
     """Side of latents and drawings in pixels."""
-    drawing: str = "lines"
+    view_px: int = 128
+    """Side of the compact denoiser's clips in pixels."""
+    drawing: Literal["lines", "mesh"] = "lines"
     """How Action Units are drawn for an adapter: lines or mesh."""
-    device: str = ""
+    device: Literal["", "cpu", "cuda"] = ""
     """Where networks run; CUDA where there is one, unless given."""
 
     def needed(self, name: str) -> Path:

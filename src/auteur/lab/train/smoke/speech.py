@@ -51,6 +51,12 @@ def speech_lips(folder: Path) -> Trial:
         log_every_steps=1,
     )  # fmt: skip
     recipe = SpeechLipsRecipe(
-        data=write_corpora(folder), corpora=write_tracks(folder), start=start, out=folder / "speech_lips.safetensors", pairs=1, crops=3, schedule=schedule,
-    )  # fmt: skip
+        data=write_corpora(folder),
+        corpora=write_tracks(folder),
+        start=start,
+        out=folder / "speech_lips.safetensors",
+        pairs=1,
+        crops=3,
+        schedule=schedule,
+    )
     return Trial(recipe)
