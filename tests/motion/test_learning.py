@@ -9,7 +9,7 @@ from motion_samples import TINY
 
 from auteur.facs import CONTROLS
 from auteur.lab.data.motion_lags import SyncedClip, find_lags
-from auteur.lab.data.motion_tracks import even_frames, part_of
+from auteur.lab.data.motion_tracks import even_frames
 from auteur.lab.data.motion_windows import (
     MotionClip,
     MotionWindows,
@@ -66,7 +66,7 @@ def test_frames_are_read_by_time_up_to_a_long_hole():
 
 
 def test_parts_are_by_person_and_held_out_people_are_never_trained_on():
-    from auteur.lab.data.splits import is_held_out
+    from auteur.lab.data.splits import is_held_out, part_of
 
     people = [f"person{n}" for n in range(400)]
     assert all((part_of(p) == "test") == is_held_out(p) for p in people)

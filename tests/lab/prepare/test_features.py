@@ -148,7 +148,9 @@ def test_a_finished_feature_is_checked_and_a_damaged_shard_of_it_made_anew(shard
 
 
 def test_what_is_missing_is_named_with_the_command_that_adds_it(prepared, shards, tmp_path, capsys):
-    with pytest.raises(InputError, match=r"lacks the feature 'motion'.*auteur prepare -o .* --features motion"):
+    with pytest.raises(
+        InputError, match=r"lacks the feature 'motion'.*auteur prepare -o .* --features motion"
+    ):
         ShardReader(prepared.out, features=["motion"])
     assert main(["train", "motion", "--shards", str(prepared.out), "--out", str(tmp_path / "run")]) == 3
     assert f"auteur prepare -o {prepared.out} --features motion" in capsys.readouterr().err
@@ -169,7 +171,7 @@ def test_other_settings_and_other_shards_are_refused(copied):
     other = json.loads(index.read_text())
     other["shards"][0]["sha256"] = "0" * 64
     index.write_text(json.dumps(other))
-    with pytest.raises(InputError, match="'motion' in .* was made of other shards"):
+    with pytest.raises(InputError, match=r"'motion' in .* was made of other shards"):
         ShardReader(copied, features=["motion"])
 
 

@@ -10,7 +10,7 @@ the validity of `warped`. They are members "FEATURE.NAME" or, where a sample giv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ from torch import Tensor
 from auteur.errors import InputError
 from auteur.lab.data.archive import StoredMember, stored_members
 from auteur.lab.data.made_shards import MadeSample, write_shards
-from auteur.lab.data.motion_tracks import no_training_person
-from auteur.lab.data.shards import Corpora, ShardReader, feature_folder, mixed_chances
-from auteur.lab.data.splits import part_of
+from auteur.lab.data.motion_tracks import no_person_of
+from auteur.lab.data.shards import Corpora, PartName, ShardReader, feature_folder, mixed_chances
+from auteur.lab.data.splits import Part, part_of
 from auteur.synthesis.conditioners.conditioner import Input
 from auteur.synthesis.conditioners.registry import inputs_by_name
 from auteur.synthesis.conditions import CONDITION_NAMES, Conditions
@@ -139,7 +139,7 @@ class ClipFolder:
         names: Conditions to read; those that a clip lacks are absent in its rows.
         features: That hold the clips.
         past: Frames before the window to give as `past`, if the network has a conditioner for it.
-        part: Whose clips: those of people who train, or who choose checkpoints.
+        part: Whose clips: those of people who train, who choose checkpoints, or who test.
         looks: Candidate windows of a clip; the one with the largest pixel weights is taken.
 
     Raises:
@@ -154,21 +154,17 @@ class ClipFolder:
         names: Sequence[str] = CONDITION_NAMES,
         features: Sequence[str] = ("views",),
         past: int = 2,
-        part: Literal["train", "validation"] = "train",
+        part: Part = "train",
         looks: int = 1,
     ) -> None:
         self._looks = looks
         self._names, self._past = tuple(names), past if "past" in names else 0
         self._clips: list[_StoredClip] = []
-        for reader in _readers(corpora, features):
+        for reader in _readers(corpora, features, "held_out" if part == "test" else "train"):
             people = {row["key"] for row in reader.rows if part_of(row["person"], row["held_out"]) == part}
             self._clips += [clip for key, clip in _clips_of(reader) if key in people]
         if not self._clips:
-            raise InputError(
-                no_training_person(corpora, "clip")
-                if part == "train"
-                else f"{no_training_person(corpora, 'clip')}; one in seven chooses checkpoints"
-            )
+            raise InputError(no_person_of(part, corpora, "clip"))
         self._shares = corpora.shares(clip.corpus for clip in self._clips)
 
     def __len__(self) -> int:
@@ -212,15 +208,15 @@ class ClipFolder:
         return ClipBatch(clean, Conditions(**found), region)
 
 
-def _readers(corpora: Corpora, features: Sequence[str]) -> list[ShardReader]:
-    """Readers of people who train or choose checkpoints; FLAME's numbers may be in the common record."""
-    readers = corpora.readers([name for name in features if name != "flame"])
+def _readers(corpora: Corpora, features: Sequence[str], part: PartName) -> list[ShardReader]:
+    """Readers of a part; FLAME's numbers may be in the common record."""
+    readers = corpora.readers([name for name in features if name != "flame"], part=part)
     if "flame" not in features:
         return readers
     return [
         reader
         if reader.index["options"].get("measured")
-        else ShardReader(reader.folder, part="train", features=features)
+        else ShardReader(reader.folder, part=part, features=features)
         for reader in readers
     ]
 

@@ -21,7 +21,7 @@ from auteur.expression.space import CompactExpressionSpace
 from auteur.face.pose import without_pose
 from auteur.facs import EMOTIONS
 from auteur.lab.data.motion_tracks import RATE, no_training_person, read_tracks, training_tracks
-from auteur.lab.data.shards import Corpora, ShardReader
+from auteur.lab.data.shards import Corpora, PartName, ShardReader
 from auteur.lab.data.splits import is_held_out, part_of, person_of_photo
 from auteur.signals import ExpressionTrack, without_holes
 from auteur.signals.timebase import local_linear_smooth
@@ -117,16 +117,18 @@ def intensity_of(emotion: str | None, stated: float | None) -> float:
     return 1.0 if stated is None or emotion is None else stated
 
 
-def read_motions(corpora: Corpora) -> list[FaceMotion]:
-    """Returns every clip of people who train or choose checkpoints.
+def read_motions(corpora: Corpora, *, part: PartName | None = "train") -> list[FaceMotion]:
+    """Returns every clip of people who train or choose checkpoints, or of those who test.
 
     Args:
         corpora: With the features "motion" and "speech".
+        part: As in `read_tracks`.
 
     Raises:
         InputError: A feature is missing, or there is no clip of a person who trains.
     """
-    tracks = training_tracks(read_tracks(corpora), corpora)
+    read = read_tracks(corpora, part=part)
+    tracks = list(read) if part == "held_out" else training_tracks(read, corpora)
     neutrals: dict[str, Floats] = {}
     for track in tracks:
         if track.emotion == "neutral":

@@ -137,8 +137,14 @@ def training_tracks(tracks: Iterator[MotionTrack], corpora: Corpora) -> list[Mot
 
 def no_training_person(corpora: Corpora, what: str = "sample") -> str:
     """Returns the message for shards without a person who trains."""
+    return no_person_of("train", corpora, what)
+
+
+def no_person_of(part: Part, corpora: Corpora, what: str = "sample") -> str:
+    """Returns the message for shards without a person of a part."""
     folders = ", ".join(repr(str(folder)) for folder in corpora.shards)
-    return f"{folders}: no {what} of a person who trains; prepare recordings of more people"
+    whose = {"train": "trains", "validation": "chooses checkpoints", "test": "is held out"}[part]
+    return f"{folders}: no {what} of a person who {whose}; prepare recordings of more people"
 
 
 def _track(

@@ -11,7 +11,7 @@ from torch import Tensor
 from auteur.errors import InputError
 from auteur.face.pose import MIRROR
 from auteur.facs import au_track, convert
-from auteur.lab.data.motion_tracks import RATE, no_training_person, read_tracks
+from auteur.lab.data.motion_tracks import RATE, no_person_of, read_tracks
 from auteur.lab.data.shards import Corpora, PartName, mixed_chances
 from auteur.lab.data.splits import Part
 from auteur.signals import topology
@@ -103,7 +103,7 @@ def read_clips(
         )
     wanted = "test" if part == "held_out" else "train"
     if not any(clip.part == wanted for clip in clips):
-        raise InputError(no_training_person(corpora))
+        raise InputError(no_person_of(wanted, corpora))
     return clips
 
 
