@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from prepare_tools import LazyEngine, SerialEngine
+from prepare_tools import SMALL, LazyEngine, SerialEngine
 
 from auteur.cli import main
 from auteur.engines import make_engine
@@ -27,12 +27,11 @@ from auteur.lab.data.face_views import ViewSettings, clips_of, mirrored, piece_o
 from auteur.lab.data.features import FEATURES
 from auteur.lab.data.motion_tracks import read_tracks
 from auteur.lab.data.shards import Corpora, ShardReader, mixed_chances
-from auteur.lab.prepare.features import FeatureInputs, add_features
+from auteur.lab.prepare.features import add_features
 from auteur.lab.prepare.work_folder import WorkFolder
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
-SMALL = FeatureInputs(copies=1, feature_px=64, view_px=32, device="cpu")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -272,7 +272,7 @@ def shard_hashes(index: dict[str, Any]) -> list[str]:
 
 def _check_trains(sample: Sample, shard: str) -> None:
     record = sample.record
-    if record["held_out"] or is_published_test_person(record["person"]):
+    if record.get("held_out") or is_published_test_person(record.get("person", "")):
         raise FormatError(
             f"the shard {shard!r} of people who train holds {sample.key!r} of {record['person']!r}, who is "
             "held out; prepare the corpus anew"

@@ -1,6 +1,6 @@
-"""Recipe: the regressor that AUHead is compared with, on what `auteur.lab.data.performances` wrote.
+"""Recipe: the regressor that AUHead is compared with, on prepared corpora and recordings without pictures.
 
-auteur train regressor --performances performances.npz --units emotion_units.npz --out RUN
+auteur train regressor --shards SHARDS --units emotion_units.npz --out RUN
 """
 
 from collections.abc import Iterator, Sequence
