@@ -194,7 +194,7 @@ def prepare(arguments: PrepareArguments) -> int:
     added = _added(arguments, names, inputs, engine) if names else []
     for one in added:
         _note_feature(one)
-    return _tell(arguments, summary, added, time.monotonic() - started_sec)
+    return _tell(arguments, arguments.out, summary, added, time.monotonic() - started_sec)
 
 
 def _added(
@@ -237,26 +237,26 @@ def _tell_features(arguments: PrepareArguments, added: "list[AddedFeature]") -> 
 
 
 def _tell(
-    arguments: PrepareArguments, summary: "Summary", added: "list[AddedFeature]", seconds: float
+    arguments: PrepareArguments, out: Path, summary: "Summary", added: "list[AddedFeature]", seconds: float
 ) -> int:
     totals = summary.totals
     for name in summary.repaired:
         note(f"{name} was damaged and is whole again")
     if arguments.json:
         stages = {name: round(value, 3) for name, value in sorted(summary.seconds.items())}
-        result = {"output": str(arguments.out), **totals, "kept": summary.kept, "seconds": round(seconds, 3)}
+        result = {"output": str(out), **totals, "kept": summary.kept, "seconds": round(seconds, 3)}
         if added:
             result["features"] = {one.name: len(one.left_out) for one in added}
         print(json_text.dumps({**result, "repaired": list(summary.repaired), "stage_seconds": stages}))
     else:
         print(
-            f"{arguments.out}: {counted(totals['samples'], 'clip')}, {span(3600 * totals['hours'])} of "
+            f"{out}: {counted(totals['samples'], 'clip')}, {span(3600 * totals['hours'])} of "
             f"{counted(totals['people'], 'person', 'people')} in {counted(totals['shards'], 'shard')}; "
             f"{totals['rejected']} rejected, {totals['failed']} failed; "
-            f"see {arguments.out / 'report.html'}"
+            f"see {out / 'report.html'}"
         )
     if totals["failed"]:
-        note(f"{totals['failed']} could not be read; they are named in {arguments.out / 'rejected.jsonl'}")
+        note(f"{totals['failed']} could not be read; they are named in {out / 'rejected.jsonl'}")
         return PartialError.exit_code
     return 0
 

@@ -304,7 +304,7 @@ class Corpora:
             raise UsageError("no shards were given; name the folders of auteur prepare with --shards")
         found = [ShardReader(folder, part=part, features=features) for folder in self.shards]
         _check_spaces([*found, *self.generated_readers(features)])
-        self.shares([reader.corpus for reader in found])
+        self._check_mix(sorted({reader.corpus for reader in found}))
         return found
 
     def generated_readers(self, features: Sequence[str]) -> list[ShardReader]:
@@ -314,24 +314,35 @@ class Corpora:
     def shares(self, corpora: Iterable[str]) -> dict[str, float] | None:
         """Returns the share of each corpus, which add up to 1; None: as much as there is.
 
+        Args:
+            corpora: Those that there is something of to draw.
+
         Raises:
-            UsageError: `mix` is not understood, or does not name the corpora that there are.
+            UsageError: `mix` is not understood, or does not name one of them.
         """
         if not self.mix:
             return None
         there = sorted(set(corpora))
+        ratio = self._ratio(there)
+        if lacking := [name for name in there if name not in ratio]:
+            raise UsageError(f"mix is {self.mix!r} and does not name {lacking[0]}; write {_like(there)}")
+        total = sum(ratio[name] for name in there)
+        return {name: ratio[name] / total for name in there}
+
+    def _ratio(self, there: list[str]) -> dict[str, float]:
         try:
             pairs = (part.partition("=") for part in self.mix.split(","))
             ratio = {name.strip(): float(value) for name, _, value in pairs}
         except ValueError as error:
             raise UsageError(f"mix is {self.mix!r}; write it as {_like(there)}") from error
-        if sorted(ratio) != there or not all(0 < value < float("inf") for value in ratio.values()):
-            raise UsageError(
-                f"mix is {self.mix!r}; it must name {', '.join(there)}, each with a number above 0: "
-                f"{_like(there)}"
-            )
-        total = sum(ratio.values())
-        return {name: value / total for name, value in ratio.items()}
+        if not all(0 < value < float("inf") for value in ratio.values()):
+            raise UsageError(f"mix is {self.mix!r}; its numbers must be above 0: {_like(there)}")
+        return ratio
+
+    def _check_mix(self, there: list[str]) -> None:
+        """Raises `UsageError` if `mix` names other corpora than those of the shards."""
+        if self.mix and sorted(self._ratio(there)) != there:
+            raise UsageError(f"mix is {self.mix!r}; it must name {', '.join(there)}: {_like(there)}")
 
 
 def _like(corpora: list[str]) -> str:

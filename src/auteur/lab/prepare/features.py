@@ -13,7 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -240,12 +240,8 @@ def add_features(
         InputError: A shard is damaged, or the feature cannot be written, for instance because the disk is
             full. What was finished stays.
     """
-    inputs = FeatureInputs(
-        **{
-            one.name: value.absolute() if isinstance(value := getattr(inputs, one.name), Path) else value
-            for one in fields(inputs)
-        }
-    )
+    places = {f.name: v.absolute() for f in fields(inputs) if isinstance(v := getattr(inputs, f.name), Path)}
+    inputs = replace(inputs, **places)  # workers may stand elsewhere
     check_inputs(folder, names, inputs)
     folder = folder.absolute()
     reader = ShardReader(folder)

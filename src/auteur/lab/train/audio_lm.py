@@ -122,13 +122,11 @@ def heard_of(performances: list[Performance], ear: EmotionEnsemble, run: Path) -
 def split(performances: list[Performance]) -> tuple[list[Performance], list[Performance]]:
     """Returns (training, validation); held-out people are in neither."""
     kept = [one for one in performances if not one.is_held_out and one.part != "test"]
-    validation = [
-        one
-        for one in kept
-        if (one.part == "validation" if one.is_measured else fold_of(one.speaker) == VALIDATION_FOLD)
-    ]
-    names = {one.name for one in validation}
-    return [one for one in kept if one.name not in names], validation
+
+    def judges(one: Performance) -> bool:
+        return one.part == "validation" if one.is_measured else fold_of(one.speaker) == VALIDATION_FOLD
+
+    return [one for one in kept if not judges(one)], [one for one in kept if judges(one)]
 
 
 def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:

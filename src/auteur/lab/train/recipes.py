@@ -137,7 +137,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "expression-generator": Recipe(
         "Paper B's expression generator against its two discriminators.",
-        "expression_generator", "ExpressionGeneratorRecipe", f"{_TRACKS}, and photographs; or shards with FLAME's numbers",
+        "expression_generator", "ExpressionGeneratorRecipe",
+        f"{_TRACKS}, and photographs; or shards with FLAME's numbers",
         "expression:generator",
     ),
 }  # fmt: skip
