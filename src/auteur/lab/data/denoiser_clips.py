@@ -20,7 +20,7 @@ from auteur.errors import InputError
 from auteur.lab.data.archive import StoredMember, stored_members
 from auteur.lab.data.made_shards import MadeSample, write_shards
 from auteur.lab.data.motion_tracks import no_person_of
-from auteur.lab.data.shards import Corpora, PartName, ShardReader, feature_folder, mixed_chances
+from auteur.lab.data.shards import Corpora, PartName, ShardReader, feature_folder, mixed_chances, with_flame
 from auteur.lab.data.splits import Part, part_of
 from auteur.synthesis.conditioners.conditioner import Input
 from auteur.synthesis.conditioners.registry import inputs_by_name
@@ -210,15 +210,9 @@ class ClipFolder:
 
 def _readers(corpora: Corpora, features: Sequence[str], part: PartName) -> list[ShardReader]:
     """Readers of a part; FLAME's numbers may be in the common record."""
-    readers = corpora.readers([name for name in features if name != "flame"], part=part)
-    if "flame" not in features:
-        return readers
-    return [
-        reader
-        if reader.index["options"].get("measured")
-        else ShardReader(reader.folder, part=part, features=features)
-        for reader in readers
-    ]
+    others = [name for name in features if name != "flame"]
+    readers = corpora.readers(others, part=part)
+    return [with_flame(reader, part, others) for reader in readers] if "flame" in features else readers
 
 
 def _clips_of(reader: ShardReader) -> Iterator[tuple[str, _StoredClip]]:

@@ -21,7 +21,7 @@ from auteur.expression.space import CompactExpressionSpace
 from auteur.face.pose import without_pose
 from auteur.facs import EMOTIONS
 from auteur.lab.data.motion_tracks import RATE, no_training_person, read_tracks, training_tracks
-from auteur.lab.data.shards import Corpora, PartName, ShardReader
+from auteur.lab.data.shards import Corpora, PartName, with_flame
 from auteur.lab.data.splits import is_held_out, part_of, person_of_photo
 from auteur.signals import ExpressionTrack, without_holes
 from auteur.signals.timebase import local_linear_smooth
@@ -262,10 +262,10 @@ def read_flame_clips(corpora: Corpora) -> list[ExpressionClip]:
     """
     found: list[ExpressionClip] = []
     for reader in corpora.readers(()):
-        name = "expression.flame50"
-        if not reader.index["options"].get("measured"):
-            name, reader = "flame.expression", ShardReader(reader.folder, part="train", features=["flame"])
-        for sample in (one for one in reader if one.has(name)):
+        for sample in with_flame(reader, "train"):
+            name = "flame.expression" if sample.has("flame.expression") else "expression.flame50"
+            if not sample.has(name):
+                continue
             track = ExpressionTrack(values=sample.array(name), rate=RATE, convention="flame50")
             if np.isnan(track.values).all(axis=0).any():
                 continue

@@ -265,6 +265,16 @@ def feature_index(folder: Path, index: dict[str, Any], name: str) -> dict[str, A
     return found
 
 
+def with_flame(reader: ShardReader, part: PartName | None, features: Sequence[str] = ()) -> ShardReader:
+    """Returns a reader that gives FLAME's numbers, too.
+
+    They are in the common record of corpora prepared with `--measured`, unless the feature "flame" was added.
+    """
+    is_added = (feature_folder(reader.folder, "flame") / INDEX).exists()
+    more = ["flame"] if is_added or not reader.index["options"].get("measured") else []
+    return ShardReader(reader.folder, part=part, features=[*features, *more])
+
+
 def shard_hashes(index: dict[str, Any]) -> list[str]:
     """Returns the SHA-256 of the shards in an index."""
     return [shard["sha256"] for shard in index["shards"] if shard["file"]]
