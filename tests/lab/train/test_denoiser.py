@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,7 +13,8 @@ from auteur.lab.data.splits import is_held_out, part_of
 
 pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
 
-from auteur.lab.data.denoiser_clips import ClipBatch, ClipFolder, write_clips
+from auteur.lab.data.denoiser_clips import ClipBatch, ClipFolder, features_for, write_clips
+from auteur.lab.data.made_shards import MadeSample, write_shards
 from auteur.lab.data.shards import Corpora
 from auteur.lab.train.checkpoints import DivergedError, checkpoints
 from auteur.lab.train.clip_batches import ClipBatches
@@ -316,6 +318,30 @@ def test_held_out_people_are_kept_apart(folder):
     assert (held.clean >= 2).all()
     with pytest.raises(InputError, match="no clip of a person who chooses checkpoints"):
         ClipFolder(folder, part="validation")
+
+
+def test_conditions_of_latents_come_from_the_features_of_the_preset(tmp_path):
+    frames, clean = 9, np.arange(9, dtype=np.float16)
+    features = {
+        "latents": {
+            "clean": np.tile(clean[:, None, None, None], (1, 4, 2, 2)),
+            "reference": np.zeros((4, 2, 2)),
+        },
+        "flame": {"expression": np.tile(clean[:, None], (1, 50)).astype(np.float32)},
+        "wav2vec": {"values": np.tile(clean[:, None], (1, 3))},
+    }
+    sample = MadeSample(key="a", person=TRAINING_PERSON, frames=frames, features=features)
+    corpora = Corpora(shards=(write_shards(tmp_path / "shards", [sample], settings={}),))
+    names = ("reference", "audio", "expression")
+    assert features_for(4, names) == ("latents", "wav2vec", "flame")
+    clips = ClipFolder(corpora, names=names, features=features_for(4, names))
+    batch = clips.batch(30, 3, torch.Generator().manual_seed(0))
+    shown = batch.clean[:, :, 0, 0, 0]
+    assert torch.equal(batch.conditions.expression[..., 7], shown)
+    wanted = (shown[..., None] + torch.arange(-2, 3)).clamp(0, frames - 1)  # the ends are held
+    assert torch.equal(batch.conditions.audio[..., 0], wanted)
+    with pytest.raises(InputError, match=r"lacks the feature 'identity'.*--clip FOLDER"):
+        ClipFolder(corpora, names=("identity",), features=features_for(4, ("identity",)))
 
 
 def test_bad_clips_are_refused(folder, tmp_path):
