@@ -1,12 +1,12 @@
 r"""Measures the emotion control on people and portraits it never saw: the numbers of
 weights/expression_generator.md.
 
-    python benchmarks/expression.py --tracks TRACKS --clips clips/manifest.csv --labels LABELS \
+    python benchmarks/expression.py --shards SHARDS --clips clips/manifest.csv --labels LABELS \
         --portraits PORTRAITS \
         --speech talk.flac --teacher face_landmarker.task --classifier emotion_classifier.safetensors \
         --identity face_identity.safetensors --out expression.json
 
-TRACKS is what `python -m auteur.lab.data.motion_tracks` wrote, LABELS what `python -m
+SHARDS is what `auteur prepare … --features motion,speech` wrote of the clips, LABELS what `python -m
 auteur.lab.data.face_teacher` wrote. Final frames are read by MediaPipe, not by the tracker that ships, and
 named by a classifier that learned from photographs of people whom the generator never saw
 (`judges/emotion_classifier.py`). Whether the portrait still looks like itself is judged by
@@ -43,6 +43,7 @@ from auteur.facs import EMOTIONS
 from auteur.lab.data.emotion_units import clip_arrays
 from auteur.lab.data.expression_tracks import ExpressionClip, encoded, read_motions
 from auteur.lab.data.motion_tracks import resting_frames
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.splits import is_held_out
 from auteur.media import examine_speech, read_image, write_image
 from auteur.motion.mouth import lip_gap
@@ -72,7 +73,7 @@ STILL = MotionOptions(blinks=False, gaze=False, head=0.0)
 class Benchmark:
     """Where things are."""
 
-    tracks: Path
+    shards: Path
     clips: Path
     labels: Path
     portraits: tuple[Path, ...]
@@ -310,7 +311,7 @@ def ceiling(run: Benchmark) -> dict:
 def trajectories(run: Benchmark, control: EmotionControl) -> dict:
     """Returns how like real trajectories of held-out people the generated ones are, beside a constant
     offset."""
-    clips = [encoded(m, control.space) for m in read_motions(run.tracks, run.clips) if m.part == "test"]
+    clips = [encoded(m, control.space) for m in read_motions(Corpora(shards=(run.shards,)), part="held_out")]
     clips = [c for c in clips if c.emotion is not None and len(c.vectors) >= WINDOW]
     weights = control.space.weights_mm()
     real = [clip.vectors * weights for clip in clips]

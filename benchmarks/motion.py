@@ -1,14 +1,13 @@
 """Measures the shipped motion on people it never saw: the numbers of weights/face_flow.md and head_flow.md.
 
-    python benchmarks/motion.py --tracks TRACKS --clips clips/manifest.csv --out motion.json
+    python benchmarks/motion.py --shards SHARDS --out motion.json
 
-TRACKS is what `python -m auteur.lab.data.motion_tracks --speech-weights …/lip_encoder.safetensors` wrote.
+SHARDS is what `auteur prepare … --features motion,speech` wrote.
 Pose-free landmarks of the teacher are the truth; displacement goes through `SpeechMotion` with its lip
 rules, as in a video. People who chose the checkpoint count beside those of the test, as "held out"; their
 sound is taken as it is and at its best lag.
 """
 
-import csv
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,9 +20,11 @@ from auteur.evaluate.lags import correlation
 from auteur.evaluate.mouth_motion import FaceMotion, MouthScores, mouth_scores
 from auteur.facs import au_track
 from auteur.lab.data.flow_windows import BlinkMovement
+from auteur.lab.data.motion_tracks import read_tracks
 from auteur.lab.data.motion_windows import MotionClip, read_clips
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.speech.recognise import Recogniser
-from auteur.media import read_speech
+from auteur.media import SPEECH_RATE_HZ
 from auteur.motion.cues import SpeechCues
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.mouth import lip_gap
@@ -40,8 +41,7 @@ STILL = MotionOptions(blinks=False, gaze=False, head=0.0)
 class Benchmark:
     """Where things are."""
 
-    tracks: Path
-    clips: Path
+    shards: Path
     out: Path
     seed: int = 0
 
@@ -61,19 +61,15 @@ class Talk:
 
 def talks(run: Benchmark) -> list[Talk]:
     phones, lips = CompactSpeechFeatures.shipped(), CompactSpeechFeatures.shipped("lip_encoder")
-    with run.clips.open(encoding="utf-8") as table:
-        rows = {Path(row["file"]).stem: row for row in csv.DictReader(table)}
-    clips = [clip for clip in read_clips(run.tracks) if not clip.is_generated]
+    corpora = Corpora(shards=(run.shards,))
+    clips = read_clips(corpora, part=None)
+    sounds = {track.name: track.samples for track in read_tracks(corpora, speech=None, part=None, sound=True)}
     blinks = BlinkMovement.fit([clip for clip in clips if clip.part == "train"])
     found = []
     for clip in clips:
         if clip.part == "train" or clip.speech is None:
             continue
-        row, frames = rows[clip.name], len(clip.aus)
-        sound = read_speech(run.clips.parent.parent / (row["wav"] or row["file"]))
-        step = sound.rate_hz // 25
-        samples = np.pad(np.array(sound.samples), (0, max(0, frames * step - sound.sample_count)))
-        sound = Waveform(samples=samples[: frames * step], rate_hz=sound.rate_hz)
+        sound = Waveform(samples=sounds[clip.name], rate_hz=SPEECH_RATE_HZ)
         analysis = phones.analyse(sound, MOTION_RATE)
         features = lips.analyse(sound, MOTION_RATE).with_bands
         real = blinks.without(clip) + clip.neutral_mm

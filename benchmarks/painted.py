@@ -1,9 +1,9 @@
 r"""What the compact denoiser adds to the warp, on people it never saw; baselines beside every figure.
 
-    python benchmarks/painted.py --pack PACK --denoiser FILE \
+    python benchmarks/painted.py --shards SHARDS --denoiser FILE \
         [--steps 1 2 4] [--without au reference ...] [--ceiling] [--sheet FOLDER]
 
-Every held-out piece of a face pack is played again from its first frame, with the landmarks that were tracked
+Every sample of a held-out person is played again from its first frame, with the landmarks that were tracked
 in it. Compared with the real frames: the mouth (an oval around the lips, and what shows between them, in
 decibels; the square around it by SSIM, the auteur perceptual distance and sharpness), the whole face's
 appearance, and flicker where the real video stands still. A person counts once, whatever pieces show them.
@@ -33,7 +33,9 @@ from auteur.evaluate.face_features import (
 from auteur.evaluate.picture_quality import sharpness, ssim
 from auteur.face import crops
 from auteur.facs import au_track, convert
-from auteur.lab.data.face_pack import RATE, Piece, read_piece
+from auteur.lab.data.face_views import Piece, piece_of
+from auteur.lab.data.motion_tracks import RATE
+from auteur.lab.data.shards import ShardReader
 from auteur.media import write_image
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.speech_motion import SpeechMotion
@@ -154,20 +156,18 @@ def compared(piece: Piece, made: np.ndarray, net: FaceFeatureNet) -> dict[str, f
     }
 
 
-def held_out(pack: Path, longest: int) -> Iterator[Piece]:
-    for path in sorted(pack.glob("*.npz")):
-        piece = read_piece(path)
-        if piece.is_held_out:
-            end = slice(0, longest)
-            yield Piece(
-                name=piece.name,
-                person=piece.person,
-                pictures=piece.pictures[end],
-                landmarks=piece.landmarks[end],
-                units=piece.units[end],
-                expression=piece.expression[end],
-                speech=None if piece.speech is None else piece.speech[end],
-            )
+def held_out(shards: Path, longest: int) -> Iterator[Piece]:
+    for sample in ShardReader(shards, part="held_out"):
+        piece, end = piece_of(sample), slice(0, longest)
+        yield Piece(
+            name=piece.name,
+            person=piece.person,
+            pictures=piece.pictures[end],
+            landmarks=piece.landmarks[end],
+            units=piece.units[end],
+            expression=piece.expression[end],
+            speech=None if piece.speech is None else piece.speech[end],
+        )
 
 
 def sheet(folder: Path, piece: Piece, rows: dict[str, np.ndarray]) -> None:
@@ -186,7 +186,7 @@ def sheet(folder: Path, piece: Piece, rows: dict[str, np.ndarray]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--denoiser", type=Path)
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--without", nargs="*", default=[], help="leave out each of these in turn, 4 steps")
@@ -208,7 +208,7 @@ def main() -> None:
     found: dict[str, dict[str, list[dict[str, float]]]] = defaultdict(lambda: defaultdict(list))
     seconds: dict[str, float] = defaultdict(float)
     frames = 0
-    for piece in held_out(given.pack, given.frames):
+    for piece in held_out(given.shards, given.frames):
         still = np.repeat(piece.pictures[:1], len(piece.pictures), axis=0)
         rows = {"real": piece.pictures, "still": still}
         for name, way in ways.items():

@@ -22,6 +22,7 @@ from auteur.evaluate.face_features import FaceFeatureNet, perceptual_distance
 from auteur.face.landmarker import CROP_SIZE_PX
 from auteur.lab.data.denoiser_clips import ClipFolder
 from auteur.lab.data.face_views import REGION_FLOOR
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.validation_images import paint
 from auteur.media import write_image
 from auteur.provenance import Mark
@@ -46,7 +47,7 @@ class Recipe:
 def main(recipe: Recipe) -> None:
     torch.set_num_threads(1)
     denoiser, net = load_denoiser(recipe.denoiser), FaceFeatureNet()
-    held = ClipFolder(recipe.views, names=denoiser.condition_names, held_out=True)
+    held = ClipFolder(Corpora(shards=(recipe.views,)), names=denoiser.condition_names, part="test")
     found: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
     shown: list[Tensor] = []
     for number in range(-(-recipe.clips // ROWS)):

@@ -5,8 +5,8 @@ brings.
 
 Run it on a machine that does nothing else. The corpus is a look-alike made for the occasion, of our own
 portrait or of `--clips`; `--dataset` and `--kind` take a real one. Stage times are wall-clock seconds of one
-process with one thread; the speed-up compares whole commands, start-up included, and the time between the
-first and the last recording.
+process with one thread, those of features too; the speed-up compares whole commands, start-up included, and
+the time between the first and the last recording.
 """
 
 import json
@@ -22,10 +22,14 @@ import tyro
 
 from auteur.engines import make_engine
 from auteur.lab.prepare import PrepareOptions, Progress, ShardReader, prepare
+from auteur.lab.prepare.features import FeatureInputs, add_features
 from auteur.lab.prepare.options import RATE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.lookalike import build_lookalike
+
+FEATURES = ("motion", "speech", "views", "drawings")
+"""Features that need no published network."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +68,22 @@ def main(benchmark: Benchmark) -> None:
         runs = [
             measured(folder, Path(place, f"shards-{count}"), options, count) for count in benchmark.workers
         ]
+        inputs, engine = FeatureInputs(copies=1), make_engine("local", 1)
+        added = add_features(Path(place, f"shards-{benchmark.workers[0]}"), FEATURES, inputs, engine)
         hashes = {json.dumps([shard["sha256"] for shard in run.pop("shards")]) for run in runs}
     first, last = runs[0], runs[-1]
     result: dict[str, Any] = {
         "machine": machine(),
         "runs": runs,
+        "feature_sec": {one.name: round(one.seconds, 4) for one in added},
         "same_shards": len(hashes) == 1,
         "speed_up": round(first["steady_sec"] / last["steady_sec"], 3),
         "speed_up_with_start": round(first["whole_sec"] / last["whole_sec"], 3),
     }
     benchmark.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(table(first))
+    for name, seconds in result["feature_sec"].items():
+        print(f"feature {name}: {1000 * seconds / first['frames']:.2f} ms per frame")
     print(
         f"{last['workers']} workers against {first['workers']}: {result['speed_up']:.2f} times as fast "
         f"({result['speed_up_with_start']:.2f} with start-up); same shards: {result['same_shards']}"

@@ -68,9 +68,9 @@ def test_a_trial_can_be_given_again_whatever_is_left_of_it(tmp_path, capsys):
 def test_a_run_from_the_command_line(tmp_path, capsys):
     from auteur.lab.train.smoke.tracks import write_tracks
 
-    tracks, _ = write_tracks(tmp_path)
+    shards = write_tracks(tmp_path).shards[0]
     out = tmp_path / "runs" / "basis"
-    assert main(["train", "au-basis", "--tracks", str(tracks), "--out", str(out), "--json"]) == 0
+    assert main(["train", "au-basis", "--shards", str(shards), "--out", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert Path(told["out"]) == out / "au_basis.safetensors"
     assert (out / "au_basis.safetensors").is_file()
@@ -81,11 +81,11 @@ def test_settings_are_typed_and_nested(tmp_path, capsys):
     from auteur.lab.train.checkpoints import checkpoints
     from auteur.lab.train.smoke.tracks import SPEECH_FEATURES, write_tracks
 
-    tracks, _ = write_tracks(tmp_path)
+    shards = write_tracks(tmp_path).shards[0]
     out = tmp_path / "run"
     sizes = {"speech-features": SPEECH_FEATURES, "coefficients": 8, "hidden": 16, "encoder-layers": 1}
     words = [word for name, size in sizes.items() for word in (f"--config.{name}", str(size))]
-    given = ["--tracks", str(tracks), "-o", str(out), "--batch-size", "4", "--schedule.steps=2", *words]
+    given = ["--shards", str(shards), "-o", str(out), "--batch-size", "4", "--schedule.steps=2", *words]
     assert main(["train", "motion", *given]) == 0
     assert capsys.readouterr().out == f"{out / 'motion.safetensors'}: trained\n"
     (last,) = checkpoints(out / "motion.run")[-1:]
@@ -104,7 +104,8 @@ def test_a_preset_belongs_to_the_name_of_the_recipe(capsys):
     [
         ([], 2, "name a recipe"),
         (["motoin", "--out", "x"], 2, "did you mean 'motion'"),
-        (["motion", "--out", "new", "--tracks", "nowhere"], 3, "holds no track of a training person"),
+        (["motion", "--out", "new", "--shards", "nowhere"], 3, "has no index.json"),
+        (["motion", "--out", "new"], 2, "name the folders of auteur prepare with --shards"),
         pytest.param(
             *(["detector", "--out", "new", "--labels", "nowhere"], 3, "there is no 'nowhere/scenes.csv'"),
             marks=NEEDS_OPENCV,
@@ -128,12 +129,11 @@ def test_wrong_words_are_one_line(arguments, code, message, capsys, tmp_path, mo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["motion"], "--tracks PATH"),
         (["motion"], "--out PATH"),
-        (["motion", "--out", "x", "--tracks", "t", "--schedule.step", "3"], "--schedule.steps"),
-        (["motion", "--out", "x", "--tracks", "t", "--batch-size", "many"], "--batch-size"),
-        (["motion", "--out", "x", "--tracks", "t", "--schedule.precision", "bf17"], "bf17"),
-        (["motion", "--out", "x", "--tracks", "t", "--schedule.steps", "-1"], "schedule.steps is -1"),
+        (["motion", "--out", "x", "--shards", "t", "--schedule.step", "3"], "--schedule.steps"),
+        (["motion", "--out", "x", "--shards", "t", "--batch-size", "many"], "--batch-size"),
+        (["motion", "--out", "x", "--shards", "t", "--schedule.precision", "bf17"], "bf17"),
+        (["motion", "--out", "x", "--shards", "t", "--schedule.steps", "-1"], "schedule.steps is -1"),
         (["motion", "--smoke", "--batch-size", "2"], "--batch-size"),
     ],
 )

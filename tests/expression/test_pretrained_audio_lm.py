@@ -1,15 +1,14 @@
 """The real classes of transformers at tiny size, with random weights: no network, no GPU."""
 
-import csv
 import json
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from auteur.errors import FormatError, InputError, UsageError, WeightsError
+from auteur.errors import UsageError, WeightsError
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.pretrained import (
     BASE_FACTS,
@@ -19,7 +18,6 @@ from auteur.expression.audio_lm.pretrained import (
     audio_tokens,
 )
 from auteur.expression.audio_lm.prompts import Order, answer_text
-from auteur.facs import au_track
 from auteur.signals import Waveform
 
 from .test_answer_grammar import bpe_tokenizer
@@ -140,22 +138,11 @@ def test_too_long_sound_is_refused(base):
         PretrainedAudioLM.from_folder(base).answer([Question(sound=tone(30.5))])
 
 
-def manifest_in(folder: Path) -> Path:
-    import soundfile
+def tones_in(folder: Path):
+    from auteur.lab.data.shards import Corpora
+    from auteur.lab.train.smoke.language import write_tones
 
-    rows = []
-    for number, emotion in enumerate(("happy", "angry")):
-        sound = tone(0.6, 150 + 100 * number)
-        soundfile.write(folder / f"{number}.wav", sound.samples, 16_000)
-        values = np.zeros((15, 24))
-        values[:, 4 + 4 * number] = 0.5
-        au_track(values, convention="feafa24", rate=Fraction(25)).save(folder / f"{number}.csv")
-        rows.append({"audio": f"{number}.wav", "track": f"{number}.csv", "emotion": emotion})
-    with (folder / "clips.csv").open("w", newline="") as file:
-        decoder = csv.DictWriter(file, fieldnames=list(rows[0]))
-        decoder.writeheader()
-        decoder.writerows(rows)
-    return folder / "clips.csv"
+    return Corpora(shards=(write_tones(folder / "shards"),))
 
 
 def test_train_save_load_generate_parse(base, tmp_path):
@@ -165,7 +152,7 @@ def test_train_save_load_generate_parse(base, tmp_path):
 
     recipe = LoRARecipe(
         base=base,
-        manifest=manifest_in(tmp_path),
+        data=tones_in(tmp_path),
         out=tmp_path / "adapter",
         epochs=6,
         batch_size=2,
@@ -177,7 +164,7 @@ def test_train_save_load_generate_parse(base, tmp_path):
     train(recipe)
     lines = (tmp_path / "adapter" / "adapter.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines]
-    assert len(losses) == 6
+    assert len(losses) == 12  # six epochs of four clips
     assert losses[-1] < losses[0]
     adapted = PretrainedAudioLM.from_folder(base, adapter=tmp_path / "adapter")
     names = [name for name, _ in adapted.model.named_parameters() if "lora_" in name]
@@ -217,15 +204,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         PretrainedAudioLM.from_folder(tmp_path)
 
 
-def test_manifests_are_checked(tmp_path):
+def test_clips_are_those_of_people_who_train(tmp_path):
     from auteur.lab.train.audio_lm_lora import AnsweredClips
 
-    with pytest.raises(InputError, match="cannot read"):
-        AnsweredClips(tmp_path / "none.csv", order=Order.UNITS)
-    (tmp_path / "short.csv").write_text("audio,track\na.wav,a.csv\n")
-    with pytest.raises(FormatError, match="lacks the columns emotion"):
-        AnsweredClips(tmp_path / "short.csv", order=Order.UNITS)
-    clips = AnsweredClips(manifest_in(tmp_path), order=Order.UNITS_GIVEN_EMOTION)
+    clips = AnsweredClips(corpora := tones_in(tmp_path), order=Order.UNITS_GIVEN_EMOTION)
+    assert len(clips) == 4
     question, answer = clips[1]
     assert question.emotion == "angry"
     assert answer == "Action Units:\n" + "\n".join(["[(8,.50)]"] * 3)
+    with pytest.raises(UsageError, match="mix has no effect here"):
+        AnsweredClips(replace(corpora, mix="shards=1"), order=Order.UNITS)

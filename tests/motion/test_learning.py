@@ -8,8 +8,7 @@ import torch
 from motion_samples import TINY
 
 from auteur.facs import CONTROLS
-from auteur.lab.data.motion_lags import SyncedClip, find_lags
-from auteur.lab.data.motion_tracks import even_frames, part_of
+from auteur.lab.data.motion_tracks import even_frames
 from auteur.lab.data.motion_windows import (
     MotionClip,
     MotionWindows,
@@ -18,6 +17,7 @@ from auteur.lab.data.motion_windows import (
     openface18,
     point_weights,
 )
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.motion import MotionRecipe, correlation, motion_loss, motion_scores, prepare
 from auteur.signals.topology import C162
 
@@ -41,22 +41,6 @@ def _clip(part: str, seed: int, *, heard: bool = True) -> MotionClip:
     )
 
 
-@pytest.mark.parametrize("lag", [-5, 0, 3])
-def test_lags_are_found(lag: int):
-    random = np.random.default_rng(0)
-    clips = []
-    for n in range(6):
-        speech = np.apply_along_axis(
-            lambda x: np.convolve(x, np.ones(3) / 3, "same"), 0, random.normal(size=(400, 4))
-        )
-        shift = lag if n == 5 else 0
-        gap = np.roll(speech @ [1.0, -0.5, 0.3, 0.8], shift) + 0.3 * random.normal(size=400)
-        clips.append(SyncedClip(person=str(n), speech=speech, gap=gap))
-    find_lags(clips)
-    assert clips[5].lag == lag and clips[5].sync > 0.5
-    assert all(clip.lag == 0 for clip in clips[:5])
-
-
 def test_frames_are_read_by_time_up_to_a_long_hole():
     index = np.r_[np.arange(30), np.arange(45, 60)]  # 30 fps, half a second missing
     values = index[:, None] / 30
@@ -66,7 +50,7 @@ def test_frames_are_read_by_time_up_to_a_long_hole():
 
 
 def test_parts_are_by_person_and_held_out_people_are_never_trained_on():
-    from auteur.lab.data.splits import is_held_out
+    from auteur.lab.data.splits import is_held_out, part_of
 
     people = [f"person{n}" for n in range(400)]
     assert all((part_of(p) == "test") == is_held_out(p) for p in people)
@@ -99,7 +83,7 @@ def test_correlation_counts_only_what_is_inside():
 
 def test_a_few_steps_learn_and_every_part_gets_gradients():
     clips = [_clip("train", n, heard=n % 3 > 0) for n in range(6)] + [_clip("validation", 7)]
-    recipe = MotionRecipe(tracks=Path(), out=Path(), batch_size=8, config=TINY)
+    recipe = MotionRecipe(data=Corpora(), out=Path(), batch_size=8, config=TINY)
     torch.manual_seed(0)
     model, batches, scale = prepare(recipe, clips)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)

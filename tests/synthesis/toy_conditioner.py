@@ -71,7 +71,8 @@ def _go_through_everything(folder: str) -> None:
 
     import torch
 
-    from auteur.lab.data.denoiser_clips import ClipFolder, write_clip
+    from auteur.lab.data.denoiser_clips import ClipFolder, write_clips
+    from auteur.lab.data.shards import Corpora
     from auteur.synthesis.conditions import Conditions
     from auteur.synthesis.denoiser.builder import build_denoiser
     from auteur.synthesis.denoiser.config import DenoiserConfig, UNetConfig
@@ -109,16 +110,10 @@ def _go_through_everything(folder: str) -> None:
     dropped = given.drop(config.dropout_rates, torch.Generator().manual_seed(0))
     assert torch.allclose(model(sample, time, dropped), null_made)
     # Clips hold it, and a recipe's loss reaches it.
-    write_clip(
-        Path(folder) / "clip.safetensors",
-        {"clean": torch.randn(6, 3, 8, 8), "defocus": torch.rand(6, 1)},
-        person="nobody who is held out",
-    )
-    clips = Path(folder) / "clips"
-    clips.mkdir()
-    (Path(folder) / "clip.safetensors").rename(clips / "clip.safetensors")
+    tensors = {"clean": torch.randn(6, 3, 8, 8), "defocus": torch.rand(6, 1)}
+    clips = write_clips(Path(folder) / "shards", [("clip", "nobody who is held out", tensors)])
     generator = torch.Generator().manual_seed(0)
-    batch = ClipFolder(clips, names=config.condition_names).batch(2, 4, generator)
+    batch = ClipFolder(Corpora(shards=(clips,)), names=config.condition_names).batch(2, 4, generator)
     assert batch.conditions.names == ("defocus",)
     preconditioner = Preconditioner(config.diffusion)
     noisy = preconditioner.draw(batch.clean, generator)

@@ -5,32 +5,68 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from auteur.cli.arguments import Flag, options
 from auteur.cli.console import counted, note, span
-from auteur.errors import PartialError
+from auteur.errors import PartialError, UsageError
 
 if TYPE_CHECKING:  # importing it takes torch
+    from auteur.engines import Engine
     from auteur.lab.prepare import PrepareOptions, Progress, Summary
+    from auteur.lab.prepare.features import AddedFeature, FeatureInputs
 
 SAY_EVERY_SEC = 60.0
 """Seconds between lines about the state where there is no terminal."""
 
 
 @options
+class FeatureArguments:
+    """What features are made with."""
+
+    vae: Path | None = None
+    """For latents: folder of an AutoencoderKL of diffusers, such as sd-vae-ft-mse."""
+    wav2vec: Path | None = None
+    """For wav2vec: folder of a wav2vec 2.0 of transformers."""
+    hubert: Path | None = None
+    """For hubert: folder of a HuBERT of transformers."""
+    clip: Path | None = None
+    """For identity: folder of a CLIP image encoder of transformers."""
+    published: Path | None = None
+    """For published: folder of Hallo or MEMO that auteur convert wrote."""
+    speech_encoder: Path | None = None
+    """For speech: weights of a compact encoder; the shipped lip encoder unless given."""
+    fold_encoders: tuple[Path, ...] = ()
+    """For speech: encoders that were each trained without one fold of people."""
+    copies: int = 0
+    """For speech: augmented copies of the sound, whose features training may read instead."""
+    feature_px: int = 512
+    """Side of latents and drawings in pixels of the picture."""
+    view_px: int = 128
+    """Side of the compact denoiser's clips in pixels."""
+    drawing: Literal["lines", "mesh"] = "lines"
+    """How Action Units are drawn for an adapter."""
+    device: Literal["", "cpu", "cuda"] = ""
+    """Where networks run; CUDA where there is one, unless given."""
+
+
+@options
 class PrepareArguments:
     """Options of `auteur prepare`."""
 
-    dataset: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATASET")]
-    """Root of the corpus, as it was published. It is only read."""
-    kind: Literal["mead", "hdtf", "cremad", "ravdess", "folder"]
+    dataset: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="DATASET")] = None
+    """Root of the corpus, as it was published. It is only read. Not needed to add features to shards."""
+    kind: Literal["mead", "hdtf", "cremad", "ravdess", "folder"] | None = None
     """How it is laid out; "folder" is your own videos with a recordings.csv."""
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder for the shards, the index, the list of what was rejected and the report."""
+    features: str | None = None
+    """Features to add to the shards, such as motion,speech: what a recipe needs beyond the common record."""
+    inputs: Annotated[FeatureArguments, tyro.conf.arg(name="")] = field(default_factory=FeatureArguments)
     engine: Literal["local", "ray"] = "local"
     """Processes of this machine, or Ray: its own, or the cluster that --ray-address or RAY_ADDRESS names."""
     workers: int | None = None
@@ -75,6 +111,13 @@ class PrepareArguments:
     json: Flag = False
     """End with one JSON object on standard output."""
 
+    def feature_inputs(self) -> "FeatureInputs":
+        """Returns the inputs of features."""
+        from auteur.lab.prepare.features import FeatureInputs
+
+        given = {name: getattr(self.inputs, name) for name in self.inputs.__dataclass_fields__}
+        return FeatureInputs(dataset=self.dataset, measured=self.measured, **given)
+
     def options(self) -> "PrepareOptions":
         """Returns the settings that the shards depend on.
 
@@ -83,6 +126,9 @@ class PrepareArguments:
         """
         from auteur.lab.prepare import PrepareOptions
 
+        if self.kind is None:
+            kinds = "mead, hdtf, cremad, ravdess or folder"
+            raise UsageError(f"name the layout of the corpus with --kind: {kinds}")
         options = PrepareOptions(
             kind=self.kind,
             annotations=None if self.annotations is None else str(self.annotations),
@@ -117,13 +163,25 @@ def prepare(arguments: PrepareArguments) -> int:
         auteur prepare MEAD --kind mead --views front -o mead_shards
         auteur prepare clips --kind folder -o shards --limit 10
             your own videos with a recordings.csv; the first ten only
+        auteur prepare -o mead_shards --features motion,speech
+            what `auteur train motion` reads beyond the common record
     """
     from auteur.engines import make_engine
     from auteur.lab.prepare import prepare as prepare_corpus
+    from auteur.lab.prepare.features import check_inputs
 
     started_sec = time.monotonic()
-    options = arguments.options()
+    names = [name.strip() for name in (arguments.features or "").split(",") if name.strip()]
+    if arguments.out is None:
+        raise UsageError("name the folder of the shards with -o")
+    inputs = arguments.feature_inputs()
+    check_inputs(arguments.out, names, inputs)
     engine = make_engine(arguments.engine, arguments.workers, address=arguments.ray_address)
+    if arguments.kind is None and names:
+        return _tell_features(arguments, _added(arguments, names, inputs, engine, arguments.overwrite))
+    options = arguments.options()
+    if arguments.dataset is None:
+        raise UsageError("name the folder of the corpus, or --features to add to finished shards")
     with shown_progress() as on_progress:
         summary = prepare_corpus(
             arguments.dataset,
@@ -133,26 +191,72 @@ def prepare(arguments: PrepareArguments) -> int:
             overwrite=arguments.overwrite,
             on_progress=on_progress,
         )
-    return _tell(arguments, summary, time.monotonic() - started_sec)
+    added = _added(arguments, names, inputs, engine) if names else []
+    for one in added:
+        _note_feature(one)
+    return _tell(arguments, arguments.out, summary, added, time.monotonic() - started_sec)
 
 
-def _tell(arguments: PrepareArguments, summary: "Summary", seconds: float) -> int:
+def _added(
+    arguments: PrepareArguments,
+    names: list[str],
+    inputs: "FeatureInputs",
+    engine: "Engine[Any, Any]",
+    overwrite: bool = False,
+) -> "list[AddedFeature]":
+    from auteur.lab.prepare import Progress
+    from auteur.lab.prepare.features import add_features
+
+    assert arguments.out is not None  # noqa: S101 - the caller looked
+    with shown_progress() as show:
+
+        def on_progress(name: str, done: int, total: int) -> None:
+            show(Progress(total=total, done=done, samples=done, stage=f"feature {name}"))
+
+        return add_features(
+            arguments.out, names, inputs, engine, overwrite=overwrite, on_progress=on_progress
+        )
+
+
+def _note_feature(one: "AddedFeature") -> None:
+    note(
+        f"feature {one.name}: {counted(one.made, 'clip')} made, {one.kept} kept, {len(one.left_out)} left out"
+    )
+    for key, reason in list(one.left_out.items())[:10]:
+        note(f"{key}: no {one.name}, {reason}")
+
+
+def _tell_features(arguments: PrepareArguments, added: "list[AddedFeature]") -> int:
+    if arguments.json:
+        about = [{**asdict(one), "seconds": round(one.seconds, 3)} for one in added]
+        print(json_text.dumps({"output": str(arguments.out), "features": about}))
+    else:
+        for one in added:
+            _note_feature(one)
+    return 0
+
+
+def _tell(
+    arguments: PrepareArguments, out: Path, summary: "Summary", added: "list[AddedFeature]", seconds: float
+) -> int:
     totals = summary.totals
     for name in summary.repaired:
         note(f"{name} was damaged and is whole again")
     if arguments.json:
         stages = {name: round(value, 3) for name, value in sorted(summary.seconds.items())}
-        result = {"output": str(arguments.out), **totals, "kept": summary.kept, "seconds": round(seconds, 3)}
+        result = {"output": str(out), **totals, "kept": summary.kept, "seconds": round(seconds, 3)}
+        if added:
+            result["features"] = {one.name: len(one.left_out) for one in added}
         print(json_text.dumps({**result, "repaired": list(summary.repaired), "stage_seconds": stages}))
     else:
         print(
-            f"{arguments.out}: {counted(totals['samples'], 'clip')}, {span(3600 * totals['hours'])} of "
+            f"{out}: {counted(totals['samples'], 'clip')}, {span(3600 * totals['hours'])} of "
             f"{counted(totals['people'], 'person', 'people')} in {counted(totals['shards'], 'shard')}; "
             f"{totals['rejected']} rejected, {totals['failed']} failed; "
-            f"see {arguments.out / 'report.html'}"
+            f"see {out / 'report.html'}"
         )
     if totals["failed"]:
-        note(f"{totals['failed']} could not be read; they are named in {arguments.out / 'rejected.jsonl'}")
+        note(f"{totals['failed']} could not be read; they are named in {out / 'rejected.jsonl'}")
         return PartialError.exit_code
     return 0
 

@@ -41,7 +41,7 @@ def train(arguments: TrainArguments) -> int:
         auteur train --list
         auteur train motion --help
             the settings of a recipe
-        auteur train motion --tracks TRACKS --schedule.steps 1300 --out runs/motion
+        auteur train motion --shards SHARDS --schedule.steps 1300 --out runs/motion
         auteur train motion --smoke
             a trial in seconds
     """

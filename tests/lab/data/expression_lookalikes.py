@@ -1,4 +1,4 @@
-"""Small look-alikes of what the expression recipes read: motion tracks, photographs, FLAME vectors. Nobody's
+"""Small look-alikes of what the expression recipes read: shards, photographs, FLAME vectors. Nobody's
 face."""
 
 from pathlib import Path
@@ -8,8 +8,11 @@ import numpy as np
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.pose import canonical_face
 from auteur.facs import CONTROLS, EMOTIONS
+from auteur.lab.data.made_shards import MadeSample, write_shards
+from auteur.lab.data.shards import Corpora
 
 PEOPLE = ("ann", "bob", "eve", "joe", "kim", "lea")
+MADE_UP = {"made for": "a test"}
 
 
 def face() -> np.ndarray:
@@ -18,32 +21,32 @@ def face() -> np.ndarray:
     return points
 
 
-def write_tracks(folder: Path, *, frames: int = 60) -> tuple[Path, Path]:
-    """Writes a clip per person and emotion, and one without a label; returns the tracks and the manifest."""
+def write_tracks(folder: Path, *, frames: int = 60) -> Corpora:
+    """Writes shards with a clip per person and emotion, and one without a label; returns the corpora."""
     random, space = np.random.default_rng(0), CompactExpressionSpace.shipped()
-    tracks = folder / "tracks"
-    tracks.mkdir()
-    rows = ["file,wav,identity,emotion,speech,fps"]
+    samples: list[MadeSample] = []
     for person in PEOPLE:
-        for emotion in (*EMOTIONS, ""):
-            name = f"{person}_level3_{emotion or 'talk'}"
-            rows.append(f"clips/{name}.mp4,,{person},{emotion},yes,25")
+        for emotion in (*EMOTIONS, None):
             vectors = 0.2 * random.normal(size=(frames, 50)).cumsum(axis=0) / 5
             vectors[:, 1 + EMOTIONS.index(emotion or "neutral")] += 1.5
             blink = np.zeros(frames)
             blink[20:24] = 0.9
-            np.savez(
-                tracks / f"{name}.npz",
-                displacement=space.decode(vectors).astype(np.float16),
-                neutral=face(),
-                units=random.uniform(0, 0.4, (frames, len(CONTROLS))).astype(np.float16),
-                blink=blink,
-                loudness=random.uniform(0, 1, frames),
-                identity=np.array(person),
-            )
-    manifest = folder / "clips.csv"
-    manifest.write_text("\n".join(rows), encoding="utf-8")
-    return tracks, manifest
+            motion = {
+                "displacement": space.decode(vectors).astype(np.float16),
+                "neutral": face(),
+                "units": random.uniform(0, 0.4, (frames, len(CONTROLS))).astype(np.float16),
+                "blink": blink,
+            }
+            speech = {"values": np.zeros((frames, 6)), "loudness": random.uniform(0, 1, frames)}
+            samples.append(
+                MadeSample(
+                    key=f"{person}-{emotion or 'talk'}", person=person, frames=frames, emotion=emotion,
+                    intensity=None if emotion is None else 1.0,
+                    arrays={"pose": np.zeros((frames, 6)), "gaze": np.zeros((frames, 2))},
+                    features={"motion": motion, "speech": speech},
+                )
+            )  # fmt: skip
+    return Corpora(shards=(write_shards(folder / "shards", samples, settings=MADE_UP),))
 
 
 def write_photographs(folder: Path, *, people: int = 80) -> tuple[Path, Path]:
@@ -75,23 +78,27 @@ def write_photographs(folder: Path, *, people: int = 80) -> tuple[Path, Path]:
     return labels, manifest
 
 
-def write_deca(folder: Path, *, frames: int = 60) -> tuple[Path, Path]:
-    """Writes DECA vectors of clips named as MEAD's and HDTF's; returns the folder and the manifest."""
+def write_deca(folder: Path, *, frames: int = 60) -> Corpora:
+    """Writes shards of MEAD and of HDTF with FLAME's numbers, MEAD's with labels; returns the corpora."""
     random = np.random.default_rng(2)
-    deca = folder / "deca"
-    deca.mkdir()
-    rows = ["file,identity,emotion,fps"]
-    for person in ("M003", "M005", "W009", "W011", "W015", "W016"):
-        for emotion in EMOTIONS:
-            name = f"{person}_level_2_{emotion}_001"
-            rows.append(f"{name}.mp4,{person},{emotion},30")
-            np.savez(deca / f"{name}.npz", exp=random.normal(size=(frames, 50)), pose=np.zeros((frames, 6)))
-    for number in range(4):
-        rows.append(f"WDA_Speaker{number}_000.mp4,WDA_Speaker{number},,25")
-        np.savez(deca / f"WDA_Speaker{number}_000.npz", expcode=random.normal(size=(frames, 50)))
-    manifest = folder / "corpora.csv"
-    manifest.write_text("\n".join(rows), encoding="utf-8")
-    return deca, manifest
+    names = {
+        "mead": ["M003", "M005", "W009", "W011", "W015", "W016"],
+        "hdtf": [f"Speaker{n}" for n in range(6)],
+    }
+    folders: list[Path] = []
+    for kind, people in names.items():
+        samples = [
+            MadeSample(
+                key=f"{person}-{emotion or 'talk'}", person=f"{kind}:{person}", frames=frames,
+                emotion=emotion,
+                intensity=None if emotion is None else 2 / 3,
+                features={"flame": {"expression": random.normal(size=(frames, 50)).astype(np.float32)}},
+            )
+            for person in people
+            for emotion in (EMOTIONS if kind == "mead" else (None,))
+        ]  # fmt: skip
+        folders.append(write_shards(folder / kind, samples, kind=kind, settings=MADE_UP))
+    return Corpora(shards=tuple(folders))
 
 
 def write_people(folder: Path, *, people: int = 60, pictures: int = 3) -> Path:

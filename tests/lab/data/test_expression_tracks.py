@@ -1,6 +1,7 @@
 """What the expression recipes read, on look-alikes."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from auteur.facs import EMOTIONS, prototype
 from auteur.lab.data.expression_apexes import apexes, jaw_apart, size_of, textbook_vectors
 from auteur.lab.data.expression_tracks import (
     ExpressionClip,
-    emotion_of,
     encoded,
     for_classifier,
     for_generator,
@@ -48,15 +48,10 @@ def space() -> CompactExpressionSpace:
     return CompactExpressionSpace.shipped()
 
 
-def test_levels_and_labels():
-    assert intensity_of("mead_W009_happy_level3_001", "happy") == 1
-    assert intensity_of("M003_level_1_happy_024", "happy") == pytest.approx(1 / 3)
-    assert intensity_of("M003_level_1_neutral_024", "neutral") == 0
-    assert intensity_of("anything", "sad") == 1
-    assert emotion_of("") is None
-    assert emotion_of("Joy") == "happy"
-    with pytest.raises(InputError, match="jolly"):
-        emotion_of("jolly")
+def test_the_strength_of_an_emotion_is_the_stated_one():
+    assert intensity_of("happy", 1 / 3) == pytest.approx(1 / 3)
+    assert intensity_of("neutral", 1.0) == 0
+    assert intensity_of("sad", None) == 1
 
 
 def test_blinks_are_bridged_and_nothing_else():
@@ -70,9 +65,9 @@ def test_blinks_are_bridged_and_nothing_else():
 
 
 def test_clips_are_measured_from_the_persons_neutral(tmp_path: Path, space: CompactExpressionSpace):
-    motions = read_motions(*write_tracks(tmp_path))
+    motions = read_motions(write_tracks(tmp_path))
     assert {m.emotion for m in motions} == {*EMOTIONS, None}
-    assert all(m.part == "test" for m in motions if is_held_out(m.person))
+    assert not any(is_held_out(m.person) for m in motions)
     assert all(m.neutral_mm is not None for m in motions)
     clip = encoded(next(m for m in motions if m.emotion == "happy"), space)
     assert clip.vectors.shape == (60, 50)
@@ -98,7 +93,7 @@ def test_without_photographs_it_says_so(tmp_path: Path):
 
 
 def test_windows_hold_every_label(tmp_path: Path, space: CompactExpressionSpace):
-    clips = [encoded(m, space) for m in read_motions(*write_tracks(tmp_path))]
+    clips = [encoded(m, space) for m in read_motions(write_tracks(tmp_path))]
     photos = read_photographs(*write_photographs(tmp_path))
     clips, peaks = graded(
         clips, photo_vectors(photos, space), textbook_vectors(space, load_shipped(AUBasis(), "au_basis"))
@@ -148,13 +143,19 @@ def test_mirroring_twice_is_nothing(space: CompactExpressionSpace):
     assert np.abs(error).max() < 0.15
 
 
-def test_deca_vectors_of_mead_and_hdtf(tmp_path: Path):
-    clips = read_flame_clips(*write_deca(tmp_path))
-    assert len(clips) == 52
+def test_flame_numbers_of_mead_and_hdtf_are_drawn_at_the_ratio_of_the_mix(tmp_path: Path):
+    corpora = replace(write_deca(tmp_path), mix="mead=1,hdtf=1")
+    clips = read_flame_clips(corpora)
+    assert not {c.person for c in clips} & {"mead:M003", "mead:W009", "mead:W015"}
     mead = next(c for c in clips if c.emotion == "sad")
     assert mead.intensity == pytest.approx(2 / 3)
-    assert mead.vectors.shape == (50, 50)  # 60 frames at 30 fps are 2 s
-    assert {c.emotion for c in clips if c.name.startswith("WDA")} == {None}
-    (tmp_path / "none").mkdir()
-    with pytest.raises(InputError, match="name them as the clips"):
-        read_flame_clips(tmp_path / "none", tmp_path / "corpora.csv")
+    assert mead.is_graded
+    assert mead.vectors.shape == (60, 50)
+    assert {c.emotion for c in clips if c.corpus == "hdtf"} == {None}
+    names = [c.corpus for c in clips]
+    windows = ExpressionWindows(
+        clips, peaks=None, mirror=None, batch_size=400, seed=0, shares=corpora.shares(names)
+    )
+    unlabelled = next(iter(windows))["label"] == LABELS.index("unlabelled")
+    assert float(unlabelled.float().mean()) == pytest.approx(0.5, abs=0.08)
+    assert names.count("mead") > 3 * names.count("hdtf")

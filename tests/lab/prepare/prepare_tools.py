@@ -6,8 +6,10 @@ from typing import Any
 
 from auteur.engines import Outcome
 from auteur.lab.prepare import PrepareOptions
+from auteur.lab.prepare.features import FeatureInputs
 
 OPTIONS = PrepareOptions(kind="mead", size_px=96, least_seconds=0.4)
+SMALL = FeatureInputs(copies=1, feature_px=64, view_px=32, device="cpu")
 AS_ARGUMENTS = ("--kind", "mead", "--size", "96", "--least-seconds", "0.4")
 
 

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from prepare_tools import SerialEngine
 
-from auteur.errors import FormatError
+from auteur.errors import FormatError, InputError
 from auteur.facs import au_track
 from auteur.formats import OpenFaceRow, OpenFaceWriter
 from auteur.lab.corpora import Recording
+from auteur.lab.data.expression_tracks import read_flame_clips
+from auteur.lab.data.shards import Corpora
 from auteur.lab.prepare import PrepareOptions, ShardReader, prepare
 from auteur.lab.prepare.clips import Clip
 from auteur.lab.prepare.external_measurements import at_clip, read_external
+from auteur.lab.prepare.features import FeatureInputs, add_features
 from auteur.lab.prepare.neutral import (
     CANDIDATES,
     NeutralFace,
@@ -113,6 +116,24 @@ def test_their_numbers_stand_instead_of_ours_and_the_record_says_so(talk, tmp_pa
     assert sample.speech() is None
     assert "speech.npy" not in sample.members
     assert len(sample.frames()) == len(sample.array("au.openface17")) == 25
+
+
+def test_flame_is_added_to_shards_that_were_prepared_without(talk, tmp_path):
+    measured, shards = tmp_path / "measured", tmp_path / "shards"
+    (measured / "deca").mkdir(parents=True)
+    np.savez(measured / "deca" / "talk.npz", exp=np.full((30, 50), 0.5), pose=np.full((30, 6), 0.25))
+    (talk / "recordings.csv").write_text("video,person,held_out\ntalk.mp4,person0,no\n")
+    options = PrepareOptions(kind="folder", size_px=64, least_seconds=0.5, keep_silent=True)
+    prepare(talk, shards, options, SerialEngine())
+    with pytest.raises(InputError, match=r"lacks the feature 'flame'.*DATASET --measured FOLDER"):
+        read_flame_clips(Corpora(shards=(shards,)))
+    inputs = FeatureInputs(dataset=talk, measured=measured)
+    assert not add_features(shards, ["flame"], inputs, SerialEngine())[0].left_out
+    [sample] = ShardReader(shards, features=["flame"])
+    assert sample.array("flame.expression") == pytest.approx(0.5)
+    assert sample.array("flame.jaw") == pytest.approx(0.25)
+    [clip] = read_flame_clips(Corpora(shards=(shards,)))
+    assert clip.vectors == pytest.approx(0.5, abs=1e-5)
 
 
 def test_a_damaged_table_fails_the_recording_by_name(talk, tmp_path):

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from prepare_tools import contents
 
 from auteur.errors import FormatError, InputError, UsageError
+from auteur.lab.data.archive import json_line, npy, read_tar, write_tar
 from auteur.lab.data.encoded_video import encode_video
-from auteur.lab.prepare.archive import json_line, npy, read_tar, write_tar
+from auteur.lab.data.shards import ShardReader
 from auteur.lab.prepare.options import PrepareOptions, identity
-from auteur.lab.prepare.reader import ShardReader
 from auteur.lab.prepare.report import write_results
 from auteur.lab.prepare.shards import Packer
 from auteur.lab.prepare.task import OUTCOME

@@ -11,8 +11,8 @@ from auteur.face.backend import FaceReading
 from auteur.face.crops import apply
 from auteur.face.pose import canonical_face
 from auteur.lab.corpora import Recording
+from auteur.lab.data.archive import flac, from_flac, from_npy, npy
 from auteur.lab.data.encoded_video import decode_video, encode_video
-from auteur.lab.prepare.archive import flac, from_flac, from_npy, npy
 from auteur.lab.prepare.clips import Clip, watch
 from auteur.lab.prepare.crops import squares
 from auteur.lab.prepare.filters import REASONS, judge_picture, judge_sound

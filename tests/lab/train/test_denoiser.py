@@ -3,16 +3,19 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from auteur.errors import InputError, UsageError, WeightsError
-from auteur.lab.data.splits import is_held_out
+from auteur.errors import FormatError, InputError, UsageError, WeightsError
+from auteur.lab.data.splits import is_held_out, part_of
 
 pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
 
-from auteur.lab.data.denoiser_clips import ClipBatch, ClipFolder, write_clip
+from auteur.lab.data.denoiser_clips import ClipBatch, ClipFolder, features_for, write_clips
+from auteur.lab.data.made_shards import MadeSample, write_shards
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.checkpoints import DivergedError, checkpoints
 from auteur.lab.train.clip_batches import ClipBatches
 from auteur.lab.train.denoiser import image_validation, train, train_phases
@@ -35,7 +38,7 @@ from auteur.synthesis.samplers import process_named, sample
 
 pytestmark = pytest.mark.slow
 
-TRAINING_PERSON = next(name for name in map(str, range(99)) if not is_held_out(name))
+TRAINING_PERSON = next(name for name in map(str, range(99)) if part_of(name) == "train")
 HELD_OUT_PERSON = next(name for name in map(str, range(99)) if is_held_out(name))
 
 
@@ -109,7 +112,7 @@ def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tm
     clip = MovingSpots(config).batch(1, 1, generator)
     guidance = Guidance(au=2.0)
     recipe = DistillRecipe(
-        teacher=tmp_path, clips=tmp_path, out=tmp_path, teacher_steps=2, student_steps=1, guidance=guidance,
+        teacher=tmp_path, data=Corpora(), out=tmp_path, teacher_steps=2, student_steps=1, guidance=guidance,
         steps=40, rows=6, frames=1, learning_rate=3e-3, warm_up_steps=1, average_decay=0.5,
     )  # fmt: skip
     student = distill(teacher, recipe, lambda rows, *_: repeated(clip, rows))
@@ -273,7 +276,7 @@ def test_conditions_are_dropped_at_their_rates():
 
 @pytest.fixture
 def folder(tmp_path):
-    generator = torch.Generator().manual_seed(0)
+    generator, clips = torch.Generator().manual_seed(0), []
     for index, person in enumerate((TRAINING_PERSON, TRAINING_PERSON, HELD_OUT_PERSON)):
         frames = 6 + index
         clean = index + torch.arange(frames)[:, None, None, None] / 100 * torch.ones(1, 3, SIDE, SIDE)
@@ -281,8 +284,8 @@ def folder(tmp_path):
         if index == 0:
             tensors["region"] = torch.rand(frames, 1, SIDE, SIDE, generator=generator)
             del tensors["au"]
-        write_clip(tmp_path / f"{index}.safetensors", tensors, person=person)
-    return tmp_path
+        clips.append((str(index), person, tensors))
+    return Corpora(shards=(write_clips(tmp_path / "shards", clips),))
 
 
 def test_windows_of_clips_keep_frames_conditions_and_past_together(folder):
@@ -311,25 +314,45 @@ def test_windows_of_clips_keep_frames_conditions_and_past_together(folder):
 
 
 def test_held_out_people_are_kept_apart(folder):
-    held = ClipFolder(folder, held_out=True).batch(8, 2, torch.Generator().manual_seed(0))
+    held = ClipFolder(folder, part="test").batch(8, 2, torch.Generator().manual_seed(0))
     assert (held.clean >= 2).all()
-    with pytest.raises(InputError, match="no clip of a training person"):
-        ClipFolder(folder / "..", names=())
+    with pytest.raises(InputError, match="no clip of a person who chooses checkpoints"):
+        ClipFolder(folder, part="validation")
+
+
+def test_conditions_of_latents_come_from_the_features_of_the_preset(tmp_path):
+    frames, clean = 9, np.arange(9, dtype=np.float16)
+    features = {
+        "latents": {
+            "clean": np.tile(clean[:, None, None, None], (1, 4, 2, 2)),
+            "reference": np.zeros((4, 2, 2)),
+        },
+        "flame": {"expression": np.tile(clean[:, None], (1, 50)).astype(np.float32)},
+        "wav2vec": {"values": np.tile(clean[:, None], (1, 3))},
+    }
+    sample = MadeSample(key="a", person=TRAINING_PERSON, frames=frames, features=features)
+    corpora = Corpora(shards=(write_shards(tmp_path / "shards", [sample], settings={}),))
+    names = ("reference", "audio", "expression")
+    assert features_for(4, names) == ("latents", "wav2vec", "flame")
+    clips = ClipFolder(corpora, names=names, features=features_for(4, names))
+    batch = clips.batch(30, 3, torch.Generator().manual_seed(0))
+    shown = batch.clean[:, :, 0, 0, 0]
+    assert torch.equal(batch.conditions.expression[..., 7], shown)
+    wanted = (shown[..., None] + torch.arange(-2, 3)).clamp(0, frames - 1)  # the ends are held
+    assert torch.equal(batch.conditions.audio[..., 0], wanted)
+    with pytest.raises(InputError, match=r"lacks the feature 'identity'.*--clip FOLDER"):
+        ClipFolder(corpora, names=("identity",), features=features_for(4, ("identity",)))
 
 
 def test_bad_clips_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match="no clip has 50 frames; the longest has 7"):
         ClipFolder(folder).batch(1, 50, torch.Generator())
     with pytest.raises(InputError, match="one length"):
-        write_clip(
-            tmp_path / "x.safetensors",
-            {"clean": torch.zeros(3, 1, 2, 2), "au": torch.zeros(2, 6)},
-            person="a",
-        )
+        write_clips(tmp_path / "x", [("x", "a", {"clean": torch.zeros(3, 1, 2, 2), "au": torch.zeros(2, 6)})])
     with pytest.raises(InputError, match=r"not \['smell'\]"):
-        write_clip(tmp_path / "x.safetensors", {"clean": torch.zeros(1), "smell": torch.zeros(1)}, person="a")
-    (folder / "broken.safetensors").write_bytes(b"{}")
-    with pytest.raises(WeightsError, match="not a clip"):
+        write_clips(tmp_path / "x", [("x", "a", {"clean": torch.zeros(1), "smell": torch.zeros(1)})])
+    (tmp_path / "shards" / "features" / "views" / "train-000000.tar").write_bytes(b"{}" * 300)
+    with pytest.raises(FormatError, match="no whole archive"):
         ClipFolder(folder)
 
 
@@ -348,12 +371,12 @@ def test_recipes_outside_their_range_are_refused(tmp_path, wrong, message):
 
 
 def test_a_recipe_says_what_is_missing(tmp_path):
-    with pytest.raises(UsageError, match="--clips"):
+    with pytest.raises(UsageError, match="--shards"):
         train(DenoiserRecipe(out=tmp_path))
     with pytest.raises(UsageError, match="no preset 'huge'"):
         train(DenoiserRecipe(out=tmp_path, preset="huge"))
     with pytest.raises(UsageError, match="adapts a trained base"):
-        train(DenoiserRecipe(out=tmp_path, preset="auhead", clips=tmp_path))
+        train(DenoiserRecipe(out=tmp_path, preset="auhead", data=Corpora(shards=(tmp_path,))))
 
 
 def test_losses_are_those_of_the_base_models():

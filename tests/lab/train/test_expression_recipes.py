@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from auteur.expression.generator.network import LABELS, ExpressionGenerator, Gen
 from auteur.facs import EMOTIONS
 from auteur.lab.data.expression_apexes import apexes
 from auteur.lab.data.expression_windows import neutral_mean
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.expression_generator import (
-    Data,
     ExpressionGeneratorRecipe,
     read_training,
     train,
@@ -43,11 +44,10 @@ pytestmark = [
 
 
 def test_the_compact_recipe_learns_and_writes(tmp_path: Path):
-    tracks, clips = write_tracks(tmp_path)
+    data = write_tracks(tmp_path)
     labels, photos = write_photographs(tmp_path, people=20)
-    data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos)
     out = tmp_path / "generator.safetensors"
-    train(ExpressionGeneratorRecipe(data, out, steps=6, batch_size=6))
+    train(ExpressionGeneratorRecipe(data, out, labels=labels, photos=photos, steps=6, batch_size=6))
     generator = load_model(out, ExpressionGenerator)
     assert generator.config.space == "compact50"
     assert out.stat().st_size < 3_000_000
@@ -59,20 +59,16 @@ def test_the_compact_recipe_learns_and_writes(tmp_path: Path):
 
 
 def test_the_full_recipe_runs_on_deca_vectors(tmp_path: Path):
-    deca, clips = write_deca(tmp_path)
+    data = replace(write_deca(tmp_path), mix="mead=1,hdtf=1")
     out = tmp_path / "full.safetensors"
-    train(ExpressionGeneratorRecipe(Data(clips=clips, flame=deca), out, size="full", steps=2, batch_size=4))
+    train(ExpressionGeneratorRecipe(data, out, vectors="flame50", size="full", steps=2, batch_size=4))
     config = load_model(out, ExpressionGenerator).config
     assert (config.space, config.hidden, config.noise) == ("flame50", 256, 64)
 
 
 def test_half_a_source_is_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"--data\.flame"):
-        train(
-            ExpressionGeneratorRecipe(
-                Data(clips=tmp_path / "c.csv", tracks=tmp_path), tmp_path / "o.safetensors"
-            )
-        )
+    with pytest.raises(UsageError, match="needs --labels and --photos; or choose flame50"):
+        train(ExpressionGeneratorRecipe(Corpora(shards=(tmp_path,)), tmp_path / "o.safetensors"))
 
 
 def test_the_classifier_learns_what_photographs_show(tmp_path: Path):
@@ -120,7 +116,7 @@ def test_a_fitted_space_gives_its_clips_back(tmp_path: Path):
     from auteur.expression.space import CompactExpressionSpace, reconstruction_error_mm
     from auteur.lab.data.expression_tracks import read_motions
 
-    motions = read_motions(*write_tracks(tmp_path))
+    motions = read_motions(write_tracks(tmp_path))
     opening = CompactExpressionSpace.shipped().opening.numpy()
     shapes = np.random.default_rng(0).normal(size=(20, 478, 3))
     shapes[:, 468:] = 0
@@ -131,10 +127,9 @@ def test_a_fitted_space_gives_its_clips_back(tmp_path: Path):
 
 def test_aiming_fills_in_the_prototypes_or_what_people_show_without_their_jaw(tmp_path: Path):
     torch.manual_seed(0)
-    tracks, clips = write_tracks(tmp_path)
     labels, photos = write_photographs(tmp_path, people=20)
-    data = Data(clips, tracks=tracks, labels=labels, photos=photos)
-    training, peaks, _, sizes = read_training(data)
+    recipe = ExpressionGeneratorRecipe(write_tracks(tmp_path), tmp_path, labels=labels, photos=photos)
+    training, peaks, _, sizes = read_training(recipe)
     generator = ExpressionGenerator(GeneratorConfig(hidden=8)).eval()
     aim(generator, training, peaks, sizes)
     assert peaks is not None

@@ -48,3 +48,33 @@ def test_two_processes_agree(tmp_path: Path):
 def _state(folder: Path) -> str:
     last = sorted((folder / "model.run").glob("checkpoint-*"))[-1]
     return json.dumps(json.loads((last / "state.json").read_text())["settings"])
+
+
+@pytest.mark.slow
+def test_two_processes_end_where_one_with_both_batches_does(tmp_path: Path):
+    from safetensors.torch import load_file
+    from two_processes import batch_of, training_of
+
+    from auteur.lab.train.batches import Batches
+    from auteur.lab.train.model_recipe import train_model
+
+    def both(key: str) -> dict[str, torch.Tensor]:
+        one, other = batch_of(key), batch_of(f"{key.removesuffix('0')}1")
+        return {name: torch.cat([one[name], other[name]]) for name in one}
+
+    two, one = tmp_path / "two" / "model.safetensors", tmp_path / "one" / "model.safetensors"
+    for path in (two, one):
+        path.parent.mkdir()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, str(Path(__file__).with_name("two_processes.py")), str(two)],
+        env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        timeout=300,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    training, schedule = training_of(Batches(both))
+    train_model(training, schedule=schedule, out=one)
+    for name, value in load_file(one).items():
+        torch.testing.assert_close(load_file(two)[name], value, atol=2e-3, rtol=2e-3)

@@ -31,19 +31,20 @@ def loss_of(model: nn.Module, batch: dict[str, torch.Tensor], step: int = 0) -> 
     return (model(batch["x"]) - batch["y"]).square().mean()
 
 
-def main(out: Path) -> None:
+def training_of(batches: Batches) -> tuple[Training[Error], Schedule]:
     torch.manual_seed(0)
     training = Training(
         model=nn.Linear(3, 1),
-        batches=Batches(batch_of),
+        batches=batches,
         loss=loss_of,
         evaluate=lambda model: Error(loss_of(model, batch_of("test")).item()),
     )
-    best = train_model(
-        training,
-        schedule=Schedule(steps=40, learning_rate=0.2, average_decay=0.8, log_every_steps=1),
-        out=out,
-    )
+    return training, Schedule(steps=40, learning_rate=0.2, average_decay=0.8, log_every_steps=1)
+
+
+def main(out: Path) -> None:
+    training, schedule = training_of(Batches(batch_of))
+    best = train_model(training, schedule=schedule, out=out)
     name = "main" if is_main_process() else "other"
     (out.parent / f"{name}.txt").write_text(repr(best.value), encoding="utf-8")
 

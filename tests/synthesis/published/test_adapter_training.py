@@ -14,8 +14,9 @@ from tiny_published import write_checkpoint
 from auteur import provenance
 from auteur.cli import main
 from auteur.errors import InputError, UsageError, WeightsError
-from auteur.lab.data.denoiser_clips import ClipFolder, write_clip
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.denoiser_clips import ClipFolder, write_clips
+from auteur.lab.data.shards import Corpora
+from auteur.lab.data.splits import part_of
 from auteur.lab.train.clip_batches import DrawnClips
 from auteur.lab.train.denoiser import train
 from auteur.lab.train.denoiser_recipe import DenoiserRecipe
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.slow
 KINDS = ("hallo", "memo")
 SIZES = AUConfig(width=16, grid=2, head=16)
 SIDE_PX, FRAMES, STEPS = 64, 20, 12
-PEOPLE = [name for name in map(str, range(99)) if not is_held_out(name)][:2]
+PEOPLE = [name for name in map(str, range(99)) if part_of(name) == "train"][:2]
 
 
 @pytest.fixture(autouse=True)
@@ -78,25 +79,30 @@ def clip(number: int) -> dict[str, torch.Tensor]:
     }
 
 
-def write_clips(folder: Path, **changes: torch.Tensor | None) -> Path:
-    folder.mkdir()
-    for number, person in enumerate(PEOPLE):
-        tensors = {name: value for name, value in (clip(number) | changes).items() if value is not None}
-        write_clip(folder / f"{person}.safetensors", tensors, person=person)
-    return folder
+def shards_in(folder: Path, **changes: torch.Tensor | None) -> Path:
+    clips = [
+        (f"clip{number}", person, {n: v for n, v in (clip(number) | changes).items() if v is not None})
+        for number, person in enumerate(PEOPLE)
+    ]
+    return write_clips(folder, clips, feature="published")
+
+
+def opened(clips: Path, past: int) -> ClipFolder:
+    return ClipFolder(Corpora(shards=(clips,)), features=("published",), past=past)
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory) -> Path:
-    return write_clips(tmp_path_factory.mktemp("clips") / "clips")
+    return shards_in(tmp_path_factory.mktemp("clips") / "clips")
 
 
-def recipe_of(out: Path, published: Path, clips: Path | None, **given) -> DenoiserRecipe:
+def recipe_of(out: Path, published: Path, clips: Path, **given) -> DenoiserRecipe:
+    data = Corpora(shards=(clips,))
     settings = {
         "preset": "auhead", "steps": (4,), "batch_size": (2,), "learning_rate": 5e-3, "warm_up_steps": 1,
         "average_decay": 0.5, "log_every_steps": 1, "save_every_steps": 2,
     }  # fmt: skip
-    return DenoiserRecipe(out=out, published=published, clips=clips, **{**settings, **given})
+    return DenoiserRecipe(out=out, published=published, **{"data": data, **settings, **given})
 
 
 def lines_of(out: Path) -> list[dict]:
@@ -112,7 +118,7 @@ def test_a_new_adapter_predicts_what_the_base_predicts_and_gradients_reach_only_
     kind, folders, clips
 ) -> None:
     base = AdaptedBase(open_published(folders[kind], device=torch.device("cpu")))
-    batch = ClipFolder(clips, past=2 if kind == "hallo" else 16).batch(2, 4, torch.Generator().manual_seed(0))
+    batch = opened(clips, 2 if kind == "hallo" else 16).batch(2, 4, torch.Generator().manual_seed(0))
     sample = torch.randn(1, 4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     plain = base.predict(sample, 500.0, batch.conditions, 0)
     adapter = base.adapt(recipe_of(Path(), folders[kind], clips), SIZES)
@@ -138,7 +144,7 @@ def test_a_row_without_its_conditions_is_the_unconditional_one_of_guidance(kind,
     for module in adapter.adapters.values():
         torch.nn.init.normal_(module.attention.to_out[0].weight)
     networks.tiling = "by_row"
-    batch = ClipFolder(clips, past=2 if kind == "hallo" else 16).batch(1, 4, torch.Generator().manual_seed(0))
+    batch = opened(clips, 2 if kind == "hallo" else 16).batch(1, 4, torch.Generator().manual_seed(0))
     sample = torch.randn(1, 4, 4, 8, 8, dtype=torch.float64)
     kept: list[dict] = []
     alone = type(networks).predict_row
@@ -184,7 +190,7 @@ def test_the_loss_of_the_same_clips_and_noise_falls(run, folders, clips) -> None
     kind, out = run
     assert [line["step"] for line in lines_of(out)] == list(range(1, STEPS + 1))
     base = AdaptedBase(open_published(folders[kind], device=torch.device("cpu")))
-    source = ClipFolder(clips, past=2)
+    source = opened(clips, 2)
 
     def mean_loss(**given) -> float:
         recipe = recipe_of(out, folders[kind], clips, **given)
@@ -268,7 +274,7 @@ def test_bfloat16_trains(folders, clips, tmp_path) -> None:
 
 
 def test_the_command_trains(folders, clips, tmp_path, capsys) -> None:
-    options = f"--published {folders['memo']} --clips {clips} --out {tmp_path} --steps 1 --batch-size 1"
+    options = f"--published {folders['memo']} --shards {clips} --out {tmp_path} --steps 1 --batch-size 1"
     assert main(["train", "au-adapter", *options.split(), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["recipe"] == "au-adapter"
     assert (tmp_path / ADAPTER_FILE).is_file()
@@ -295,7 +301,7 @@ def test_a_folder_of_another_kind_is_refused(folders, clips, tmp_path) -> None:
         ({"evaluate_every_steps": 5}, "evaluate_every_steps: no effect"),
         ({"augment": True}, "augment: no effect"),
         ({"start": (Path("a"), Path("b"))}, "start names 2 files"),
-        ({"clips": None}, "--clips"),
+        ({"data": Corpora()}, "--shards"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(given, message, folders, clips, tmp_path) -> None:
@@ -317,7 +323,7 @@ def test_settings_that_do_not_go_together_are_refused(given, message, folders, c
     ],
 )
 def test_clips_that_do_not_fit_are_refused(changes, message, folders, tmp_path) -> None:
-    wrong = write_clips(tmp_path / "clips", **changes)
+    wrong = shards_in(tmp_path / "clips", **changes)
     with pytest.raises(InputError, match=message):
         train_adapter(recipe_of(tmp_path / "run", folders["hallo"], wrong), SIZES)
 

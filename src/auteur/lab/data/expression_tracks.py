@@ -1,6 +1,6 @@
 """Training data of the expression recipes: labelled and unlabelled trajectories, and faces of photographs.
 
-Trajectories come from the tracks of `python -m auteur.lab.data.motion_tracks`. A clip's own rest is not a
+Trajectories come from shards (`auteur.lab.data.motion_tracks`). A clip's own rest is not a
 person's neutral, since a clip that is angry throughout has an angry resting face: where a clip of the person
 is labelled neutral, movement is measured from it, and elsewhere the rest of the clip keeps the part that is
 more likely expression than anatomy. Blinks are bridged; lids belong to the blink model.
@@ -8,7 +8,6 @@ more likely expression than anatomy. Blinks are bridged; lids belong to the blin
 
 import csv
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,11 @@ from numpy.typing import NDArray
 from auteur.errors import InputError
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.pose import without_pose
-from auteur.facs import EMOTION_ALIASES, EMOTIONS
-from auteur.formats.flame import read_flame_parameters
-from auteur.lab.data.motion_tracks import RATE, part_of
-from auteur.lab.data.splits import is_held_out, person_of_photo
+from auteur.facs import EMOTIONS
+from auteur.lab.data.motion_tracks import RATE, no_training_person, read_tracks, training_tracks
+from auteur.lab.data.shards import Corpora, PartName, with_flame
+from auteur.lab.data.splits import is_held_out, part_of, person_of_photo
+from auteur.signals import ExpressionTrack, without_holes
 from auteur.signals.timebase import local_linear_smooth
 
 Floats = NDArray[np.floating]
@@ -43,8 +43,6 @@ FEWEST_PHOTOS = 25
 SMOOTH_FRAMES = 1.2
 _BLINK_RISE = 0.2
 _BLINK_MARGIN = 3
-_LEVEL = re.compile(r"level[_-]?(\d)")
-_STRONGEST_LEVEL = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +55,7 @@ class FaceMotion:
     emotion: str | None
     """One of `EMOTIONS`; None for unlabelled footage."""
     intensity: float
-    """MEAD's levels 1 to 3 are thirds; 1 elsewhere; 0 for neutral."""
+    """As the corpus states it (MEAD's levels are thirds); 1 where it does not; 0 for neutral."""
     displacement_mm: Floats
     """[T, 478, 3] from the clip's own rest."""
     rest_mm: Floats
@@ -68,6 +66,9 @@ class FaceMotion:
     """[T]; None without sound."""
     units: Floats
     """Intensities that the tracker measured from the clip's own rest, convention "facs", [T, C]."""
+    is_graded: bool = False
+    """Whether the corpus states its strength."""
+    corpus: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,8 @@ class ExpressionClip:
     """[T, E]."""
     loudness: Floats | None
     is_graded: bool = False
-    """Whether the data set states its strength."""
+    """Whether the corpus states its strength."""
+    corpus: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,68 +110,46 @@ class Photographs:
         )
 
 
-def emotion_of(label: str) -> str | None:
-    """Returns the emotion of a label, or None for no label.
-
-    Raises:
-        InputError: It is none of ours and no word for one.
-    """
-    key = label.strip().lower()
-    if not key:
-        return None
-    emotion = EMOTION_ALIASES.get(key, key)
-    if emotion not in EMOTIONS:
-        raise InputError(
-            f"unknown emotion label {label!r}; use one of {', '.join(EMOTIONS)} or leave it empty"
-        )
-    return emotion
-
-
-def intensity_of(name: str, emotion: str | None) -> float:
-    """Returns the acted strength of a clip's emotion: MEAD writes the level into the name."""
+def intensity_of(emotion: str | None, stated: float | None) -> float:
+    """Returns the strength of a clip's emotion: 0 for neutral, else as the corpus states it, or 1."""
     if emotion == "neutral":
         return 0.0
-    level = _LEVEL.search(name.lower())
-    return 1.0 if level is None else min(int(level[1]) / _STRONGEST_LEVEL, 1.0)
+    return 1.0 if stated is None or emotion is None else stated
 
 
-def is_graded(name: str) -> bool:
-    """Returns whether a clip's name states a level, as MEAD's do."""
-    return _LEVEL.search(name.lower()) is not None
-
-
-def read_motions(tracks: Path, clips: Path) -> list[FaceMotion]:
-    """Returns every clip of a folder of motion tracks.
+def read_motions(corpora: Corpora, *, part: PartName | None = "train") -> list[FaceMotion]:
+    """Returns every clip of people who train or choose checkpoints, or of those who test.
 
     Args:
-        tracks: What `python -m auteur.lab.data.motion_tracks` wrote.
-        clips: CSV with the columns file, identity, emotion.
+        corpora: With the features "motion" and "speech".
+        part: As in `read_tracks`.
+
+    Raises:
+        InputError: A feature is missing, or there is no clip of a person who trains.
     """
-    with clips.open(encoding="utf-8", newline="") as table:
-        labels = {Path(row["file"]).stem: emotion_of(row["emotion"]) for row in csv.DictReader(table)}
-    arrays = {path.stem: dict(np.load(path)) for path in sorted(tracks.glob("*.npz"))}
+    read = read_tracks(corpora, part=part)
+    tracks = list(read) if part == "held_out" else training_tracks(read, corpora)
     neutrals: dict[str, Floats] = {}
-    for name, values in arrays.items():
-        if labels.get(name) == "neutral":
-            neutrals.setdefault(str(values["identity"]), values["neutral"])
-    found: list[FaceMotion] = []
-    for name, values in arrays.items():
-        person, emotion = str(values["identity"]), labels.get(name)
-        found.append(
-            FaceMotion(
-                name=name,
-                person=person,
-                part=part_of(person),
-                emotion=emotion,
-                intensity=intensity_of(name, emotion),
-                displacement_mm=without_blinks(values["displacement"].astype(np.float32), values["blink"]),
-                rest_mm=values["neutral"],
-                neutral_mm=neutrals.get(person),
-                loudness=values["loudness"].astype(np.float32) if "loudness" in values else None,
-                units=without_blinks(values["units"].astype(np.float32), values["blink"]),
-            )
+    for track in tracks:
+        if track.emotion == "neutral":
+            neutrals.setdefault(track.person, track.neutral)
+    return [
+        FaceMotion(
+            name=track.name,
+            person=track.person,
+            part=track.part,
+            emotion=track.emotion,
+            intensity=intensity_of(track.emotion, track.intensity),
+            displacement_mm=without_blinks(track.displacement.astype(np.float32), track.blink),
+            rest_mm=track.neutral,
+            neutral_mm=neutrals.get(track.person),
+            loudness=track.loudness,
+            units=without_blinks(track.units.astype(np.float32), track.blink),
+            is_graded=track.emotion is not None and track.intensity is not None,
+            corpus=track.corpus,
         )
-    return found
+        for track in tracks
+    ]
 
 
 def without_blinks(values: Floats, blink: Floats) -> Floats:
@@ -207,7 +187,8 @@ def encoded(motion: FaceMotion, space: CompactExpressionSpace) -> ExpressionClip
         intensity=motion.intensity,
         vectors=local_linear_smooth(vectors, sigma_frames=SMOOTH_FRAMES),
         loudness=motion.loudness,
-        is_graded=is_graded(motion.name),
+        is_graded=motion.is_graded,
+        corpus=motion.corpus,
     )
 
 
@@ -271,43 +252,37 @@ def _half(person: str) -> bool:
     return hashlib.sha256(f"emotion-classifier:{person}".encode()).digest()[0] % 2 == 0
 
 
-def read_flame_clips(folder: Path, clips: Path) -> list[ExpressionClip]:
-    """Returns trajectories of FLAME expression vectors, such as DECA's on MEAD and HDTF.
+def read_flame_clips(corpora: Corpora) -> list[ExpressionClip]:
+    """Returns trajectories of FLAME's 50 expression numbers, such as DECA's on MEAD and HDTF.
 
-    Args:
-        folder: One file per clip, named as the clip: anything `auteur.formats.flame` reads.
-        clips: CSV with the columns file, identity, emotion (empty for HDTF) and, if known, fps (25 unless
-            given).
+    Corpora prepared with `--measured` hold them in the common record, others in the feature "flame".
 
     Raises:
-        InputError: No clip has a file, or a label is unknown.
-        FormatError: A file cannot be read.
+        InputError: A feature is missing, or there is no clip of a person who trains.
     """
     found: list[ExpressionClip] = []
-    with clips.open(encoding="utf-8", newline="") as table:
-        for row in csv.DictReader(table):
-            path = _parameters_of(folder, Path(row["file"]).stem)
-            if path is None:
+    for reader in corpora.readers(()):
+        for sample in with_flame(reader, "train"):
+            name = "flame.expression" if sample.has("flame.expression") else "expression.flame50"
+            if not sample.has(name):
                 continue
-            track = read_flame_parameters(path, rate=row.get("fps") or None).expression.resample(RATE)
-            emotion = emotion_of(row["emotion"])
+            track = ExpressionTrack(values=sample.array(name), rate=RATE, convention="flame50")
+            if np.isnan(track.values).all(axis=0).any():
+                continue
+            record = sample.record
             found.append(
                 ExpressionClip(
-                    name=path.stem,
-                    person=row["identity"],
-                    part=part_of(row["identity"]),
-                    emotion=emotion,
-                    intensity=intensity_of(row["file"], emotion),
-                    vectors=local_linear_smooth(track.values, sigma_frames=SMOOTH_FRAMES),
+                    name=sample.key,
+                    person=record["person"],
+                    part=part_of(record["person"], record["held_out"]),
+                    emotion=record["emotion"],
+                    intensity=intensity_of(record["emotion"], record["intensity"]),
+                    vectors=local_linear_smooth(without_holes(track).values, sigma_frames=SMOOTH_FRAMES),
                     loudness=None,
-                    is_graded=is_graded(row["file"]),
+                    is_graded=record["emotion"] is not None and record["intensity"] is not None,
+                    corpus=reader.corpus,
                 )
             )
-    if not found:
-        raise InputError(f"no clip of {str(clips)!r} has a file in {str(folder)!r}; name them as the clips")
+    if not any(clip.part == "train" for clip in found):
+        raise InputError(no_training_person(corpora, "sample with FLAME expression"))
     return found
-
-
-def _parameters_of(folder: Path, stem: str) -> Path | None:
-    paths = [folder / f"{stem}{suffix}" for suffix in (".npz", ".pkl", "")]
-    return next((path for path in paths if path.exists() and (path.suffix or path.is_dir())), None)

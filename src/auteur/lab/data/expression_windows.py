@@ -120,6 +120,7 @@ class ExpressionWindows(RandomWindows):
         mirror: [E, E], or None to leave faces as they are.
         batch_size: Windows per batch.
         seed: Of the order.
+        shares: Of the corpora (`Corpora.shares`); a row's corpus is drawn first.
     """
 
     def __init__(
@@ -130,17 +131,28 @@ class ExpressionWindows(RandomWindows):
         mirror: Floats | None,
         batch_size: int,
         seed: int,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(batch_size, seed)
         self._peaks, self._mirror = peaks, mirror
         self._calm = neutral_mean(clips)
-        self._clips = [clip for clip in clips if len(clip.vectors) >= WINDOW_FRAMES // 2]
+        self._all = [clip for clip in clips if len(clip.vectors) >= WINDOW_FRAMES // 2]
+        self._shares = shares
+        self._draw_from(self._all)
+
+    def _draw_from(self, clips: list[ExpressionClip]) -> None:
+        self._clips = clips
         self._by_emotion = {
             emotion: [clip for clip in self._clips if clip.emotion == emotion] for emotion in EMOTIONS
         }
         self._unlabelled = [clip for clip in self._clips if clip.emotion is None]
 
     def _window(self) -> dict[str, np.ndarray]:
+        if self._shares is not None:
+            corpus = str(self.random.choice(list(self._shares), p=list(self._shares.values())))
+            self._draw_from([clip for clip in self._all if clip.corpus == corpus])
+            if len(self._unlabelled) == len(self._clips):
+                return self._cut(self._of_a_person(self._clips), "unlabelled", 1.0)
         draw = self.random.random()
         if draw < SHARES["unlabelled"] and self._unlabelled:
             return self._cut(self._of_a_person(self._unlabelled), "unlabelled", 1.0)

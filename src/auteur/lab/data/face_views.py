@@ -1,27 +1,18 @@
-r"""Training clips of the compact denoiser: a face, and the same frames warped from another moment.
+"""Clips of the compact denoiser: a face, and the same frames warped from another moment.
 
-    python -m auteur.lab.data.face_views --pack PACK --out VIEWS
-
-Every piece of a pack (`auteur.lab.data.face_pack`) is cut into spans. For each, some other frame of the piece
-is taken as the portrait and warped to the span's landmarks; both are cut to the views that the denoiser
-paints. All of it is done once more in a mirror, with left and right Action Units exchanged. The files are
-clips of `auteur.lab.data.denoiser_clips`, pictures as bytes.
+A sample of prepared shards is cut into spans. For each, some other frame of the sample is taken as the
+portrait and warped to the span's landmarks; both are cut to the views that the denoiser paints. All of it is
+done once more in a mirror, with left and right Action Units exchanged. Pictures are bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 import torch
-import tyro
 from numpy.random import Generator
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor
 
 from auteur.errors import InputError
@@ -30,8 +21,8 @@ from auteur.face import crops
 from auteur.face.crops import CropFrame
 from auteur.face.pose import MIRROR, head_pose, without_pose
 from auteur.facs import au_track, mirror
-from auteur.lab.data.denoiser_clips import write_clip
-from auteur.lab.data.face_pack import RATE, Piece, read_piece
+from auteur.lab.data.motion_tracks import RATE
+from auteur.lab.data.shards import Sample
 from auteur.painting.au_drawing import draw_landmarks
 from auteur.painting.compositing import CropRegion, painted_areas
 from auteur.synthesis.canonical_crops import crop_frames
@@ -51,11 +42,9 @@ _TRIES = 20
 
 
 @dataclass(frozen=True)
-class FaceViewsRecipe:
-    """Path of the pack, and how it is cut."""
+class ViewSettings:
+    """How a face is cut."""
 
-    pack: Path
-    out: Path
     size_px: int = 128
     span_frames: int = 40
     views: tuple[str, ...] = ("mouth",)
@@ -64,8 +53,38 @@ class FaceViewsRecipe:
     """As in the config of the denoiser: openings or lips."""
     least_painted: float = 0.01
     """Least painted share of the square; spans below, such as those of closed mouths, are left out."""
-    workers: int = 1
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Piece:
+    """A face without a cut, T frames at 25 per second."""
+
+    name: str
+    person: str
+    pictures: NDArray[np.uint8]
+    """[T, S, S, 3]."""
+    landmarks: NDArray[np.float32]
+    """[T, 478, 3] px of the pictures."""
+    units: NDArray[np.float32]
+    """Action Units in [0, 1], convention "feafa24", [T, 24]."""
+    expression: NDArray[np.float32]
+    """Vectors of the compact space, [T, 50]."""
+    speech: NDArray[np.float32] | None
+    """Features of the compact encoder, [T, 80]; None without speech."""
+
+
+def piece_of(sample: Sample) -> Piece:
+    """Returns the face of a sample."""
+    return Piece(
+        name=sample.key,
+        person=sample.record["person"],
+        pictures=sample.frames(),
+        landmarks=sample.array("landmarks"),
+        units=np.clip(sample.array("au.feafa24"), 0, 1),
+        expression=sample.array("expression.compact50"),
+        speech=sample.array("speech") if sample.has("speech") else None,
+    )
 
 
 def mirrored(piece: Piece) -> Piece:
@@ -84,7 +103,7 @@ def mirrored(piece: Piece) -> Piece:
     )
 
 
-def clips_of(piece: Piece, recipe: FaceViewsRecipe, random: Generator) -> Iterator[tuple[str, Clip]]:
+def clips_of(piece: Piece, recipe: ViewSettings, random: Generator) -> Iterator[tuple[str, Clip]]:
     """Yields name and tensors of every span and view of a piece."""
     length = len(piece.landmarks)
     turned = head_pose(piece.landmarks).rotation
@@ -204,29 +223,10 @@ def _portrait_for(rotations: Floats, middle: int, random: Generator) -> int:
     return chosen
 
 
-def render(path: Path, recipe: FaceViewsRecipe) -> int:
-    """Writes all clips of the piece at `path` and returns how many there are."""
-    torch.set_num_threads(1)
-    piece, count = read_piece(path), 0
+def views_of_sample(sample: Sample, settings: ViewSettings) -> Iterator[tuple[str, Clip]]:
+    """Yields name and tensors of every clip of a sample and of its mirror image."""
+    piece = piece_of(sample)
     for one in (piece, mirrored(piece)):
-        random = np.random.default_rng([recipe.seed, crc32(one.name.encode())])
-        for name, tensors in clips_of(one, recipe, random):
-            write_clip(recipe.out / f"{name}.safetensors", tensors, person=piece.person)
-            count += 1
-    return count
-
-
-def main(recipe: FaceViewsRecipe) -> None:
-    """Renders the whole pack."""
-    recipe.out.mkdir(parents=True, exist_ok=True)
-    pieces = sorted(recipe.pack.glob("*.npz"))
-    if not pieces:
-        raise InputError(f"{str(recipe.pack)!r} holds no piece; run auteur.lab.data.face_pack first")
-    with ProcessPoolExecutor(recipe.workers, mp_context=get_context("spawn")) as pool:
-        made = pool.map(partial(render, recipe=recipe), pieces)
-        count = sum(track(made, description="views", total=len(pieces)))
-    print(f"{count} clips of {len(pieces)} pieces")  # noqa: T201 - a recipe talks to its user
-
-
-if __name__ == "__main__":
-    main(tyro.cli(FaceViewsRecipe))
+        random = np.random.default_rng([settings.seed, crc32(one.name.encode())])
+        for name, clip in clips_of(one, settings, random):
+            yield name.removeprefix(f"{sample.key}_"), clip

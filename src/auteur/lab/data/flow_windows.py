@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from auteur.facs import CONTROLS, au_track, convert
 from auteur.lab.data.motion_windows import DisplacementSpace, MotionClip, mirrored
 from auteur.lab.data.random_windows import RandomWindows, as_float32, values_at
+from auteur.lab.data.shards import mixed_chances
 from auteur.motion.face_flow import CONDITIONING_CONTROLS
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.performance import as_specified
@@ -109,6 +110,7 @@ class FlowClip:
     hearings: Floats | None
     """[H, T, S]."""
     is_generated: bool
+    corpus: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +159,7 @@ def flow_clip(
         speech=clip.speech,
         hearings=clip.hearings,
         is_generated=clip.is_generated,
+        corpus=clip.corpus,
     )
 
 
@@ -174,6 +177,7 @@ class FlowWindows(RandomWindows):
         speech_scale: Mean and standard deviation of speech features, each [S].
         batch_size: Windows in a batch.
         seed: Of everything random.
+        shares: Of the corpora of filmed people (`Corpora.shares`).
     """
 
     def __init__(
@@ -184,6 +188,7 @@ class FlowWindows(RandomWindows):
         *,
         batch_size: int,
         seed: int,
+        shares: dict[str, float] | None = None,
     ) -> None:
         super().__init__(batch_size, seed)
         self._settings = settings
@@ -192,7 +197,9 @@ class FlowWindows(RandomWindows):
         for is_generated in (False, True):
             pool = [clip for clip in clips if clip.is_generated == is_generated]
             lengths = [len(c.units[0]) ** 0.7 * (3.0 if c.speech is not None else 1.0) for c in pool]
-            self._pools.append((pool, np.array(lengths) / max(sum(lengths), 1e-9)))
+            of_pool = None if is_generated else shares
+            chances = mixed_chances(np.array(lengths), [c.corpus for c in pool], of_pool) if pool else lengths
+            self._pools.append((pool, np.array(chances)))
 
     def _clip(self) -> FlowClip:
         filmed, generated = self._pools

@@ -1,96 +1,202 @@
-r"""Turns labelled clips into training data of the motion recipe: displacement, AUs, speech features.
+"""Motion of filmed people as recipes read it from shards: displacement, Action Units, pose, lids, speech.
 
-    python -m auteur.lab.data.motion_tracks --labels LABELS --clips clips/manifest.csv \
-        --generated generated/manifest.csv --out TRACKS
-
-`LABELS` is what `python -m auteur.lab.data.face_teacher` wrote. One `.npz` per clip, at 25 frames per second;
-the split by person is `auteur.lab.data.splits`, and `part_of` sets further people apart to choose checkpoints
-by. Videos that talking-head systems generated are pseudo-ground truth: they only ever train.
+`read_tracks` is the reader of every recipe that learns motion; the features "motion" and "speech"
+(`auteur.lab.data.features`) hold what it reads beyond the common record. Sound is shifted to its picture
+where the offset was measured with confidence. Videos that talking-head systems generated are pseudo-ground
+truth:
+they only ever train.
 """
 
-import csv
-import hashlib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Literal
-from zlib import crc32
+from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from numpy.typing import NDArray
-from rich.progress import track
 
-from auteur.errors import MediaError
-from auteur.face.action_units import action_units, neutral_of
-from auteur.face.gaze import gaze_angles_rad, gaze_directions
-from auteur.face.pose import head_pose, without_pose
+from auteur.errors import InputError
 from auteur.facs import MEDIAPIPE_BLENDSHAPES
-from auteur.lab.data.motion_lags import SyncedClip, find_lags
+from auteur.lab.data.shards import Corpora, PartName, Sample, ShardReader
 from auteur.lab.data.speech.augment import AugmentConfig, Disguise
-from auteur.lab.data.splits import is_held_out
-from auteur.media import read_speech
-from auteur.motion.au_basis import AUBasis
+from auteur.lab.data.splits import Part, part_of
 from auteur.motion.mouth import lip_gap
 from auteur.signals import Waveform
-from auteur.signals.topology import LEFT_IRIS, RIGHT_IRIS
 from auteur.speech.features import CompactSpeechFeatures, frames_at
-from auteur.speech.log_mel import LogMelFeatures, log_mel_of_power
+from auteur.speech.log_mel import log_mel_of_power
 from auteur.speech.mel import mel_power
-from auteur.weights import load_shipped
 
 Floats = NDArray[np.floating]
-Arrays = dict[str, np.ndarray]
 
 RATE = Fraction(25)
 LONGEST_HOLE_SEC = 0.2
 """Frames without a face are filled up to this long; a longer hole ends the clip."""
 
-LEAST_SYNC = 0.15
-"""Agreement with the predicted lip gap below which a clip's sound counts as foreign to its picture."""
+BELIEVED_OFFSET = 6.0
+"""An offset of sound and picture is accepted from a correlation of this by the square root of the frames.
+Lips that say something else reach about 4.4 by that root at some offset (measured: 0.49 in 75 frames, 0.31
+in 250,
+0.12 in 1500)."""
 
-_FEWEST_FRAMES = 40
+BLINK = [i for i, name in enumerate(MEDIAPIPE_BLENDSHAPES) if name.startswith("eyeBlink")]
+"""Blendshapes of closed lids."""
+
 _TRULY_CLOSED = 0.015
 """Quantile of the lip gap that counts as closed lips."""
 _DISGUISE = AugmentConfig(noise_db=(5.0, 30.0))
-_BLINK = [i for i, name in enumerate(MEDIAPIPE_BLENDSHAPES) if name.startswith("eyeBlink")]
 _GAZE = [i for i, name in enumerate(MEDIAPIPE_BLENDSHAPES) if name.startswith("eyeLook")]
 
-Part = Literal["train", "validation", "test"]
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MotionTrack:
+    """Motion of one sample, T frames at `RATE`."""
+
+    name: str
+    person: str
+    part: Part
+    corpus: str
+    emotion: str | None
+    """The acted emotion; None where the corpus does not state it."""
+    intensity: float | None
+    """As the corpus states it, in [0, 1]; None where it does not."""
+    displacement: Floats
+    """From the clip's own rest, [T, 478, 3] mm, irises 0."""
+    neutral: Floats
+    """That rest with closed lips, pose-free, [478, 3] mm."""
+    units: Floats
+    """Intensities measured from the same rest, convention "facs", [T, C]."""
+    pose: Floats
+    """Angles in rad and place in mm of the head, [T, 6]."""
+    blink: Floats
+    """Closure of the lids, [T], 0 to 1."""
+    gaze: Floats
+    """Angles of the gaze in rad, [T, 2]."""
+    speech: Floats | None
+    """Features of the sound, [T, S]; None without speech."""
+    copies: Floats | None
+    """The same of augmented copies, [N, T, S]."""
+    loudness: Floats | None
+    """[T]; None without speech."""
+    has_speech: bool
+    """Whether the sample has sound."""
+    samples: NDArray[np.float32] | None
+    """The sound itself at 16 kHz, [640 T], shifted to the picture; None unless wanted."""
+    is_generated: bool = False
+    """Whether a talking-head system made the video."""
 
 
-@dataclass(frozen=True)
-class MotionTracksRecipe:
-    """Paths of labels, clips and tracks."""
+def read_tracks(
+    corpora: Corpora,
+    *,
+    speech: str | None = "speech",
+    part: PartName | None = "train",
+    sound: bool = False,
+) -> Iterator[MotionTrack]:
+    """Yields the motion of every sample of prepared corpora, then of generated videos.
 
-    labels: Path
-    clips: Path
-    """CSV with the columns file, wav (relative to the CSV's parent folder), identity, fps, speech."""
-    out: Path
-    generated: Path | None = None
-    """CSV with the columns file, identity, fps of videos made by talking-head systems, each with its
-    sound."""
-    speech_weights: Path | None = None
-    """Weights of the compact speech encoder; the shipped one unless given."""
-    fold_weights: tuple[Path, ...] = ()
-    """Encoders that were each trained without one fold of people (`auteur train lip-encoder --folds K`): the
-    features of a training person come from the one trained without them."""
-    hearings: int = 0
-    """Number of augmented copies of each clip's sound whose features training may read instead."""
+    Args:
+        corpora: With the feature "motion".
+        speech: Feature of the sound: "speech", "hubert"; None: neither features nor loudness.
+        part: "train": people who train or choose checkpoints; "held_out": those who test; None: everybody.
+        sound: Whether to read the sound itself.
+
+    Raises:
+        UsageError: The corpora are not given, or differ in the space of a feature.
+        InputError: A feature is missing, or a shard is damaged.
+    """
+    features = ["motion"]
+    if speech is not None:  # loudness is part of the feature "speech"
+        features += sorted({speech, "speech"})
+    for reader in corpora.readers(features, part=part):
+        for sample in _with_motion(reader):
+            yield _track(sample, reader, speech, sound=sound)
+    if part != "held_out":
+        for reader in corpora.generated_readers(features):
+            for sample in _with_motion(reader):
+                yield _track(sample, reader, speech, sound=sound, is_generated=True)
 
 
-def part_of(identity: str) -> Part:
-    """Returns a person's part: held-out people test, one in seven of the others chooses checkpoints."""
-    if is_held_out(identity):
-        return "test"
-    digest = hashlib.sha256(f"motion-validation:{identity}".encode()).digest()
-    return "validation" if int.from_bytes(digest, "big") % 7 == 0 else "train"
+def _with_motion(reader: ShardReader) -> Iterator[Sample]:
+    """The samples of which motion could be measured."""
+    return (sample for sample in reader if sample.has("motion.displacement"))
 
 
-def fold_of(identity: str, folds: int) -> int:
-    """Returns the number of the group, of `folds`, that a person is in."""
-    return int.from_bytes(hashlib.sha256(f"fold:{identity}".encode()).digest(), "big") % folds
+def training_tracks(tracks: Iterator[MotionTrack], corpora: Corpora) -> list[MotionTrack]:
+    """Returns all tracks.
+
+    Raises:
+        InputError: There is none of a person who trains.
+    """
+    found = list(tracks)
+    if not any(track.part == "train" for track in found):
+        raise InputError(no_training_person(corpora))
+    return found
+
+
+def no_training_person(corpora: Corpora, what: str = "sample") -> str:
+    """Returns the message for shards without a person who trains."""
+    return no_person_of("train", corpora, what)
+
+
+def no_person_of(part: Part, corpora: Corpora, what: str = "sample") -> str:
+    """Returns the message for shards without a person of a part."""
+    folders = ", ".join(repr(str(folder)) for folder in corpora.shards)
+    whose = {"train": "trains", "validation": "chooses checkpoints", "test": "is held out"}[part]
+    return f"{folders}: no {what} of a person who {whose}; prepare recordings of more people"
+
+
+def _track(
+    sample: Sample, reader: ShardReader, speech: str | None, *, sound: bool, is_generated: bool = False
+) -> MotionTrack:
+    record = sample.record
+    frames = int(record["frames"])
+    lag = lag_frames(record)
+    rows = np.clip(np.arange(frames) - lag, 0, frames - 1)
+
+    def of_sound(name: str) -> Any:
+        return sample.array(name)[..., rows, :] if sample.has(name) else None
+
+    loudness = sample.array("speech.loudness")[rows] if sample.has("speech.loudness") else None
+    values = None if speech is None else of_sound(f"{speech}.values")
+    return MotionTrack(
+        name=sample.key,
+        person=record["person"],
+        part="train" if is_generated else part_of(record["person"], record["held_out"]),
+        corpus=reader.corpus,
+        emotion=record["emotion"],
+        intensity=record["intensity"],
+        displacement=sample.array("motion.displacement"),
+        neutral=sample.array("motion.neutral"),
+        units=sample.array("motion.units"),
+        pose=sample.array("pose")[:, :6],
+        blink=sample.array("motion.blink"),
+        gaze=sample.array("gaze"),
+        speech=None if values is None else values.astype(np.float32),
+        copies=of_sound("speech.copies") if speech == "speech" else None,
+        loudness=loudness,
+        has_speech="flac" in sample.members,
+        samples=_shifted(sample.speech(), lag, frames) if sound else None,
+        is_generated=is_generated,
+    )
+
+
+def lag_frames(record: dict[str, Any]) -> int:
+    """Returns the frames by which the picture trails the sound; 0 where that is not known."""
+    agreement = record.get("agreement")
+    if agreement is None or agreement < BELIEVED_OFFSET / math.sqrt(record["frames"]):
+        return 0
+    return int(record["offset_frames"])
+
+
+def _shifted(sound: Waveform | None, lag: int, frames: int) -> NDArray[np.float32] | None:
+    if sound is None:
+        return None
+    step = sound.rate_hz // int(RATE)
+    samples = np.array(sound.samples, np.float32)
+    samples = np.pad(samples, (lag * step, 0)) if lag > 0 else samples[-lag * step :]
+    return np.pad(samples, (0, max(0, frames * step - samples.size)))[: frames * step]
 
 
 def even_frames(index: NDArray[np.integer], values: Floats, fps: float) -> Floats:
@@ -108,66 +214,16 @@ def even_frames(index: NDArray[np.integer], values: Floats, fps: float) -> Float
 def resting_frames(face: Floats, blendshapes: Floats) -> NDArray[np.intp]:
     """Returns the frames nearest to a resting face: open eyes, lips as closed as they get, little else.
 
-    For a mesh or picture at rest, which is of one moment. Action Units of footage without a labelled neutral
-    are measured from `face.action_units.neutral_by_region`, which takes brows and mouth from different frames
-    and returns no mesh.
-
     Args:
         face: Pose-free [T, 478, 3] in millimetres.
         blendshapes: [T, 52].
     """
     gap = lip_gap(face)
     activity = np.delete(blendshapes, _GAZE, axis=1)[:, 1:].sum(1)
-    open_eyes = blendshapes[:, _BLINK].mean(1) <= np.quantile(blendshapes[:, _BLINK].mean(1), 0.7)
+    open_eyes = blendshapes[:, BLINK].mean(1) <= np.quantile(blendshapes[:, BLINK].mean(1), 0.7)
     closed = gap <= np.quantile(gap[open_eyes], 0.12)
     candidates = np.flatnonzero(open_eyes & closed)
     return candidates[activity[candidates] <= np.quantile(activity[candidates], 0.7)]
-
-
-def _speech_of(row: dict[str, str], root: Path, speech: "SpeechReading", first: int, frames: int) -> Arrays:
-    """Features [T, D], loudness [T] and hearings [H, T, D] of a clip's sound from frame `first` on.
-
-    The end is held.
-    """
-    encoder = speech.encoder
-    sound = read_speech(root / (row.get("wav") or row["file"]))
-    rows = np.clip(np.arange(first, first + frames), 0, frames_at(sound, RATE) - 1)
-    analysis = encoder.analyse(sound, RATE)
-    arrays = {
-        "speech": analysis.with_bands.numpy()[rows],
-        "loudness": analysis.bands.numpy()[rows, -1],
-    }
-    if speech.hearings:
-        seed = crc32(row["file"].encode())
-        arrays["hearings"] = hearings(sound, encoder, count=speech.hearings, seed=seed)[:, rows]
-    return arrays
-
-
-@dataclass(frozen=True, eq=False)
-class SpeechReading:
-    """How a clip's sound becomes features."""
-
-    encoder: CompactSpeechFeatures
-    hearings: int = 0
-    """Augmented copies."""
-
-
-def hearings(sound: Waveform, encoder: CompactSpeechFeatures, *, count: int, seed: int) -> Floats:
-    """Returns features [count, T, D] of the same speech with other rooms and vocal tracts, float16."""
-    disguise = Disguise(np.random.default_rng(seed), _DISGUISE)
-    frames = frames_at(sound, RATE)
-    heard: list[Floats] = []
-    for _ in range(count):
-        samples = torch.from_numpy(disguise.sound(np.array(sound.samples)))
-        power = disguise.throats(mel_power(samples[None], encoder.mel))[0]
-        both = encoder.encode_power(power, RATE, frames), log_mel_of_power(power, RATE, frames)
-        heard.append(torch.cat(both, -1).numpy().astype(np.float16))
-    return np.stack(heard)
-
-
-def first_frame(labels: Path, fps: float) -> int:
-    """Returns the frame at `RATE` at which a clip's labels begin."""
-    return round(np.load(labels)["index"][0] / fps * float(RATE))
 
 
 def closed_neutral(face: Floats, rest: NDArray[np.intp], opening: Floats) -> Floats:
@@ -186,92 +242,14 @@ def closed_neutral(face: Floats, rest: NDArray[np.intp], opening: Floats) -> Flo
     return neutral + (closed_mm - lip_gap(neutral)) * opening
 
 
-def make_track(
-    row: dict[str, str], labels: Path, root: Path, speech: SpeechReading, *, is_generated: bool = False
-) -> Arrays:
-    """Returns the arrays of one clip."""
-    stored = np.load(labels)
-    index, fps = stored["index"], float(row["fps"])
-    landmarks = even_frames(index, stored["landmarks"].astype(np.float64), fps)
-    blendshapes = even_frames(index, stored["blend"].astype(np.float64), fps)
-    pose = head_pose(landmarks)
-    face = without_pose(landmarks, pose)
-    rest = resting_frames(face, blendshapes)
-    neutral = closed_neutral(face, rest, load_shipped(AUBasis(), "au_basis").opening.numpy())
-    displacement = face - neutral
-    displacement[:, [*RIGHT_IRIS, *LEFT_IRIS]] = 0  # gaze belongs to the gaze model
-    units = action_units(
-        landmarks, blendshapes, rate=RATE, neutral=neutral_of(landmarks[rest], blendshapes[rest])
-    )
-    arrays = {
-        "displacement": displacement.astype(np.float16),
-        "neutral": neutral.astype(np.float32),
-        "units": units.values.astype(np.float16),
-        "pose": np.concatenate([pose.angles_rad, pose.shift / pose.scale[:, None]], axis=1).astype(
-            np.float32
-        ),
-        "blink": blendshapes[:, _BLINK].mean(1).astype(np.float32),
-        "gaze": gaze_angles_rad(gaze_directions(landmarks, pose)).astype(np.float32),
-        "identity": np.array(row["identity"]),
-        "part": np.array("train" if is_generated else part_of(row["identity"])),
-        "is_generated": np.array(is_generated),
-    }
-    if is_generated or row["speech"] in ("yes", "maybe"):
-        arrays |= _speech_of(row, root, speech, first_frame(labels, fps), len(face))
-    return arrays
-
-
-def synchronise(tracks: dict[str, Arrays]) -> None:
-    """Shifts every clip's sound to its picture and takes away sound that does not belong to it."""
-    heard = {name: arrays for name, arrays in tracks.items() if "speech" in arrays}
-    clips = [
-        SyncedClip(
-            person=str(arrays["identity"]),
-            speech=arrays["speech"][:, : -LogMelFeatures.dim].astype(np.float64),  # the encoder's are enough
-            gap=lip_gap(arrays["displacement"].astype(np.float64)),
-        )
-        for arrays in heard.values()
-    ]
-    find_lags(clips)
-    for clip, arrays in zip(clips, heard.values(), strict=True):
-        rows = np.clip(np.arange(len(clip.gap)) - clip.lag, 0, len(clip.gap) - 1)
-        arrays |= {name: arrays[name][rows] for name in ("speech", "loudness")}
-        if "hearings" in arrays:
-            arrays["hearings"] = arrays["hearings"][:, rows]
-        arrays |= {"lag": np.array(clip.lag), "sync": np.array(clip.sync)}
-        if clip.sync < LEAST_SYNC and not arrays["is_generated"]:
-            del arrays["speech"]
-            arrays.pop("hearings", None)
-
-
-def make(recipe: MotionTracksRecipe) -> None:
-    """Writes a track file per clip."""
-    recipe.out.mkdir(parents=True, exist_ok=True)
-    weights = recipe.speech_weights
-    encoder = CompactSpeechFeatures.shipped() if weights is None else CompactSpeechFeatures.from_file(weights)
-    strangers = [CompactSpeechFeatures.from_file(path) for path in recipe.fold_weights]
-    tracks: dict[str, Arrays] = {}
-    for manifest in filter(None, (recipe.clips, recipe.generated)):
-        is_generated, root = manifest == recipe.generated, manifest.parent.parent
-        with manifest.open(encoding="utf-8") as table:
-            rows = list(csv.DictReader(table))
-        for row in track(rows, manifest.parent.name):
-            labels = recipe.labels / f"{Path(row['file']).stem}.npz"
-            if not labels.exists() or len(np.load(labels)["index"]) < _FEWEST_FRAMES:
-                continue
-            hearing = encoder
-            if strangers and (is_generated or part_of(row["identity"]) == "train"):
-                hearing = strangers[fold_of(row["identity"], len(strangers))]
-            speech = SpeechReading(hearing, recipe.hearings)
-            try:
-                arrays = make_track(row, labels, root, speech, is_generated=is_generated)
-            except MediaError:
-                arrays = make_track(row | {"speech": "no"}, labels, root, speech)
-            tracks[labels.stem] = arrays
-    synchronise(tracks)
-    for name, arrays in tracks.items():
-        np.savez(recipe.out / f"{name}.npz", allow_pickle=False, **arrays)
-
-
-if __name__ == "__main__":
-    make(tyro.cli(MotionTracksRecipe))
+def speech_copies(sound: Waveform, encoder: CompactSpeechFeatures, *, count: int, seed: int) -> Floats:
+    """Returns features [count, T, D] of the same speech with other rooms and vocal tracts, float16."""
+    disguise = Disguise(np.random.default_rng(seed), _DISGUISE)
+    frames = frames_at(sound, RATE)
+    heard: list[Floats] = []
+    for _ in range(count):
+        samples = torch.from_numpy(disguise.sound(np.array(sound.samples)))
+        power = disguise.throats(mel_power(samples[None], encoder.mel))[0]
+        both = encoder.encode_power(power, RATE, frames), log_mel_of_power(power, RATE, frames)
+        heard.append(torch.cat(both, -1).numpy().astype(np.float16))
+    return np.stack(heard)

@@ -1,7 +1,6 @@
 """Training windows of the motion recipe: cut, mirrored, scaled and disturbed."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +8,10 @@ from numpy.typing import NDArray
 from auteur.errors import InputError
 from auteur.face.pose import MIRROR
 from auteur.facs import au_track, convert
-from auteur.lab.data.motion_tracks import RATE, Part
+from auteur.lab.data.motion_tracks import RATE, no_person_of, read_tracks
 from auteur.lab.data.random_windows import RandomWindows, values_at
+from auteur.lab.data.shards import Corpora, PartName, mixed_chances
+from auteur.lab.data.splits import Part
 from auteur.signals import topology
 
 Floats = NDArray[np.floating]
@@ -51,50 +52,56 @@ class MotionClip:
     """Closure of the lids, [T], 0 to 1."""
     is_generated: bool = False
     """Whether a talking-head system made the video."""
+    corpus: str = ""
+    """Corpus that it is from."""
 
     def known_neutral_mm(self) -> Floats:
         """Returns the person's neutral face.
 
         Raises:
-            InputError: The track does not hold it.
+            InputError: The clip does not hold it.
         """
         if self.neutral_mm is None:
-            raise InputError(f"the track of {self.name} holds no neutral face; make the tracks again")
+            raise InputError(f"{self.name} holds no neutral face; make the feature motion again")
         return self.neutral_mm
 
 
-def read_clips(folder: Path) -> list[MotionClip]:
-    """Returns the clips that `python -m auteur.lab.data.motion_tracks` wrote.
+def read_clips(
+    corpora: Corpora, *, speech: str | None = "speech", part: PartName | None = "train"
+) -> list[MotionClip]:
+    """Returns the clips of prepared corpora.
+
+    Args:
+        corpora: With the features "motion" and that of the speech.
+        speech: Feature of the speech; None: without.
+        part: "train": people who train or choose checkpoints; "held_out": those who test; None: everybody.
 
     Raises:
-        InputError: There is no clip of a training person.
+        InputError: A feature is missing, or there is no clip of a person of the part.
     """
     clips: list[MotionClip] = []
-    for path in sorted(folder.glob("*.npz")):
-        arrays = np.load(path)
-        controls = arrays["units"].astype(np.float64)
-        has_speech = "speech" in arrays
+    for track in read_tracks(corpora, speech=speech, part=part):
+        controls = track.units.astype(np.float64)
         clips.append(
             MotionClip(
-                name=path.stem,
-                person=str(arrays["identity"]),
-                part=str(arrays["part"]),  # pyright: ignore[reportArgumentType]
-                displacement_mm=arrays["displacement"].astype(np.float32),
+                name=track.name,
+                person=track.person,
+                part=track.part,
+                displacement_mm=track.displacement.astype(np.float32),
                 aus=openface18(controls),
                 controls=controls.astype(np.float32),
-                speech=arrays["speech"].astype(np.float32) if has_speech else None,
-                loudness=arrays["loudness"] if has_speech else None,
-                hearings=arrays["hearings"] if has_speech and "hearings" in arrays else None,
-                neutral_mm=arrays.get("neutral"),
-                blink=arrays.get("blink"),
-                is_generated=bool(arrays["is_generated"]) if "is_generated" in arrays else False,
+                speech=track.speech,
+                loudness=track.loudness,
+                hearings=track.copies,
+                neutral_mm=track.neutral,
+                blink=track.blink,
+                is_generated=track.is_generated,
+                corpus=track.corpus,
             )
         )
-    if not any(clip.part == "train" for clip in clips):
-        raise InputError(
-            f"{str(folder)!r} holds no track of a training person; "
-            "run python -m auteur.lab.data.motion_tracks"
-        )
+    wanted = "test" if part == "held_out" else "train"
+    if not any(clip.part == wanted for clip in clips):
+        raise InputError(no_person_of(wanted, corpora))
     return clips
 
 
@@ -163,7 +170,15 @@ def coordinate_scale(clips: list[MotionClip]) -> Floats:
 
 
 class MotionWindows(RandomWindows):
-    """An endless stream of batches from training clips."""
+    """An endless stream of batches from training clips.
+
+    Args:
+        clips: Of training people.
+        space: Basis of their displacement.
+        batch_size: Windows in a batch.
+        seed: Of everything random.
+        shares: Of the corpora (`Corpora.shares`).
+    """
 
     def __init__(
         self,
@@ -172,6 +187,7 @@ class MotionWindows(RandomWindows):
         *,
         batch_size: int,
         seed: int,
+        shares: dict[str, float] | None = None,
     ) -> None:
         super().__init__(batch_size, seed)
         heard = np.concatenate([clip.speech for clip in clips if clip.speech is not None])
@@ -182,7 +198,7 @@ class MotionWindows(RandomWindows):
             for c in clips
         ]
         lengths = np.array([len(c.aus) ** 0.7 * (3.0 if c.speech is not None else 1.0) for c in clips])
-        self._chance = lengths / lengths.sum()
+        self._chance = mixed_chances(lengths, [clip.corpus for clip in clips], shares)
 
     def _window(self) -> dict[str, np.ndarray | np.float32]:
         random = self.random

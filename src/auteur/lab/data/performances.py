@@ -1,40 +1,41 @@
 r"""Training data of the models of `auteur.expression`: pairs of sound and Action Units.
 
-    python -m auteur.lab.data.performances --speech speech.npz --sounds speech/manifest.csv --units
-        emotion_units.npz \
-        --tracks TRACKS --labels LABELS --clips clips/manifest.csv --out performances.npz
+    python -m auteur.lab.data.performances --speech speech.npz --sounds speech/manifest.csv \
+        --units emotion_units.npz --shards SHARDS --out performances.npz
 
-Two kinds. *Measured*: clips with speech whose Action Units the tracker measured (`TRACKS` is what `python -m
-auteur.lab.data.motion_tracks` wrote, with the lag of the sound and whether it belongs to the picture).
-*Built*: recordings without pictures, whose targets are put together from measured statistics of their
-labelled emotion (`auteur.lab.data.emotion_units`) and from the mouth that the flow of the face draws of their
-speech.
+Two kinds. *Measured*: samples with speech of prepared corpora, whose Action Units the tracker measured
+(`measured`). *Built*, which the command writes: recordings without pictures, whose targets are put together
+from measured statistics of their labelled emotion (`auteur.lab.data.emotion_units`) and from the mouth that
+the flow of the face draws of their speech.
 """
 
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from auteur.errors import InputError, MediaError
+from auteur.errors import InputError, UsageError
 from auteur.expression.acoustic_features import CHANNELS, acoustic_features
 from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
 from auteur.facs import au_track, convert
 from auteur.files import atomic_path
 from auteur.lab.data.emotion_units import (
+    LIDS,
     RATE,
     SPOKEN,
     EmotionUnits,
-    clip_units,
     load_units,
-    neutrals,
     targets,
+    without_blinks,
 )
 from auteur.lab.data.emotional_speech import NOISE_SPEAKER, EmotionalClip, load_clips
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.motion_tracks import lag_frames, no_training_person, read_tracks, training_tracks
+from auteur.lab.data.shards import Corpora
+from auteur.lab.data.splits import Part
 from auteur.media import read_speech
 from auteur.motion import performance as motion_performance
 from auteur.motion.cues import SpeechCues
@@ -64,7 +65,9 @@ class Performance:
     units: Floats
     """[T, 24] at 25 per second: measured, or those of the speech alone."""
     loudness: Floats
-    """[T]."""
+    """[T]; 0 for measured ones, whose targets do not need it."""
+    part: Part = "train"
+    """Of the speaker, for samples of prepared corpora."""
 
     @property
     def is_speech(self) -> bool:
@@ -99,12 +102,7 @@ class PerformancesRecipe:
     """CSV with the column file: where the recordings themselves are."""
     units: Path
     """File of `python -m auteur.lab.data.emotion_units`."""
-    tracks: Path
-    """Folder of `python -m auteur.lab.data.motion_tracks`."""
-    labels: Path
-    """Folder of `python -m auteur.lab.data.face_teacher`."""
-    clips: Path
-    """CSV of the clips."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
 
 
@@ -115,23 +113,20 @@ class SpokenUnits:
     are not held out.
     """
 
-    def __init__(self, tracks: Path) -> None:
+    def __init__(self, corpora: Corpora) -> None:
         self._speech, self._mover = CompactSpeechFeatures.shipped(), SpeechMotion.shipped()
         self._lips = CompactSpeechFeatures.shipped("lip_encoder")
         basis = self._mover.face.basis.numpy()
         flat = basis.reshape(len(basis), -1).astype(np.float64)
         self._inverse = np.linalg.pinv(flat)
         inputs, outputs = [], []
-        for path in sorted(tracks.glob("*.npz")):
-            arrays = np.load(path)
-            if str(arrays["part"]) != "train":
+        for track in training_tracks(read_tracks(corpora, speech=None), corpora):
+            if track.part != "train":
                 continue
-            moved = arrays["displacement"][::3].astype(np.float64)
+            moved = track.displacement[::3].astype(np.float64)
             inputs.append(moved.reshape(len(moved), -1) @ self._inverse)
-            hub = au_track(arrays["units"][::3].astype(np.float32), convention="facs", rate=RATE)
+            hub = au_track(track.units[::3].astype(np.float32), convention="facs", rate=RATE)
             outputs.append(convert(hub, "feafa24").values)
-        if not inputs:
-            raise InputError(f"{str(tracks)!r} holds no track of a training person; make tracks first")
         x, y = np.concatenate(inputs), np.concatenate(outputs)
         self._weights = np.linalg.solve(x.T @ x + 1e-3 * len(x) * np.eye(x.shape[1]), x.T @ y)
 
@@ -156,7 +151,7 @@ def built(recipe: PerformancesRecipe) -> list[Performance]:
     """Returns the recordings without pictures."""
     with recipe.sounds.open(encoding="utf-8", newline="") as table:
         files = {Path(row["file"]).stem: row["file"] for row in csv.DictReader(table)}
-    mouth = SpokenUnits(recipe.tracks)
+    mouth = SpokenUnits(recipe.data)
     found: list[Performance] = []
     for number, clip in enumerate(load_clips(recipe.speech)):
         if clip.name in files:
@@ -183,48 +178,63 @@ def _built(clip: EmotionalClip, units: Floats, loudness: Floats) -> Performance:
     )
 
 
-def measured(recipe: PerformancesRecipe) -> list[Performance]:
-    """Returns the clips with speech that belongs to their picture."""
-    with recipe.clips.open(encoding="utf-8", newline="") as table:
-        rows = list(csv.DictReader(table))
-    known = neutrals(rows, recipe.labels)
+def measured(corpora: Corpora) -> list[Performance]:
+    """Returns the samples with speech of people who train or choose checkpoints.
+
+    Raises:
+        InputError: A shard is damaged.
+    """
     found: list[Performance] = []
-    for row in rows:
-        track = recipe.tracks / f"{Path(row['file']).stem}.npz"
-        if row["speech"] not in ("yes", "maybe") or not track.exists():
-            continue
-        arrays = np.load(track)
-        units = clip_units(row, recipe.labels, known)
-        if "speech" not in arrays or units is None:
-            continue
-        try:
-            sound = read_speech(recipe.clips.parent.parent / (row["wav"] or row["file"]))
-        except MediaError:
-            continue
-        values, first = units
-        heard = acoustic_features(_from(sound, first - int(arrays["lag"]), len(values)))
-        found.append(
-            Performance(
-                name=track.stem,
-                speaker=row["identity"],
-                emotion=row["emotion"] if row["emotion"] in VOICE_EMOTIONS else "",
-                strength=1.0,
-                is_measured=True,
-                is_held_out=is_held_out(row["identity"]),
-                rows=heard.rows,
-                units=values,
-                loudness=np.resize(arrays["loudness"], len(values)),
+    for reader in corpora.readers(()):
+        for sample in reader:
+            sound, record = sample.speech(), sample.record
+            if sound is None:
+                continue
+            units = np.array(sample.array("au.feafa24"), dtype=np.float64).clip(0, 1)
+            units[:, LIDS] = without_blinks(units[:, LIDS])
+            found.append(
+                Performance(
+                    name=sample.key,
+                    speaker=record["person"],
+                    emotion=record["emotion"] if record["emotion"] in VOICE_EMOTIONS else "",
+                    strength=1.0 if record["intensity"] is None else record["intensity"],
+                    is_measured=True,
+                    is_held_out=False,
+                    rows=acoustic_features(_shifted(sound, lag_frames(record))).rows,
+                    units=units,
+                    loudness=np.zeros(len(units)),
+                    part=sample.part,
+                )
             )
-        )
     return found
 
 
-def _from(sound: Waveform, first: int, frames: int) -> Waveform:
-    """The sound of `frames` frames from frame `first` on, silence outside the recording."""
+def all_performances(built_ones: Path | None, corpora: Corpora) -> list[Performance]:
+    """Returns those of a file that the command wrote, and those of prepared corpora.
+
+    Raises:
+        UsageError: Neither is given.
+        InputError: The file or a shard cannot be read, or nobody trains.
+    """
+    if built_ones is None and not corpora.shards:
+        raise UsageError("give --shards of auteur prepare, --performances, or both")
+    if corpora.mix:
+        raise UsageError("mix has no effect here; leave it out")
+    found = [] if built_ones is None else load_performances(built_ones)
+    if corpora.shards:
+        found += measured(corpora)
+    if not any(one.part == "train" and not one.is_held_out for one in found):
+        raise InputError(no_training_person(corpora, "sample with speech"))
+    return found
+
+
+def _shifted(sound: Waveform, lag: int) -> Waveform:
+    """The sound later by `lag` frames, of the same length."""
     step = sound.rate_hz // int(RATE)
-    padded = np.pad(sound.samples, (max(-first, 0) * step, frames * step))
-    start = max(first, 0) * step
-    return Waveform(samples=padded[start : start + frames * step], rate_hz=sound.rate_hz)
+    count = sound.samples.size
+    padded = np.pad(sound.samples, (max(lag, 0) * step, max(-lag, 0) * step))
+    start = max(-lag, 0) * step
+    return Waveform(samples=padded[start : start + count], rate_hz=sound.rate_hz)
 
 
 def save_performances(path: Path, performances: list[Performance]) -> None:
@@ -279,4 +289,4 @@ def load_performances(path: Path) -> list[Performance]:
 if __name__ == "__main__":
     arguments = tyro.cli(PerformancesRecipe)
     load_units(arguments.units)
-    save_performances(arguments.out, [*built(arguments), *measured(arguments)])
+    save_performances(arguments.out, built(arguments))

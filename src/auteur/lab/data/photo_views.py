@@ -20,15 +20,15 @@ import torch
 import tyro
 from numpy.typing import NDArray
 from rich.progress import track
+from torch import Tensor
 
 from auteur.errors import AuteurError, InputError
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceReading
 from auteur.face.pose import head_pose, with_pose, without_pose
-from auteur.lab.data.denoiser_clips import write_clip
-from auteur.lab.data.face_pack import Piece
-from auteur.lab.data.face_views import mirrored, views_of
+from auteur.lab.data.denoiser_clips import write_clips
+from auteur.lab.data.face_views import Piece, mirrored, views_of
 from auteur.lab.data.splits import person_of_photo
 from auteur.media import read_image
 from auteur.motion.mouth import lip_gap
@@ -49,6 +49,7 @@ class PhotoViewsRecipe:
     photos: Path
     """Folder of `Person_Name_0001.jpg`."""
     out: Path
+    """Folder for the shards."""
     size_px: int = 128
     least_gap_mm: float = 3.0
     """Between the lips; photographs of mouths less open are left out."""
@@ -81,23 +82,29 @@ def photo_piece(path: Path, picture: NDArray[np.uint8], reading: FaceReading) ->
     )
 
 
-def render(path: Path, recipe: PhotoViewsRecipe) -> int:
-    """Writes the clips of a photograph and returns their number: 2, or 0 if it is not usable."""
+def render(path: Path, recipe: PhotoViewsRecipe) -> list[tuple[str, str, dict[str, Tensor]]]:
+    """Returns name, person and tensors of the clips of a photograph: 2, or none if it is not usable."""
     torch.set_num_threads(1)
+    made: list[tuple[str, str, dict[str, Tensor]]] = []
     try:
         picture = read_image(path)
         reading = next(iter(AuteurBackend().find(picture)), None)
         if reading is None or not _is_useful(reading, recipe.least_gap_mm):
-            return 0
+            return []
         piece = photo_piece(path, picture, reading)
         for one in (piece, mirrored(piece)):
             seen = views_of(one, slice(1, 2), 0, views=_VIEWS, size_px=recipe.size_px, paints=_PAINTS)
             for view, clip in seen:
                 del clip["au"]  # a single photograph has no neutral to differ from
-                write_clip(recipe.out / f"{one.name}_{view}.safetensors", clip, person=one.person)
+                made.append((slug(f"{one.name}_{view}"), one.person, clip))
     except AuteurError:  # no picture, or a face that cannot be warped
-        return 0
-    return 2
+        return []
+    return made
+
+
+def slug(name: str) -> str:
+    """Returns a name without what the key of a sample may not hold."""
+    return name.replace(".", "-")
 
 
 def _is_useful(reading: FaceReading, least_gap_mm: float) -> bool:
@@ -108,15 +115,14 @@ def _is_useful(reading: FaceReading, least_gap_mm: float) -> bool:
 
 
 def main(recipe: PhotoViewsRecipe) -> None:
-    """Renders all photographs."""
-    recipe.out.mkdir(parents=True, exist_ok=True)
+    """Renders all photographs into shards."""
     photos = sorted(recipe.photos.glob("*.jpg"))
     if not photos:
         raise InputError(f"{str(recipe.photos)!r} holds no .jpg")
     with ProcessPoolExecutor(recipe.workers, mp_context=get_context("spawn")) as pool:
         made = pool.map(partial(render, recipe=recipe), photos, chunksize=16)
-        count = sum(track(made, description="photos", total=len(photos)))
-    print(f"{count} clips of {len(photos)} photographs")  # noqa: T201 - a recipe talks to its user
+        shown = track(made, description="photos", total=len(photos))
+        write_clips(recipe.out, (clip for clips in shown for clip in clips))
 
 
 if __name__ == "__main__":

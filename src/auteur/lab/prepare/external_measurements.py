@@ -72,9 +72,14 @@ def read_external(recording: Recording) -> ExternalMeasurements:
 
 def at_clip(track: AnyTrack, clip: Clip) -> AnyTrack:
     """Returns a track at the frames of a clip; NaN where it had ended, or had not begun."""
-    even = track.resample(RATE, start_sec=clip.start_sec, frames=clip.frames)
+    return at_frames(track, clip.start_sec, clip.frames)
+
+
+def at_frames(track: AnyTrack, start_sec: Fraction, frames: int) -> AnyTrack:
+    """Returns a track at frames from a time on; NaN where it had ended, or had not begun."""
+    even = track.resample(RATE, start_sec=start_sec, frames=frames)
     values = np.array(even.values)
-    times = clip.start_sec + np.array([Fraction(k) / RATE for k in range(clip.frames)])
+    times = start_sec + np.array([Fraction(k) / RATE for k in range(frames)])
     slack = 1 / track.rate
     outside = (times < track.start_sec - slack) | (times >= track.start_sec + track.duration_sec + slack)
     values[outside.astype(bool)] = np.nan

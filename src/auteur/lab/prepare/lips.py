@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from auteur.evaluate.lags import correlations, without_drift
 from auteur.face.pose import without_pose
+from auteur.lab.data.motion_tracks import BELIEVED_OFFSET
 from auteur.motion.mouth import lip_gap
 from auteur.speech.features import SpeechAnalysis
 
@@ -22,10 +23,6 @@ LARGEST_OFFSET_FRAMES = 15
 
 SHORTEST_FRAMES = 2 * LARGEST_OFFSET_FRAMES
 """Overlap under which any two curves correlate somewhere."""
-
-CHANCE = 6.0
-"""An offset is accepted from a correlation of this by the square root of the frames. Lips that say something
-else reach about 4.4 by that root at some offset (measured: 0.49 in 75 frames, 0.31 in 250, 0.12 in 1500)."""
 
 _EXPECTED_GAP = -2
 
@@ -44,7 +41,7 @@ class LipAgreement:
     @property
     def is_believed(self) -> bool:
         """Whether the correlation is above that of chance."""
-        return self.correlation >= CHANCE / math.sqrt(self.frames)
+        return self.correlation >= BELIEVED_OFFSET / math.sqrt(self.frames)
 
 
 def lip_agreement(landmarks: Floats, analysis: SpeechAnalysis) -> LipAgreement | None:

@@ -8,13 +8,11 @@ from typing import Any, Literal
 
 from auteur import __version__
 from auteur.errors import UsageError
+from auteur.lab.data.shards import FORMAT
 from auteur.weights import version
 
 RATE = Fraction(25)
 """Frames per second of everything in a shard."""
-
-FORMAT = "auteur-shards 1"
-"""First word of every index: the format of the samples (docs/preparing.md)."""
 
 MODELS = ("detector", "landmarker", "speech_encoder", "expression_space")
 """Shipped weights that a sample depends on."""

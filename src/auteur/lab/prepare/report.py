@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from auteur.files import write_text
+from auteur.lab.data.archive import read_tar
 from auteur.lab.data.encoded_video import decode_video
-from auteur.lab.prepare.archive import read_tar
+from auteur.lab.data.shards import INDEX, samples_of
 from auteur.lab.prepare.crops import jpeg_of
 from auteur.lab.prepare.filters import FAILED, REASONS
 from auteur.lab.prepare.measures import channels
 from auteur.lab.prepare.options import RATE, PrepareOptions, identity
-from auteur.lab.prepare.reader import samples_of
 from auteur.lab.prepare.sound import PROSODY
-from auteur.lab.prepare.work_folder import INDEX, PARTS, REJECTED, REPORT, WorkFolder
+from auteur.lab.prepare.work_folder import PARTS, REJECTED, REPORT, WorkFolder
 from auteur.media import resized
 from auteur.templates import render
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from auteur.engines import Engine
 from auteur.errors import FormatError, InputError
 from auteur.lab.corpora import Corpus, Recording, open_corpus
+from auteur.lab.data.shards import shard_problem
 from auteur.lab.prepare.filters import FAILED, Rejection
 from auteur.lab.prepare.neutral import neutral_recordings, save_neutral
 from auteur.lab.prepare.options import PrepareOptions, identity
-from auteur.lab.prepare.reader import shard_problem
 from auteur.lab.prepare.report import write_results
 from auteur.lab.prepare.shards import MEBIBYTE, Packer, write_shard
 from auteur.lab.prepare.task import Done, Item, NeutralTask, PrepareTask, relative, write_item

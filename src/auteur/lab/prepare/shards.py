@@ -12,7 +12,7 @@ from typing import Any
 
 from auteur.errors import FormatError
 from auteur.files import atomic_path, write_text
-from auteur.lab.prepare.archive import Member, read_tar, write_tar
+from auteur.lab.data.archive import Member, read_tar, write_tar
 from auteur.lab.prepare.task import OUTCOME
 from auteur.lab.prepare.work_folder import WorkFolder
 from auteur.provenance.mark import hash_file

@@ -16,7 +16,7 @@ from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend
 from auteur.files import atomic_path
 from auteur.lab.corpora import Recording
-from auteur.lab.prepare.archive import Member, flac, json_line, npy, write_tar
+from auteur.lab.data.archive import Member, flac, json_line, npy, write_tar
 from auteur.lab.prepare.clips import Clip, watch
 from auteur.lab.prepare.crops import Framed, crop_videos, jpeg_of, squares
 from auteur.lab.prepare.external_measurements import read_external

@@ -18,11 +18,12 @@ from typing import Any
 
 from auteur.errors import FormatError, InputError, UsageError
 from auteur.files import held, write_text
-from auteur.lab.prepare.archive import LONGEST_NAME, read_tar
+from auteur.lab.data.archive import LONGEST_NAME, read_tar
+from auteur.lab.data.shards import FEATURE_FOLDER, INDEX, read_json
 from auteur.lab.prepare.options import difference
 from auteur.lab.prepare.task import OUTCOME
 
-INDEX, REJECTED, REPORT = "index.json", "rejected.jsonl", "report.html"
+REJECTED, REPORT = "rejected.jsonl", "report.html"
 PARTS = ("train", "held_out")
 """Prefixes of the names of shards: people who are held out never share a shard with the others."""
 
@@ -118,7 +119,7 @@ class WorkFolder:
         """Removes everything that a preparation writes, and nothing else."""
         for name in (INDEX, REJECTED, REPORT):  # the index first: without it nothing counts as finished
             (self.out / name).unlink(missing_ok=True)
-        for folder in (self.items, self.rest, self.done):
+        for folder in (self.out / FEATURE_FOLDER, self.items, self.rest, self.done):
             shutil.rmtree(folder, ignore_errors=True)
         (self.root / "begun.json").unlink(missing_ok=True)
         for part in PARTS:
@@ -163,20 +164,6 @@ def outcome_of(path: Path) -> dict[str, Any]:
     if name != OUTCOME:
         raise FormatError(f"{str(path)!r} holds no outcome; delete it and run again")
     return json.loads(content)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads one of our own JSON files.
-
-    Raises:
-        FormatError: It is damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FormatError(
-            f"cannot read {str(path)!r}: {error}; restore it or begin anew with --overwrite"
-        ) from error
 
 
 def check_keys(keys: Sequence[str]) -> None:

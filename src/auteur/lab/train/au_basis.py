@@ -1,6 +1,6 @@
 r"""Recipe: the displacement basis of the Action Units, from measured motion and a face model.
 
-    auteur train au-basis --tracks TRACKS --ict ict_facekit.npz --indices ict_vertex_indices.json \
+    auteur train au-basis --shards SHARDS --ict ict_facekit.npz --indices ict_vertex_indices.json \
         --out RUN
 
 People in clips seldom reach the height of a unit, and many units move together: the ridge regression of that
@@ -13,9 +13,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import tyro
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
@@ -24,6 +26,7 @@ from auteur.facs import ACTION_UNITS, CONTROLS
 from auteur.lab.data.ict_faces import load_ict
 from auteur.lab.data.ict_units import Correspondence
 from auteur.lab.data.motion_windows import MotionClip, mirrored, read_clips
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.model_recipe import save_half
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
 from auteur.motion.mouth import with_lip_gap
@@ -151,7 +154,7 @@ by eye."""
 class AUBasisRecipe:
     """Paths of the data."""
 
-    tracks: Path
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     ict: Path | None = None
     """`ict_facekit.npz`; needs `indices`."""
@@ -263,7 +266,7 @@ def train(recipe: AUBasisRecipe) -> None:
     """
     if (recipe.ict is None) != (recipe.indices is None):
         raise UsageError("--ict and --indices belong together; give both or neither")
-    clips = [clip for clip in read_clips(recipe.tracks) if clip.part == "train"]
+    clips = [clip for clip in read_clips(recipe.data, speech=None) if clip.part == "train"]
     fitted, by_hand, opening = fit(clips), expert_movement(), fit_opening(clips)
     basis = fitted + by_hand
     if recipe.ict is not None and recipe.indices is not None:

@@ -1,6 +1,7 @@
-"""Recipe: the compact audio-language model, on performances that `auteur.lab.data.performances` wrote.
+r"""Recipe: the compact audio-language model, on prepared corpora and on recordings without pictures.
 
-    auteur train audio-lm --performances performances.npz --units emotion_units.npz --ear EAR --out RUN
+    auteur train audio-lm --shards SHARDS --performances performances.npz --units emotion_units.npz \
+        --ear EAR --out RUN
 
 `EAR` is the folder of `auteur train listener`, whose emotion ensemble is frozen. One model learns all four
 orders of question and answer. The speakers of one fold choose the checkpoint.
@@ -8,9 +9,11 @@ orders of question and answer. The speakers of one fold choose the checkpoint.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import tyro
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,7 +24,8 @@ from auteur.expression.audio_lm.emotion_classifier import EmotionEnsemble
 from auteur.lab.data.audio_lm_batches import IGNORED, AudioLMBatches
 from auteur.lab.data.emotion_units import load_units
 from auteur.lab.data.emotional_speech import fold_of
-from auteur.lab.data.performances import Performance, load_performances
+from auteur.lab.data.performances import Performance, all_performances
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
 from auteur.weights import load_model, metadata_of
@@ -35,10 +39,13 @@ _BLUR_HUNDREDTHS = 3.0
 class AudioLMRecipe:
     """Settings of the recipe."""
 
-    performances: Path
     units: Path
+    """File of `auteur.lab.data.emotion_units`."""
     ear: Path
     out: Path
+    performances: Path | None = None
+    """File of `auteur.lab.data.performances`: recordings without pictures."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")] = field(default_factory=Corpora)
     start: Path | None = None
     """Weights of the same sizes to start from; the emotion ensemble comes from `ear` all the same."""
     batch_size: int = 16
@@ -114,10 +121,12 @@ def heard_of(performances: list[Performance], ear: EmotionEnsemble, run: Path) -
 
 def split(performances: list[Performance]) -> tuple[list[Performance], list[Performance]]:
     """Returns (training, validation); held-out people are in neither."""
-    kept = [one for one in performances if not one.is_held_out]
-    validation = [one for one in kept if not one.is_measured and fold_of(one.speaker) == VALIDATION_FOLD]
-    names = {one.name for one in validation}
-    return [one for one in kept if one.name not in names], validation
+    kept = [one for one in performances if not one.is_held_out and one.part != "test"]
+
+    def judges(one: Performance) -> bool:
+        return one.part == "validation" if one.is_measured else fold_of(one.speaker) == VALIDATION_FOLD
+
+    return [one for one in kept if not judges(one)], [one for one in kept if judges(one)]
 
 
 def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
@@ -126,7 +135,7 @@ def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
     ear = load_file(recipe.ear / "ear.safetensors")
     model.ear.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in ear.items()})
     model.ear.eval().requires_grad_(False)
-    performances = [one for one in load_performances(recipe.performances) if not one.is_held_out]
+    performances = all_performances(recipe.performances, recipe.data)
     statistics = load_units(recipe.units)
     heard = heard_of(performances, model.ear, recipe.ear)
     training, validation = split(performances)

@@ -1,32 +1,34 @@
-"""Recipe: a LoRA adapter for a transformers audio-language model (AUHead, stage 1).
+"""Recipe: a LoRA adapter for a transformers audio-language model (AUHead, stage 1), on prepared corpora.
 
-    auteur train audio-lm-lora --base Qwen2-Audio-7B-Instruct --manifest clips.csv --out ADAPTER
+    auteur train audio-lm-lora --base Qwen2-Audio-7B-Instruct --shards SHARDS --out ADAPTER
 
-The manifest has the columns audio, track and emotion, paths relative to it: recordings of at most 30 s, their
-Action Units in any format that `auteur.formats` reads (`auteur track` writes one), and one of the emotions.
-Rank, alpha, dropout and learning rate are the author's; the loss counts on the answer alone.
+Samples have speech of at most 30 s and one of the emotions. Rank, alpha, dropout and learning rate are the
+author's; the loss counts on the answer alone.
 """
 
-import csv
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import tyro
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from auteur.errors import FormatError, InputError
+from auteur.errors import InputError, UsageError
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.pretrained import LONGEST_SEC, LoRASettings, PretrainedAudioLM, Question
 from auteur.expression.audio_lm.prompts import Order, answer_text, find_voice_emotion
-from auteur.formats import read_au_track
+from auteur.facs import au_track
+from auteur.lab.data.motion_tracks import RATE, no_training_person
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.devices import Tracker
 from auteur.lab.train.phases import Learner, Phase, cosine
 from auteur.lab.train.trainer import Trainer, TrainerSettings
-from auteur.media import read_speech
+from auteur.signals import AUTrack, Waveform
 from auteur.signals.seeding import keyed_generator
 
 
@@ -36,7 +38,7 @@ class LoRARecipe:
 
     base: Path
     """Folder of the base model."""
-    manifest: Path
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     """Folder for the adapter; created if missing."""
     order: Order = Order.EMOTION_THEN_UNITS
@@ -62,42 +64,50 @@ class LoRARecipe:
 
 
 class AnsweredClips(Dataset[tuple[Question, str]]):
-    """Prompts and target answers of a manifest.
+    """Prompts and target answers of people who train; memory holds their sound and Action Units.
 
     Raises:
-        InputError: The manifest is missing or names no clip.
-        FormatError: A column is missing.
+        InputError: No sample of a person who trains has speech and an emotion, or a shard is damaged.
     """
 
-    def __init__(self, manifest: Path, *, order: Order, threshold: float = 0.0) -> None:
-        try:
-            with manifest.open(encoding="utf-8", newline="") as table:
-                self._rows = list(csv.DictReader(table))
-        except OSError as error:
-            raise InputError(f"cannot read {str(manifest)!r}: {error.strerror}") from error
-        if not self._rows:
-            raise InputError(f"{str(manifest)!r} names no clip")
-        missing = {"audio", "track", "emotion"} - self._rows[0].keys()
-        if missing:
-            raise FormatError(f"{str(manifest)!r} lacks the columns {', '.join(sorted(missing))}")
-        self._folder, self._order, self._threshold = manifest.parent, order, threshold
+    def __init__(self, corpora: Corpora, *, order: Order, threshold: float = 0.0) -> None:
+        if corpora.mix:
+            raise UsageError("mix has no effect here: an epoch goes once through every clip; leave it out")
+        self._order, self._threshold = order, threshold
+        self._samples: list[_Answered] = []
+        for reader in corpora.readers(()):
+            for sample in reader:
+                sound, emotion = sample.speech(), sample.record["emotion"]
+                if sound is None or emotion is None or sample.part != "train":
+                    continue
+                if sound.duration_sec > LONGEST_SEC:
+                    raise InputError(
+                        f"{sample.key!r} is longer than {LONGEST_SEC} s; prepare with a smaller "
+                        "--longest-seconds"
+                    )
+                units = au_track(sample.array("au.feafa24"), convention="feafa24", rate=RATE)
+                self._samples.append(_Answered(sound, find_voice_emotion(emotion), units))
+        if not self._samples:
+            raise InputError(no_training_person(corpora, "sample with speech and an emotion"))
 
     def __len__(self) -> int:
         """Returns the number of clips."""
-        return len(self._rows)
+        return len(self._samples)
 
     def __getitem__(self, index: int) -> tuple[Question, str]:
         """Returns the prompt of a clip and its target answer."""
-        row = self._rows[index]
-        sound = read_speech(self._folder / row["audio"])
-        if sound.duration_sec > LONGEST_SEC:
-            raise InputError(f"{row['audio']!r} is longer than {LONGEST_SEC} s; cut it")
-        emotion = find_voice_emotion(row["emotion"])
-        given = emotion if self._order is Order.UNITS_GIVEN_EMOTION else None
-        question = Question(sound=sound, order=self._order, emotion=given)
-        track = read_au_track(self._folder / row["track"])
-        frames = codec.frames_of(track, frames=question.frames, threshold=self._threshold)
-        return question, answer_text(self._order, emotion=emotion, frames=frames)
+        one = self._samples[index]
+        given = one.emotion if self._order is Order.UNITS_GIVEN_EMOTION else None
+        question = Question(sound=one.sound, order=self._order, emotion=given)
+        frames = codec.frames_of(one.units, frames=question.frames, threshold=self._threshold)
+        return question, answer_text(self._order, emotion=one.emotion, frames=frames)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answered:
+    sound: Waveform
+    emotion: str
+    units: AUTrack
 
 
 def cosine_with_warm_up(step: int, steps: int, warm_up: float) -> float:
@@ -175,7 +185,7 @@ def train(recipe: LoRARecipe) -> None:
     settings = replace(TrainerSettings.of(recipe), precision="bf16" if recipe.bfloat16 else "no")
     trainer = Trainer(recipe.out / "adapter", recipe, settings)
     base = adapted(recipe, trainer.devices.device)
-    clips = AnsweredClips(recipe.manifest, order=recipe.order, threshold=recipe.threshold)
+    clips = AnsweredClips(recipe.data, order=recipe.order, threshold=recipe.threshold)
     pairs = ShuffledPairs(
         len(clips), batch_size=recipe.batch_size, processes=trainer.devices.count, seed=recipe.seed
     )

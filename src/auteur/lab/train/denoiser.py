@@ -1,22 +1,23 @@
 """Recipe: the denoiser of papers A, B and C, in the phases of its preset: first images, then motion.
 
-    auteur train denoiser --preset compact --clips CLIPS --out RUN
-    accelerate launch -m auteur.cli train denoiser --preset landmark --clips CLIPS --out RUN --unet SD15 …
+    auteur train denoiser --preset compact --shards SHARDS --out RUN
+    accelerate launch -m auteur.cli train denoiser --preset landmark --shards SHARDS --out RUN --unet SD15 …
 
-Clips are files of `auteur.lab.data.denoiser_clips`.
+The shards hold the features of the preset (`auteur.lab.data.denoiser_clips.features_for`).
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 
 from auteur.errors import InputError, UsageError
 from auteur.lab.data.denoiser_augment import augmented
-from auteur.lab.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder
+from auteur.lab.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder, features_for
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.checkpoints import unresumable
 from auteur.lab.train.clip_batches import ClipBatches
 from auteur.lab.train.denoiser_loss import learner_loss, training_loss
@@ -52,10 +53,9 @@ def train(recipe: DenoiserRecipe) -> Path:
         return train_adapter(recipe)
     denoiser, batch_of = build(recipe)
     validation = None
-    if recipe.evaluate_every_steps and recipe.clips is not None:
-        names, past = denoiser.condition_names, past_frames(denoiser)
-        held_out = ClipFolder(recipe.clips, names=names, past=past, held_out=True)
-        images = ValidationImages(held_out.batch, frames=2)
+    if recipe.evaluate_every_steps:
+        judging = open_clips(recipe.data, denoiser, recipe.features, part="validation")
+        images = ValidationImages(judging.batch, frames=2)
         validation = image_validation(images, recipe.evaluate_every_steps, recipe.out)
     return train_phases(denoiser, batch_of, recipe, validation)
 
@@ -159,8 +159,8 @@ def build(recipe: DenoiserRecipe) -> tuple[VideoDenoiser, BatchOf]:
         InputError: Clips or weights cannot be used.
     """
     config = preset(recipe.preset).config
-    if recipe.clips is None:
-        raise UsageError("no clips were given; name their folder with --clips, or try --smoke")
+    if not recipe.data.shards:
+        raise UsageError("no shards were given; name their folders with --shards, or try --smoke")
     if recipe.unet is not None:
         denoiser = load_base(config, BaseFolders(unet=recipe.unet, motion_adapter=recipe.motion_adapter))
     elif recipe.preset == "auhead" and not recipe.start:
@@ -169,13 +169,41 @@ def build(recipe: DenoiserRecipe) -> tuple[VideoDenoiser, BatchOf]:
         denoiser = build_denoiser(config, seed=recipe.seed)
     for path in recipe.start:
         load_parts(denoiser, path)
-    clips = ClipFolder(recipe.clips, names=config.condition_names, past=past_frames(denoiser))
+    clips = open_clips(recipe.data, denoiser, recipe.features)
 
     def batch(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
         drawn = clips.batch(rows, frames, generator)
         return augmented(drawn, generator) if recipe.augment else drawn
 
     return denoiser, batch
+
+
+def open_clips(
+    corpora: Corpora,
+    denoiser: VideoDenoiser,
+    features: Sequence[str] = (),
+    *,
+    part: Literal["train", "validation"] = "train",
+    looks: int = 1,
+) -> ClipFolder:
+    """Returns the clips of a denoiser; see `ClipFolder`.
+
+    Args:
+        corpora: Prepared, with the features.
+        denoiser: Its conditions are read.
+        features: That hold the clips; unless given, those of the conditions.
+        part: Whose clips.
+        looks: Candidate windows of a clip.
+    """
+    names = denoiser.condition_names
+    return ClipFolder(
+        corpora,
+        names=names,
+        features=features or features_for(denoiser.config.channels, names),
+        past=past_frames(denoiser),
+        part=part,
+        looks=looks,
+    )
 
 
 def past_frames(denoiser: VideoDenoiser) -> int:

@@ -1,6 +1,6 @@
 """Recipe: a sharp one-step student of a trained denoiser, by adversarial distillation.
 
-    auteur train denoiser-adversarial --teacher RUN/denoiser.safetensors --clips CLIPS --out STUDENT
+    auteur train denoiser-adversarial --teacher RUN/denoiser.safetensors --shards SHARDS --out STUDENT
 
 A denoiser that paints in one step paints the mean of all mouths that fit, which is blurred. As in adversarial
 diffusion distillation (Sauer et al. 2023, arXiv 2311.17042), the student starts as its teacher and is trained
@@ -18,19 +18,21 @@ import math
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+import tyro
 from torch import Tensor, nn
 from torch.nn import functional
 
 from auteur.errors import UsageError
 from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.lab.data.denoiser_augment import augmented
-from auteur.lab.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder, MixedClips
+from auteur.lab.data.denoiser_clips import BatchOf, ClipBatch, MixedClips
 from auteur.lab.data.face_views import REGION_FLOOR
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.clip_batches import ClipBatches, DrawnClips
-from auteur.lab.train.denoiser import image_validation, past_frames, start_run, write_result
+from auteur.lab.train.denoiser import image_validation, open_clips, start_run, write_result
 from auteur.lab.train.denoiser_loss import in_single_precision
 from auteur.lab.train.devices import Precision, Tracker
 from auteur.lab.train.patch_discriminator import (
@@ -59,7 +61,7 @@ class AdversarialRecipe:
 
     teacher: Path
     """A denoiser that the recipe `denoiser` wrote; it must take the warped portrait."""
-    clips: Path
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     """Folder of the run: denoiser.safetensors, best.safetensors, checkpoints, log, sheets of pictures."""
     steps: int = 2000
@@ -80,7 +82,7 @@ class AdversarialRecipe:
     seams: float = 10.0
     """Weight of what repeats from patch to patch in the error, for denoisers with patches."""
     photos: Path | None = None
-    """More clips, of one frame (`auteur.lab.data.photo_views`)."""
+    """Shards of more clips, of one frame, that `auteur.lab.data.photo_views` wrote."""
     photo_share: float = 0.35
     """Share of the rows from photographs, if there are any."""
     views: tuple[str, ...] = ()
@@ -98,7 +100,7 @@ class AdversarialRecipe:
     discriminator_learning_rate: float = 4e-4
     average_decay: float = 0.995
     evaluate_every_steps: int = 100
-    """Between validations on held-out people, with a sheet of pictures; 0: never."""
+    """Between validations on validation people, with a sheet of pictures; 0: never."""
     save_every_steps: int = 1000
     """Between checkpoints."""
     log_every_steps: int = 25
@@ -308,14 +310,13 @@ def student_of(teacher: Path) -> VideoDenoiser:
 def train(recipe: AdversarialRecipe) -> None:
     """Distils the denoiser of a file on clips of a folder."""
     denoiser = student_of(recipe.teacher)
-    names, past = denoiser.condition_names, past_frames(denoiser)
-    open_clips = partial(ClipFolder, recipe.clips, names=names, past=past, looks=recipe.windows)
-    clips, validation = open_clips(), None
+    clips, validation = open_clips(recipe.data, denoiser, looks=recipe.windows), None
     if recipe.photos is not None:
-        photos = ClipFolder(recipe.photos, names=names, past=past)
+        photos = open_clips(Corpora(shards=(recipe.photos,)), denoiser)
         clips = MixedClips(clips, photos, recipe.photo_share)
     if recipe.evaluate_every_steps:
-        images = ValidationImages(open_clips(held_out=True).batch, frames=2, steps=1)
+        judging = open_clips(recipe.data, denoiser, part="validation", looks=recipe.windows)
+        images = ValidationImages(judging.batch, frames=2, steps=1)
         validation = image_validation(images, recipe.evaluate_every_steps, recipe.out)
 
     def batch(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:

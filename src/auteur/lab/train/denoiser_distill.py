@@ -1,6 +1,6 @@
 """Recipe: few-step students of a trained denoiser, by progressive distillation.
 
-    auteur train denoiser-distill --teacher RUN/denoiser.safetensors --clips CLIPS --out STUDENT
+    auteur train denoiser-distill --teacher RUN/denoiser.safetensors --shards SHARDS --out STUDENT
 
 Each phase halves the steps: the student starts as its teacher, and one of its steps is trained to equal two
 of the teacher (`auteur.synthesis.samplers.distill`). Guidance can be distilled too: the first teacher is
@@ -12,14 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import tyro
 from torch import Tensor
 
 from auteur.errors import UsageError
-from auteur.lab.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder
+from auteur.lab.data.denoiser_clips import BatchOf, ClipBatch
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.clip_batches import ClipBatches
-from auteur.lab.train.denoiser import past_frames, start_run
+from auteur.lab.train.denoiser import open_clips, start_run
 from auteur.lab.train.denoiser_loss import ClipLoss, learner_loss
 from auteur.lab.train.devices import Precision, Tracker
 from auteur.lab.train.phases import Learner, Phase, WarmUpCosine
@@ -38,7 +41,7 @@ class DistillRecipe:
 
     teacher: Path
     """A denoiser that the recipe `denoiser` wrote."""
-    clips: Path
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     """Folder of the run: denoiser-N.safetensors of N steps each, checkpoints, log."""
     teacher_steps: int = 32
@@ -142,5 +145,4 @@ def _write(student: VideoDenoiser, out: Path, steps: int) -> None:
 def train(recipe: DistillRecipe) -> None:
     """Distils the denoiser of a file on clips of a folder."""
     denoiser = load_denoiser(recipe.teacher)
-    clips = ClipFolder(recipe.clips, names=denoiser.condition_names, past=past_frames(denoiser))
-    distill(denoiser, recipe, clips.batch)
+    distill(denoiser, recipe, open_clips(recipe.data, denoiser).batch)

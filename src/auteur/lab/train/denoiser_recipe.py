@@ -1,10 +1,14 @@
 """Settings of the recipe `denoiser`."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from auteur.errors import UsageError
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.devices import Precision, Tracker
 from auteur.lab.train.phases import WarmUpCosine
 
@@ -17,8 +21,9 @@ class DenoiserRecipe:
     """Folder of the run: checkpoints, log, and denoiser.safetensors at the end."""
     preset: str = "compact"
     """auhead, emodiffhead, landmark or compact."""
-    clips: Path | None = None
-    """Folder of clips of `auteur.lab.data.denoiser_clips`."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")] = field(default_factory=Corpora)
+    features: tuple[str, ...] = ()
+    """Features that hold the clips; unless given, those of the preset's conditions."""
     unet: Path | None = None
     """Stable Diffusion 1.5 folder to start from; the compact preset starts from nothing."""
     motion_adapter: Path | None = None
@@ -55,7 +60,7 @@ class DenoiserRecipe:
     augment: bool = False
     """Augment light and camera of clips of pixels."""
     evaluate_every_steps: int = 0
-    """Between validations on held-out people, with a sheet of pictures; the best weights are kept as
+    """Between validations on validation people, with a sheet of pictures; the best weights are kept as
     best.safetensors. 0: never."""
     save_every_steps: int = 1000
     """Between checkpoints."""

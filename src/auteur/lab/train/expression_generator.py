@@ -1,22 +1,20 @@
 r"""Recipe: paper B's expression generator against a frame and a sequence discriminator.
 
-    auteur train expression-generator --data.tracks TRACKS --data.clips clips/manifest.csv \
-        --data.labels LABELS --data.photos images/manifest.csv \
-        --out RUN
+    auteur train expression-generator --shards SHARDS --labels LABELS --photos images/manifest.csv --out RUN
 
-At full size, on DECA's vectors of MEAD and HDTF (one file per clip, `auteur.formats.flame`; HDTF rows have no
-emotion):
+At full size, on FLAME's numbers as DECA measured them in MEAD and HDTF, one window of each alike:
 
-    auteur train expression-generator --data.flame DECA --data.clips manifest.csv --size full \
-        --steps 60000 --batch-size 128 --out RUN
+    auteur train expression-generator --shards MEAD_SHARDS HDTF_SHARDS --mix mead=1,hdtf=1 \
+        --vectors flame50 --size full --steps 60000 --batch-size 128 --out RUN
 """
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+import tyro
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -40,6 +38,7 @@ from auteur.lab.data.expression_windows import (
     photo_vectors,
     scale_of,
 )
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.batches import by_key
 from auteur.lab.train.devices import Precision, Tracker, is_main_process
 from auteur.lab.train.expression_losses import Batch, Judges, generator_losses, random_request
@@ -50,24 +49,6 @@ from auteur.motion.au_basis import AUBasis
 from auteur.weights import load_model, load_shipped, metadata_of
 
 _BETAS = (0.5, 0.99)
-
-
-@dataclass(frozen=True)
-class Data:
-    """Paths of the data: either motion tracks with photographs, or FLAME vectors."""
-
-    clips: Path
-    """CSV with the columns file, identity, emotion."""
-    tracks: Path | None = None
-    """What `python -m auteur.lab.data.motion_tracks` wrote."""
-    labels: Path | None = None
-    """Teacher labels with `photos_*.npz`."""
-    photos: Path | None = None
-    """CSV with the columns file, label."""
-    flame: Path | None = None
-    """A folder of FLAME parameters, one file per clip."""
-    space: Path | None = None
-    """The compact expression space; the shipped one unless given."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +67,16 @@ class Weights:
 class ExpressionGeneratorRecipe:
     """Settings of the recipe."""
 
-    data: Data
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
+    vectors: Literal["compact50", "flame50"] = "compact50"
+    """Space of the expression vectors: compact, with photographs, or FLAME's of other tools."""
+    labels: Path | None = None
+    """Teacher labels with `photos_*.npz`, for compact vectors."""
+    photos: Path | None = None
+    """CSV with the columns file, label, for compact vectors."""
+    space: Path | None = None
+    """The compact expression space; the shipped one unless given."""
     start: Path | None = None
     """Weights of the generator to start from."""
     size: Literal["compact", "full"] = "compact"
@@ -108,24 +97,24 @@ class ExpressionGeneratorRecipe:
 
 
 def read_training(
-    data: Data,
+    recipe: ExpressionGeneratorRecipe,
 ) -> tuple[list[ExpressionClip], dict[str, Peaks] | None, np.ndarray | None, np.ndarray | float]:
     """Returns training people's clips, peaks, mirror matrix and the size of each number in mm.
 
     FLAME vectors have no peaks and no mirror matrix, and their numbers count alike.
 
     Raises:
-        UsageError: Neither or only part of a source is given.
+        UsageError: Compact vectors are wanted without photographs.
+        InputError: The shards lack a feature.
     """
-    if data.flame is not None:
-        return [c for c in read_flame_clips(data.flame, data.clips) if c.part == "train"], None, None, 1.0
-    if data.tracks is None or data.labels is None or data.photos is None:
-        needed = "--data.tracks, --data.labels and --data.photos"
-        raise UsageError(f"give --data.flame, or all of {needed}")
-    stored = data.space
+    if recipe.vectors == "flame50":
+        return [clip for clip in read_flame_clips(recipe.data) if clip.part == "train"], None, None, 1.0
+    if recipe.labels is None or recipe.photos is None:
+        raise UsageError("vectors is compact50, which needs --labels and --photos; or choose flame50")
+    stored = recipe.space
     space = CompactExpressionSpace.shipped() if stored is None else CompactExpressionSpace.from_file(stored)
-    motions = [motion for motion in read_motions(data.tracks, data.clips) if motion.part == "train"]
-    photos = read_photographs(data.labels, data.photos)
+    motions = [motion for motion in read_motions(recipe.data) if motion.part == "train"]
+    photos = read_photographs(recipe.labels, recipe.photos)
     photos = photos.chosen(for_generator(photos))
     clips = [encoded(motion, space) for motion in motions]
     textbook = textbook_vectors(space, load_shipped(AUBasis(), "au_basis"))
@@ -180,9 +169,14 @@ def learners(
 def train(recipe: ExpressionGeneratorRecipe) -> None:
     """Trains on training people and writes the moving average of the generator."""
     torch.manual_seed(recipe.seed)
-    training, peaks, mirror, sizes = read_training(recipe.data)
+    training, peaks, mirror, sizes = read_training(recipe)
     windows = ExpressionWindows(
-        training, peaks=peaks, mirror=mirror, batch_size=recipe.batch_size, seed=recipe.seed
+        training,
+        peaks=peaks,
+        mirror=mirror,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        shares=recipe.data.shares(clip.corpus for clip in training),
     )
     generator, judges = build(recipe, training, peaks)
     phase = Phase(learners=learners(recipe, generator, judges), batches=by_key(windows), steps=recipe.steps)

@@ -1,7 +1,6 @@
 r"""Recipe: the compact expression space, from tracked faces, a linear face model and photographs.
 
-    auteur train expression-space --tracks TRACKS --clips clips/manifest.csv \
-        --face-model ict_facekit.npz \
+    auteur train expression-space --shards SHARDS --face-model ict_facekit.npz \
         --labels LABELS --photos images/manifest.csv --out RUN
 
 It is a fit and no training: a minute on one core. Run it again with `--keep` when `au_basis.safetensors`
@@ -10,9 +9,11 @@ changes, since the file holds each Action Unit as a vector of the space.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import tyro
 from numpy.typing import NDArray
 
 from auteur.expression.space import COMPACT_COEFFICIENTS, CompactExpressionSpace, reconstruction_error_mm
@@ -23,6 +24,7 @@ from auteur.lab.data.expression_tracks import FaceMotion, Photographs, read_moti
 from auteur.lab.data.ict_faces import FaceModel, load_ict
 from auteur.lab.data.motion_tracks import RATE
 from auteur.lab.data.motion_windows import mirrored
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.splits import is_held_out
 from auteur.lab.train.model_recipe import save_half
 from auteur.motion.au_basis import AUBasis
@@ -56,10 +58,7 @@ ICT_IBUG68 = (
 class ExpressionSpaceRecipe:
     """Paths of the data."""
 
-    tracks: Path
-    """What `python -m auteur.lab.data.motion_tracks` wrote."""
-    clips: Path
-    """CSV with the columns file, identity, emotion."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     face_model: Path
     """ICT-FaceKit's npz."""
     labels: Path
@@ -75,7 +74,7 @@ class ExpressionSpaceRecipe:
 
 @dataclass(frozen=True)
 class SpaceReport:
-    """Reconstruction error of held-out people and their root mean square displacement, in mm."""
+    """Reconstruction error of the validation people and their root mean square displacement, in mm."""
 
     clips_error_mm: float
     clips_motion_mm: float
@@ -235,8 +234,8 @@ def report(space: CompactExpressionSpace, motions: list[FaceMotion], pca_share: 
 
 
 def train(recipe: ExpressionSpaceRecipe) -> SpaceReport:
-    """Fits the space on training people, writes it, and returns its errors on held-out people."""
-    motions = read_motions(recipe.tracks, recipe.clips)
+    """Fits the space on training people, writes it, and returns its errors on the validation people."""
+    motions = read_motions(recipe.data)
     training = [m for m in motions if m.part == "train"]
     stored = recipe.au_basis
     basis = load_shipped(AUBasis(), "au_basis") if stored is None else load_file(AUBasis(), stored)
@@ -245,7 +244,7 @@ def train(recipe: ExpressionSpaceRecipe) -> SpaceReport:
         space = CompactExpressionSpace.from_file(recipe.keep)
         space.controls.copy_(torch.from_numpy(control_codes(space, basis)))
         save_half(space, recipe.out)
-        return report(load_file(space, recipe.out), [m for m in motions if m.part == "test"], pca_share)
+        return report(load_file(space, recipe.out), [m for m in motions if m.part == "validation"], pca_share)
     photos = read_photographs(recipe.labels, recipe.photos)
     pairs = zip(photos.emotions, photos.people, strict=True)
     calm = photos.chosen(e == "neutral" and not is_held_out(person) for e, person in pairs)
@@ -255,4 +254,4 @@ def train(recipe: ExpressionSpaceRecipe) -> SpaceReport:
     teaching = photos.chosen(not is_held_out(person) for person in photos.people)
     space.measured.copy_(torch.from_numpy(measured_units(space, training, teaching)))
     save_half(space, recipe.out)
-    return report(load_file(space, recipe.out), [m for m in motions if m.part == "test"], pca_share)
+    return report(load_file(space, recipe.out), [m for m in motions if m.part == "validation"], pca_share)

@@ -1,6 +1,6 @@
-"""Recipe: the shipped motion of the face, on tracks that `auteur.lab.data.motion_tracks` wrote.
+"""Recipe: the shipped motion of the face, on prepared corpora.
 
-    auteur train face-flow --tracks TRACKS --out face_flow.safetensors
+    auteur train face-flow --shards SHARDS --generated SHARDS_OF_GENERATED --out RUN
 
 Conditional flow matching (`auteur.motion.conditional_flow`) on filmed people and on videos that
 talking-head systems generated, half and half. People held out for tests and for choosing the checkpoint
@@ -9,10 +9,11 @@ are in neither.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -27,6 +28,7 @@ from auteur.lab.data.flow_windows import (
     flow_clip,
 )
 from auteur.lab.data.motion_windows import DisplacementSpace, MotionClip, fit_space, read_clips
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
 from auteur.motion.conditional_flow import FlowConditions, FlowConfig, noise_kernel
@@ -58,8 +60,7 @@ class ConditionDropout:
 class FaceFlowRecipe:
     """Settings of the recipe."""
 
-    tracks: Path
-    """Folder that `python -m auteur.lab.data.motion_tracks` filled."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     batch_size: int = 16
     config: FaceFlowConfig = field(default_factory=FaceFlowConfig)
@@ -193,6 +194,7 @@ def build(recipe: FaceFlowRecipe, clips: list[MotionClip]) -> Training[FaceFlowS
         data.speech_scale,
         batch_size=recipe.batch_size,
         seed=recipe.schedule.seed,
+        shares=recipe.data.shares(clip.corpus for clip in data.training if not clip.is_generated),
     )
     size = data.space.deviation_mm / data.space.deviation_mm.mean()
     channel_weights = torch.from_numpy(np.sqrt(size).astype(np.float32))
@@ -218,5 +220,5 @@ def build(recipe: FaceFlowRecipe, clips: list[MotionClip]) -> Training[FaceFlowS
 
 def train(recipe: FaceFlowRecipe) -> FaceFlowScores:
     """Trains, writes the flow's best weights, returns their scores on the validation people."""
-    clips = read_clips(recipe.tracks)
+    clips = read_clips(recipe.data)
     return train_recipe(recipe, lambda _: build(recipe, clips))

@@ -1,22 +1,25 @@
-"""Recipe: head motion of talking people, on tracks that `auteur.lab.data.motion_tracks` wrote.
+"""Recipe: head motion of talking people, on prepared corpora.
 
-    auteur train head-flow --tracks TRACKS --out head_flow.safetensors
+    auteur train head-flow --shards SHARDS --generated SHARDS_OF_GENERATED --out RUN
 
 The same conditional flow as the face's, over pose at 12.5 frames per second.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auteur.errors import InputError
-from auteur.lab.data.motion_tracks import RATE, Part
+from auteur.lab.data.motion_tracks import RATE, no_training_person, read_tracks
 from auteur.lab.data.random_windows import RandomWindows, as_float32
+from auteur.lab.data.shards import Corpora, mixed_chances
+from auteur.lab.data.splits import Part
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.face_flow import ConditionDropout, flow_matching_loss
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
@@ -39,8 +42,7 @@ _ENCODER_FEATURES = 80
 class HeadFlowRecipe:
     """Settings of the recipe."""
 
-    tracks: Path
-    """Folder that `python -m auteur.lab.data.motion_tracks` filled."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     batch_size: int = 16
     window_frames: int = 128
@@ -69,6 +71,7 @@ class HeadClip:
     """[2], logarithms."""
     part: Part
     is_generated: bool
+    corpus: str
 
 
 @dataclass(frozen=True)
@@ -83,39 +86,36 @@ class HeadScores:
         return self.loss
 
 
-def read_head_clips(folder: Path) -> list[HeadClip]:
+def read_head_clips(corpora: Corpora) -> list[HeadClip]:
     """Returns the clips with speech that are long enough and hold no cut.
 
     Raises:
         InputError: There is none of a training person.
     """
     clips: list[HeadClip] = []
-    for path in sorted(folder.glob("*.npz")):
-        arrays = np.load(path)
-        if "speech" not in arrays or len(arrays["pose"]) < FEWEST_FRAMES:
+    for track in read_tracks(corpora):
+        if track.speech is None or len(track.pose) < FEWEST_FRAMES:
             continue
-        pose = arrays["pose"].astype(np.float64)
+        pose = track.pose.astype(np.float64)
         padded = np.pad(pose, ((6, 6), (0, 0)), mode="edge")
         pose = np.stack([np.convolve(column, _STEADY, mode="valid") for column in padded.T], axis=1)
         pose -= np.median(pose, axis=0)
         turns = pose[:, :3]
         if abs(turns).max() > _LARGEST_TURN_RAD or abs(np.diff(turns, axis=0)).max() > _LARGEST_STEP_RAD:
             continue
-        pairs = arrays["speech"][: len(pose) // 2 * 2]
+        pairs = track.speech[: len(pose) // 2 * 2]
         clips.append(
             HeadClip(
                 pose=pose[: len(pairs) : 2],
                 speech=pairs.reshape(-1, 2, pairs.shape[1]).mean(1),
                 style=head_style(pose, RATE),
-                part=str(arrays["part"]),  # pyright: ignore[reportArgumentType]
-                is_generated=bool(arrays["is_generated"]),
+                part=track.part,
+                is_generated=track.is_generated,
+                corpus=track.corpus,
             )
         )
     if not any(clip.part == "train" for clip in clips):
-        raise InputError(
-            f"{str(folder)!r} holds no track of a training person with sound and {FEWEST_FRAMES} frames; run "
-            "python -m auteur.lab.data.motion_tracks"
-        )
+        raise InputError(no_training_person(corpora, f"sample with speech and {FEWEST_FRAMES} frames"))
     return clips
 
 
@@ -141,12 +141,24 @@ class HeadWindows(RandomWindows):
         super().__init__(recipe.batch_size, recipe.schedule.seed)
         self._recipe, self._scale, self._speech, self._style = recipe, scale, speech_scale, style_scale
         pools = [[c for c in clips if c.is_generated == flag] for flag in (False, True)]
-        self._pools = [(pool, np.array([len(c.pose) ** 0.7 for c in pool])) for pool in pools if pool]
+        shares = recipe.data.shares(c.corpus for c in pools[0])
+        self._pools = [
+            (
+                pool,
+                mixed_chances(
+                    np.array([len(c.pose) ** 0.7 for c in pool]),
+                    [c.corpus for c in pool],
+                    None if pool[0].is_generated else shares,
+                ),
+            )
+            for pool in pools
+            if pool
+        ]
 
     def _window(self) -> dict[str, Any]:
         random, frames = self.random, self._recipe.window_frames
-        pool, lengths = self._pools[-1 if random.random() < self._recipe.generated_share else 0]
-        clip = pool[int(random.choice(len(pool), p=lengths / lengths.sum()))]
+        pool, chances = self._pools[-1 if random.random() < self._recipe.generated_share else 0]
+        clip = pool[int(random.choice(len(pool), p=chances))]
         length = len(clip.pose)
         places = random.integers(-8, max(length - frames, -7) + 8) + np.arange(frames)
         rows = np.clip(places, 0, length - 1)
@@ -213,5 +225,5 @@ def build(recipe: HeadFlowRecipe, clips: list[HeadClip]) -> Training[HeadScores]
 
 def train(recipe: HeadFlowRecipe) -> HeadScores:
     """Trains, writes the flow's best weights, returns their score on the validation people."""
-    clips = read_head_clips(recipe.tracks)
+    clips = read_head_clips(recipe.data)
     return train_recipe(recipe, lambda _: build(recipe, clips))

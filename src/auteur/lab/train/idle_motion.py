@@ -1,17 +1,20 @@
 """Recipe: statistics of blinks and gaze of people who talk.
 
-auteur train habits --tracks TRACKS --out RUN
+auteur train habits --shards SHARDS --out RUN
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import tyro
 from numpy.typing import NDArray
 
 from auteur.errors import InputError
-from auteur.lab.data.motion_tracks import RATE
+from auteur.lab.data.motion_tracks import RATE, no_training_person, read_tracks
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.model_recipe import save_half
 from auteur.motion.idle_motion import IdleMotion
 
@@ -30,9 +33,9 @@ second hide short ones."""
 
 @dataclass(frozen=True)
 class IdleMotionRecipe:
-    """Path of the tracks."""
+    """Path of the shards."""
 
-    tracks: Path
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
 
 
@@ -48,25 +51,21 @@ class Talker:
     """[T, 2] rad, of the eyes in the head."""
 
 
-def read_talkers(folder: Path) -> list[Talker]:
+def read_talkers(corpora: Corpora) -> list[Talker]:
     """Returns the training people's clips that are long enough and have sound.
 
     Raises:
         InputError: There is none.
     """
     talkers: list[Talker] = []
-    for path in sorted(folder.glob("*.npz")):
-        arrays = np.load(path)
-        if str(arrays["part"]) != "train" or "loudness" not in arrays or len(arrays["pose"]) < FEWEST_FRAMES:
+    for track in read_tracks(corpora, speech=None):
+        if track.part != "train" or not track.has_speech or len(track.pose) < FEWEST_FRAMES:
             continue
-        pose = arrays["pose"].astype(np.float64)
-        eyes_in_head = arrays["gaze"] + pose[:, [1, 0]] * (-1.0, 1.0)
-        talkers.append(Talker(pose, arrays["blink"].astype(np.float64), eyes_in_head))
+        pose = track.pose.astype(np.float64)
+        eyes_in_head = track.gaze + pose[:, [1, 0]] * (-1.0, 1.0)
+        talkers.append(Talker(pose, track.blink.astype(np.float64), eyes_in_head))
     if not talkers:
-        raise InputError(
-            f"{str(folder)!r} holds no track of a training person with sound and {FEWEST_FRAMES} frames; "
-            "run python -m auteur.lab.data.motion_tracks"
-        )
+        raise InputError(no_training_person(corpora, f"sample with speech and {FEWEST_FRAMES} frames"))
     return talkers
 
 
@@ -119,7 +118,7 @@ def gaze_statistics(talkers: list[Talker]) -> Floats:
 
 def train(recipe: IdleMotionRecipe) -> None:
     """Fits the statistics on training people and writes them."""
-    talkers = read_talkers(recipe.tracks)
+    talkers = read_talkers(recipe.data)
     model = IdleMotion()
     for name, values in {"blink": blink_statistics(talkers), "gaze": gaze_statistics(talkers)}.items():
         getattr(model, name).copy_(torch.from_numpy(values.astype(np.float32)))

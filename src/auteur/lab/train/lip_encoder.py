@@ -1,7 +1,6 @@
-r"""Recipe: an encoder that predicts filmed mouths from speech, for the flow of the face.
+"""Recipe: an encoder that predicts filmed mouths from speech, for the flow of the face.
 
-    auteur train lip-encoder --tracks TRACKS --labels LABELS --clips clips/manifest.csv \
-        --generated generated/manifest.csv --out lip_encoder.safetensors --folds 5
+    auteur train lip-encoder --shards SHARDS --generated SHARDS_OF_GENERATED --out RUN --folds 5
 
 The shipped speech encoder, trained further: its lip predictor outputs gap, width and the largest coefficients
 of the mesh (`auteur.lab.data.speech.lips.LIP_TARGETS`) on filmed people and on videos of talking-head
@@ -12,17 +11,19 @@ training people are better than those of new people.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 import torch
+import tyro
 from torch import Tensor, nn
 from torch.nn import functional
 
 from auteur.evaluate.lags import best_correlation, correlation
 from auteur.evaluate.mouth_motion import LARGEST_LAG_FRAMES
-from auteur.lab.data.motion_tracks import fold_of
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.speech.lips import LIP_TARGETS, LipClip, LipCrops, read_lip_clips
+from auteur.lab.data.splits import fold_of
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.devices import is_main_process
 from auteur.lab.train.model_recipe import Schedule, Training, save_half, train_recipe
@@ -38,15 +39,8 @@ _LEAST_VARIANCE = 1e-3
 class LipEncoderRecipe:
     """Settings of the recipe."""
 
-    tracks: Path
-    """Folder that `python -m auteur.lab.data.motion_tracks` filled, with the lag of every clip."""
-    labels: Path
-    """Folder that `python -m auteur.lab.data.face_teacher` filled."""
-    clips: Path
-    """The clips' `manifest.csv`."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
-    generated: Path | None = None
-    """The `manifest.csv` of videos that talking-head systems made."""
     folds: int = 0
     """Further encoders, each without one group of people."""
     crops: int = 12
@@ -183,7 +177,7 @@ def build(
 
 def train(recipe: LipEncoderRecipe) -> LipScores:
     """Trains the encoder and those of the folds; returns the scores of the first on the validation people."""
-    clips = read_lip_clips(recipe.tracks, recipe.labels, recipe.clips, recipe.generated)
+    clips = read_lip_clips(recipe.data)
     best = _train_one(recipe, clips, without=None)
     for fold in range(recipe.folds):
         out = recipe.out.with_suffix(f".fold{fold}.safetensors")

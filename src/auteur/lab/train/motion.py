@@ -1,17 +1,20 @@
-"""Recipe: the variational motion generator of paper C, on tracks that `auteur.lab.data.motion_tracks` wrote.
+"""Recipe: the variational motion generator of paper C, on prepared corpora.
 
-    auteur train motion --tracks TRACKS --out RUN
+    auteur prepare CORPUS --kind KIND -o SHARDS --features motion,speech
+    auteur train motion --shards SHARDS --out RUN
 
 Trains on all people except those held out for tests and for choosing the checkpoint
-(`motion_tracks.part_of`).
+(`auteur.lab.data.splits.part_of`).
 """
 
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+import tyro
 from torch import Tensor, nn
 
 from auteur.errors import UsageError
@@ -23,6 +26,7 @@ from auteur.lab.data.motion_windows import (
     point_weights,
     read_clips,
 )
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.devices import is_main_process
 from auteur.lab.train.model_recipe import Schedule, Training, save_half, train_recipe
@@ -55,9 +59,10 @@ class MotionLossWeights:
 class MotionRecipe:
     """Settings of the recipe."""
 
-    tracks: Path
-    """Folder that `python -m auteur.lab.data.motion_tracks` filled."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
+    speech: Literal["speech", "hubert"] = "speech"
+    """Feature that holds the speech; its width is config.speech_features."""
     batch_size: int = 16
     drop_speech: float = 0.25
     """Probability that a window with speech is used without it."""
@@ -201,14 +206,14 @@ def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraini
     """Returns the model with its fitted basis and statistics, the batches, the scale of coordinates.
 
     Raises:
-        UsageError: The tracks and the config differ in the width of the speech features.
+        UsageError: The shards and the config differ in the width of the speech features.
     """
     training = [clip for clip in clips if clip.part == "train"]
     speech = np.concatenate([clip.speech for clip in training if clip.speech is not None])
     if speech.shape[1] != recipe.config.speech_features:
         raise UsageError(
-            f"the tracks have {speech.shape[1]} numbers per frame of speech and config.speech_features is "
-            f"{recipe.config.speech_features}; set it, or make the tracks with the encoder that it belongs to"
+            f"the shards have {speech.shape[1]} numbers per frame of speech and config.speech_features is "
+            f"{recipe.config.speech_features}; set it, or make the feature {recipe.speech!r} with its encoder"
         )
     space = fit_space([clip.displacement_mm for clip in training], recipe.config.coefficients)
     model = MotionTraining(recipe.config)
@@ -221,6 +226,7 @@ def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraini
         space,
         batch_size=recipe.batch_size,
         seed=recipe.schedule.seed,
+        shares=recipe.data.shares(clip.corpus for clip in training if not clip.is_generated),
     )
     scale = np.sqrt(point_weights())[:, None] / coordinate_scale(training)
     return model, batches, torch.from_numpy(scale.astype(np.float32))
@@ -245,7 +251,7 @@ def build(recipe: MotionRecipe, clips: list[MotionClip]) -> Training[MotionScore
 
 def train(recipe: MotionRecipe) -> MotionScores:
     """Trains, writes the generator's best weights, returns their scores on the validation people."""
-    clips = read_clips(recipe.tracks)
+    clips = read_clips(recipe.data, speech=recipe.speech)
     best = train_recipe(recipe, lambda _: build(recipe, clips))
     if is_main_process():
         generator = load_file(MotionTraining(recipe.config), recipe.out).eval().generator

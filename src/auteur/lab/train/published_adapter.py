@@ -1,6 +1,7 @@
 """Recipe `au-adapter` on published weights: the Action Unit adapter of a converted folder (AUHead, stage 2).
 
-    auteur train au-adapter --published HALLO --clips CLIPS --out RUN
+    auteur prepare -o SHARDS --features published --published HALLO
+    auteur train au-adapter --published HALLO --shards SHARDS --out RUN
 
 All networks of the folder are frozen. A row of a batch is predicted as inference predicts it: with all its
 conditions, with the adapter's null in place of its Action Units, or as the unconditional row of guidance.
@@ -59,14 +60,16 @@ def train_adapter(recipe: DenoiserRecipe, sizes: AUConfig | None = None) -> Path
         WeightsError: The folder or the adapter is damaged, or they do not fit.
         DivergedError: The loss became NaN or infinite.
     """
-    folder, clips = _checked(recipe)
+    folder = _checked(recipe)
     recipe.out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(recipe.out / ADAPTER_FILE, recipe, TrainerSettings.of(recipe))
     dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
     base = AdaptedBase(open_published(folder, device=trainer.devices.device, dtype=dtype))
     adapter = base.adapt(recipe, sizes)
     names = ("reference", "audio", "au", "past", *(("expression",) if base.kind == "memo" else ()))
-    source = ClipFolder(clips, names=names, past=_PAST_FRAMES[base.kind])
+    source = ClipFolder(
+        recipe.data, names=names, features=recipe.features or ("published",), past=_PAST_FRAMES[base.kind]
+    )
     learner = Learner(
         model=adapter,
         loss=adapter_loss(base, recipe),
@@ -236,8 +239,8 @@ def _has(conditions: Conditions, name: str, row: int) -> bool:
     return presence is not None and bool(presence[row])
 
 
-def _checked(recipe: DenoiserRecipe) -> tuple[Path, Path]:
-    """The published folder and the clips of a recipe.
+def _checked(recipe: DenoiserRecipe) -> Path:
+    """The published folder of a recipe.
 
     Raises:
         UsageError: Settings do not go together, or the folder's model takes no adapter.
@@ -252,12 +255,12 @@ def _checked(recipe: DenoiserRecipe) -> tuple[Path, Path]:
             raise UsageError(f"{name}: no effect with published weights; leave it out")
     if len(recipe.start) > 1:
         raise UsageError(f"start names {len(recipe.start)} files; name one {ADAPTER_FILE} to start from")
-    if recipe.clips is None:
-        raise UsageError("no clips were given; name their folder with --clips")
+    if not recipe.data.shards:
+        raise UsageError("no shards were given; name their folders with --shards")
     kind = read_description(folder)["model"]
     if kind not in _PROCESSES:
         raise UsageError(
             f"{str(folder)!r} holds {kind}, whose drawings obey Action Units without an adapter; choose a "
             f"folder of {' or '.join(_PROCESSES)}"
         )
-    return folder, recipe.clips
+    return folder

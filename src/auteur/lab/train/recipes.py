@@ -38,12 +38,15 @@ class Recipe:
     """Extra that it needs beyond the core."""
 
 
-_TRACKS = (
-    "python -m auteur.lab.data.motion_tracks writes the tracks, from labels of auteur.lab.data.face_teacher"
-)
+_TRACKS = "shards of auteur prepare with --features motion,speech"
 _LABELS = "python -m auteur.lab.data.face_teacher labels clips and photographs with MediaPipe"
-_PERFORMANCES = "python -m auteur.lab.data.performances, emotion_units and emotional_speech write them"
-_CLIPS = "clips of auteur.lab.data.denoiser_clips: frames with the conditions that go with them"
+_PERFORMANCES = (
+    "shards of auteur prepare, and what python -m auteur.lab.data.performances, emotion_units and "
+    "emotional_speech write"
+)
+_CLIPS = (
+    "shards of auteur prepare with --features views (compact) or latents and those of the preset's conditions"
+)
 
 _SMOKE_MARK = ".auteur-smoke"
 """File that shows that a folder was made by a smoke run."""
@@ -124,7 +127,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "audio-lm-lora": Recipe(
         "Paper A's first stage at full size: LoRA on a published audio-language model.",
-        "audio_lm_lora", "LoRARecipe", "a CSV of recordings, tracks of `auteur track` and emotions",
+        "audio_lm_lora", "LoRARecipe", "shards of auteur prepare with emotions, such as MEAD's",
         "language:audio_lm_lora", writes_folder=True, extra="full",
     ),
     "regressor": Recipe(
@@ -138,7 +141,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "expression-generator": Recipe(
         "Paper B's expression generator against its two discriminators.",
-        "expression_generator", "ExpressionGeneratorRecipe", f"{_TRACKS}; or DECA's vectors",
+        "expression_generator", "ExpressionGeneratorRecipe",
+        f"{_TRACKS}, and photographs; or shards with FLAME's numbers",
         "expression:generator",
     ),
     "watermark": Recipe(

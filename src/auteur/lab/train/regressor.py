@@ -1,14 +1,16 @@
-"""Recipe: the regressor that AUHead is compared with, on what `auteur.lab.data.performances` wrote.
+"""Recipe: the regressor that AUHead is compared with, on prepared corpora and recordings without pictures.
 
-auteur train regressor --performances performances.npz --units emotion_units.npz --out RUN
+auteur train regressor --shards SHARDS --units emotion_units.npz --out RUN
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import tyro
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,7 +18,8 @@ from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
 from auteur.expression.regressor import Regressor, RegressorConfig
 from auteur.lab.data.emotion_units import EmotionUnits, load_units
 from auteur.lab.data.emotional_speech import augmented
-from auteur.lab.data.performances import Performance, load_performances
+from auteur.lab.data.performances import Performance, all_performances
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.audio_lm import split
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
@@ -31,9 +34,12 @@ _MEASURED_SHARE = 0.3
 class RegressorRecipe:
     """Settings of the recipe."""
 
-    performances: Path
     units: Path
+    """File of `auteur.lab.data.emotion_units`."""
     out: Path
+    performances: Path | None = None
+    """File of `auteur.lab.data.performances`: recordings without pictures."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")] = field(default_factory=Corpora)
     batch_size: int = 32
     emotion_weight: float = 0.1
     """Weight of the emotion's cross-entropy beside the units' mean absolute error."""
@@ -160,7 +166,7 @@ def regressor_scores(model: nn.Module, batches: Sequence[Batch]) -> RegressorSco
 
 def build(recipe: RegressorRecipe) -> Training[RegressorScores]:
     """Returns the regressor, its crops, loss and scores on the validation speakers."""
-    training, validation = split(load_performances(recipe.performances))
+    training, validation = split(all_performances(recipe.performances, recipe.data))
     statistics = load_units(recipe.units)
     batches = UnitBatches(training, statistics, batch_size=recipe.batch_size, seed=recipe.schedule.seed)
     kept = UnitBatches(validation, statistics, seed=1, augment=False)

@@ -1,7 +1,7 @@
 r"""Recipe: the lip head of a trained speech encoder, on real video, while its phones are kept.
 
-    auteur train speech-lips --data CORPORA --tracks TRACKS --labels LABELS \
-        --clips clips/manifest.csv --start PHONES/speech_encoder.safetensors --out RUN --folds 4
+    auteur train speech-lips --data CORPORA --shards SHARDS --start PHONES/speech_encoder.safetensors \
+        --out RUN --folds 4
 
 With `--folds K` it also writes `OUT.fold0` … `OUT.foldK-1`, each trained without the people of one fold: the
 motion generator trains on features of these, since features of an encoder's own training people are
@@ -10,15 +10,18 @@ better than those of any other.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import tyro
 from torch import Tensor, nn
 
-from auteur.lab.data.motion_tracks import fold_of
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.speech.augment import SpeechCrops
 from auteur.lab.data.speech.corpus import load_corpus
 from auteur.lab.data.speech.lips import LipClip, LipCrops, read_lip_clips
+from auteur.lab.data.splits import fold_of
 from auteur.lab.train.batches import Batch, Batches, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
 from auteur.lab.train.speech_encoder import SHARES, SpeechEncoderRecipe, SpeechLoss
@@ -33,12 +36,7 @@ class SpeechLipsRecipe:
 
     data: Path
     """Folder that `python -m auteur.lab.data.speech.build` filled."""
-    tracks: Path
-    """Folder that `python -m auteur.lab.data.motion_tracks` filled."""
-    labels: Path
-    """Folder that `python -m auteur.lab.data.face_teacher` filled."""
-    clips: Path
-    """The clips' `manifest.csv`."""
+    corpora: Annotated[Corpora, tyro.conf.arg(name="")]
     start: Path
     """Weights that the recipe `speech-encoder` wrote."""
     out: Path
@@ -150,7 +148,7 @@ def build(
 
 def train(recipe: SpeechLipsRecipe) -> list[LipScores]:
     """Trains the encoder and, on request, those of the folds; returns their validation scores."""
-    clips = read_lip_clips(recipe.tracks, recipe.labels, recipe.clips)
+    clips = read_lip_clips(recipe.corpora)
     scores = [train_recipe(recipe, lambda one: build(one, clips))]
     for fold in range(recipe.folds):
         of_fold = replace(recipe, out=recipe.out.with_suffix(f".fold{fold}.safetensors"))

@@ -1,4 +1,4 @@
-"""Validation of a denoiser on held-out people: errors, and a sheet of pictures."""
+"""Validation of a denoiser on validation people: errors, and a sheet of pictures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,17 +37,17 @@ class ImageScores:
 
 
 class ValidationImages:
-    """Paints clips of held-out people, always the same ones from the same noise.
+    """Paints clips of validation people, always the same ones from the same noise.
 
     Args:
-        held_out: Gives clips of people who are held out, in pixels.
+        clips: Gives clips of people who choose checkpoints, in pixels.
         frames: Per clip.
         steps: Of the sampler.
     """
 
-    def __init__(self, held_out: BatchOf, *, frames: int, steps: int = 4) -> None:
+    def __init__(self, clips: BatchOf, *, frames: int, steps: int = 4) -> None:
         self._steps, self._painted = steps, list[Tensor]()
-        self._batches = [held_out(_ROWS, frames, step_generator(0, f"watch:{i}")) for i in range(_BATCHES)]
+        self._batches = [clips(_ROWS, frames, step_generator(0, f"watch:{i}")) for i in range(_BATCHES)]
 
     @torch.inference_mode()
     def __call__(self, denoiser: VideoDenoiser) -> ImageScores:

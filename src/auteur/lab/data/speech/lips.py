@@ -1,19 +1,18 @@
 """Crops of real speech with its filmed lips, for a speech encoder that predicts lips."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auteur.lab.data.motion_tracks import Part, first_frame
+from auteur.lab.data.motion_tracks import read_tracks, training_tracks
 from auteur.lab.data.motion_windows import fit_space
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.speech.augment import AugmentConfig, Disguise
-from auteur.media import read_speech
+from auteur.lab.data.splits import Part
 from auteur.motion.mouth import lip_gap
 from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
 
@@ -27,7 +26,6 @@ coefficients of the mesh's displacement."""
 _MOUTH_CORNERS = (61, 291)
 _HEARINGS = 7
 _MEL_PER_FRAME = 4
-_SAMPLES_PER_FRAME = 640
 
 Samples = NDArray[np.float32]
 
@@ -51,57 +49,34 @@ class LipClip:
         return self.targets[:, 0]
 
 
-def read_lip_clips(
-    tracks: Path, labels: Path, manifest: Path, generated: Path | None = None
-) -> list[LipClip]:
-    """Returns the clips whose sound belongs to their picture.
+def read_lip_clips(corpora: Corpora) -> list[LipClip]:
+    """Returns the clips with speech of prepared corpora, which have the feature "motion".
 
-    Args:
-        tracks: Output of `python -m auteur.lab.data.motion_tracks`, with every clip's lag.
-        labels: What `python -m auteur.lab.data.face_teacher` wrote.
-        manifest: CSV of the clips with the columns file, wav, fps.
-        generated: The same of videos that talking-head systems made.
+    Raises:
+        InputError: The feature is missing, or there is no clip of a person who trains.
     """
-    rows: dict[str, tuple[Path, dict[str, str]]] = {}
-    for table in filter(None, (manifest, generated)):
-        with table.open(newline="", encoding="utf-8") as file:
-            rows |= {Path(row["file"]).stem: (table.parent.parent, row) for row in csv.DictReader(file)}
-    moved = {
-        path.stem: np.load(path)["displacement"].astype(np.float32) for path in sorted(tracks.glob("*.npz"))
-    }
-    training = [moved[p.stem] for p in sorted(tracks.glob("*.npz")) if str(np.load(p)["part"]) == "train"]
-    space = fit_space(training, LIP_COEFFICIENTS)
+    tracks = training_tracks(read_tracks(corpora, speech=None, sound=True), corpora)
+    moved = [track.displacement.astype(np.float32) for track in tracks]
+    pairs = list(zip(tracks, moved, strict=True))
+    space = fit_space([one for track, one in pairs if track.part == "train"], LIP_COEFFICIENTS)
     clips: list[LipClip] = []
-    for path in sorted(tracks.glob("*.npz")):
-        track = np.load(path)
-        if "speech" not in track:
+    for track, displacement in pairs:
+        if track.samples is None:
             continue
-        root, row = rows[path.stem]
-        sound = read_speech(root / (row.get("wav") or row["file"])).samples
-        first = first_frame(labels / path.name, float(row["fps"])) - int(track["lag"])
-        displacement = moved[path.stem]
-        face = displacement + track["neutral"]
+        face = displacement + track.neutral
         left, right = _MOUTH_CORNERS
         width = np.linalg.norm(face[:, left, :2] - face[:, right, :2], axis=1)
         targets = np.column_stack([lip_gap(displacement), width, space.coefficients(displacement)])
         clips.append(
             LipClip(
-                person=str(track["identity"]),
-                part=str(track["part"]),  # pyright: ignore[reportArgumentType]
-                samples=_from_frame(np.array(sound, np.float32), first, len(targets)),
+                person=track.person,
+                part=track.part,
+                samples=track.samples,
                 targets=((targets - targets.mean(0)) / (targets.std(0) + 1e-6)).astype(np.float32),
-                is_generated=bool(track["is_generated"]),
+                is_generated=track.is_generated,
             )
         )
     return clips
-
-
-def _from_frame(samples: Samples, first: int, frames: int) -> Samples:
-    """Sound of `frames` video frames from frame `first` on; silence where there is none."""
-    start = first * _SAMPLES_PER_FRAME
-    samples = samples[start:] if start > 0 else np.pad(samples, (-start, 0))
-    wanted = frames * _SAMPLES_PER_FRAME
-    return np.pad(samples, (0, max(0, wanted - samples.size)))[:wanted]
 
 
 class LipCrops:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 
-from auteur.lab.data.denoiser_clips import write_clip
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.denoiser_clips import write_clips
+from auteur.lab.data.shards import Corpora
+from auteur.lab.data.splits import part_of
 from auteur.lab.train.denoiser import train_phases
 from auteur.lab.train.denoiser_adversarial import AdversarialRecipe
 from auteur.lab.train.denoiser_distill import DistillRecipe
@@ -72,7 +73,7 @@ def distill(folder: Path) -> Trial:
     teacher, clips = _teacher_and_clips(folder)
     recipe = DistillRecipe(
         teacher=teacher,
-        clips=clips,
+        data=clips,
         out=folder / "student",
         teacher_steps=4,
         student_steps=2,
@@ -92,7 +93,7 @@ def adversarial(folder: Path) -> Trial:
     teacher, clips = _teacher_and_clips(folder)
     recipe = AdversarialRecipe(
         teacher=teacher,
-        clips=clips,
+        data=clips,
         out=folder / "student",
         steps=48,
         rows=6,
@@ -109,13 +110,12 @@ def adversarial(folder: Path) -> Trial:
     return Trial(recipe, log=recipe.out / "denoiser.jsonl")
 
 
-def _teacher_and_clips(folder: Path) -> tuple[Path, Path]:
+def _teacher_and_clips(folder: Path) -> tuple[Path, Corpora]:
     folder.mkdir(parents=True, exist_ok=True)
     config = shrunk(preset("compact").config)
     save_denoiser(build_denoiser(config, seed=1), folder / "teacher.safetensors")
-    clips, made = folder / "clips", MovingSpots(config)
-    clips.mkdir()
-    for number, person in enumerate(people(lambda name: not is_held_out(name), 3)):
+    made, clips = MovingSpots(config), list[tuple[str, str, dict[str, torch.Tensor]]]()
+    for number, person in enumerate(people(lambda name: part_of(name) == "train", 3)):
         batch = made.batch(1, 12, step_generator(0, str(number)))
         given = {
             name: value
@@ -124,5 +124,6 @@ def _teacher_and_clips(folder: Path) -> tuple[Path, Path]:
         }
         tensors = {name: value[0] for name, value in given.items() if name != "past"}
         tensors |= {"clean": batch.clean[0], "region": torch.ones_like(batch.clean[0, :, :1])}
-        write_clip(clips / f"{person}.safetensors", tensors, person=person)
-    return folder / "teacher.safetensors", clips
+        clips.append((person, person, tensors))
+    shards = write_clips(folder / "shards", clips)
+    return folder / "teacher.safetensors", Corpora(shards=(shards,))

@@ -1,4 +1,4 @@
-"""Synthetic tracks, photographs and a face model for paper B's recipes."""
+"""Synthetic shards, photographs and a face model for paper B's recipes."""
 
 from pathlib import Path
 
@@ -10,9 +10,12 @@ from auteur.face.pose import canonical_face
 from auteur.facs import CONTROLS, EMOTIONS, MEDIAPIPE_BLENDSHAPES
 from auteur.lab.data.expression_tracks import PHOTO_LABELS, read_motions
 from auteur.lab.data.ict_faces import ICT_VERTICES
-from auteur.lab.data.motion_tracks import part_of
-from auteur.lab.train.expression_generator import Data, ExpressionGeneratorRecipe
+from auteur.lab.data.made_shards import MadeSample, write_shards
+from auteur.lab.data.shards import Corpora
+from auteur.lab.data.splits import part_of
+from auteur.lab.train.expression_generator import ExpressionGeneratorRecipe
 from auteur.lab.train.expression_space import ICT_IBUG68, ExpressionSpaceRecipe, offsets
+from auteur.lab.train.smoke.tracks import MADE_UP, resting_face
 from auteur.lab.train.smoke.trial import Trial, people
 from auteur.signals import topology
 
@@ -25,37 +28,35 @@ _CM = np.array([0.1, -0.1, -0.1])
 Floats = NDArray[np.floating]
 
 
-def _face() -> Floats:
-    points = np.zeros((topology.MEDIAPIPE_COUNT, 3), np.float32)
-    points[:468] = canonical_face()
-    return points
-
-
-def write_tracks(folder: Path) -> tuple[Path, Path]:
-    """Writes a clip per person and emotion, and one without a label; returns the tracks and the manifest."""
+def write_tracks(folder: Path) -> Corpora:
+    """Writes shards with a clip per person and emotion, and one without a label; returns the corpora."""
     random, space = np.random.default_rng(0), CompactExpressionSpace.shipped()
-    tracks = folder / "tracks"
-    tracks.mkdir(parents=True)
-    training, tested = people(lambda n: part_of(n) == "train", 3), people(lambda n: part_of(n) == "test", 1)
-    rows = ["file,wav,identity,emotion,speech,fps"]
-    for person in [*training, *tested]:
-        for emotion in (*EMOTIONS, ""):
-            name = f"{person}_level3_{emotion or 'talk'}"
-            rows.append(f"clips/{name}.mp4,,{person},{emotion},yes,25")
+    names = [*people(lambda n: part_of(n) == "train", 3), *people(lambda n: part_of(n) == "validation", 1)]
+    samples: list[MadeSample] = []
+    for person in names:
+        for emotion in (*EMOTIONS, None):
             vectors = 0.2 * random.normal(size=(FRAMES, space.coefficients)).cumsum(axis=0) / 5
             vectors[:, 1 + EMOTIONS.index(emotion or "neutral")] += 1.5
-            np.savez(
-                tracks / f"{name}.npz",
-                allow_pickle=False,
-                displacement=space.decode(vectors).astype(np.float16),
-                neutral=_face(),
-                units=random.uniform(0, 0.4, (FRAMES, len(CONTROLS))).astype(np.float16),
-                blink=np.zeros(FRAMES),
-                loudness=random.uniform(0, 1, FRAMES),
-                identity=np.array(person),
+            motion = {
+                "displacement": space.decode(vectors).astype(np.float16),
+                "neutral": resting_face(),
+                "units": random.uniform(0, 0.4, (FRAMES, len(CONTROLS))).astype(np.float16),
+                "blink": np.zeros(FRAMES, np.float32),
+            }
+            loudness = random.uniform(0, 1, FRAMES).astype(np.float32)
+            speech = {"values": np.zeros((FRAMES, 6), np.float32), "loudness": loudness}
+            samples.append(
+                MadeSample(
+                    key=f"{person}-{emotion or 'talk'}",
+                    person=person,
+                    frames=FRAMES,
+                    emotion=emotion,
+                    intensity=None if emotion is None else float(emotion != "neutral"),
+                    arrays={"pose": np.zeros((FRAMES, 6)), "gaze": np.zeros((FRAMES, 2))},
+                    features={"motion": motion, "speech": speech},
+                )
             )
-    (folder / "clips.csv").write_text("\n".join(rows), encoding="utf-8")
-    return tracks, folder / "clips.csv"
+    return Corpora(shards=(write_shards(folder / "shards", samples, settings=MADE_UP),))
 
 
 def write_photographs(folder: Path, *, number: int = 40) -> tuple[Path, Path]:
@@ -74,7 +75,7 @@ def write_photographs(folder: Path, *, number: int = 40) -> tuple[Path, Path]:
         blends[:, index, 25 + 2 * index : 29 + 2 * index] += 0.3
     labels.mkdir(parents=True)
     (labels / "photos_00000.txt").write_text("\n".join(names), encoding="utf-8")
-    faces = _face() + space.decode(vectors.reshape(len(names), -1))
+    faces = resting_face() + space.decode(vectors.reshape(len(names), -1))
     np.savez(
         labels / "photos_00000.npz",
         allow_pickle=False,
@@ -113,12 +114,11 @@ def write_face_model(folder: Path) -> Path:
 
 
 def space(folder: Path) -> Trial:
-    """The expression space; error: of the test person's clips, beside how far they move, in mm."""
-    tracks, clips = write_tracks(folder)
+    """The expression space; error: of the validation person's clips, beside how far they move, in mm."""
+    data = write_tracks(folder)
     labels, photos = write_photographs(folder)
     recipe = ExpressionSpaceRecipe(
-        tracks=tracks,
-        clips=clips,
+        data=data,
         face_model=write_face_model(folder),
         labels=labels,
         photos=photos,
@@ -127,7 +127,7 @@ def space(folder: Path) -> Trial:
 
     def fitted() -> tuple[float, float]:
         found = CompactExpressionSpace.from_file(recipe.out)
-        moved = [offsets(motion) for motion in read_motions(tracks, clips) if motion.part == "test"]
+        moved = [offsets(motion) for motion in read_motions(data) if motion.part == "validation"]
         sizes = [float(np.linalg.norm(one, axis=2).mean()) for one in moved]
         errors = [float(reconstruction_error_mm(found, one).mean()) for one in moved]
         return float(np.mean(sizes)), float(np.mean(errors))
@@ -137,12 +137,13 @@ def space(folder: Path) -> Trial:
 
 def generator(folder: Path) -> Trial:
     """The compact generator against its discriminators."""
-    tracks, clips = write_tracks(folder)
+    data = write_tracks(folder)
     labels, photos = write_photographs(folder)
-    data = Data(clips=clips, tracks=tracks, labels=labels, photos=photos)
     recipe = ExpressionGeneratorRecipe(
         data,
         folder / "expression_generator.safetensors",
+        labels=labels,
+        photos=photos,
         steps=12,
         batch_size=6,
         average_decay=0.9,

@@ -1,7 +1,5 @@
 """An audio-language model of the real class with a few thousand numbers, for the LoRA recipe."""
 
-import csv
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,12 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
 from auteur.expression.audio_lm.pretrained import LoRASettings
 from auteur.expression.audio_lm.prompts import Order, answer_text
-from auteur.facs import au_track
+from auteur.lab.data.made_shards import MadeSample, write_shards
+from auteur.lab.data.shards import Corpora
+from auteur.lab.data.splits import part_of
 from auteur.lab.train.audio_lm_lora import LoRARecipe
-from auteur.lab.train.smoke.trial import Trial
-from auteur.media import write_audio
-from auteur.provenance import Mark
+from auteur.lab.train.smoke.tracks import MADE_UP
+from auteur.lab.train.smoke.trial import Trial, people
 from auteur.signals import Waveform
 
 _RATE_HZ = 16_000
@@ -97,25 +96,9 @@ def write_base(folder: Path) -> Path:
 
 def audio_lm_lora(folder: Path) -> Trial:
     """LoRA on four tones, each with an emotion and an Action Unit of its own."""
-    base, clips = write_base(folder / "base"), folder / "clips"
-    clips.mkdir()
-    rows: list[dict[str, str]] = []
-    for number, emotion in enumerate(("happy", "angry", "sad", "fear")):
-        time = np.arange(int(0.6 * _RATE_HZ)) / _RATE_HZ
-        tone = (0.3 * np.sin(2 * np.pi * (150 + 100 * number) * time)).astype(np.float32)
-        sound = Waveform(samples=tone, rate_hz=_RATE_HZ)
-        write_audio(clips / f"{number}.wav", sound, mark=Mark(settings={"made for": "a smoke run"}))
-        values = np.zeros((15, 24))
-        values[:, 4 + 4 * number] = 0.5
-        au_track(values, convention="feafa24", rate=Fraction(25)).save(clips / f"{number}.csv")
-        rows.append({"audio": f"{number}.wav", "track": f"{number}.csv", "emotion": emotion})
-    with (clips / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
     recipe = LoRARecipe(
-        base=base,
-        manifest=clips / "manifest.csv",
+        base=write_base(folder / "base"),
+        data=Corpora(shards=(write_tones(folder / "shards"),)),
         out=folder / "adapter",
         epochs=10,
         batch_size=2,
@@ -127,3 +110,27 @@ def audio_lm_lora(folder: Path) -> Trial:
         lora=LoRASettings(rank=4),
     )
     return Trial(recipe, log=recipe.out / "adapter.jsonl")
+
+
+def write_tones(folder: Path) -> Path:
+    """Writes shards of four tones, each of a training person with an emotion of its own."""
+    samples: list[MadeSample] = []
+    emotions = ("happy", "angry", "sad", "fear")
+    names = people(lambda name: part_of(name) == "train", len(emotions))
+    for number, (emotion, person) in enumerate(zip(emotions, names, strict=True)):
+        time = np.arange(int(0.6 * _RATE_HZ)) / _RATE_HZ
+        tone = (0.3 * np.sin(2 * np.pi * (150 + 100 * number) * time)).astype(np.float32)
+        values = np.zeros((15, 24), np.float32)
+        values[:, 4 + 4 * number] = 0.5
+        samples.append(
+            MadeSample(
+                key=f"tone{number}",
+                person=person,
+                frames=len(values),
+                emotion=emotion,
+                intensity=1.0,
+                arrays={"au.feafa24": values},
+                sound=Waveform(samples=tone, rate_hz=_RATE_HZ),
+            )
+        )
+    return write_shards(folder, samples, settings=MADE_UP)

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from auteur.lab.data.denoiser_clips import ClipFolder, write_clip
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.denoiser_clips import ClipFolder, write_clips
+from auteur.lab.data.shards import Corpora
+from auteur.lab.data.splits import part_of
 from auteur.lab.train.clip_batches import DrawnClips
 from auteur.lab.train.denoiser_recipe import DenoiserRecipe
 from auteur.lab.train.published_adapter import AdaptedBase, adapter_loss, train_adapter
@@ -31,12 +32,12 @@ _TINY = AUConfig(width=16, grid=2, head=16)
 
 def published_adapter(folder: Path) -> Trial:
     """The adapter of a tiny Hallo with random weights, on latents that are bright where drawings are."""
-    base, clips = write_base(folder / "hallo"), write_clips(folder / "clips")
+    base, clips = write_base(folder / "hallo"), write_spots(folder / "shards")
     recipe = DenoiserRecipe(
         out=folder / "published",
         preset="auhead",
         published=base,
-        clips=clips,
+        data=Corpora(shards=(clips,)),
         steps=(STEPS,),
         batch_size=(2,),
         learning_rate=1e-2,
@@ -55,9 +56,11 @@ def published_adapter(folder: Path) -> Trial:
 def _losses(recipe: DenoiserRecipe) -> tuple[float, float]:
     """Losses of the same clips, times and noise with a new adapter and with the trained one."""
     assert recipe.published is not None  # noqa: S101 - for the type checker
-    assert recipe.clips is not None  # noqa: S101
     base = AdaptedBase(open_published(recipe.published, device=torch.device("cpu")))
-    source, loss = ClipFolder(recipe.clips, past=PAST_FRAMES), adapter_loss(base, recipe)
+    source, loss = (
+        ClipFolder(recipe.data, features=("published",), past=PAST_FRAMES),
+        adapter_loss(base, recipe),
+    )
 
     def of(*start: Path) -> float:
         adapter = base.adapt(replace(recipe, start=start), _TINY)
@@ -109,11 +112,11 @@ def _write_encoders(folder: Path) -> None:
     transformers.Wav2Vec2Model(config).save_pretrained(folder / "speech_encoder")
 
 
-def write_clips(folder: Path) -> Path:
-    """Writes clips of two people whose latents are bright as their drawings are, and returns the folder."""
-    folder.mkdir(parents=True)
+def write_spots(folder: Path) -> Path:
+    """Writes shards of two people whose latents are bright as their drawings are, and returns the folder."""
+    clips: list[tuple[str, str, dict[str, Tensor]]] = []
     side = SIDE_PX // 8
-    for number, person in enumerate(people(lambda name: not is_held_out(name), 2)):
+    for number, person in enumerate(people(lambda name: part_of(name) == "train", 2)):
         generator = torch.Generator().manual_seed(number)
         shown = torch.rand(FRAMES, 1, 1, 1, generator=generator)
         spot = torch.zeros(1, 1, side, side)
@@ -129,5 +132,5 @@ def write_clips(folder: Path) -> Path:
             "regions": regions,
             "au": (255 * shown * torch.ones(FRAMES, 3, SIDE_PX, SIDE_PX)).byte(),
         }
-        write_clip(folder / f"{person}.safetensors", tensors, person=person)
-    return folder
+        clips.append((person, person, tensors))
+    return write_clips(folder, clips, feature="published")

@@ -7,7 +7,7 @@ import numpy as np
 from auteur.lab.data.speech.corpus import Utterance, save_corpus
 from auteur.lab.train.model_recipe import Schedule, save_half
 from auteur.lab.train.smoke.talking import talk
-from auteur.lab.train.smoke.tracks import write_sound, write_tracks
+from auteur.lab.train.smoke.tracks import write_tracks
 from auteur.lab.train.smoke.trial import Trial
 from auteur.lab.train.speech_encoder import SpeechEncoderRecipe
 from auteur.lab.train.speech_lips import SpeechLipsRecipe
@@ -44,8 +44,6 @@ def speech_encoder(folder: Path) -> Trial:
 
 def speech_lips(folder: Path) -> Trial:
     """The lip predictor behind an untrained encoder."""
-    tracks, talks = write_tracks(folder)
-    clips = write_sound(folder, talks)
     start, config = folder / "phones.safetensors", CompactSpeechConfig()
     save_half(CompactSpeechEncoder(config), start, metadata_of(CompactSpeechEncoder.kind, config))
     schedule = Schedule(
@@ -53,7 +51,12 @@ def speech_lips(folder: Path) -> Trial:
         log_every_steps=1,
     )  # fmt: skip
     recipe = SpeechLipsRecipe(
-        data=write_corpora(folder), tracks=tracks, labels=folder / "labels", clips=clips, start=start,
-        out=folder / "speech_lips.safetensors", pairs=1, crops=3, schedule=schedule,
-    )  # fmt: skip
+        data=write_corpora(folder),
+        corpora=write_tracks(folder),
+        start=start,
+        out=folder / "speech_lips.safetensors",
+        pairs=1,
+        crops=3,
+        schedule=schedule,
+    )
     return Trial(recipe)
