@@ -66,6 +66,7 @@ class InpaintRenderer:
             given.portrait_landmarks,
             basis=given.basis,
             action_units=given.action_units,
+            expression=given.expression,
             speech_features=None if speech is None else given.speech_features(speech),
         )
         malloc.trim_heap()  # what the analysis of the speech took

@@ -160,7 +160,8 @@ def _of_folder(
     latents = LatentSpace(path / "vae", device=place, dtype=dtype)
     size_px = _checked(size_px, denoiser.config.size_multiple * latents.downscale)
     audio, identity = (denoiser.config.conditioners.get(name) for name in ("audio", "identity"))
-    if audio is not None and audio.features != speech.dim:
+    has_another_name = audio is not None and audio.space not in ("", getattr(speech, "space", ""))
+    if audio is not None and (audio.features != speech.dim or has_another_name):
         from auteur.speech.pretrained import TransformersSpeechFeatures
 
         speech = TransformersSpeechFeatures(path / "speech_encoder", device=place)
@@ -200,6 +201,12 @@ def _fitting(speech: SpeechFeatures, config: DenoiserConfig, path: Path) -> Spee
     if audio.features != speech.dim:
         raise WeightsError(
             f"{str(path)!r} reads {audio.features} numbers per frame; the speech encoder gives {speech.dim}"
+        )
+    space = getattr(speech, "space", "")
+    if audio.space and space and audio.space != space:
+        raise WeightsError(
+            f"{str(path)!r} reads {audio.space!r} speech features; the speech encoder gives {space!r}: put "
+            f"the {audio.space} model that the denoiser was trained with into its speech_encoder/"
         )
     return speech
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auteur.motion.au_basis import AUBasis
-from auteur.signals import AUTrack, LandmarkTrack, Sound
+from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack, Sound
 from auteur.speech.features import SpeechFeatures
 from auteur.synthesis.warp import PortraitWarper
 
@@ -41,6 +41,8 @@ class RenderInput:
     """Displacement of the landmarks per Action Unit."""
     action_units: AUTrack | None = None
     """The performance, convention "facs", one row per frame; None: no Action Units are given."""
+    expression: ExpressionTrack | None = None
+    """Expression vectors that a route predicts, one row per frame; None: there are none."""
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options that are set (`Settings.render_options`); `Renderer.resolve` refuses those without effect."""

@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from auteur import provenance, weights
+from auteur import provenance
 from auteur.errors import UsageError
 from auteur.media import QUALITIES
 from auteur.motion.grid import MOTION_RATE
@@ -130,16 +130,15 @@ def mark_of(
         inputs: SHA-256 of portrait and speech; those of files that the request names are added.
         requested: The requested performance.
         settings: How it is generated.
-        models: Version of each model that takes part, but for the route's.
+        models: Version of each model that takes part.
         rendering: Options of the renderer (`Renderer.resolve`).
     """
     inputs = dict(inputs)
     inputs |= {role: provenance.hash_file(path) for role, path in requested.files().items()}
     if settings.background is not None and Path(settings.background).is_file():
         inputs["background"] = provenance.hash_file(settings.background)
-    route = find_route(settings.route, asks_nothing=requested.asks_nothing)
     return provenance.Mark(
-        models=models | {name: weights.version(name) for name in route.weights},
+        models=models,
         inputs=inputs,
         settings={
             "emotion": requested.emotion,
