@@ -198,7 +198,7 @@ class ConditionBuilder:
         config = self.config.au
         if config is None or action_units is None or config.form != "sequence":
             return None
-        return _sequence(action_units, config.action_units)
+        return unit_sequence(action_units, config.action_units)
 
 
 def _reference(builder: ConditionBuilder, pictures: Tensor, frames: Sequence[CropFrame]) -> dict[str, Any]:
@@ -325,8 +325,12 @@ def _square(landmarks: Floats, portrait: Tensor, *, is_whole: bool) -> CropFrame
     return CropFrame(frame.center_px, max(frame.side_px, min(_HEAD * frame.side_px, room)))
 
 
-def _sequence(action_units: AUTrack, count: int) -> Tensor:
-    """Numbers [T, A] in [0, 1] in the convention that a model of so many Action Units reads."""
+def unit_sequence(action_units: AUTrack, count: int) -> Tensor:
+    """Returns numbers [T, A] in [0, 1] in the convention that a model of so many Action Units reads.
+
+    Raises:
+        WeightsError: No convention has so many.
+    """
     if count not in SEQUENCE_CONVENTIONS:
         known = ", ".join(f"{number} ({name})" for number, name in SEQUENCE_CONVENTIONS.items())
         raise WeightsError(f"the model reads {count} Action Units; what they mean is known for {known}")

@@ -136,9 +136,7 @@ def performance_of(
     acted = _first_specified(recorded, None if shapes is not None else written)
     strengths = request.strengths(frames, seed=settings.seed or 0, liveliness=settings.liveliness)
     added = request.added_units(frames, strengths=strengths if predicted is None else None)
-    guided = [
-        guided_track(request.scaled(track), settings.au_guidance_or_default) for track in (acted, added)
-    ]
+    guided = [guided_track(request.scaled(track), settings.motion_guidance) for track in (acted, added)]
     origins = _origins(written, recorded, added, is_heard=request.emotions is None)
     plain = Performance(frames=frames, acted=request.scaled(acted), added=request.scaled(added))
     summary = plain.action_units

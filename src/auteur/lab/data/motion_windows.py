@@ -53,6 +53,8 @@ class MotionClip:
     """Closure of the lids, [T], 0 to 1."""
     is_generated: bool = False
     """Whether a talking-head system made the video."""
+    emotion: str | None = None
+    """Label of the corpus, one of `auteur.facs.EMOTIONS`; None: it states none."""
 
     def known_neutral_mm(self) -> Floats:
         """Returns the person's neutral face.
@@ -90,6 +92,7 @@ def read_clips(folder: Path) -> list[MotionClip]:
                 neutral_mm=arrays.get("neutral"),
                 blink=arrays.get("blink"),
                 is_generated=bool(arrays["is_generated"]) if "is_generated" in arrays else False,
+                emotion=(str(arrays["emotion"]) or None) if "emotion" in arrays else None,
             )
         )
     if not any(clip.part == "train" for clip in clips):
