@@ -8,7 +8,7 @@ import pytest
 import torch
 import tyro
 
-from auteur.errors import InputError, UsageError
+from auteur.errors import UsageError
 from auteur.lab.train.recipes import config_class
 from auteur.lab.train.smoke.spots import shrunk
 from auteur.synthesis.denoiser.builder import build_denoiser
@@ -68,7 +68,6 @@ def test_dropout_and_process_are_settings(arguments, found):
     [
         (("--au.margin", "9"), "au.margin is 9; it must be between 0 and 8"),
         (("--au.dropout", "1.5"), "au.dropout is 1.5; it must be between 0 and 1"),
-        (("--emotion-free-share", "0"), "emotion_free_share is 0"),
     ],
 )
 def test_settings_outside_their_range_are_named(arguments, message, capsys):
@@ -131,35 +130,3 @@ def test_the_audio_language_models_learn_one_order():
     assert parsed("audio-lm", *settings[:-2]).order is None
     lora = parsed("audio-lm-lora", "--base", "b", "--manifest", "m", "--order", "UNITS")
     assert lora.order is Order.UNITS
-
-
-def test_unlabelled_footage_is_left_out_of_the_expression_generator():
-    from auteur.lab.train.expression_generator import chosen_clips
-
-    made = parsed("expression-generator", "--data.clips", "c", "--no-unlabelled")
-    assert not made.unlabelled
-    clips = [type("Clip", (), {"emotion": emotion})() for emotion in ("happy", None)]
-    assert [one.emotion for one in chosen_clips(clips, unlabelled=False)] == ["happy"]
-    with pytest.raises(InputError, match="none of 1 training clips has an emotion label"):
-        chosen_clips(clips[1:], unlabelled=False)
-
-
-def test_emotion_free_clips_are_a_share_of_every_batch(tmp_path):
-    from auteur.lab.data.denoiser_clips import write_clip
-    from auteur.lab.data.splits import is_held_out
-    from auteur.lab.train.denoiser import clips_of
-
-    person = next(name for name in map(str, range(99)) if not is_held_out(name))
-    for folder, value in (("mead", 1.0), ("hdtf", -1.0)):
-        (tmp_path / folder).mkdir()
-        write_clip(
-            tmp_path / folder / "a.safetensors",
-            {"clean": torch.full((4, 3, 8, 8), value), "au": torch.zeros(4, 24)},
-            person=person,
-        )
-    for share, wanted in ((0.5, 2), (0.25, 1)):
-        made = parsed(
-            "denoiser", "--emotion-free", str(tmp_path / "hdtf"), "--emotion-free-share", str(share)
-        )
-        drawn = clips_of(made, tmp_path / "mead", ("au",), 0).batch(4, 2, torch.Generator().manual_seed(0))
-        assert int((drawn.clean[:, 0, 0, 0, 0] < 0).sum()) == wanted

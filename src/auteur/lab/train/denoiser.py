@@ -16,7 +16,7 @@ import torch
 
 from auteur.errors import InputError, UsageError
 from auteur.lab.data.denoiser_augment import augmented
-from auteur.lab.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder, MixedClips
+from auteur.lab.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder
 from auteur.lab.train.checkpoints import unresumable
 from auteur.lab.train.clip_batches import ClipBatches
 from auteur.lab.train.denoiser_loss import learner_loss, training_loss
@@ -169,24 +169,13 @@ def build(recipe: DenoiserRecipe) -> tuple[VideoDenoiser, BatchOf]:
         denoiser = build_denoiser(config, seed=recipe.seed)
     for path in recipe.start:
         load_parts(denoiser, path)
-    clips = clips_of(recipe, recipe.clips, config.condition_names, past_frames(denoiser))
+    clips = ClipFolder(recipe.clips, names=config.condition_names, past=past_frames(denoiser))
 
     def batch(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
         drawn = clips.batch(rows, frames, generator)
         return augmented(drawn, generator) if recipe.augment else drawn
 
     return denoiser, batch
-
-
-def clips_of(
-    recipe: DenoiserRecipe, folder: Path, names: Sequence[str], past: int
-) -> ClipFolder | MixedClips:
-    """Returns the clips of a recipe, with those without emotions mixed in where it names them."""
-    clips = ClipFolder(folder, names=names, past=past)
-    if recipe.emotion_free is None:
-        return clips
-    others = ClipFolder(recipe.emotion_free, names=names, past=past)
-    return MixedClips(clips, others, recipe.emotion_free_share)
 
 
 def past_frames(denoiser: VideoDenoiser) -> int:

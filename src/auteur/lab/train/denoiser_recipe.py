@@ -35,10 +35,6 @@ class DenoiserRecipe:
     """Conditioners to leave out, such as audio or reference."""
     process: Literal["ddim", "flow"] | None = None
     """Diffusion process; the preset's unless given."""
-    emotion_free: Path | None = None
-    """Folder of further clips without emotions, such as HDTF's; none unless given."""
-    emotion_free_share: float = 0.5
-    """Share of each batch that they give, in (0, 1); paper B: one half."""
     start: tuple[Path, ...] = ()
     """Files with a denoiser or parts of one to start from, such as a base to adapt."""
     steps: tuple[int, ...] = (30_000, 30_000)
@@ -88,12 +84,6 @@ class DenoiserRecipe:
             raise UsageError(f"average_decay is {self.average_decay}; it must be at least 0 and below 1")
         if min(self.steps, default=0) < 1 or min(self.batch_size, default=0) < 1:
             raise UsageError(f"steps {self.steps} and batch_size {self.batch_size} must be 1 or more")
-
-        if not 0 < self.emotion_free_share < 1:
-            raise UsageError(
-                f"emotion_free_share is {self.emotion_free_share}; it must be between 0 and 1; leave "
-                "emotion_free out for none"
-            )
 
     @property
     def ablation(self) -> Ablation:

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from auteur.errors import InputError, UsageError
+from auteur.errors import UsageError
 from auteur.expression.generator.network import ExpressionGenerator, GeneratorConfig
 from auteur.expression.space import CompactExpressionSpace
 from auteur.lab.data.expression_apexes import jaw_apart, textbook_vectors
@@ -90,8 +90,6 @@ class ExpressionGeneratorRecipe:
     out: Path
     start: Path | None = None
     """Weights of the generator to start from."""
-    unlabelled: bool = True
-    """Whether footage without an emotion label trains it as well, as paper B mixes HDTF with MEAD."""
     size: Literal["compact", "full"] = "compact"
     steps: int = 2000
     batch_size: int = 24
@@ -133,21 +131,6 @@ def read_training(
     textbook = textbook_vectors(space, load_shipped(AUBasis(), "au_basis"))
     clips, peaks = graded(clips, photo_vectors(photos, space), textbook)
     return clips, peaks, mirror_matrix(space), jaw_apart(space.weights_mm())
-
-
-def chosen_clips(training: list[ExpressionClip], *, unlabelled: bool) -> list[ExpressionClip]:
-    """Returns the clips to train on: all, or those with an emotion label.
-
-    Raises:
-        InputError: No clip is left.
-    """
-    chosen = [clip for clip in training if unlabelled or clip.emotion is not None]
-    if not chosen:
-        raise InputError(
-            f"none of {len(training)} training clips has an emotion label; name them in the column emotion, "
-            "or leave out --no-unlabelled"
-        )
-    return chosen
 
 
 def build(
@@ -198,7 +181,6 @@ def train(recipe: ExpressionGeneratorRecipe) -> None:
     """Trains on training people and writes the moving average of the generator."""
     torch.manual_seed(recipe.seed)
     training, peaks, mirror, sizes = read_training(recipe.data)
-    training = chosen_clips(training, unlabelled=recipe.unlabelled)
     windows = ExpressionWindows(
         training, peaks=peaks, mirror=mirror, batch_size=recipe.batch_size, seed=recipe.seed
     )

@@ -42,7 +42,7 @@ _PROCESSES = {"hallo": DiffusionConfig(process="ddim"), "memo": DiffusionConfig(
 _PAST_FRAMES = {"hallo": hallo.PAST_FRAMES, "memo": memo.PAST_FRAMES}
 _WITHOUT_EFFECT = (
     *("unet", "motion_adapter", "augment", "recompute", "evaluate_every_steps"),
-    *("without", "process", "emotion_free"),
+    *("without", "process"),
 )
 
 
