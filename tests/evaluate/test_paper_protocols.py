@@ -38,8 +38,8 @@ def folder(talk, write_film, tmp_path_factory) -> Path:
     """Two of MEAD's test people, each neutral and happy."""
     place = tmp_path_factory.mktemp("mead")
     for person, frames in (
-        ("M003", talk[:8]),
-        ("W009", [np.ascontiguousarray(f[:, ::-1]) for f in talk[4:12]]),
+        ("M003", talk[:5]),
+        ("W009", [np.ascontiguousarray(f[:, ::-1]) for f in talk[4:9]]),
     ):
         write_film(place / f"{person}_neu_1_001.mp4", frames, sound=True)
         write_film(place / f"{person}_hap_3_002.mp4", frames[::-1], sound=True)
@@ -190,9 +190,11 @@ def test_speech_driven_tables_and_the_sweep_of_guidance(name, rows, folder, back
 @pytest.mark.parametrize("name", ["emodiffhead-comparison", "emodiffhead-intensity"])
 def test_emotions_are_given_to_a_neutral_portrait(name, folder, backend, tmp_path, write_film, talk):
     protocol = tiny(name, rows=protocols.load(name).rows[:2])
-    run = PaperRun(out=tmp_path, systems={"compact": "warp"})
+    run = PaperRun(out=tmp_path, systems={"compact": "warp"}, most_clips=1)
     done = run_paper_videos(protocol, [folder], run, scorer(protocol, backend))
-    assert len(done.clips) == 4 and not done.failures
+    assert [one.clip.emotion for one in done.clips] == ["happy"] and not done.failures
+    if name == "emodiffhead-intensity":
+        return
     lonely = tmp_path / "lonely"
     write_film(lonely / "M003_hap_3_002.mp4", talk[:4], sound=True)
     with pytest.raises(InputError, match="M003 has no neutral clip to take the portrait from"):

@@ -73,8 +73,22 @@ def rows_of(protocol: Protocol, systems: Mapping[str, str]) -> list[tuple[str, R
     return found
 
 
-def test_clips(protocol: Protocol, inputs: Sequence[Path], run: PaperRun) -> tuple[list[TestClip], list[str]]:
-    """Returns the clips of a protocol, and notes about where they differ from the paper's.
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """The clips of a protocol."""
+
+    clips: list[TestClip]
+    """Scored."""
+    pool: list[TestClip]
+    """All of the same people, of which neutral portraits are taken."""
+    notes: list[str]
+    """Where they differ from the paper's."""
+
+    __test__ = False
+
+
+def test_set(protocol: Protocol, inputs: Sequence[Path], run: PaperRun) -> TestSet:
+    """Returns the clips of a protocol.
 
     Raises:
         InputError: The corpus holds no usable clip, or lacks the protocol's people.
@@ -87,7 +101,7 @@ def test_clips(protocol: Protocol, inputs: Sequence[Path], run: PaperRun) -> tup
         notes.append(f"people: any of the corpus, not the paper's {', '.join(protocol.people)}")
     if len(clips) < len(chosen):
         notes.append(f"clips: {len(clips)} of {len(chosen)}, evenly spread (--clips)")
-    return clips, notes
+    return TestSet(clips, chosen, notes)
 
 
 def run_paper_videos(
@@ -111,8 +125,9 @@ def run_paper_videos(
     """
     rows = rows_of(protocol, run.systems)
     make_folder(run.out)
-    clips, notes = test_clips(protocol, inputs, run)
-    maker = _Maker(protocol, run, clips)
+    chosen = test_set(protocol, inputs, run)
+    clips = chosen.clips
+    maker = _Maker(protocol, run, chosen)
     made: dict[str, dict[str, Path]] = {clip.name: {} for clip in clips}
     for name, row, preset in rows:
         for clip, path in maker.row(row, preset).items():
@@ -132,7 +147,7 @@ def run_paper_videos(
     if not scored:
         raise InputError(f"no clip has all rows of {protocol.name}; {'; '.join(maker.failures[:3])}")
     settings = {**{f"system of {name}": preset for name, _, preset in rows}, **run.notes}
-    done = evaluate_clips(scored, scorer(), notes=notes, settings=settings, on_frame=run.on_frame)
+    done = evaluate_clips(scored, scorer(), notes=chosen.notes, settings=settings, on_frame=run.on_frame)
     own = [OwnRow(name, done.summary[name]) for name in done.systems if name not in BASELINES]
     own += [OwnRow(name, done.summary[name]) for name in done.systems if name in BASELINES]
     table = published_table(protocol, own)
@@ -142,8 +157,9 @@ def run_paper_videos(
 class _Maker:
     """Makes the videos of rows; what the clips give is read once for all rows."""
 
-    def __init__(self, protocol: Protocol, run: PaperRun, clips: Sequence[TestClip]) -> None:
-        self._protocol, self._run, self._clips = protocol, run, clips
+    def __init__(self, protocol: Protocol, run: PaperRun, chosen: TestSet) -> None:
+        self._protocol, self._run = protocol, run
+        self._clips, self._pool = chosen.clips, chosen.pool
         self._backend = AuteurBackend()
         self._drivers: dict[str, Driver] = {}
         self._portraits: dict[str, Picture] = {}
@@ -216,7 +232,7 @@ class _Maker:
         if self._protocol.portrait == "own":
             return driver.portrait
         if clip.person not in self._portraits:
-            calm = [one for one in self._clips if one.person == clip.person and one.emotion == "neutral"]
+            calm = [one for one in self._pool if one.person == clip.person and one.emotion == "neutral"]
             if not calm:
                 raise InputError(
                     f"{clip.person} has no neutral clip to take the portrait from; add one, whose name or "

@@ -14,7 +14,7 @@ from auteur.evaluate.corpus import TestClip
 from auteur.evaluate.emotion import PrototypeClassifier
 from auteur.evaluate.evaluation import Evaluation
 from auteur.evaluate.pairing import sound_of
-from auteur.evaluate.paper_protocols import COMPACT, PaperRun, test_clips
+from auteur.evaluate.paper_protocols import COMPACT, PaperRun, test_set
 from auteur.evaluate.protocols import Protocol, Row
 from auteur.evaluate.published_tables import OwnRow, published_table
 from auteur.evaluate.statistics import Estimate, bootstrap
@@ -72,10 +72,10 @@ def run_paper_units(protocol: Protocol, inputs: Sequence[Path], run: PaperRun) -
         WeightsError: A model cannot be loaded.
     """
     make_folder(run.out)
-    clips, notes = test_clips(protocol, inputs, run)
+    chosen = test_set(protocol, inputs, run)
     spoken: list[SpokenClip] = []
     failures: list[str] = []
-    for clip in clips:
+    for clip in chosen.clips:
         try:
             spoken.append(spoken_clip(clip, protocol, run))
         except (MediaError, FaceError, InputError) as error:
@@ -98,7 +98,7 @@ def run_paper_units(protocol: Protocol, inputs: Sequence[Path], run: PaperRun) -
         protocol,
         PrototypeClassifier.name,
         (),
-        notes=tuple(notes),
+        notes=tuple(chosen.notes),
         failures=tuple(failures),
         tables=(published_table(protocol, own),),
         settings=settings,
