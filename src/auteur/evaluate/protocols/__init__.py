@@ -118,13 +118,10 @@ def from_table(table: dict[str, Any]) -> Protocol:
             f"protocol has unknown keys {', '.join(sorted(unknown))}; known are {', '.join(known)}"
         )
     try:
-        return Protocol(
-            **(
-                table
-                | {"fps": parse_rate(str(table["fps"]))}
-                | {name: tuple(table.get(name, ())) for name in ("unknown", "people", "metrics", "published")}
-                | {"rows": tuple(Row(**row) for row in table.get("rows", ()))}
-            )
-        )
+        values: dict[str, Any] = table | {"fps": parse_rate(str(table["fps"]))}
+        for name in ("unknown", "people", "metrics", "published"):
+            values[name] = tuple(table.get(name, ()))
+        values["rows"] = tuple(Row(**row) for row in table.get("rows", ()))
+        return Protocol(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"protocol {table.get('name')!r} is incomplete: {error}") from error
