@@ -118,3 +118,25 @@ def test_an_onnx_network_gives_what_it_gives_in_torch(tmp_path):
         load_network(tmp_path / "face.onnx", "x")(pictures), pictures.mean((2, 3)), atol=1e-6
     )
     IdentityNetwork(tmp_path / "face.onnx")
+
+
+class Inflated(nn.Module):
+    """Takes the arguments of StyleGAN-V's I3D."""
+
+    def forward(
+        self, video: torch.Tensor, rescale: bool = True, resize: bool = True, return_features: bool = False
+    ) -> torch.Tensor:
+        return video.mean(dim=(2, 3, 4)) if return_features and not rescale and not resize else video
+
+
+def test_fvd_features_are_those_of_whole_clips_of_16_frames(tmp_path):
+    from auteur.evaluate.reference_networks import I3d
+
+    torch.jit.script(Inflated()).save(str(tmp_path / "i3d.pt"))
+    pictures = np.zeros((40, 8, 8, 3), np.uint8)
+    pictures[16:32] = 255
+    found = I3d(tmp_path / "i3d.pt").features(pictures)
+    np.testing.assert_allclose(found, [[-1, -1, -1], [1, 1, 1]], atol=1e-6)
+    (tmp_path / "text.pt").write_text("no network")
+    with pytest.raises(WeightsError, match="no TorchScript network"):
+        I3d(tmp_path / "text.pt")
