@@ -143,7 +143,8 @@ def evaluate(arguments: EvaluateArguments) -> int:
     else:
         if protocol.published or protocol.kind in _OF_PAPERS:
             print("\n".join(line for table in evaluation.tables for line in table_lines(table)))
-        print(f"{paths[0]}: {counted(len(evaluation.clips), 'clip')}")
+        clips, tables = len(evaluation.clips), len(evaluation.tables)
+        print(f"{paths[0]}: {counted(clips, 'clip') if clips or not tables else counted(tables, 'table')}")
     return PartialError.exit_code if evaluation.failures else 0
 
 
