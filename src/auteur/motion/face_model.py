@@ -48,6 +48,9 @@ class FaceConditions(NamedTuple):
 class FaceModel(Protocol):
     """Speech, Action Units and emotions in, coefficients of mesh displacement out."""
 
+    basis: Tensor
+    """[K, 478, 3] in millimetres of the canonical head, per unit of each coefficient."""
+
     @property
     def speech_space(self) -> str:
         """Name of its speech features: "lips91+logmel81", or a kind of transformers model, "hubert"."""
