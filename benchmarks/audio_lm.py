@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import tyro
 
+from auteur.evaluate.au_scores import au_scores, emotion_accuracy
 from auteur.expression.au_generators import CompactAUGenerator
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
@@ -34,7 +35,6 @@ from auteur.lab.data.performances import Performance, load_performances
 from auteur.lab.train.emotion_classifier import CORPUS_EMOTIONS
 from auteur.signals import Waveform
 from auteur.weights import load_model
-from judges.au_scores import au_scores, emotion_accuracy
 
 LONGEST_FRAMES = 40
 SHIPPED = Path(codec.__file__).parents[2] / "weights"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from auteur.errors import UsageError
-from judges.au_scores import au_scores, emotion_accuracy
+from auteur.evaluate.au_scores import au_scores, emotion_accuracy
 
 
 def test_known_frame():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from auteur.batch.results import RESULTS
 from auteur.errors import AuteurError, InputError, UsageError
@@ -336,6 +336,7 @@ _BY_TYPE: dict[Any, Callable[[str, Any], Any]] = {
     bool: _truth,
     Fraction: _rate,
     EmotionCurve | None: _curve,
+    Literal["published", "nested"] | None: _text,
 }
 
 

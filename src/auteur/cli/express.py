@@ -81,7 +81,8 @@ def express(arguments: ExpressArguments) -> int:
         frames = frames_of(speech) if speech else round(curve.duration_sec * float(CONTROL_RATE)) + 1
     control = EmotionControl.shipped(directions=own_directions(arguments, curve))
     made = control.direct(curve, frames, seed=arguments.seed, speech=speech)
-    track = made.units if arguments.out.suffix.lower() == ".csv" else made.vectors
+    is_table = arguments.out.suffix.lower() == ".csv"
+    track = made.units if is_table and made.units is not None else made.vectors
     track.save(arguments.out, overwrite=arguments.overwrite)
     result = {
         "output": str(arguments.out),

@@ -162,6 +162,9 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
         steps=rendering.steps,
         au_guidance=rendering.au_guidance,
         audio_guidance=rendering.audio_guidance,
+        reference_guidance=rendering.reference_guidance,
+        expression_guidance=rendering.expression_guidance,
+        guidance_form=rendering.guidance_form,  # pyright: ignore[reportArgumentType]  # Settings checks it
         window=rendering.window,
         sampler=rendering.sampler,
         compile=rendering.compile,

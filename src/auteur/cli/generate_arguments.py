@@ -50,6 +50,13 @@ class RenderingOptions:
     """Guidance of Action Units, 0 to 20: 1 as given, 0 switches them off, 3.5 exaggerates."""
     audio_guidance: float | None = None
     """Guidance of the speech in the denoiser, 0 to 20: 1 as trained."""
+    reference_guidance: float | None = None
+    """Guidance of the portrait in the denoiser, 0 to 20: 1 as trained."""
+    expression_guidance: float | None = None
+    """Guidance of the expression vectors in the denoiser, 0 to 20: 1 as trained."""
+    guidance_form: Annotated[str | None, choice("published", "nested")] = None
+    """Guide Action Units in the denoiser alone, as the papers do: published is AUHead's equation 6, nested
+    leaves unit scales unguided. The motion is guided as well unless given."""
     window: int | None = None
     """Frames that are denoised together; fewer need less memory."""
     sampler: Annotated[str | None, choice("published", "dpm")] = None

@@ -65,6 +65,10 @@ METRICS: tuple[Metric, ...] = (
         "identity", "auteur appearance similarity", "cosine", "higher", 3,
         "Cosine with the real frame; two people score far above 0 too. Not face recognition.",
     ),
+    Metric(
+        "csim", "CSIM", "cosine", "higher", 3,
+        "Cosine of face embeddings with the real frame, by the identity network given.",
+    ),
     Metric("au_error", "AU error", "of 1", "lower", 3, "Mean absolute error of 17 units to the request."),
     Metric("au_correlation", "AU correlation", "r", "higher", 2, "Mean over units whose request moves."),
     Metric(
@@ -91,4 +95,15 @@ SET_METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 """One figure per set of clips."""
 
-BY_NAME = {metric.name: metric for metric in (*METRICS, *SET_METRICS)}
+UNIT_METRICS: tuple[Metric, ...] = (
+    Metric(
+        "recall", "recall", "share", "higher", 2, "Active units that were written (`evaluate.au_scores`)."
+    ),
+    Metric("precision", "precision", "share", "higher", 2, "Written units that are active."),
+    Metric("iou", "accuracy (IoU)", "share", "higher", 2, "Intersection over union of both sets."),
+    Metric("f1", "F1", "share", "higher", 2, "Of the sets of active units."),
+    Metric("active_error", "MAE", "of 1", "lower", 4, "Of active units; a miss counts with its full value."),
+)
+"""Figures of Action Units that a model writes from speech."""
+
+BY_NAME = {metric.name: metric for metric in (*METRICS, *SET_METRICS, *UNIT_METRICS)}

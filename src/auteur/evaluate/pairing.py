@@ -52,8 +52,8 @@ def find_clips(
     Raises:
         InputError: A path is missing, a folder holds no video, or nothing pairs.
     """
-    wanted = _videos(reference)
-    given = {name: _videos(path) for name, path in systems.items()}
+    wanted = videos_of(reference)
+    given = {name: videos_of(path) for name, path in systems.items()}
     if reference.is_file():
         if many := [name for name, videos in given.items() if len(videos) > 1]:
             raise InputError(
@@ -100,7 +100,12 @@ def sound_of(video: Path) -> Path:
     return next((path for path in beside if path.is_file()), video)
 
 
-def _videos(path: Path) -> dict[str, Path]:
+def videos_of(path: Path) -> dict[str, Path]:
+    """Returns the videos of a folder, or a single one, by the stem of their names.
+
+    Raises:
+        InputError: There is none.
+    """
     if path.is_file():
         return {path.stem: path}
     if not path.is_dir():

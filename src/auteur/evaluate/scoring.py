@@ -165,7 +165,7 @@ class ClipScorer:
         frames: Iterator[dict[str, Picture]],
         streams: dict[str, VideoStream],
         shown: dict[str, list[Picture]],
-        look: FaceFeatures | None,
+        look: tuple[FaceFeatures, Floats | None] | None,
         on_frame: Callable[[], None] | None,
     ) -> int:
         """Feeds every stream; returns the number of frames."""
@@ -176,7 +176,8 @@ class ClipScorer:
         for count, pictures in enumerate(frames, start=1):
             reading = trackers[REAL].step(pictures[REAL])
             is_sampled = (count - 1) % every == 0
-            real = RealFrame(pictures[REAL], reading, is_sampled, features=look, is_truth=look is None)
+            features, embedding = look or (None, None)
+            real = RealFrame(pictures[REAL], reading, is_sampled, features, embedding, is_truth=look is None)
             if STILL in streams:
                 if (baseline is None or baseline.reading is None) and reading is not None:
                     baseline = _Baseline(pictures[REAL], reading)
@@ -205,12 +206,14 @@ class ClipScorer:
             raise MediaError("the videos have no frame in common; give videos that are not empty")
         return count
 
-    def _look_of(self, clip: Clip) -> FaceFeatures | None:
-        """Target appearance of generated faces, where it is not the real video's face."""
+    def _look_of(self, clip: Clip) -> tuple[FaceFeatures, Floats | None] | None:
+        """Target appearance and embedding of generated faces, where they are not the real video's."""
         if clip.portrait is None:
             return None
         face = find_face(self._backend, clip.portrait, name=f"the portrait of {clip.name}")
-        return self._networks.features.describe(aligned_crop(clip.portrait, face.landmarks)[None])
+        looks = self._networks.features.describe(aligned_crop(clip.portrait, face.landmarks)[None])
+        network = self._networks.identity
+        return looks, None if network is None else network.describe(clip.portrait, face.landmarks)
 
     def analyse(self, video: Path) -> tuple[Waveform, SpeechAnalysis] | None:
         """Returns the sound of a video (or beside it) and its analysis, or None without sound."""

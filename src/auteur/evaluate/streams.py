@@ -13,6 +13,7 @@ from auteur.evaluate.face_features import (
     appearance_similarity,
     perceptual_distance,
 )
+from auteur.evaluate.judges import IdentityNetwork
 from auteur.evaluate.picture_quality import psnr, sharpness, ssim
 from auteur.evaluate.reference_networks import I3d, Inception, Lpips
 from auteur.evaluate.syncnet import SIDE_PX, SyncNet
@@ -38,6 +39,7 @@ class Networks:
     inception: Inception | None = None
     i3d: I3d | None = None
     syncnet: SyncNet | None = None
+    identity: IdentityNetwork | None = None
 
 
 @dataclass
@@ -50,6 +52,8 @@ class RealFrame:
     """Whether the picture measures include it."""
     features: FaceFeatures | None = None
     """Features of the target appearance of generated faces."""
+    embedding: Floats | None = None
+    """Embedding of the person that generated faces should be, by the identity network."""
     is_truth: bool = True
     """Whether generated pictures should be equal to it; false where it shows another person."""
 
@@ -100,6 +104,7 @@ class VideoStream:
             self.sampled.append(picture)
         if reading is not None:
             self._features(picture, reading, real)
+            self._identity(picture, reading, real)
 
     def means(self) -> dict[str, float]:
         """Returns the mean of every measure over the frames it was taken in."""
@@ -120,6 +125,16 @@ class VideoStream:
         mine, theirs = (np.ascontiguousarray(p[square])[None] for p in (picture, real.picture))
         self._note("mouth_ssim", float(ssim(mine, theirs)[0]))
         self._note("mouth_sharpness", float(sharpness(mine)[0] / max(float(sharpness(theirs)[0]), 1e-6)))
+
+    def _identity(self, picture: Picture, reading: FaceReading, real: RealFrame) -> None:
+        network = self.networks.identity
+        if network is None:
+            return
+        if real.embedding is None and real.reading is not None:
+            real.embedding = network.describe(real.picture, real.reading.landmarks)
+        if real.embedding is not None:
+            mine = network.describe(picture, reading.landmarks)
+            self._note("csim", float(mine @ real.embedding))
 
     def _features(self, picture: Picture, reading: FaceReading, real: RealFrame) -> None:
         net = self.networks.features

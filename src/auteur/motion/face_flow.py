@@ -5,23 +5,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from auteur.facs import ACTION_UNITS, CONTROLS
 from auteur.motion.conditional_flow import ConditionalFlow, FlowConfig, FlowSampling
+from auteur.motion.face_model import CONDITIONING_CONTROLS, FaceConditions
 from auteur.motion.style import STYLE_STATISTICS
 from auteur.signals.topology import MEDIAPIPE_COUNT
 from auteur.weights import SavedModel
 
 SPEECH_SPACE = "lips91+logmel81"
 """Features of speech that the shipped flow is conditioned on (`SpeechAnalysis.with_bands`)."""
-
-_BY_OTHERS = (43, 45, 46, 61, 62, 63, 64)
-CONDITIONING_CONTROLS = tuple(
-    name
-    for name in CONTROLS
-    if not any(name in ACTION_UNITS[n].controls for n in _BY_OTHERS if n in ACTION_UNITS)
-)
-"""Controls of the convention "facs" that condition the flow: all but lids and gaze, which have models of
-their own."""
 
 SPEECH_SAMPLING = FlowSampling(temperature=0.5, speech_guidance=1.7)
 """Sampling of the lower face from speech alone, at the spread of people's lips (`benchmarks/motion.py`)."""
@@ -44,6 +35,9 @@ class FaceFlowConfig:
         )
     )
     speech_space: str = SPEECH_SPACE
+    """`SPEECH_SPACE`, or a kind of transformers model such as "hubert" or "wav2vec2"."""
+    frames_per_sec: int = 25
+    """Rate of the tracks that it was trained on."""
 
 
 class FaceFlow(SavedModel):
@@ -65,6 +59,35 @@ class FaceFlow(SavedModel):
     def speech_features(self) -> int:
         """Numbers per frame of speech."""
         return self.config.flow.speech_features
+
+    @property
+    def speech_space(self) -> str:
+        """Name of the speech features."""
+        return self.config.speech_space
+
+    def draw(
+        self,
+        given: FaceConditions,
+        *,
+        style: Tensor,
+        seed: int,
+        purpose: str,
+        sampling: FlowSampling,
+        window_frames: int = 1024,
+    ) -> Tensor:
+        """Returns coefficients [T, K]; see `FaceModel.draw`."""
+        units = given.units
+        if given.speech is None and units is None:
+            units = torch.full((given.frames, self.config.flow.action_units), torch.nan)
+        return self.flow.sample(
+            given.speech,
+            units,
+            style=style,
+            seed=seed,
+            purpose=purpose,
+            sampling=sampling,
+            window_frames=window_frames,
+        )
 
     def displacement(self, coefficients: Tensor) -> Tensor:
         """Returns the displacement from neutral [..., 478, 3] in millimetres of coefficients [..., K]."""

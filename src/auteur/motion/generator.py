@@ -9,11 +9,16 @@ Axes: B batch, T frames, S speech features, A action units, K coefficients of th
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from fractions import Fraction
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from auteur.facs import CONTROLS, EMOTIONS, au_track, convert
+from auteur.motion.conditional_flow import FlowSampling
+from auteur.motion.face_model import CONDITIONING_CONTROLS, FaceConditions
 from auteur.motion.layers import DilatedConvolutions, FlowPrior
 from auteur.motion.noise import frame_noise
 from auteur.signals.spans import spans
@@ -24,6 +29,11 @@ _CODE_REACH = 2
 """Frames that the speech code looks to either side."""
 
 MESH_POINTS = 478
+
+Condition = Literal["aus", "label", "audio_emotion"]
+"""Second half of c_t: per-frame Action Units (paper C), the one-hot label of the emotion, or probabilities of
+the emotions that an MLP predicts from the speech, which imitates MEMO. The last two are the rows of its
+table 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +59,16 @@ class MotionConfig:
     flow_couplings: int = 4
     """Paper C: four residual coupling layers."""
     dropout: float = 0.3
+    condition: Condition = "aus"
+    speech_space: str = "lips91+logmel81"
+    """Name of the speech features: the compact set's, or a kind of transformers model such as "hubert"."""
+    frames_per_sec: int = 25
+    """Rate of the tracks that it was trained on."""
+
+    @property
+    def condition_width(self) -> int:
+        """Numbers per frame of the condition beside the speech."""
+        return self.action_units if self.condition == "aus" else len(EMOTIONS)
 
     @classmethod
     def full(cls, *, speech_features: int = 1024) -> "MotionConfig":
@@ -58,6 +78,7 @@ class MotionConfig:
         """
         return cls(
             speech_features=speech_features,
+            speech_space="hubert",
             coefficients=96,
             hidden=256,
             encoder_layers=8,
@@ -110,7 +131,11 @@ class MotionGenerator(SavedModel):
             nn.Dropout(config.dropout),
             nn.Conv1d(code, code, 3, padding=1),
         )
-        self.au_code = nn.Sequential(nn.Linear(config.action_units, 64), nn.SiLU(), nn.Linear(64, code))
+        self.au_code = nn.Sequential(nn.Linear(config.condition_width, 64), nn.SiLU(), nn.Linear(64, code))
+        if config.condition == "audio_emotion":
+            self.emotion_of_speech = nn.Sequential(
+                nn.Linear(config.speech_features, 64), nn.SiLU(), nn.Linear(64, len(EMOTIONS))
+            )
         # "No speech" and "no AUs" are learned: a zero AU vector is a valid neutral face, not a missing one.
         self.no_speech = nn.Parameter(torch.zeros(code, 1))
         self.no_aus = nn.Parameter(torch.zeros(code, 1))
@@ -151,12 +176,14 @@ class MotionGenerator(SavedModel):
     def condition(
         self,
         speech: Tensor | None,  # [B, T, S]
-        aus: Tensor | None,  # [B, T, A]
+        aus: Tensor | None,  # [B, T, A], or [B, T, 8] emotions
         *,
         drop_speech: Tensor | None = None,  # bool [B]
         drop_aus: Tensor | None = None,  # bool [B]
     ) -> Tensor:
         """Returns c_t = [a_t ; u_t], [B, 2 * code, T]; what is None or dropped becomes its learned null.
+
+        A model that is conditioned on "audio_emotion" reads the probabilities of its own head, and not `aus`.
 
         Raises:
             ValueError: Both are None, so that the length is unknown.
@@ -166,6 +193,9 @@ class MotionGenerator(SavedModel):
             raise ValueError("give speech features, Action Units or both")
         batch, frames = given.shape[:2]
         a, u = (null.expand(batch, -1, frames) for null in (self.no_speech, self.no_aus))
+        if self.config.condition == "audio_emotion":
+            heard = None if speech is None else self.emotion_logits(speech).softmax(-1)
+            aus = None if heard is None else heard[:, None].expand(-1, frames, -1)
         if speech is not None:
             code = self._speech_code_of(speech)
             a = code if drop_speech is None else torch.where(drop_speech[:, None, None], a, code)
@@ -173,6 +203,11 @@ class MotionGenerator(SavedModel):
             code = self.au_code(aus).transpose(1, 2)
             u = code if drop_aus is None else torch.where(drop_aus[:, None, None], u, code)
         return torch.cat([a, u], dim=1)
+
+    def emotion_logits(self, speech: Tensor) -> Tensor:
+        """Returns logits [B, 8] of `EMOTIONS` of recordings [B, T, S], for the condition "audio_emotion"."""
+        normal = (speech - self.speech_mean) / self.speech_deviation
+        return self.emotion_of_speech(normal).mean(1)
 
     def _speech_code_of(self, speech: Tensor) -> Tensor:
         """[B, T, S] → [B, code, T]; outside training piece by piece, so that memory does not grow with it."""
@@ -227,6 +262,42 @@ class MotionGenerator(SavedModel):
             parts.append(self.decode(z, c)[0, span.inner])
         return torch.cat(parts)
 
+    @property
+    def speech_space(self) -> str:
+        """Name of the speech features."""
+        return self.config.speech_space
+
+    @property
+    def speech_features(self) -> int:
+        """S."""
+        return self.config.speech_features
+
+    def draw(
+        self,
+        given: FaceConditions,
+        *,
+        style: Tensor,
+        seed: int,
+        purpose: str,
+        sampling: FlowSampling,
+        window_frames: int = 1024,
+    ) -> Tensor:
+        """Returns coefficients [T, K]; see `FaceModel.draw`. Style, steps and guidance have no effect.
+
+        Where no Action Unit or label is specified, its half of the condition is the learned null.
+        """
+        second = _openface18(given.units) if self.config.condition == "aus" else given.emotions
+        if given.speech is None and second is None:
+            second = torch.zeros(given.frames, self.config.condition_width)
+        with torch.no_grad():
+            condition = self.condition(
+                None if given.speech is None else given.speech[None],
+                None if second is None else second[None].float(),
+            )
+        return self.sample(
+            condition, seed=seed, temperature=sampling.temperature, window_frames=window_frames
+        )
+
     def displacement(self, coefficients: Tensor) -> Tensor:
         """Returns the displacement from neutral [..., 478, 3] in millimetres of coefficients [..., K]."""
         return torch.einsum("...k,kpc->...pc", coefficients, self.basis)
@@ -235,3 +306,14 @@ class MotionGenerator(SavedModel):
 def log_normal(x: Tensor) -> Tensor:
     """Returns log N(x; 0, 1), element by element."""
     return -0.5 * (x.square() + math.log(2 * math.pi))
+
+
+def _openface18(units: Tensor | None) -> Tensor | None:
+    """Paper C's u_t [T, 18] of controls [T, A]; None where none is specified."""
+    if units is None or bool(units.isnan().all()):
+        return None
+    values = np.zeros((len(units), len(CONTROLS)))
+    values[:, [CONTROLS.index(name) for name in CONDITIONING_CONTROLS]] = units.nan_to_num().numpy()
+    found = np.array(convert(au_track(values, convention="facs", rate=Fraction(25)), "openface18").values)
+    found[:, :17] /= 5  # intensities of 0 to 5; AU28 is present or not
+    return torch.from_numpy(found.astype(np.float32))

@@ -23,6 +23,9 @@ Floats = NDArray[np.floating[Any]]
 HEAD_RATE = Fraction(25, 2)
 """Frames per second at which head motion is sampled."""
 
+_EARLIER_SPACES = {"compact80+logmel81": "lips91+logmel81"}
+"""Names of the same features in files of earlier versions."""
+
 HEAD_STYLE = ("deviation", "speed")
 """Statistics of a clip's head motion: logarithms of its standard deviation in degrees and of degrees per
 second."""
@@ -47,6 +50,8 @@ class HeadFlowConfig:
         )
     )
     speech_space: str = "lips91+logmel81"
+    frames_per_sec: int = 25
+    """Rate of the tracks that it was trained on."""
 
 
 class HeadFlow(SavedModel):
@@ -63,6 +68,11 @@ class HeadFlow(SavedModel):
         self.config = config
         self.flow = ConditionalFlow(config.flow)
         self.register_buffer("scale", torch.ones(config.flow.channels))
+
+    @property
+    def speech_space(self) -> str:
+        """Name of the speech features."""
+        return _EARLIER_SPACES.get(self.config.speech_space, self.config.speech_space)
 
     def motion(
         self, speech: Tensor, *, rate: Fraction, seed: int, liveliness: float = 1.0, amount: float = 1.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auteur.errors import UsageError
 from auteur.facs import ACTION_UNITS, CONTROLS, convert, lossiness
 from auteur.motion.grid import MOTION_RATE
-from auteur.signals import AUTrack, PoseTrack
+from auteur.signals import AUTrack, ExpressionTrack, PoseTrack
 
 Floats = NDArray[np.floating[Any]]
 
@@ -97,6 +97,12 @@ class Performance:
     """`expression` as Action Units, for files and plots."""
     notes: tuple[str, ...] = ()
     """Sentences about rules that applied to the speech."""
+    emotions: Floats | None = None
+    """Strength of each of `auteur.facs.EMOTIONS` [T, 8], for motion models that are conditioned on labels;
+    None: no emotion is requested."""
+    trajectory: ExpressionTrack | None = None
+    """The expression vectors that a route predicts, at 25 fps from time 0, for denoisers that are conditioned
+    on vectors of this space."""
 
     def __post_init__(self) -> None:
         """Refuses tracks that are not on the motion grid."""

@@ -15,13 +15,8 @@ from auteur.motion.au_basis import AUBasis
 from auteur.motion.basis_units import LID_UNITS, controls_by_basis
 from auteur.motion.conditional_flow import FlowSampling
 from auteur.motion.cues import SpeechCues
-from auteur.motion.face_flow import (
-    BROW_SAMPLING,
-    CONDITIONING_CONTROLS,
-    PERFORMANCE_SAMPLING,
-    SPEECH_SAMPLING,
-    FaceFlow,
-)
+from auteur.motion.face_flow import BROW_SAMPLING, PERFORMANCE_SAMPLING, SPEECH_SAMPLING, FaceFlow
+from auteur.motion.face_model import CONDITIONING_CONTROLS, FaceConditions, FaceModel
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.head_flow import HeadFlow
 from auteur.motion.idle_motion import IdleMotion
@@ -107,13 +102,13 @@ class SpeechMotion:
     """Paper C's first stage with everything around it.
 
     Args:
-        face: Flow of the face, in evaluation mode.
+        face: Model of the face, in evaluation mode: the flow, or paper C's generator.
         head: Flow of the head, in evaluation mode.
         basis: Displacement per Action Unit.
         idle: Statistics of blinks and gaze.
     """
 
-    def __init__(self, *, face: FaceFlow, head: HeadFlow, basis: AUBasis, idle: IdleMotion) -> None:
+    def __init__(self, *, face: FaceModel, head: HeadFlow, basis: AUBasis, idle: IdleMotion) -> None:
         self.face, self.head, self.basis, self.idle = face, head, basis, idle
         self._opening = basis.opening.numpy()
 
@@ -139,15 +134,17 @@ class SpeechMotion:
         cues: SpeechCues | None = None,
         options: MotionOptions | None = None,
         window_frames: int = 1024,
+        head_speech: Tensor | None = None,
     ) -> Motion:
         """Returns the motion of a performance, of speech, or of both.
 
         Args:
-            speech: Features [T, S] at 25 fps, in the space that the flows were trained on; None: no speech.
+            speech: Features [T, S] at 25 fps, in the speech space of the face's model; None: no speech.
             performance: Action Units, expression, head and gaze; an idle one leaves all to the speech.
             cues: Silence and lip closure per frame; without them neither is enforced.
             options: Seed, temperature, liveliness, idle motion.
             window_frames: Frames computed at once; it changes memory, not the motion.
+            head_speech: Features in the speech space of the head's flow, where that is another one.
 
         Raises:
             UsageError: The features have another width than the models', or lengths differ.
@@ -158,14 +155,15 @@ class SpeechMotion:
         speaks = speech is not None and performance.lips != "track"
         if speaks and performance.lips == "speech":
             performance = performance.with_spoken_lips()
-        units = _conditioning(performance)
-        if units is None and not speaks:
-            units = torch.full((frames, self.face.config.flow.action_units), torch.nan)
-
-        coefficients, brows = self._coefficients(
-            speech if speaks else None, units, performance.lips, options, window_frames
+        given = FaceConditions(
+            speech if speaks else None,
+            _conditioning(performance),
+            None if performance.emotions is None else torch.from_numpy(performance.emotions),
         )
-        head = self.head_of(speech, performance, options)
+        if given.speech is None and given.units is None:
+            given = given._replace(units=torch.full((frames, len(CONDITIONING_CONTROLS)), torch.nan))
+        coefficients, brows = self._coefficients(given, performance.lips, options, window_frames)
+        head = self.head_of(speech if head_speech is None else head_speech, performance, options)
         lids, gaze = self.eyes_of(performance, cues, options, head)
         head, gaze = with_posture(head, gaze, performance, head_factor=options.head, gaze=options.gaze)
         return Motion(
@@ -181,8 +179,7 @@ class SpeechMotion:
 
     def _coefficients(
         self,
-        speech: Tensor | None,
-        units: Tensor | None,
+        given: FaceConditions,
         lips: LipSource,
         options: MotionOptions,
         window_frames: int,
@@ -192,9 +189,8 @@ class SpeechMotion:
         def drawn(sampling: FlowSampling, purpose: str) -> Floats:
             if options.temperature is not None:
                 sampling = replace(sampling, temperature=options.temperature)
-            return self.face.flow.sample(
-                speech,
-                units,
+            return self.face.draw(
+                given,
                 style=style_of_liveliness(options.liveliness),
                 seed=options.seed,
                 purpose=purpose,
@@ -202,9 +198,9 @@ class SpeechMotion:
                 window_frames=window_frames,
             ).numpy()
 
-        is_free = speech is not None and lips == "speech"
+        is_free = given.speech is not None and lips == "speech"
         coefficients = drawn(SPEECH_SAMPLING if is_free else PERFORMANCE_SAMPLING, "motion")
-        return coefficients, drawn(BROW_SAMPLING, "brows") if is_free and units is None else None
+        return coefficients, drawn(BROW_SAMPLING, "brows") if is_free and given.units is None else None
 
     def _check(self, speech: Tensor | None, cues: SpeechCues, frames: int) -> None:
         """Raises `UsageError` where features have another width than the models', or lengths differ."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from auteur.errors import WeightsError
-from auteur.expression.space import CompactExpressionSpace
+from auteur.errors import UsageError, WeightsError
+from auteur.expression.space import COMPACT_COEFFICIENTS, CompactExpressionSpace
 from auteur.face import crops
 from auteur.face.crops import CropFrame
 from auteur.face.pose import without_pose
@@ -26,7 +26,7 @@ from auteur.painting.au_drawing import action_units_to_landmarks, draw_landmarks
 from auteur.painting.compositing import CropRegion, painted_masks
 from auteur.painting.loading import DenoiserBundle
 from auteur.painting.renderer import ShadingOf
-from auteur.signals import AUTrack, LandmarkTrack
+from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack
 from auteur.synthesis.canonical_crops import crop_frames
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.masks import holes, lip_oval, oval
@@ -72,11 +72,14 @@ class ConditionBuilder:
         landmarks: The portrait's, [478, 3] px.
         basis: Displacement per Action Unit, for models that are conditioned on drawings of them.
         action_units: Convention "facs", one row per frame; None: absent.
+        expression: Vectors of a route, one row per frame, for models that read vectors of another space than
+            the one that is measured in landmarks.
         speech_features: [T, D], one row per frame; None: absent.
         shading: Of `RenderInput`.
 
     Raises:
         WeightsError: The model reads Action Units of an unknown convention.
+        UsageError: It reads expression vectors of a space that no stage before it predicts.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class ConditionBuilder:
         *,
         basis: AUBasis,
         action_units: AUTrack | None = None,
+        expression: ExpressionTrack | None = None,
         speech_features: Tensor | None = None,
         shading: ShadingOf | None = None,
     ) -> None:
@@ -95,6 +99,8 @@ class ConditionBuilder:
         self._shading = shading
         self.action_units, self.speech_features = action_units, speech_features
         self.config = bundle.denoiser.config
+        self.vectors = self._vectors_of(expression)
+        """Predicted expression vectors [T, E]; None where they are measured in the landmarks."""
         self._warper = warper
         self._own_points = torch.from_numpy(np.asarray(landmarks))
         self._is_residual = "warped" in self.config.conditioners
@@ -181,11 +187,23 @@ class ConditionBuilder:
                     given |= make(self, pictures, frames)
         return given
 
+    def _vectors_of(self, expression: ExpressionTrack | None) -> Tensor | None:
+        config = self.config.expression
+        if config is None or config.space == f"compact{COMPACT_COEFFICIENTS}":
+            return None
+        found = "none" if expression is None else expression.convention
+        if expression is None or found != config.space:
+            raise UsageError(
+                f"the denoiser reads {config.space} expression vectors and the performance has {found}; use "
+                f"--route emodiffhead with a folder whose expression_generator/ predicts {config.space}"
+            )
+        return torch.from_numpy(np.array(expression.values, dtype=np.float32))
+
     def _sequence_of(self, action_units: AUTrack | None) -> Tensor | None:
         config = self.config.au
         if config is None or action_units is None or config.form != "sequence":
             return None
-        return _sequence(action_units, config.action_units)
+        return unit_sequence(action_units, config.action_units)
 
 
 def _reference(builder: ConditionBuilder, pictures: Tensor, frames: Sequence[CropFrame]) -> dict[str, Any]:
@@ -250,7 +268,10 @@ def _action_units(builder: ConditionBuilder, window: Window, numbers: Numbers) -
 
 
 def _expression(builder: ConditionBuilder, window: Window, numbers: Numbers) -> dict[str, Tensor]:
-    """Vectors [views, F, E] of the expression in the landmarks."""
+    """Vectors [views, F, E] of the expression: predicted, or measured in the landmarks."""
+    if builder.vectors is not None:
+        rows = np.clip(numbers, 0, len(builder.vectors) - 1)
+        return {"expression": _for_each_view(builder, builder.vectors[rows])}
     moved = window.moved[window.picks].numpy()
     vectors = builder.space.of_unknown_people(without_pose(moved)).astype(np.float32)
     return {"expression": _for_each_view(builder, torch.from_numpy(vectors))}
@@ -309,8 +330,12 @@ def _square(landmarks: Floats, portrait: Tensor, *, is_whole: bool) -> CropFrame
     return CropFrame(frame.center_px, max(frame.side_px, min(_HEAD * frame.side_px, room)))
 
 
-def _sequence(action_units: AUTrack, count: int) -> Tensor:
-    """Numbers [T, A] in [0, 1] in the convention that a model of so many Action Units reads."""
+def unit_sequence(action_units: AUTrack, count: int) -> Tensor:
+    """Returns numbers [T, A] in [0, 1] in the convention that a model of so many Action Units reads.
+
+    Raises:
+        WeightsError: No convention has so many.
+    """
     if count not in SEQUENCE_CONVENTIONS:
         known = ", ".join(f"{number} ({name})" for number, name in SEQUENCE_CONVENTIONS.items())
         raise WeightsError(f"the model reads {count} Action Units; what they mean is known for {known}")

@@ -71,10 +71,15 @@ def aligned_face(given: RenderInput) -> NDArray[np.uint8]:
     Eyes, nose and mouth come from our landmarks and not from InsightFace's detector, so that an embedding is
     near to the one that its own program computes, and not the same.
     """
-    points = np.asarray(given.portrait_landmarks)[:, :2]
-    places = np.stack([points[list(each)].mean(0) for each in _LANDMARKS])
+    places = face_places(np.asarray(given.portrait_landmarks))
     picture = given.portrait.permute(1, 2, 0).contiguous().numpy()
     return cropped(picture, similarity_frame(places), SIDE_PX)
+
+
+def face_places(landmarks: Floats) -> Floats:
+    """Returns eyes, nose and mouth corners [5, 2] px of landmarks [478, 3]."""
+    points = landmarks[:, :2]
+    return np.stack([points[list(each)].mean(0) for each in _LANDMARKS])
 
 
 def similarity_frame(places: Floats) -> CropFrame:

@@ -13,6 +13,9 @@ from auteur.painting.loading import DenoiserBundle, load_bundle
 from auteur.painting.renderer import Frames, RenderInput
 from auteur.speech.features import SpeechFeatures
 
+NAMED_GUIDANCE = ("reference_guidance", "expression_guidance", "guidance_form")
+"""Options that are recorded where they are set."""
+
 
 class InpaintRenderer:
     """A `Renderer` around a denoiser.
@@ -43,6 +46,7 @@ class InpaintRenderer:
             )
         windows = self.bundle.settings(**options)
         scales = {"au_guidance": windows.guidance.au, "audio_guidance": windows.guidance.audio}
+        scales |= {name: options[name] for name in NAMED_GUIDANCE if name in options}
         return {"steps": windows.steps, "window": windows.frames, **scales}
 
     def frames(
@@ -66,6 +70,7 @@ class InpaintRenderer:
             given.portrait_landmarks,
             basis=given.basis,
             action_units=given.action_units,
+            expression=given.expression,
             speech_features=None if speech is None else given.speech_features(speech),
             shading=given.shading,
         )

@@ -14,7 +14,7 @@ from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.presets import PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, read_header
-from auteur.synthesis.guidance import Guidance, check_supported
+from auteur.synthesis.guidance import Form, Guidance, check_supported
 from auteur.synthesis.pretrained.device import full_size_device
 from auteur.synthesis.pretrained.folders import require
 from auteur.synthesis.pretrained.image_encoder import PortraitEncoder
@@ -58,6 +58,9 @@ class DenoiserBundle:
         au_guidance: float | None = None,
         audio_guidance: float | None = None,
         window: int | None = None,
+        reference_guidance: float | None = None,
+        expression_guidance: float | None = None,
+        guidance_form: Form | None = None,
     ) -> WindowSettings:
         """Returns the settings with which windows are denoised; None stands for the denoiser's default.
 
@@ -70,13 +73,18 @@ class DenoiserBundle:
         guidance = Guidance(
             au=1.0 if au_guidance is None or "au" not in config.conditioners else au_guidance,
             audio=1.0 if audio_guidance is None else audio_guidance,
+            reference=1.0 if reference_guidance is None else reference_guidance,
+            expression=1.0 if expression_guidance is None else expression_guidance,
+            form=guidance_form or "nested",
         )
         check_supported(self.denoiser, guidance)
-        if guidance.audio != 1 and "audio" not in config.conditioners:
-            raise UsageError(
-                f"audio guidance is {guidance.audio}, but this model is not conditioned on speech (it takes "
-                f"{', '.join(self.denoiser.condition_names)}); leave audio guidance at 1"
-            )
+        for name, what in (("audio", "speech"), ("expression", "expressions"), ("reference", "a reference")):
+            if getattr(guidance, name) != 1 and name not in config.conditioners:
+                raise UsageError(
+                    f"{name} guidance is {getattr(guidance, name)}, but this model is not conditioned on "
+                    f"{what} (it takes {', '.join(self.denoiser.condition_names)}); leave {name} guidance "
+                    "at 1"
+                )
         temporal, past = config.network.temporal, config.conditioners.get("past")
         longest = 1 if temporal is None else temporal.longest_window
         if window is not None and not 1 <= window <= longest:
@@ -160,7 +168,8 @@ def _of_folder(
     latents = LatentSpace(path / "vae", device=place, dtype=dtype)
     size_px = _checked(size_px, denoiser.config.size_multiple * latents.downscale)
     audio, identity = (denoiser.config.conditioners.get(name) for name in ("audio", "identity"))
-    if audio is not None and audio.features != speech.dim:
+    has_another_name = audio is not None and audio.space not in ("", getattr(speech, "space", ""))
+    if audio is not None and (audio.features != speech.dim or has_another_name):
         from auteur.speech.pretrained import TransformersSpeechFeatures
 
         speech = TransformersSpeechFeatures(path / "speech_encoder", device=place)
@@ -200,6 +209,12 @@ def _fitting(speech: SpeechFeatures, config: DenoiserConfig, path: Path) -> Spee
     if audio.features != speech.dim:
         raise WeightsError(
             f"{str(path)!r} reads {audio.features} numbers per frame; the speech encoder gives {speech.dim}"
+        )
+    space = getattr(speech, "space", "")
+    if audio.space and space and audio.space != space:
+        raise WeightsError(
+            f"{str(path)!r} reads {audio.space!r} speech features; the speech encoder gives {space!r}: put "
+            f"the {audio.space} model that the denoiser was trained with into its speech_encoder/"
         )
     return speech
 

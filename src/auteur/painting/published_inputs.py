@@ -17,6 +17,7 @@ from auteur.facs import PROTOTYPES, prototype
 from auteur.media.resize import Kernel, resized
 from auteur.painting.au_drawing import action_units_to_landmarks, draw_landmarks, drawing_frame
 from auteur.painting.compositing import CropRegion
+from auteur.painting.conditioning import unit_sequence
 from auteur.painting.renderer import RenderInput
 from auteur.signals import AUTrack, Sound
 from auteur.synthesis.conditioners.au import AUConfig
@@ -220,15 +221,14 @@ def adapter_input(
 ) -> Tensor | None:
     """Returns what an Action Unit adapter reads of some frames, with its margin; None without a performance.
 
-    Raises:
-        UsageError: The adapter reads sequences of numbers, which no published folder is trained with.
+    Numbers [F + 2 margin, A], or drawings [F + 2 margin, 3, S, S].
     """
     if given.action_units is None:
         return None
-    if config.form == "sequence":
-        raise UsageError("the adapter reads numbers; adapters of published bases read drawings (lines, mesh)")
     around = np.arange(first - config.margin, first + frames + config.margin)
     rows = around.clip(0, given.action_units.frames - 1)
     track = given.action_units.replace(values=given.action_units.values[rows])
+    if config.form == "sequence":
+        return unit_sequence(track, config.action_units)
     moved = action_units_to_landmarks(track, np.asarray(given.portrait_landmarks), given.basis)
     return draw_landmarks(moved, square.region.frame, form=config.form, size_px=square.size_px)

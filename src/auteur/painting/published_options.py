@@ -17,7 +17,9 @@ FEW_STEPS = 10
 """Of the solver dpm, unless steps are given."""
 GUIDANCE = 3.5
 
-_KNOWN = frozenset({"steps", "audio_guidance", "au_guidance", "sampler", "compile", "identity"})
+_KNOWN = frozenset(
+    {"steps", "audio_guidance", "au_guidance", "sampler", "compile", "identity", "guidance_form"}
+)
 _WITH_IDENTITY = ("hallo", "memo")
 
 
@@ -33,8 +35,13 @@ class PublishedOptions:
     """Accepted because the motion takes them."""
 
     @staticmethod
-    def of(options: Mapping[str, Any], kind: Kind) -> "PublishedOptions":
+    def of(options: Mapping[str, Any], kind: Kind, *, has_adapter: bool = False) -> "PublishedOptions":
         """Returns the options of a model, with what suits it where nothing is set.
+
+        Args:
+            options: Set by the user.
+            kind: Of the model.
+            has_adapter: Whether it has an Action Unit adapter, which AU guidance of a named form acts on.
 
         Raises:
             UsageError: An option has no effect, or is out of range.
@@ -55,12 +62,19 @@ class PublishedOptions:
             steps=check_steps(options.get("steps", usual)),
             guidance=options.get("audio_guidance", GUIDANCE),
             sampler=sampler,
+            au=options.get("au_guidance") if has_adapter and "guidance_form" in options else None,
+            form=options.get("guidance_form", "published"),
         )
+        if "guidance_form" in options and not has_adapter:
+            raise UsageError(
+                f"guidance_form: no effect, this folder of {kind} has no Action Unit adapter (auteur train "
+                "au-adapter); leave it out"
+            )
         return PublishedOptions(
             loop,
             bool(options.get("compile")),
             None if identity is None else Path(identity),
-            {key: options[key] for key in ("au_guidance",) if key in options},
+            {key: options[key] for key in ("au_guidance", "guidance_form") if key in options},
         )
 
     @property

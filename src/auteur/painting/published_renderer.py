@@ -67,11 +67,11 @@ class PublishedRenderer:
         Raises:
             UsageError: An option has no effect, or is out of range.
         """
-        return PublishedOptions.of(options, self.model.kind).record
+        return self._options(options).record
 
     def notes(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Returns sentences about where identity and emotion come from."""
-        return PublishedOptions.of(options, self.model.kind).notes(self.model.kind)
+        return self._options(options).notes(self.model.kind)
 
     def frames(
         self,
@@ -91,7 +91,7 @@ class PublishedRenderer:
         """
         end = given.frame_count if stop is None else min(stop, given.frame_count)
         unet = self.model.networks.get_submodule(LAYOUTS[self.model.kind].unet)
-        options = PublishedOptions.of(given.options, self.model.kind)
+        options = self._options(given.options)
         square = head_square(given, self.size_px, PREPARED_BY[self.model.kind])
         made = (
             self._aniportrait(given, square)
@@ -111,8 +111,9 @@ class PublishedRenderer:
                 "programs or use a larger one"
             ) from error
 
-    def _options(self, given: RenderInput) -> PublishedOptions:
-        return PublishedOptions.of(given.options, self.model.kind)
+    def _options(self, options: Mapping[str, Any]) -> PublishedOptions:
+        has_adapter = getattr(self.model.networks, "adapter", None) is not None
+        return PublishedOptions.of(options, self.model.kind, has_adapter=has_adapter)
 
     def _noise(self, seed: int, first: int, stop: int) -> Tensor:
         side = self.size_px // self.model.latents.downscale
@@ -137,7 +138,7 @@ class PublishedRenderer:
                 portrait=portrait,
                 identity=embedded[:, None],
                 drawings=lambda numbers, first=first: drawings([first + number for number in numbers]),
-                settings=self._options(given).loop,
+                settings=self._options(given.options).loop,
             )
             parts = latents.split(_DECODED_AT_ONCE, dim=1)
             pictures = (picture for part in parts for picture in self.model.latents.decode(part)[0])
@@ -162,7 +163,7 @@ class PublishedRenderer:
             "noise": lambda number: self._noise(given.seed, number * size, (number + 1) * size),
             "portrait": square.scaled.to(model.device, model.dtype),
             "latents": model.latents,
-            "settings": self._options(given).loop,
+            "settings": self._options(given.options).loop,
         }
         if isinstance(model.networks, Hallo):
             conditions = self._of_hallo(model.networks, given, square, audio)
@@ -209,7 +210,7 @@ class PublishedRenderer:
 
         The originals take zeros where their face network, InsightFace's, finds no face.
         """
-        identity = self._options(given).identity
+        identity = self._options(given.options).identity
         found = torch.zeros(1, numbers) if identity is None else face_embedding(identity, given, numbers)
         return found.to(self.model.device, self.model.dtype)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auteur.motion.au_basis import AUBasis
-from auteur.signals import AUTrack, LandmarkTrack, Sound
+from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack, Sound
 from auteur.speech.features import SpeechFeatures
 from auteur.synthesis.warp import PortraitWarper
 
@@ -46,6 +46,8 @@ class RenderInput:
     """The performance, convention "facs", one row per frame; None: no Action Units are given."""
     shading: ShadingOf | None = None
     """None: the portrait's own light."""
+    expression: ExpressionTrack | None = None
+    """Expression vectors that a route predicts, one row per frame; None: there are none."""
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options that are set (`Settings.render_options`); `Renderer.resolve` refuses those without effect."""

@@ -78,6 +78,11 @@ class TransformersSpeechFeatures:
         """Numbers per frame: the network's hidden size."""
         return int(self._model.config.hidden_size)
 
+    @property
+    def space(self) -> str:
+        """Name of the features in configs of models that read them: the kind of model, such as "hubert"."""
+        return str(self._model.config.model_type)
+
     @torch.no_grad()
     def encode(self, waveform: Sound, rate: Fraction) -> Tensor:
         """Returns the last hidden states at the frame rate, [T, dim], float32; see `SpeechFeatures.encode`.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 import torch
@@ -50,6 +50,9 @@ class Options(TypedDict, total=False):
     liveliness: float
     steps: int
     au_guidance: float
+    reference_guidance: float
+    expression_guidance: float
+    guidance_form: Literal["published", "nested"]
     audio_guidance: float
     window: int
     sampler: str

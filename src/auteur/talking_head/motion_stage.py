@@ -1,20 +1,28 @@
 """Speech and a request → performance → motion."""
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from auteur import malloc
+from auteur.errors import WeightsError
 from auteur.expression.curve import NON_NEUTRAL_EMOTIONS
+from auteur.facs import EMOTIONS
 from auteur.motion.cues import SpeechCues
+from auteur.motion.face_flow import SPEECH_SPACE
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.guidance import guided_track
 from auteur.motion.performance import Origin, Performance, as_specified
 from auteur.motion.posture import emotional_posture
 from auteur.motion.speech_motion import Motion, MotionOptions, SpeechMotion
 from auteur.signals import AUTrack, Sound
-from auteur.speech.features import CompactSpeechFeatures
+from auteur.speech.features import CompactSpeechFeatures, SpeechFeatures
+from auteur.speech.log_mel import LogMelFeatures
 from auteur.talking_head.driven import driven_gaze, driven_head
 from auteur.talking_head.request import PerformanceRequest
-from auteur.talking_head.routes import Expressed, find_route
+from auteur.talking_head.routes import Expressed, Routes
 from auteur.talking_head.settings import Settings
 
 
@@ -24,6 +32,7 @@ def requested_motion(
     speech: Sound,
     request: PerformanceRequest,
     settings: Settings,
+    routes: Routes | None = None,
 ) -> Motion:
     """Returns the motion of a face that speaks the speech and follows the request.
 
@@ -33,13 +42,17 @@ def requested_motion(
         speech: At 16 kHz.
         request: Requested emotion, Action Units, tracks, head and gaze.
         settings: Seed, route and idle motion.
+        routes: Stages before the motion; None: the shipped ones.
     """
     analysis = encoders.phones.analyse(speech, MOTION_RATE)
     cues, frames = SpeechCues.of_analysis(analysis), len(analysis.features)
     del analysis  # the phones
-    features = encoders.lips.analyse(speech, MOTION_RATE).with_bands
+    features = encoders.features(speech, mover.face.speech_space)
+    of_head = None
+    if (space := mover.head.speech_space) != mover.face.speech_space:
+        of_head = encoders.features(speech, space)
     malloc.trim_heap()
-    route = find_route(settings.route, asks_nothing=request.asks_nothing).load()
+    route = (routes or Routes()).load(settings.route, asks_nothing=request.asks_nothing)
     expressed = None if route is None else route(speech, request.emotions)
     performance = performance_of(request, expressed, frames, settings)
     options = MotionOptions(
@@ -50,19 +63,57 @@ def requested_motion(
         gaze=settings.gaze,
         head=settings.head,
     )
-    return mover.generate(features, performance, cues=cues, options=options)
+    return mover.generate(features, performance, cues=cues, options=options, head_speech=of_head)
 
 
 class SpeechEncoders:
-    """The two encoders of speech: `phones` for closures and silence, `lips` for the motion."""
+    """Encoders of speech.
 
-    def __init__(self, phones: CompactSpeechFeatures, lips: CompactSpeechFeatures) -> None:
-        self.phones, self.lips = phones, lips
+    Args:
+        phones: For closures and silence.
+        lips: For motion models that read the compact set's features.
+        others: For motion models that read others, by the name of their features, such as "hubert".
+    """
+
+    def __init__(
+        self,
+        phones: CompactSpeechFeatures,
+        lips: CompactSpeechFeatures,
+        others: Mapping[str, SpeechFeatures] | None = None,
+    ) -> None:
+        self.phones, self.lips, self.others = phones, lips, dict(others or {})
 
     @classmethod
     def shipped(cls) -> "SpeechEncoders":
         """Returns the encoders that come with the package."""
         return cls(CompactSpeechFeatures.shipped(), CompactSpeechFeatures.shipped("lip_encoder"))
+
+    def dim(self, space: str) -> int:
+        """Returns the numbers per frame of the features of a name.
+
+        Raises:
+            WeightsError: No encoder gives them; the message names the folder to add.
+        """
+        if space == SPEECH_SPACE:
+            return self.lips.dim + LogMelFeatures.dim
+        if space not in self.others:
+            have = ", ".join((SPEECH_SPACE, *self.others))
+            raise WeightsError(
+                f"the motion model reads {space!r} speech features and the encoders give {have}; put the "
+                f"{space} model that it was trained with into speech_encoder/ of the folder"
+            )
+        return self.others[space].dim
+
+    def features(self, speech: Sound, space: str) -> Tensor:
+        """Returns the features [T, S] of a name at 25 fps.
+
+        Raises:
+            WeightsError: As `dim`.
+        """
+        self.dim(space)
+        if space == SPEECH_SPACE:
+            return self.lips.analyse(speech, MOTION_RATE).with_bands
+        return self.others[space].encode(speech, MOTION_RATE)
 
 
 def performance_of(
@@ -78,15 +129,14 @@ def performance_of(
     """
     recorded = request.recorded_units(frames)
     shapes = None if expressed is None else expressed.shapes
-    written = None if expressed is None else request.expressed_units(expressed.action_units, frames)
-    if expressed is not None and (recorded is not None or _touches(request, expressed.action_units)):
+    predicted = None if expressed is None else expressed.action_units
+    written = None if predicted is None else request.expressed_units(predicted, frames)
+    if predicted is not None and (recorded is not None or _touches(request, predicted)):
         shapes = None  # a change of single units has no counterpart in mesh shapes
     acted = _first_specified(recorded, None if shapes is not None else written)
     strengths = request.strengths(frames, seed=settings.seed or 0, liveliness=settings.liveliness)
-    added = request.added_units(frames, strengths=strengths if expressed is None else None)
-    guided = [
-        guided_track(request.scaled(track), settings.au_guidance_or_default) for track in (acted, added)
-    ]
+    added = request.added_units(frames, strengths=strengths if predicted is None else None)
+    guided = [guided_track(request.scaled(track), settings.motion_guidance) for track in (acted, added)]
     origins = _origins(written, recorded, added, is_heard=request.emotions is None)
     plain = Performance(frames=frames, acted=request.scaled(acted), added=request.scaled(added))
     summary = plain.action_units
@@ -114,7 +164,18 @@ def performance_of(
         origins=origins,
         summary=summary,
         notes=() if expressed is None else expressed.notes,
+        emotions=None if strengths is None else _with_neutral(strengths),
+        trajectory=None if expressed is None else expressed.vectors,
     )
+
+
+def _with_neutral(strengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Strengths [T, 8] of `EMOTIONS` of those [T, 7] without neutral, which has what is left of 1."""
+    whole = np.zeros((len(strengths), len(EMOTIONS)))
+    for emotion, column in zip(NON_NEUTRAL_EMOTIONS, strengths.T, strict=True):
+        whole[:, EMOTIONS.index(emotion)] = column
+    whole[:, EMOTIONS.index("neutral")] = np.clip(1 - strengths.sum(1), 0, 1)
+    return whole
 
 
 def _touches(request: PerformanceRequest, written: AUTrack) -> bool:

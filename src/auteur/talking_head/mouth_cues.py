@@ -66,7 +66,7 @@ def mouth_cues(
     analysis = encoders.phones.analyse(voice, MOTION_RATE)
     frames, speech_cues = len(analysis.features), SpeechCues.of_analysis(analysis)
     motion = mover.generate(
-        encoders.lips.analyse(voice, MOTION_RATE).with_bands,
+        encoders.features(voice, mover.face.speech_space),
         performance_of(requested, None, frames, Settings()),
         cues=speech_cues,
         options=MotionOptions(seed=seed),

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -21,19 +22,20 @@ from auteur.motion.draft import drafted
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.performance import Performance
 from auteur.motion.portrait_expression import portrait_expression
-from auteur.motion.speech_motion import Motion, MotionOptions, SpeechMotion
+from auteur.motion.speech_motion import Motion, MotionOptions
 from auteur.painting.registry import load_renderer
 from auteur.painting.renderer import Renderer
 from auteur.provenance import Mark
 from auteur.signals import Sound, Waveform
 from auteur.synthesis.warp import PortraitWarper
 from auteur.talking_head.inputs import Portrait, Speech, find_portrait, seed_of, speech_of, speech_without
-from auteur.talking_head.motion_stage import SpeechEncoders, performance_of
+from auteur.talking_head.motion_stage import performance_of
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.routes import Expressed, find_route
 from auteur.talking_head.settings import Settings, mark_of
-from auteur.talking_head.staging import reduced, scaled_reading, staged
-from auteur.talking_head.talking_head import MODELS, Stages, TalkingVideo
+from auteur.talking_head.stages import StageModels, load_stages
+from auteur.talking_head.staging import TRACKER_MODELS, reduced, scaled_reading, staged
+from auteur.talking_head.talking_head import Stages, TalkingVideo
 
 Quality = Literal["landmarks", "small", "full"]
 QUALITIES: tuple[Quality, ...] = ("landmarks", "small", "full")
@@ -112,6 +114,7 @@ class _Clip:
     """Its first motion frame within the whole."""
     sound: Waveform
     features: torch.Tensor
+    head_features: torch.Tensor | None
     cues: SpeechCues
 
     @property
@@ -124,11 +127,12 @@ class Previewer:
 
     Args:
         renderer: Makes the frames of the quality "full".
+        stages: The models before it.
     """
 
-    def __init__(self, renderer: Renderer, speech: SpeechEncoders) -> None:
-        self._backend, self._mover = AuteurBackend(), SpeechMotion.shipped()
-        self._speech, self._renderer = speech, renderer
+    def __init__(self, renderer: Renderer, stages: StageModels) -> None:
+        self._backend, self._mover = AuteurBackend(), stages.mover
+        self._speech, self._renderer, self._stages = stages.encoders, renderer, stages
         self._faces, self._voices, self._clips = Kept(4), Kept(4), Kept(8)
         self._bare, self._exact, self._routes, self._expressed = Kept(16), Kept(8), Kept(4), Kept(8)
 
@@ -140,8 +144,8 @@ class Previewer:
             UsageError: There is no such preset or device.
             WeightsError: The weights are missing or damaged.
         """
-        speech = SpeechEncoders.shipped()
-        return cls(load_renderer(preset, speech=speech.phones, device=device), speech)
+        made = load_stages(preset)
+        return cls(load_renderer(made.preset, speech=made.renderer_speech, device=device), made)
 
     def __call__(
         self,
@@ -221,8 +225,10 @@ class Previewer:
     def _analysed(self, key: tuple[str, int], sound: Sound, first_sec: int, stop_sec: Fraction) -> _Clip:
         wave = _part(sound, first_sec, stop_sec)
         cues = SpeechCues.of_analysis(self._speech.phones.analyse(wave, MOTION_RATE))
-        features = self._speech.lips.analyse(wave, MOTION_RATE).with_bands
-        return _Clip(key, int(first_sec * MOTION_RATE), wave, features, cues)
+        features = self._speech.features(wave, self._mover.face.speech_space)
+        space = self._mover.head.speech_space
+        of_head = None if space == self._mover.face.speech_space else self._speech.features(wave, space)
+        return _Clip(key, int(first_sec * MOTION_RATE), wave, features, of_head, cues)
 
     def _performance(
         self, clip: _Clip, request: PerformanceRequest, settings: Settings, expressed: Expressed | None
@@ -230,25 +236,21 @@ class Previewer:
         """The performance on the frames of a clip."""
         if expressed is not None and clip.first:
             start = clip.first / MOTION_RATE
-            units = expressed.action_units
-            shapes = (
-                None
-                if expressed.shapes is None
-                else replace(
-                    expressed.shapes,
-                    weights=np.pad(expressed.shapes.weights, ((clip.first, 0), (0, 0)), mode="edge"),
-                )
-            )
-            expressed = replace(
-                expressed, action_units=units.replace(start_sec=units.start_sec + start), shapes=shapes
-            )
+            units, shapes = expressed.action_units, expressed.shapes
+            if units is not None:
+                units = units.replace(start_sec=units.start_sec + start)
+            if shapes is not None:
+                early = np.pad(shapes.weights, ((clip.first, 0), (0, 0)), mode="edge")
+                shapes = replace(shapes, weights=early)
+            expressed = replace(expressed, action_units=units, shapes=shapes)
         whole = performance_of(request, expressed, clip.first + clip.frames, settings)
         return whole if not clip.first else _later(whole, clip.first)
 
     def _express(self, clip: _Clip, request: PerformanceRequest, settings: Settings) -> Expressed | None:
         """What the route makes of a clip."""
         route = find_route(settings.route, asks_nothing=request.asks_nothing)
-        express = self._routes.get(route.expression, route.load)
+        load = partial(self._stages.routes.load, settings.route, asks_nothing=request.asks_nothing)
+        express = self._routes.get(route.expression, load)
         if express is None:
             return None
         key = (clip.key, route.expression, str(request.emotions))
@@ -256,7 +258,12 @@ class Previewer:
 
     def _exact_motion(self, clip: _Clip, request: PerformanceRequest, settings: Settings) -> Motion:
         performance = self._performance(clip, request, settings, self._express(clip, request, settings))
-        return self._mover.generate(clip.features, performance, cues=clip.cues, options=_options(settings))
+        return self._generate(clip, performance, _options(settings))
+
+    def _generate(self, clip: _Clip, performance: Performance, options: MotionOptions) -> Motion:
+        return self._mover.generate(
+            clip.features, performance, cues=clip.cues, options=options, head_speech=clip.head_features
+        )
 
     def _draft(self, clip: _Clip, request: PerformanceRequest, settings: Settings) -> Motion:
         """The motion of the bare speech, with everything that is requested added to it."""
@@ -264,7 +271,7 @@ class Previewer:
         nothing = Performance(frames=clip.frames, lips=request.lip_source)
         bare = self._bare.get(
             (clip.key, nothing.lips, options),
-            lambda: self._mover.generate(clip.features, nothing, cues=clip.cues, options=options),
+            lambda: self._generate(clip, nothing, options),
         )
         route = find_route(settings.route, asks_nothing=request.asks_nothing)
         known = (clip.key, route.expression, str(request.emotions))
@@ -322,7 +329,9 @@ class Previewer:
         rendering = self._renderer.resolve(settings.render_options)
         picture, reading, finishing = staged(shown.portrait.picture, shown.reading, settings)
         inputs = {"portrait": shown.portrait.sha256, "speech": voice.sha256}
-        models = {name: weights.version(name) for name in MODELS} | dict(self._renderer.models)
+        models = {name: weights.version(name) for name in TRACKER_MODELS}
+        models |= {**self._stages.versions, **self._renderer.models}
+        models |= self._stages.routes.models(settings.route, asks_nothing=request.asks_nothing)
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,
@@ -334,13 +343,11 @@ class Previewer:
             finishing=finishing,
         )
         at = min(max(time_sec - float(clip.first / MOTION_RATE), 0.0), float(video.duration))
-        frame = video.frame(at)
-        number = min(int(at * video.fps), video.frame_count - 1)
-        points = video.landmarks_in_view(number, number + 1).values[0, :, :2]
+        frame, number = video.frame(at), min(int(at * video.fps), video.frame_count - 1)
         return Moment(
             frame=int(time_sec * settings.fps),
             is_draft=False,
-            landmarks=points,
+            landmarks=video.landmarks_in_view(number, number + 1).values[0, :, :2],
             picture=frame,
             size_px=(frame.shape[1], frame.shape[0]),
             notes=shown.notes,
@@ -365,7 +372,7 @@ def _later(performance: Performance, first: int) -> Performance:
         track = getattr(performance, name)
         if track is not None:
             changes[name] = track.replace(values=track.values[first:])
-    for name in ("gaze_rad", "posture_gaze_rad", "override"):
+    for name in ("gaze_rad", "posture_gaze_rad", "override", "emotions"):
         values = getattr(performance, name)
         if values is not None:
             changes[name] = values[first:]

@@ -1,8 +1,9 @@
 """Routes: optional stages before the motion that predict an expression from speech and emotions."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,8 @@ from auteur.errors import UsageError
 from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, EmotionCurve
 from auteur.facs import convert
 from auteur.motion.performance import ExpressionShapes
-from auteur.signals import AUTrack, Sound
+from auteur.signals import AUTrack, ExpressionTrack, Sound
+from auteur.weights import version
 
 Floats = NDArray[np.floating[Any]]
 
@@ -21,12 +23,15 @@ Floats = NDArray[np.floating[Any]]
 class Expressed:
     """Prediction of a route from speech and emotion."""
 
-    action_units: AUTrack
-    """From time 0, any convention and rate, about as long as the speech; NaN where not specified."""
+    action_units: AUTrack | None
+    """From time 0, any convention and rate, about as long as the speech; NaN where not specified. None for a
+    space of expressions without Action Units: fixed prototypes of the emotions then move the landmarks."""
     shapes: ExpressionShapes | None = None
     """The same as mesh shapes, from routes that predict more than Action Units can express."""
     notes: tuple[str, ...] = ()
     """Sentences about rules that applied."""
+    vectors: ExpressionTrack | None = None
+    """The same as expression vectors, for denoisers that are conditioned on vectors of this space."""
 
 
 class Expression(Protocol):
@@ -79,11 +84,16 @@ ROUTES: dict[str, Route] = {
 """Every route by name."""
 
 
-def auhead() -> Expression:
-    """Returns paper A's first stage: the shipped audio-language model."""
+def auhead(path: Path | None = None, adapter: Path | None = None) -> Expression:
+    """Returns paper A's first stage.
+
+    Args:
+        path: Weights file or folder of an audio-language model; None: the shipped one.
+        adapter: LoRA adapter of such a folder.
+    """
     from auteur.expression.speech_to_au import SpeechToAU
 
-    model = SpeechToAU.shipped()
+    model = SpeechToAU.shipped() if path is None else SpeechToAU.from_path(path, adapter=adapter)
 
     def express(speech: Sound, emotions: EmotionCurve | None) -> Expressed:
         notes: dict[str, None] = {}
@@ -99,17 +109,25 @@ def auhead() -> Expression:
     return express
 
 
-def emodiffhead() -> Expression:
-    """Returns paper B's first stage: the shipped expression generator and its linear editing."""
-    from auteur.expression.generator.emotion_control import shipped_emotion_control
+def emodiffhead(path: Path | None = None, space: Path | None = None) -> Expression:
+    """Returns paper B's first stage: an expression generator and its linear editing.
 
-    control = shipped_emotion_control()
+    Args:
+        path: Weights file of a generator; None: the shipped one.
+        space: Weights file of its compact expression space; None: the shipped one.
+    """
+    from auteur.expression.generator.emotion_control import emotion_control, frames_of
+
+    control = emotion_control(path, space)
 
     def express(speech: Sound, emotions: EmotionCurve | None) -> Expressed:
         curve = emotions or EmotionCurve.constant("neutral", 0.0)
-        units, weights, shapes = control.shaped(speech, curve=curve)
-        finer = ExpressionShapes(weights=weights, shapes=shapes, space=control.space.name)
-        return Expressed(action_units=units, shapes=finer)
+        made = control.direct(curve, frames_of(speech), speech=speech)
+        shapes = control.shapes
+        finer = None
+        if shapes is not None:
+            finer = ExpressionShapes(weights=made.edit.values, shapes=shapes, space=made.edit.convention)
+        return Expressed(action_units=made.units, shapes=finer, vectors=made.vectors)
 
     return express
 
@@ -145,14 +163,46 @@ AUTOMATIC_FROM_SPEECH, AUTOMATIC_BY_REQUEST = "auhead", "landmark"
 """Routes that "auto" stands for: without a request, and with one."""
 
 
-def find_route(name: str, *, asks_nothing: bool = False) -> Route:
-    """Returns the route of a name. "auto" takes the emotion from the speech unless there is a request.
+def route_name(name: str, *, asks_nothing: bool = False) -> str:
+    """Returns the name of a row. "auto" takes the emotion from the speech unless there is a request.
 
     Raises:
         UsageError: There is no such route.
     """
     automatic = AUTOMATIC_FROM_SPEECH if asks_nothing else AUTOMATIC_BY_REQUEST
-    route = ROUTES.get(automatic if name == "auto" else name)
-    if route is None:
+    found = automatic if name == "auto" else name
+    if found not in ROUTES:
         raise UsageError(f"there is no route {name!r}; choose one of auto, {', '.join(ROUTES)}")
-    return route
+    return found
+
+
+def find_route(name: str, *, asks_nothing: bool = False) -> Route:
+    """Returns the route of a name; see `route_name`."""
+    return ROUTES[route_name(name, asks_nothing=asks_nothing)]
+
+
+@dataclass(frozen=True)
+class Routes:
+    """The rows of the table with the models of a folder of stages in place of shipped ones."""
+
+    own: Mapping[str, Callable[[], Expression]] = field(default_factory=dict[str, Callable[[], Expression]])
+    """Builders by the name of the route."""
+    versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    """Versions of their models, by the name of the route, then of the model."""
+
+    def load(self, name: str, *, asks_nothing: bool = False) -> Expression | None:
+        """Returns the stage before the motion; None for a route without one.
+
+        Raises:
+            UsageError: There is no such route.
+            WeightsError: Its model is missing, damaged or does not fit.
+        """
+        found = route_name(name, asks_nothing=asks_nothing)
+        return self.own[found]() if found in self.own else ROUTES[found].load()
+
+    def models(self, name: str, *, asks_nothing: bool = False) -> dict[str, str]:
+        """Returns the version of every model of a route, by the name of the model."""
+        found = route_name(name, asks_nothing=asks_nothing)
+        if found in self.own:
+            return dict(self.versions[found])
+        return {one: version(one) for one in ROUTES[found].weights}

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from auteur import provenance, weights
+from auteur import provenance
 from auteur.errors import UsageError
 from auteur.media import QUALITIES
 from auteur.motion.grid import MOTION_RATE
@@ -45,6 +45,14 @@ class Settings:
     switches them off, 3.5 exaggerates; None: 1."""
     audio_guidance: float | None = None
     """Guidance of the speech in the denoiser, 0 to 20; None: 1."""
+    reference_guidance: float | None = None
+    """Guidance of the portrait in the denoiser, 0 to 20; None: 1. AUHead's s_H is this, that of the speech
+    and that of the expression together."""
+    expression_guidance: float | None = None
+    """Guidance of the expression vectors in the denoiser, 0 to 20; None: 1."""
+    guidance_form: Literal["published", "nested"] | None = None
+    """AU guidance in the denoiser alone: "published" for AUHead's Eq. 6, "nested" for the form whose unit
+    scales guide nothing. None: nested, and the motion is guided as well."""
     window: int | None = None
     """Frames that are denoised together; fewer need less memory."""
     sampler: str | None = None
@@ -93,9 +101,17 @@ class Settings:
         return 1.0 if self.au_guidance is None else self.au_guidance
 
     @property
+    def motion_guidance(self) -> float:
+        """AU guidance of the motion; 1 where the form names the denoiser."""
+        return 1.0 if self.guidance_form is not None else self.au_guidance_or_default
+
+    @property
     def render_options(self) -> dict[str, Any]:
         """Options that are set for the renderer, by name."""
-        names = ("steps", "au_guidance", "audio_guidance", "window", "sampler", "identity")
+        names = (
+            *("steps", "au_guidance", "audio_guidance", "window", "sampler", "identity"),
+            *("reference_guidance", "expression_guidance", "guidance_form"),
+        )
         found = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return found | ({"compile": True} if self.compile else {})
 
@@ -122,6 +138,9 @@ class Settings:
             Guidance(
                 au=self.au_guidance_or_default,
                 audio=1.0 if self.audio_guidance is None else self.audio_guidance,
+                reference=1.0 if self.reference_guidance is None else self.reference_guidance,
+                expression=1.0 if self.expression_guidance is None else self.expression_guidance,
+                form=self.guidance_form or "nested",
             )
 
 
@@ -139,16 +158,15 @@ def mark_of(
         inputs: SHA-256 of portrait and speech; those of files that the request names are added.
         requested: The requested performance.
         settings: How it is generated.
-        models: Version of each model that takes part, but for the route's.
+        models: Version of each model that takes part.
         rendering: Options of the renderer (`Renderer.resolve`).
     """
     inputs = dict(inputs)
     inputs |= {role: provenance.hash_file(path) for role, path in requested.files().items()}
     if settings.background is not None and Path(settings.background).is_file():
         inputs["background"] = provenance.hash_file(settings.background)
-    route = find_route(settings.route, asks_nothing=requested.asks_nothing)
     return provenance.Mark(
-        models=models | {name: weights.version(name) for name in route.weights},
+        models=models,
         inputs=inputs,
         settings={
             "emotion": requested.emotion,

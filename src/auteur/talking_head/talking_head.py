@@ -1,7 +1,7 @@
 """Portrait + speech + requested performance → talking video: motion, then a renderer."""
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -24,7 +24,7 @@ from auteur.painting.registry import load_renderer
 from auteur.painting.renderer import Frames, Renderer, RenderInput, renderer_notes
 from auteur.painting.warp_renderer import WarpRenderer
 from auteur.plots.contact_sheet import contact_sheet, spread
-from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
+from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack, PoseTrack
 from auteur.talking_head.au_readback import SkinUnits, performed, with_eyes
 from auteur.talking_head.finishing import Finishing
 from auteur.talking_head.inputs import (
@@ -41,6 +41,7 @@ from auteur.talking_head.inputs import (
 from auteur.talking_head.motion_stage import SpeechEncoders, requested_motion
 from auteur.talking_head.notes import notes_of
 from auteur.talking_head.request import PerformanceRequest
+from auteur.talking_head.routes import Routes
 from auteur.talking_head.settings import Settings, mark_of
 from auteur.talking_head.staging import TRACKER_MODELS, background_models, staged, tracker_models
 from auteur.talking_head.talking_video import FrameSequence
@@ -209,9 +210,16 @@ class TalkingVideo(FrameSequence):
             shading=SkinUnits(
                 self._face.landmarks, self._mover.at_rest(self._face.landmarks, self._own), self._mover.basis
             ),
+            expression=self._trajectory(),
             seed=self._settings.seed or 0,
             options=self._settings.render_options,
         )
+
+    def _trajectory(self) -> ExpressionTrack | None:
+        track = self._motion.performance.trajectory
+        if track is None:
+            return None
+        return track.resample(self._settings.fps, start_sec=0, frames=self.frame_count)
 
     def plot(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Draws the requested against the rendered Action Units into a marked PNG; needs Matplotlib.
@@ -256,10 +264,16 @@ class TalkingHead:
         mover: SpeechMotion,
         *,
         renderer: Renderer | None = None,
+        routes: Routes | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
-        """Takes the models; `renderer` None is the warp alone."""
+        """Takes the models; `renderer` None is the warp alone, `versions` None the compact set's."""
         self._backend, self._speech, self._mover = backend, speech, mover
         self._renderer: Renderer = renderer or WarpRenderer()
+        self._routes = routes or Routes()
+        self._versions = versions or {
+            name: weights.version(name) for name in MODELS if name not in TRACKER_MODELS
+        }
 
     @classmethod
     def from_pretrained(
@@ -269,12 +283,13 @@ class TalkingHead:
         device: str | None = None,
         backend: FaceBackend | None = None,
     ) -> "TalkingHead":
-        """Returns the system of a preset, with the weights that ship with the package.
+        """Returns the system of a preset; what it does not bring ships with the package.
 
         Args:
             preset: "compact", which warps the portrait and paints what shows between the lips; "fast", which
-                paints every second frame; "warp", which paints nothing; or a denoiser file or folder of the
-                papers' size (docs/denoiser.md).
+                paints every second frame; "warp", which paints nothing; a denoiser file or folder of the
+                papers' size (docs/denoiser.md); or a folder with any of speech_encoder/, audio_lm/,
+                expression_generator/, motion/ and denoiser/ (`auteur.talking_head.stages`).
             device: Where the denoiser runs, "cpu" or "cuda"; None: CUDA where there is one.
             backend: Tracker of the portrait's face, such as a `MediaPipeBackend`; None: the shipped tracker.
                 Outputs name it.
@@ -283,15 +298,23 @@ class TalkingHead:
             UsageError: There is no such preset or device, or something must be installed.
             WeightsError: The weights are missing, damaged or do not fit.
         """
-        speech = SpeechEncoders.shipped()
-        renderer = load_renderer(preset, speech=speech.phones, device=device)
-        return cls(backend or AuteurBackend(), speech, SpeechMotion.shipped(), renderer=renderer)
+        from auteur.talking_head.stages import load_stages
+
+        made = load_stages(preset)
+        renderer = load_renderer(made.preset, speech=made.renderer_speech, device=device)
+        return cls(
+            backend or AuteurBackend(),
+            made.encoders,
+            made.mover,
+            renderer=renderer,
+            routes=made.routes,
+            versions=made.versions,
+        )
 
     @property
     def models(self) -> dict[str, str]:
         """Version of every model by name, as it is written into outputs."""
-        others = {name: weights.version(name) for name in MODELS if name not in TRACKER_MODELS}
-        return tracker_models(self._backend) | others | dict(self._renderer.models)
+        return tracker_models(self._backend) | dict(self._versions) | dict(self._renderer.models)
 
     def __call__(
         self,
@@ -354,10 +377,11 @@ class TalkingHead:
         requested.check_covers(voice.sound.duration_sec)
         if settings.seed is None:
             settings = replace(settings, seed=seed_of(shown.sha256, voice.sha256))
-        motion = requested_motion(self._speech, self._mover, voice.sound, requested, settings)
+        motion = requested_motion(self._speech, self._mover, voice.sound, requested, settings, self._routes)
         malloc.trim_heap()
         inputs = {"portrait": shown.sha256, "speech": voice.sha256}
-        models = self.models | background_models(settings)
+        of_route = self._routes.models(settings.route, asks_nothing=requested.asks_nothing)
+        models = self.models | background_models(settings) | of_route
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,

@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,19 +16,23 @@ from tiny_published import write_checkpoint
 from auteur import provenance
 from auteur.cli import main
 from auteur.errors import InputError, UsageError, WeightsError
+from auteur.facs import CONTROLS, au_track
 from auteur.lab.data.denoiser_clips import ClipFolder, write_clips
 from auteur.lab.data.shards import Corpora
 from auteur.lab.data.splits import part_of
+from auteur.lab.train.ablations import AUChanges
 from auteur.lab.train.clip_batches import DrawnClips
 from auteur.lab.train.denoiser import train
 from auteur.lab.train.denoiser_recipe import DenoiserRecipe
 from auteur.lab.train.published_adapter import AdaptedBase, adapter_loss, train_adapter
 from auteur.lab.train.run_folder import RunFolder
 from auteur.media import write_audio, write_image
+from auteur.painting.published_inputs import adapter_input
 from auteur.painting.published_renderer import load
 from auteur.signals import Waveform
 from auteur.synthesis.conditioners.au import AUConfig
-from auteur.synthesis.published.adapter import ADAPTER_FILE
+from auteur.synthesis.published.adapter import ADAPTER_FILE, load_adapter
+from auteur.synthesis.published.checkpoints import LAYOUTS
 from auteur.synthesis.published.convert import convert_checkpoint
 from auteur.synthesis.published.folder import open_published
 from auteur.synthesis.published.memory import Memory
@@ -338,3 +344,23 @@ def test_masks_of_drawn_regions_are_those_of_the_landmarks() -> None:
         assert (ours - theirs).abs().max() < 0.1
     edges = [torch.nonzero(one.face_box[0, 0])[[0, -1]] for one in (found, wanted)]
     assert (edges[0] - edges[1]).abs().max() <= 8
+
+
+def test_the_one_dimensional_form_trains_on_numbers_and_is_given_numbers(folders, tmp_path) -> None:
+    """AUHead's ablation (table 2): a sequence of intensities in place of a drawing."""
+    numbers = torch.rand(FRAMES, 24, generator=torch.Generator().manual_seed(3))
+    clips = write_clips(tmp_path / "clips", au=numbers)
+    recipe = recipe_of(tmp_path / "run", folders["memo"], clips, au=AUChanges(form="sequence"), steps=(1,))
+    written = train_adapter(recipe, SIZES)
+    unet = open_published(folders["memo"], device=torch.device("cpu")).networks.get_submodule(
+        LAYOUTS["memo"].unet
+    )
+    adapter = load_adapter(unet, written)
+    assert adapter.config.form == "sequence" and adapter.encoder[0].in_features == 24
+    with pytest.raises(InputError, match=r"needs \[14, 3, 64, 64\]"):
+        train_adapter(recipe_of(tmp_path / "drawn", folders["memo"], clips, steps=(1,)), SIZES)
+    values = np.zeros((5, len(CONTROLS)))
+    values[:, CONTROLS.index("AU26")] = 0.5
+    given = SimpleNamespace(action_units=au_track(values, convention="facs", rate=Fraction(25)))
+    told = adapter_input(given, None, adapter.config, 0, 3)
+    assert told.shape == (3 + 2 * adapter.config.margin, 24) and 0 < float(told.max()) <= 1

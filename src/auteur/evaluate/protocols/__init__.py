@@ -1,6 +1,7 @@
 """Protocols as data: measures and their settings, one TOML file each."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cache
@@ -18,8 +19,31 @@ Kind = Literal[
     "emotion_sweep",
     "long_audio",
     "noise_and_silence",
+    "paper_videos",
+    "paper_units",
+    "user_study",
+    "user_study_tally",
 ]
 ActionUnitsFrom = Literal["truth", "predicted", "none", "any"]
+Request = Literal["truth", "speech", "label"]
+"""Given to a system besides portrait and speech: the test video's Action Units, nothing, or its emotion."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a paper's table, as our system makes it."""
+
+    name: str
+    system: str = ""
+    """Name of the system in `--systems`; "": any one that is given, the compact set unless one is."""
+    request: Request = "speech"
+    route: str = "auto"
+    intensity: float = 1.0
+    """Of the emotion, for the request "label"."""
+    au_guidance: float | None = None
+    guidance_form: Literal["published", "nested"] | None = None
+    order: str = ""
+    """Order of the answer of an audio-language model, for kind "paper_units"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +71,17 @@ class Protocol:
     longest_sec: int = 0
     """Seconds of each clip that are read; 0: all."""
     splits: str = ""
+    people: tuple[str, ...] = ()
+    """Test people, by the corpus's names; (): all held-out people of the corpus."""
+    portrait: Literal["own", "neutral"] = "own"
+    """First frame of the test video, or of a neutral video of the same person."""
+    threshold: float = 0.0
+    """Intensity above which a unit counts as active, for kind "paper_units"."""
+    metrics: tuple[str, ...] = ()
+    """Columns of the paper's table, by `Metric.name`, in its order."""
+    rows: tuple[Row, ...] = ()
+    published: tuple[Mapping[str, str | float], ...] = ()
+    """Rows of the paper: "row", "set", and its numbers by `Metric.name`."""
     unknown: tuple[str, ...] = ()
     """Settings that the publication leaves open, so that figures need not agree with it."""
 
@@ -83,8 +118,10 @@ def from_table(table: dict[str, Any]) -> Protocol:
             f"protocol has unknown keys {', '.join(sorted(unknown))}; known are {', '.join(known)}"
         )
     try:
-        return Protocol(
-            **(table | {"fps": parse_rate(str(table["fps"])), "unknown": tuple(table.get("unknown", ()))})
-        )
+        values: dict[str, Any] = table | {"fps": parse_rate(str(table["fps"]))}
+        for name in ("unknown", "people", "metrics", "published"):
+            values[name] = tuple(table.get(name, ()))
+        values["rows"] = tuple(Row(**row) for row in table.get("rows", ()))
+        return Protocol(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"protocol {table.get('name')!r} is incomplete: {error}") from error

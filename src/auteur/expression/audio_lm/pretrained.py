@@ -35,6 +35,11 @@ ARCHITECTURES = {
     "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
 }
 """Class in transformers by the model type in config.json; of Qwen2.5-Omni only the thinker is used."""
+REFUSED = {
+    "qwen": "Qwen-Audio-Chat, the paper's own base, is code inside its folder, which is never run; train the "
+    "adapter on Qwen2-Audio-7B-Instruct (auteur train audio-lm-lora --base), which reads the same prompt",
+}
+"""Models that cannot be loaded, by the type in config.json, with the reason and what to use instead."""
 AUDIO, AUDIO_BEGIN, AUDIO_END = "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"
 LONGEST_SEC = 30
 """Longest input of the audio towers, in seconds."""
@@ -110,6 +115,7 @@ class PretrainedAudioLM:
         """
         transformers = _transformers()
         place = str(folder)
+        refuse_remote_code(Path(folder))
         try:
             config = transformers.AutoConfig.from_pretrained(place, local_files_only=True)
             if config.model_type not in ARCHITECTURES:
@@ -263,6 +269,22 @@ class PretrainedAudioLM:
         }
 
 
+def refuse_remote_code(folder: Path) -> None:
+    """Refuses the folder, or the adapter of a base, of `REFUSED`.
+
+    Raises:
+        WeightsError: It is one; the message names a base that can be used.
+    """
+    for name in ("config.json", BASE_FACTS):
+        try:
+            found = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # what is missing or damaged is reported where it is read
+        kind = found.get("model_type") if isinstance(found, dict) else None
+        if kind in REFUSED:
+            raise WeightsError(f"{str(folder)!r} holds a {kind}: {REFUSED[kind]}")
+
+
 def audio_tokens(mel_frames: int) -> int:
     """Returns how many embeddings the audio tower makes of 10-ms frames: two convolutions and a pooling."""
     return ((mel_frames - 1) // 2 + 1 - 2) // 2 + 1
@@ -282,6 +304,7 @@ def base_facts(model: Any) -> dict[str, Any]:
 
 def _with_adapter(model: Any, folder: Path) -> Any:
     peft = _peft()
+    refuse_remote_code(folder)
     try:
         wanted = json.loads((folder / BASE_FACTS).read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:

@@ -35,6 +35,8 @@ class Trajectories:
     """[T, E]."""
     emotional: Mapping[str, Floats]
     """[T, E] of each emotion at full strength."""
+    lips_parted: int | None = LIPS_PARTED
+    """Index of the lip gap in the space; None where the jaw is apart from it, as in FLAME."""
 
     def direction(self, emotion: str) -> Floats:
         """Returns the edit of the emotion at strength 1, [T, E].
@@ -48,7 +50,8 @@ class Trajectories:
         if emotion not in self.emotional:
             raise UsageError(f"no trajectory of {emotion!r} was made; there are {', '.join(self.emotional)}")
         added = self.emotional[emotion] - self.neutral
-        added[:, LIPS_PARTED] = LIPS_SHARE * added[:, LIPS_PARTED].mean()
+        if self.lips_parted is not None:
+            added[:, self.lips_parted] = LIPS_SHARE * added[:, self.lips_parted].mean()
         return added
 
     def edited(self, strengths: Floats) -> Floats:

@@ -9,14 +9,15 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from auteur.errors import UsageError
+from auteur.errors import UsageError, WeightsError
 from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, EmotionCurve
-from auteur.expression.generator.editing import Trajectories, with_subject
+from auteur.expression.generator.editing import LIPS_PARTED, Trajectories, with_subject
 from auteur.expression.generator.network import (
     LABELS,
     NOISE_MEMORY,
@@ -26,7 +27,7 @@ from auteur.expression.generator.network import (
 )
 from auteur.expression.generator.speech_cues import cues_of, loudness_of
 from auteur.expression.space import CompactExpressionSpace
-from auteur.facs import au_track
+from auteur.facs import CONTROLS, au_track
 from auteur.signals import AUTrack, ExpressionTrack, Sound
 from auteur.weights import load_model, path_of
 
@@ -52,13 +53,14 @@ class EmotionConditionedExpression:
     Attributes:
         vectors: e(α), the whole trajectory, convention "compact50".
         edit: Difference from the neutral trajectory, α (e_emotion - e_neutral); zeros where α is 0.
-        units: The same edit as Action Units, convention "facs"; linear in α up to 1, and 0 where α is 0.
+        units: The same edit as Action Units, convention "facs"; linear in α up to 1, and 0 where α is 0. None
+            in a space without Action Units.
         strengths: α of each of `auteur.expression.curve.NON_NEUTRAL_EMOTIONS`, [T, 7].
     """
 
     vectors: ExpressionTrack
     edit: ExpressionTrack
-    units: AUTrack
+    units: AUTrack | None
     strengths: Floats
 
 
@@ -67,7 +69,8 @@ class EmotionControl:
 
     Args:
         generator: In evaluation mode.
-        space: The space that the generator was trained in.
+        space: The space that the generator was trained in; None: FLAME's, whose mesh is the user's, so that
+            there are vectors alone.
         directions: A person's own way to show an emotion, [E] each (`editing.subject_direction`).
         variety: Factor on the noise of the sequence, in [0, 1]: 0 is the mean expression of an emotion, 1 as
             different as people are.
@@ -79,17 +82,26 @@ class EmotionControl:
     def __init__(
         self,
         generator: ExpressionGenerator,
-        space: CompactExpressionSpace,
+        space: CompactExpressionSpace | None,
         *,
         directions: Mapping[str, Floats] | None = None,
         variety: float = VARIETY,
     ) -> None:
-        if generator.config.space != space.name:
+        if space is not None and generator.config.space != space.name:
             raise UsageError(f"the generator is for {generator.config.space!r}; the space is {space.name!r}")
         if not 0 <= variety <= 1:
             raise UsageError(f"variety is {variety:g}; it must be between 0 and 1")
         self.generator, self.space, self._variety = generator.eval(), space, variety
         self._directions = dict(directions or {})
+
+    @property
+    def shapes(self) -> Floats | None:
+        """Mesh shapes [50, 478, 3] mm per unit of each number; None in a space without them."""
+        return (
+            None
+            if self.space is None
+            else self.space.decode(np.eye(self.space.coefficients, dtype=np.float32))
+        )
 
     @classmethod
     def shipped(cls, *, directions: Mapping[str, Floats] | None = None) -> "EmotionControl":
@@ -113,18 +125,12 @@ class EmotionControl:
             intensity: In [0, 1.2].
         """
         curve = EmotionCurve.constant(emotion or "neutral", intensity)
-        return self.direct(curve, frames_of(speech), speech=speech).units
-
-    def shaped(self, speech: Sound, *, curve: EmotionCurve) -> tuple[AUTrack, Floats, Floats]:
-        """Returns the edit of emotions: as Action Units, then as weights [T, 50] of shapes [50, 478, 3] mm.
-
-        Args:
-            speech: 16 kHz mono.
-            curve: Emotions and strengths over time.
-        """
-        made = self.direct(curve, frames_of(speech), speech=speech)
-        shapes = self.space.decode(np.eye(self.space.coefficients, dtype=np.float32))
-        return made.units, made.edit.values, shapes
+        units = self.direct(curve, frames_of(speech), speech=speech).units
+        if units is None:
+            raise UsageError(
+                f"the space {self.generator.config.space!r} has no Action Units; use its vectors"
+            )
+        return units
 
     def direct(
         self, curve: EmotionCurve, frames: int, *, seed: int = 0, speech: Sound | None = None
@@ -144,17 +150,20 @@ class EmotionControl:
         made = self.trajectories(curve.emotions, frames, seed=seed, loudness=loud)
         strengths = curve.at(np.arange(frames) / float(CONTROL_RATE))
         vectors = made.edited(strengths)
-        edit, units = np.zeros_like(vectors), np.zeros((frames, len(self.space.measured)))
+        edit, units = np.zeros_like(vectors), np.zeros((frames, len(CONTROLS)))
         for emotion in curve.emotions:
             amount = strengths[:, NON_NEUTRAL_EMOTIONS.index(emotion), None]
             direction = made.direction(emotion)
             edit += (amount * direction).astype(np.float32)
-            units += amount * self.space.action_unit_values(direction)
-        timing = {"rate": CONTROL_RATE, "convention": self.space.name}
+            if self.space is not None:
+                units += amount * self.space.action_unit_values(direction)
+        timing = {"rate": CONTROL_RATE, "convention": self.generator.config.space}
         return EmotionConditionedExpression(
             vectors=ExpressionTrack(values=vectors, **timing),
             edit=ExpressionTrack(values=edit, **timing),
-            units=au_track(np.clip(units, 0, 1), convention="facs", rate=CONTROL_RATE),
+            units=None
+            if self.space is None
+            else au_track(np.clip(units, 0, 1), convention="facs", rate=CONTROL_RATE),
             strengths=strengths,
         )
 
@@ -206,16 +215,43 @@ class EmotionControl:
         around = [
             self._around_apex(name, course - neutral) for name, course in zip(names, emotional, strict=True)
         ]
-        made = Trajectories(neutral, {n: neutral + added for n, added in zip(names, around, strict=True)})
+        made = Trajectories(
+            neutral,
+            {n: neutral + added for n, added in zip(names, around, strict=True)},
+            LIPS_PARTED if self.space is not None else None,
+        )
         for name in names:
             if name in self._directions:
                 made = with_subject(made, name, self._directions[name])
         return made
 
 
-def shipped_emotion_control() -> EmotionControl:
-    """Returns the first stage of the route "emodiffhead" (`auteur.talking_head.routes`)."""
-    return EmotionControl.shipped()
+def emotion_control(path: Path | None = None, space: Path | None = None) -> EmotionControl:
+    """Returns the control with the weights of a file.
+
+    Args:
+        path: What the recipe `expression-generator` wrote; None: the shipped weights.
+        space: Weights of the compact space that it was trained in; None: the shipped ones.
+
+    Raises:
+        WeightsError: A file is missing or damaged, or the space is none that this version has.
+    """
+    generator = load_model(path_of("expression_generator") if path is None else path, ExpressionGenerator)
+    name = generator.config.space
+    if generator.config.frames_per_sec != CONTROL_RATE:
+        raise WeightsError(
+            f"{str(path)!r} was trained at {generator.config.frames_per_sec} frames per second; it runs at "
+            f"{CONTROL_RATE}: train it on vectors at that rate"
+        )
+    if name.startswith("flame"):
+        return EmotionControl(generator, None)
+    known = CompactExpressionSpace.shipped() if space is None else CompactExpressionSpace.from_file(space)
+    if name != known.name:
+        raise WeightsError(
+            f"{str(path)!r} predicts {name!r} expression vectors; there are {known.name} and FLAME's: train "
+            "the expression-generator in one of them"
+        )
+    return EmotionControl(generator, known)
 
 
 def frames_of(speech: Sound) -> int:

@@ -43,6 +43,8 @@ class GeneratorConfig:
     """Numbers per frame of speech: loudness and its course (`auteur.expression.generator.speech_cues`)."""
     hidden: int = 128
     layers: int = 2
+    frames_per_sec: int = 25
+    """Rate of the trajectories."""
 
     @classmethod
     def full(cls) -> "GeneratorConfig":

@@ -36,6 +36,8 @@ class AudioLMBatches:
         batch_size: Answers per batch.
         seed: Everything follows from it.
         measured_share: Share of answers that measured performances give.
+        augment: Whether sounds are disguised.
+        orders: Orders of the answers.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class AudioLMBatches:
         seed: int = 0,
         measured_share: float = 0.3,
         augment: bool = True,
+        orders: Sequence[Order] = tuple(Order),
     ) -> None:
         self._all = list(performances)
         weights = np.array([each.is_measured for each in self._all], dtype=np.float64)
@@ -62,7 +65,7 @@ class AudioLMBatches:
             shares += rest * (1 - weights) / (1 - weights).sum()
         self._shares = shares / shares.sum()
         self._statistics, self._heard = statistics, heard
-        self._size, self._augment = batch_size, augment
+        self._size, self._augment, self._orders = batch_size, augment, tuple(orders)
         self.random = np.random.default_rng(seed)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -93,7 +96,7 @@ class AudioLMBatches:
     def _one(self, one: Performance, frames: int) -> tuple[np.ndarray, np.ndarray, list[int], list[int]]:
         start = int(self.random.integers(max(len(one.units) - frames * _STRIDE, 0) + 1))
         rows = rows_of(one, start, frames)
-        order = Order.UNITS if not one.emotion else list(Order)[self.random.integers(len(Order))]
+        order = Order.UNITS if not one.emotion else self._orders[self.random.integers(len(self._orders))]
         emotion = one.emotion
         if order is Order.UNITS_GIVEN_EMOTION and not one.is_measured and self.random.random() < 0.5:
             emotion = str(self.random.choice(VOICE_EMOTIONS))

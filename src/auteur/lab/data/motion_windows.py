@@ -54,6 +54,8 @@ class MotionClip:
     """Whether a talking-head system made the video."""
     corpus: str = ""
     """Corpus that it is from."""
+    emotion: str | None = None
+    """Label of the corpus, one of `auteur.facs.EMOTIONS`; None: it states none."""
 
     def known_neutral_mm(self) -> Floats:
         """Returns the person's neutral face.
@@ -97,6 +99,7 @@ def read_clips(
                 blink=track.blink,
                 is_generated=track.is_generated,
                 corpus=track.corpus,
+                emotion=track.emotion,
             )
         )
     wanted = "test" if part == "held_out" else "train"

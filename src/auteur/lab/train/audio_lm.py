@@ -21,6 +21,7 @@ from torch.nn import functional
 from auteur.expression.audio_lm import vocabulary
 from auteur.expression.audio_lm.compact import AudioLM, AudioLMConfig
 from auteur.expression.audio_lm.emotion_classifier import EmotionEnsemble
+from auteur.expression.audio_lm.prompts import Order
 from auteur.lab.data.audio_lm_batches import IGNORED, AudioLMBatches
 from auteur.lab.data.emotion_units import load_units
 from auteur.lab.data.emotional_speech import fold_of
@@ -49,6 +50,8 @@ class AudioLMRecipe:
     start: Path | None = None
     """Weights of the same sizes to start from; the emotion ensemble comes from `ear` all the same."""
     batch_size: int = 16
+    order: Order | None = None
+    """The only order of question and answer to train, for AUHead's table 1; all four unless given."""
     emotion_weight: float = 4.0
     """Weight of the one token of the emotion."""
     config: AudioLMConfig = field(default_factory=AudioLMConfig)
@@ -139,10 +142,16 @@ def build(recipe: AudioLMRecipe) -> Training[AnswerLoss]:
     statistics = load_units(recipe.units)
     heard = heard_of(performances, model.ear, recipe.ear)
     training, validation = split(performances)
+    orders = tuple(Order) if recipe.order is None else (recipe.order,)
     batches = AudioLMBatches(
-        training, statistics, heard, batch_size=recipe.batch_size, seed=recipe.schedule.seed
+        training,
+        statistics,
+        heard,
+        batch_size=recipe.batch_size,
+        seed=recipe.schedule.seed,
+        orders=orders,
     )
-    kept = AudioLMBatches(validation, statistics, heard, batch_size=16, seed=1, augment=False)
+    kept = AudioLMBatches(validation, statistics, heard, batch_size=16, seed=1, augment=False, orders=orders)
     held_out = [kept.batch() for _ in range(6)]
     blur = blurred_numbers()
 

@@ -158,7 +158,7 @@ def build(recipe: DenoiserRecipe) -> tuple[VideoDenoiser, BatchOf]:
         UsageError: The recipe does not fit the preset.
         InputError: Clips or weights cannot be used.
     """
-    config = preset(recipe.preset).config
+    config = recipe.ablation.applied(preset(recipe.preset).config)
     if not recipe.data.shards:
         raise UsageError("no shards were given; name their folders with --shards, or try --smoke")
     if recipe.unet is not None:

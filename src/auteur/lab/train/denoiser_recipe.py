@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from auteur.errors import UsageError
 from auteur.lab.data.shards import Corpora
+from auteur.lab.train.ablations import Ablation, AUChanges, DropoutChanges
 from auteur.lab.train.devices import Precision, Tracker
 from auteur.lab.train.phases import WarmUpCosine
 
@@ -30,6 +31,14 @@ class DenoiserRecipe:
     """AnimateDiff motion adapter to start from."""
     published: Path | None = None
     """Folder of Hallo or MEMO that `auteur convert` wrote: the au-adapter is trained on it, frozen."""
+    au: AUChanges = field(default_factory=AUChanges)
+    """Form, window and dropout of the Action Unit conditioner."""
+    dropout: DropoutChanges = field(default_factory=DropoutChanges)
+    """Of the other conditions."""
+    without: tuple[str, ...] = ()
+    """Conditioners to leave out, such as audio or reference."""
+    process: Literal["ddim", "flow"] | None = None
+    """Diffusion process; the preset's unless given."""
     start: tuple[Path, ...] = ()
     """Files with a denoiser or parts of one to start from, such as a base to adapt."""
     steps: tuple[int, ...] = (30_000, 30_000)
@@ -79,6 +88,11 @@ class DenoiserRecipe:
             raise UsageError(f"average_decay is {self.average_decay}; it must be at least 0 and below 1")
         if min(self.steps, default=0) < 1 or min(self.batch_size, default=0) < 1:
             raise UsageError(f"steps {self.steps} and batch_size {self.batch_size} must be 1 or more")
+
+    @property
+    def ablation(self) -> Ablation:
+        """What differs from the preset."""
+        return Ablation(self.au, self.dropout, self.without, self.process)
 
     @property
     def rate_factor(self) -> WarmUpCosine:

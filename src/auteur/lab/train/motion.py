@@ -8,7 +8,7 @@ Trains on all people except those held out for tests and for choosing the checkp
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +18,7 @@ import tyro
 from torch import Tensor, nn
 
 from auteur.errors import UsageError
+from auteur.facs import EMOTIONS
 from auteur.lab.data.motion_windows import (
     MotionClip,
     MotionWindows,
@@ -30,7 +31,7 @@ from auteur.lab.data.shards import Corpora
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.devices import is_main_process
 from auteur.lab.train.model_recipe import Schedule, Training, save_half, train_recipe
-from auteur.motion.generator import MotionConfig, MotionGenerator
+from auteur.motion.generator import Condition, MotionConfig, MotionGenerator
 from auteur.motion.sync import MOUTH, SyncExpert
 from auteur.weights import load_file, metadata_of
 
@@ -51,6 +52,8 @@ class MotionLossWeights:
     agreement: float = 1.0
     """Ours: 1 - correlation of the lip gap over a window driven by speech alone. People open their mouths
     differently wide; a squared error alone would hardly open them."""
+    emotion: float = 1.0
+    """Cross-entropy of the emotions that a generator with the condition "audio_emotion" predicts."""
     mode: float = 1.0
     """Ours: reconstruction from the mode of the prior, which a few minutes of speech alone do not train."""
 
@@ -120,6 +123,9 @@ def motion_loss(
     scale = scale.to(heard.device)
     drop_speech = ~heard | (chance < recipe.drop_speech)
     drop_aus = heard & (chance > 1 - recipe.drop_aus)
+    if recipe.config.condition != "aus":  # speech alone without a label, labels alone without speech
+        labelled = batch["aus"].sum((1, 2)) > 0
+        drop_aus = drop_aus | ~(heard if recipe.config.condition == "audio_emotion" else labelled)
     condition = generator.condition(batch["speech"], batch["aus"], drop_speech=drop_speech, drop_aus=drop_aus)
     output = generator(batch["coefficients"], condition)
 
@@ -140,6 +146,10 @@ def motion_loss(
     loss = weights.reconstruction * squared(error, inside) + weights.kl * output.kl
     loss = loss + weights.velocity * velocity(error)
     loss = loss + weights.mode * (squared(mode_error, inside) + 0.5 * weights.velocity * velocity(mode_error))
+    if recipe.config.condition == "audio_emotion" and bool((rows := heard & labelled).any()):
+        logits = generator.emotion_logits(batch["speech"][rows])
+        labels = batch["aus"][rows].mean(1).argmax(-1)
+        loss = loss + weights.emotion * nn.functional.cross_entropy(logits, labels)
     alone = heard & drop_aus & ~drop_speech
     if alone.any():
         gap_row = generator.basis[:, 14, 1] - generator.basis[:, 13, 1]
@@ -195,11 +205,38 @@ def motion_scores(model: MotionTraining, clips: list[MotionClip]) -> MotionScore
             coefficients = generator.sample(generator.condition(a, u), seed=0, temperature=0.0)
             made = generator.displacement(coefficients).numpy()
             gap, real = (d[:, 14, 1] - d[:, 13, 1] for d in (made, clip.displacement_mm))
-            found[name].append(float(np.corrcoef(gap, real)[0, 1]))
+            is_still = gap.std() < 1e-6  # a label alone moves nothing over time
+            found[name].append(0.0 if is_still else float(np.corrcoef(gap, real)[0, 1]))
             if name == "both":
                 errors.append(float(np.abs(made - clip.displacement_mm)[:, [13, 14, 61, 291]].mean()))
     medians = {name: float(np.median(values)) for name, values in found.items()}
     return MotionScores(**medians, error_mm=float(np.mean(errors)))
+
+
+def conditioned(clips: list[MotionClip], condition: Condition) -> list[MotionClip]:
+    """Returns clips whose `aus` are the input of a generator of this condition.
+
+    One-hot labels [T, 8] for "label", and as targets of its own prediction for "audio_emotion"; zeros for
+    clips without a label.
+
+    Raises:
+        UsageError: No training clip has a label.
+    """
+    if condition == "aus":
+        return clips
+    if not any(clip.emotion for clip in clips if clip.part == "train"):
+        raise UsageError(
+            f"the condition {condition!r} needs clips with an emotion label and no training clip has one; "
+            "take a corpus that states emotions, such as MEAD, or leave the condition at aus"
+        )
+    rows = {
+        emotion: np.eye(len(EMOTIONS), dtype=np.float32)[number] for number, emotion in enumerate(EMOTIONS)
+    }
+    none = np.zeros(len(EMOTIONS), dtype=np.float32)
+    return [
+        replace(clip, aus=np.tile(none if clip.emotion is None else rows[clip.emotion], (len(clip.aus), 1)))
+        for clip in clips
+    ]
 
 
 def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraining, MotionWindows, Tensor]:
@@ -251,7 +288,7 @@ def build(recipe: MotionRecipe, clips: list[MotionClip]) -> Training[MotionScore
 
 def train(recipe: MotionRecipe) -> MotionScores:
     """Trains, writes the generator's best weights, returns their scores on the validation people."""
-    clips = read_clips(recipe.data, speech=recipe.speech)
+    clips = conditioned(read_clips(recipe.data, speech=recipe.speech), recipe.config.condition)
     best = train_recipe(recipe, lambda _: build(recipe, clips))
     if is_main_process():
         generator = load_file(MotionTraining(recipe.config), recipe.out).eval().generator

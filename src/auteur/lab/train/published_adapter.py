@@ -41,7 +41,10 @@ UNKNOWN_EMOTION = EMOTION_CLASSES.index("unknown")
 _PROCESSES = {"hallo": DiffusionConfig(process="ddim"), "memo": DiffusionConfig(process="flow")}
 """Training process of each: Hallo's training has Stable Diffusion's betas, its sampling alone linear ones."""
 _PAST_FRAMES = {"hallo": hallo.PAST_FRAMES, "memo": memo.PAST_FRAMES}
-_WITHOUT_EFFECT = ("unet", "motion_adapter", "augment", "recompute", "evaluate_every_steps")
+_WITHOUT_EFFECT = (
+    *("unet", "motion_adapter", "augment", "recompute", "evaluate_every_steps"),
+    *("without", "process"),
+)
 
 
 def train_adapter(recipe: DenoiserRecipe, sizes: AUConfig | None = None) -> Path:
@@ -145,22 +148,15 @@ class AdaptedBase:
         return self.networks.adapter
 
     def adapt(self, recipe: DenoiserRecipe, sizes: AUConfig | None) -> Adapter:
-        """Puts an adapter into the base and returns it: a new one, or the one that the recipe starts from.
-
-        Raises:
-            UsageError: The adapter reads numbers instead of drawings.
-        """
+        """Puts an adapter into the base and returns it: a new one, or the one that the recipe starts from."""
         unet = self.networks.get_submodule(LAYOUTS[self.kind].unet)
         if recipe.start:
             made = load_adapter(unet, recipe.start[0])  # pyright: ignore[reportArgumentType]
         else:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(recipe.seed)
-                made = new_adapter(unet, sizes)  # pyright: ignore[reportArgumentType]
-        if made.config.form == "sequence":
-            raise UsageError(
-                "the adapter reads numbers; adapters of published bases read drawings (lines, mesh)"
-            )
+                changed = recipe.au.applied(sizes or AUConfig())
+                made = new_adapter(unet, changed)  # pyright: ignore[reportArgumentType]
         self.networks.adapter = made.train().requires_grad_(True)
         return made
 
@@ -170,13 +166,15 @@ class AdaptedBase:
         Raises:
             InputError: A tensor is missing or has another shape; the message names the one that is needed.
         """
-        frames, size_px = clean.shape[1], self.model.size_px
+        frames, size_px, adapter = clean.shape[1], self.model.size_px, self.adapter.config
         side = size_px // self.model.latents.downscale
         wanted: dict[str, tuple[int | None, ...]] = {
             "clean": (frames, 4, side, side),
             "reference": (4, side, side),
             "audio": (frames, WINDOW_FRAMES, self._audio.proj1.in_features // WINDOW_FRAMES),
-            "au": (frames, 3, size_px, size_px),
+            "au": (frames, 3, size_px, size_px)
+            if adapter.form != "sequence"
+            else (frames, adapter.action_units),
         }
         if self.kind == "hallo":
             wanted["regions"] = (frames, 3, None, None)

@@ -28,6 +28,8 @@ class AudioConfig:
 
     features: int = 768
     """D: numbers per audio frame."""
+    space: str = ""
+    """Name of the features, such as "wav2vec2" or "hubert"; "": any of that width."""
     window: int = 5
     """W: the frame, and two on either side."""
     hidden: int = 512

@@ -24,6 +24,9 @@ class ExpressionConfig:
 
     coefficients: int = 50
     """E: FLAME's expression as DECA gives it."""
+    space: str = "compact50"
+    """Name of the vectors' space: "compact50", measured in the landmarks, or "flame50", predicted by an
+    expression generator of that space. Spaces of one width differ in meaning."""
     dropout: float = 0.1
 
 

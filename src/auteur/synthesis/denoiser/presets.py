@@ -52,7 +52,7 @@ PRESETS = {
     # Paper A: Hallo V1 stays as it is, the Action Unit adapter learns. Hallo appends the portrait ungated.
     "auhead": Preset(
         config=_STABLE_DIFFUSION.changed(
-            reference=ReferenceConfig(gated=False), audio=AudioConfig(), au=AUConfig()
+            reference=ReferenceConfig(gated=False), audio=AudioConfig(space="wav2vec2"), au=AUConfig()
         ),
         phases=(("au",),),
         frames=(14,),
@@ -61,7 +61,9 @@ PRESETS = {
     ),
     # Paper B: a UNet conditioned on portrait, speech and an expression vector. Phases as Hallo's.
     "emodiffhead": Preset(
-        config=_STABLE_DIFFUSION.changed(audio=AudioConfig(), expression=ExpressionConfig()),
+        config=_STABLE_DIFFUSION.changed(
+            audio=AudioConfig(space="wav2vec2"), expression=ExpressionConfig(space="flame50")
+        ),
         phases=(
             ("base", "reference", "identity", "expression"),
             ("temporal", "past", "audio"),

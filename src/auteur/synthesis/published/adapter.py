@@ -56,7 +56,7 @@ def load_adapter(unet: VideoUNet, path: Path | str) -> Adapter:
 
 
 def added_by(
-    adapter: nn.Module | None, given: Tensor | None, rows: int, frames: int
+    adapter: nn.Module | None, given: Tensor | None, rows: int, frames: int, *, in_all_rows: bool = False
 ) -> Callable[[str, Tensor], Tensor]:
     """Returns (place, feature map) → feature map, as the adapter changes it.
 
@@ -66,6 +66,7 @@ def added_by(
             unconditional row of guidance has the null.
         rows: Of the batch.
         frames: Of the window.
+        in_all_rows: Whether the unconditional row has it, too.
     """
     if adapter is None:
         return lambda _, hidden: hidden
@@ -75,7 +76,7 @@ def added_by(
     if given is not None:
         inputs = Given(
             tensors={"au": given.expand(rows, *given.shape)},
-            present=torch.arange(rows, device=given.device) == rows - 1,
+            present=(torch.arange(rows, device=given.device) == rows - 1) | in_all_rows,
             margin=(len(given) - frames) // 2,
         )
     tokens = adapter.encode(inputs, size, torch.zeros(rows))

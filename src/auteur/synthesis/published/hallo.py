@@ -119,7 +119,7 @@ class Hallo(WindowModel[HalloConditions]):
         """
         rows, frames = sample.shape[:2]
         unet, heard = self.denoising_unet, audio.flatten(0, 1)
-        added = added_by(self.adapter, given.adapter, rows, frames)
+        added = added_by(self.adapter, given.adapter, rows, frames, in_all_rows=given.adapts_all_rows)
         seen = {place: seen_by(tokens, rows, frames, self.tiling) for place, tokens in features.items()}
 
         def enter(index: int, hidden: Tensor) -> Tensor:

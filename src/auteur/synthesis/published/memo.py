@@ -111,7 +111,13 @@ class Memo(WindowModel[MemoConditions]):
         """
         rows, frames = sample.shape[:2]
         unet, heard = self.diffusion_net, audio.flatten(0, 1)
-        added = added_by(self.adapter, None if given is None else given.adapter, rows, frames)
+        added = added_by(
+            self.adapter,
+            None if given is None else given.adapter,
+            rows,
+            frames,
+            in_all_rows=given is not None and given.adapts_all_rows,
+        )
         seen = {
             place: seen_by(found, rows, frames, self.tiling)
             for place, found in features.items()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from auteur.errors import UsageError
+from auteur.synthesis.guidance import Form, Guidance
 from auteur.synthesis.samplers.schedule import MODEL_TIMES, check_steps, rescale_zero_terminal_snr
 
 
@@ -98,6 +99,11 @@ class LoopSettings:
     steps: int
     guidance: float = 3.5
     """u + s (c - u); 1 or less leaves the unconditional row out."""
+    au: float | None = None
+    """s_AU of an Action Unit adapter, by `form`; None: the adapter acts in the conditional row alone, which
+    is the nested form with s_AU = s_H."""
+    form: Form = "published"
+    """Of AU guidance, see `synthesis.guidance`."""
     seed: int = 42
     sampler: SamplerName = "published"
 
@@ -106,6 +112,7 @@ class LoopSettings:
             raise UsageError(f"sampler is {self.sampler!r}; choose one of {', '.join(SAMPLERS)}")
         if not 0 <= self.guidance <= 20:
             raise UsageError(f"guidance is {self.guidance}; it must be between 0 and 20")
+        Guidance(au=1.0 if self.au is None else self.au, form=self.form)
 
     @property
     def rows(self) -> int:
@@ -115,7 +122,21 @@ class LoopSettings:
     @property
     def conditional(self) -> tuple[bool, ...]:
         """For each row of a batch, whether it has its conditions."""
-        return (False, True) if self.guidance > 1 else (True,)
+        return (False, True) if self.guidance > 1 or self.au is not None else (True,)
+
+
+def guided_by_units(without: Tensor, with_units: Tensor, settings: LoopSettings) -> Tensor:
+    """Returns the prediction [1, ...] under AU guidance: AUHead's (arXiv 2602.09534, eq. 6) or nested.
+
+    Args:
+        without: L(φ, φ) and L(H, φ), [2, ...].
+        with_units: L(φ, AU) and L(H, AU), [2, ...].
+        settings: s_H, s_AU and the form.
+    """
+    (nothing, others), (units, both) = without.chunk(2), with_units.chunk(2)
+    first = units if settings.form == "published" else nothing
+    au = settings.guidance if settings.au is None else settings.au
+    return first + settings.guidance * (others - nothing) + au * (both - others)
 
 
 def guided(prediction: Tensor, scale: float) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from auteur.synthesis.published.adapter import Adapter
 from auteur.synthesis.published.feedback import Latents, Tiling, with_feedback
 from auteur.synthesis.published.memory import Memory
-from auteur.synthesis.published.schedule import LoopSettings, Sampler, guided
+from auteur.synthesis.published.schedule import LoopSettings, Sampler, guided, guided_by_units
 from auteur.synthesis.samplers import OnStep
 
 Encoded = tuple[Tensor, Tensor, Tensor]
@@ -28,6 +28,8 @@ class WindowConditions:
     """Speech features around each frame, [F, 5, layers, D]."""
     adapter: Tensor | None = None
     """Input of an adapter for these frames; see `published.adapter`."""
+    adapts_all_rows: bool = False
+    """Whether the adapter acts in the unconditional row, too: the half of AU guidance with Action Units."""
     sees_portrait: bool = True
     """Whether the conditional row attends to the portrait; training an adapter leaves it out at random."""
 
@@ -142,8 +144,16 @@ class WindowModel(nn.Module, ABC, Generic[Conditions]):
         for index, time in enumerate(sampler.times):
             memory.adds = memory.starts or index == 0
             rows = sample.expand(settings.rows, -1, -1, -1, -1)
-            prediction = self.prediction(rows, time, encoded, features, given, memory)
-            sample = sampler.step(sample, guided(prediction, settings.guidance), index)
+            if settings.au is None or given.adapter is None:
+                prediction = self.prediction(rows, time, encoded, features, given, memory)
+                prediction = guided(prediction, settings.guidance)
+            else:
+                plain, adapted = replace(given, adapter=None), replace(given, adapts_all_rows=True)
+                without = self.prediction(rows, time, encoded, features, plain, memory)
+                memory.adds = False  # the past of this step is in it
+                with_units = self.prediction(rows, time, encoded, features, adapted, memory)
+                prediction = guided_by_units(without, with_units, settings)
+            sample = sampler.step(sample, prediction, index)
             if on_step is not None:
                 on_step(index + 1, settings.steps)
         memory.starts = False

@@ -22,8 +22,8 @@ from auteur.synthesis.noise import step_generator
 
 
 def denoiser(folder: Path) -> Trial:
-    """The compact denoiser, both phases."""
-    return _trial(folder, "compact", 24)
+    """The presets with phases of a base, all phases of each; the losses are the sums."""
+    return _together([_trial(folder / name, name, 24) for name in ("compact", "emodiffhead", "landmark")])
 
 
 def au_adapter(folder: Path) -> Trial:
@@ -34,18 +34,22 @@ def au_adapter(folder: Path) -> Trial:
     own = _trial(folder, "auhead", 24)
     if not all(map(find_spec, ("diffusers", "transformers"))):
         return own
-    published = published_adapter(folder)
+    return _together([own, published_adapter(folder)])
+
+
+def _together(trials: list[Trial]) -> Trial:
+    """Several trials as one, with the recipe of the first."""
 
     def train() -> None:
-        for one in (own, published):
+        for one in trials:
             assert one.train is not None  # noqa: S101 - for the type checker
             one.train()
 
     def losses() -> tuple[float, float]:
-        firsts, lasts = zip(own.losses(), published.losses(), strict=True)
+        firsts, lasts = zip(*(one.losses() for one in trials), strict=True)
         return sum(firsts), sum(lasts)
 
-    return Trial(own.recipe, train=train, fitted=losses)
+    return Trial(trials[0].recipe, train=train, fitted=losses)
 
 
 def _trial(folder: Path, name: str, steps: int) -> Trial:
