@@ -77,7 +77,7 @@ def test_links_of_the_package_page_lead_somewhere(builder):
 def test_every_dependency_has_a_lower_bound_that_names_one_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [text for extra in project["optional-dependencies"].values() for text in extra]
-    ours = re.compile(r"auteur-face\[[a-z,]+\]")
+    ours = re.compile(r"auteur-face\[[a-z0-9,]+\]")
     bound = re.compile(r"[A-Za-z0-9_-]+(\[[a-z,]+\])?(>=|==)[0-9.]+")
     for text in (*project["dependencies"], *extras):
         assert ours.fullmatch(text) or bound.fullmatch(text), text

@@ -91,7 +91,7 @@ def test_a_10000_px_side_within_the_budget_is_read(tmp_path: Path) -> None:
     wide.save(tmp_path / "a.png")
     read = read_image(tmp_path / "a.png")
     assert read.shape == (20, 10_000, 3)
-    assert read.nonzero() == pytest.approx(([3, 3, 3], [9_990] * 3, [0, 1, 2]))
+    assert [axis.tolist() for axis in read.nonzero()] == [[3, 3, 3], [9_990] * 3, [0, 1, 2]]
     with pytest.raises(MediaError, match="10000x20 pixels"):
         read_image(tmp_path / "a.png", budget=Budget(max_image_pixels=1000))
 

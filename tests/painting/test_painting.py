@@ -113,6 +113,7 @@ def builder_of(head, video, **given) -> ConditionBuilder:
         video._portrait,
         video._face.landmarks,
         basis=head._mover.basis,
+        shading=video._render_input.shading,
         **given,
     )
 

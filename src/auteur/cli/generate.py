@@ -57,6 +57,7 @@ def generate_one(arguments: GenerateArguments, portrait: Path, speech: Path | No
     started_sec = time.monotonic()
     check_readable(portrait, speech, *arguments.performance.files())
     # NumPy comes with it: not before the files have been checked.
+    from auteur.media.gif_writer import check_gif_rate
     from auteur.provenance import consent_notes
     from auteur.signals.timebase import parse_rate
 
@@ -72,6 +73,8 @@ def generate_one(arguments: GenerateArguments, portrait: Path, speech: Path | No
         one_thread()
         head = TalkingHead.from_pretrained(arguments.rendering.preset, device=arguments.rendering.device)
         video = head.perform(portrait, speech, requested, settings, face=arguments.rendering.face)
+    if arguments.out.suffix.lower() == ".gif":
+        check_gif_rate(fps)
     notes = [*video.notes, *consent_notes(settings.consent)]
     for line in notes:
         note(line)

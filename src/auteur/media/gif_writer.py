@@ -35,6 +35,18 @@ _HEADER_BYTES = 13
 _LONGEST_BLOCK = 255
 
 
+def check_gif_rate(rate: Fraction) -> None:
+    """Refuses frame rates that GIFs cannot play.
+
+    Raises:
+        UsageError: More than 50 frames per second.
+    """
+    if rate > MOST_GIF_RATE:
+        raise UsageError(
+            f"the frame rate is {float(rate):g}; GIFs play at most {MOST_GIF_RATE} frames/s; lower it"
+        )
+
+
 class GifWriter(FrameWriter):
     """Writes a marked, endlessly looping GIF of 256 colours and its sidecar; both appear when the block ends.
 
@@ -66,11 +78,7 @@ class GifWriter(FrameWriter):
         super().__init__(path, size_px, rate, mark, overwrite=overwrite)
         if self._path.suffix.lower() != ".gif":
             raise UsageError(f"{self._path.name!r} does not end in .gif")
-        if self._rate > MOST_GIF_RATE:
-            raise UsageError(
-                f"the frame rate is {float(self._rate):g}; GIFs play at most {MOST_GIF_RATE} frames/s; "
-                "lower it"
-            )
+        check_gif_rate(self._rate)
         self._waiting: list[VideoFrame] = []
         self._most_waiting = max(1, min(_PALETTE_FRAMES, _PALETTE_BYTES // (3 * size_px[0] * size_px[1])))
 

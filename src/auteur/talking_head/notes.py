@@ -28,7 +28,8 @@ def notes_of(
     notes = list(heard.lines())
     if not heard.is_silent and motion.cues.silence.min() > _NOTHING_SAID:
         notes.append("no speech was found in the recording: the lips stay closed")
-    notes += motion.performance.notes
+    elif not heard.is_silent:
+        notes += motion.performance.notes
     if requested.emotions is not None and requested.emotions.strongest > 1:
         notes.append(EXTRAPOLATES)
     notes += contradictions(requested)

@@ -77,6 +77,7 @@ def load_stages(preset: Path | str) -> StageModels:
             what to change.
         UsageError: A library is not installed.
     """
+    weights.WeightsFile(weights.path_of("skin_shading"))  # read with the first frame; refused now if damaged
     folder = Path(preset)
     if not is_stage_folder(folder):
         encoders = SpeechEncoders.shipped()

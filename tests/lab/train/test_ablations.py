@@ -91,7 +91,7 @@ def test_the_condition_of_the_motion_generator_changes_network_and_input(conditi
     from auteur.motion.generator import MotionGenerator
 
     usual, made = (
-        parsed("motion", "--tracks", "t", *more).config for more in ((), ("--config.condition", condition))
+        parsed("motion", "--shards", "t", *more).config for more in ((), ("--config.condition", condition))
     )
     small = {"hidden": 8, "code": 8, "speech_features": 5}
     built = [shapes(MotionGenerator(replace(one, **small))) for one in (usual, made)]
@@ -114,9 +114,6 @@ def test_other_conditions_train_and_are_scored(condition, tmp_path):
     from auteur.lab.train.smoke.tracks import motion
 
     recipe = motion(tmp_path).recipe
-    for number, path in enumerate(sorted(recipe.tracks.glob("*.npz"))):
-        arrays = dict(np.load(path)) | {"emotion": np.array(("happy", "sad")[number % 2])}
-        np.savez(path, allow_pickle=False, **arrays)
     schedule = replace(recipe.schedule, steps=4, evaluate_every_steps=2)
     scores = train(replace(recipe, config=replace(recipe.config, condition=condition), schedule=schedule))
     assert np.isfinite(scores.both) and recipe.out.is_file()
@@ -128,5 +125,5 @@ def test_the_audio_language_models_learn_one_order():
     settings = ("--performances", "p", "--units", "u", "--ear", "e", "--order", "UNITS_THEN_EMOTION")
     assert parsed("audio-lm", *settings).order is Order.UNITS_THEN_EMOTION
     assert parsed("audio-lm", *settings[:-2]).order is None
-    lora = parsed("audio-lm-lora", "--base", "b", "--manifest", "m", "--order", "UNITS")
+    lora = parsed("audio-lm-lora", "--base", "b", "--shards", "s", "--order", "UNITS")
     assert lora.order is Order.UNITS

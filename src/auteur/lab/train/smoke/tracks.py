@@ -85,6 +85,7 @@ def write_tracks(
                 key=name,
                 person=name,
                 frames=frames,
+                emotion=("happy", "sad")[number % 2],
                 arrays={
                     "pose": pose.astype(np.float32),
                     "gaze": (gaze - pose[:, [1, 0]] * (-1.0, 1.0)).astype(np.float32),
