@@ -181,6 +181,8 @@ class MotionWindows(RandomWindows):
         batch_size: Windows in a batch.
         seed: Of everything random.
         shares: Of the corpora (`Corpora.shares`).
+        has_lips: Whether the last two numbers of the speech are predicted lips and loudness, as those of the
+            feature "speech" are.
     """
 
     def __init__(
@@ -191,8 +193,10 @@ class MotionWindows(RandomWindows):
         batch_size: int,
         seed: int,
         shares: dict[str, float] | None = None,
+        has_lips: bool = True,
     ) -> None:
         super().__init__(batch_size, seed)
+        self._has_lips = has_lips
         heard = np.concatenate([clip.speech for clip in clips if clip.speech is not None])
         self._speech_mean, self._speech_deviation = heard.mean(0), heard.std(0)
         self._clips = clips
@@ -244,7 +248,8 @@ class MotionWindows(RandomWindows):
             0, 0.2, speech.shape[1]
         )
         missing = random.uniform(size=speech.shape[1]) < random.uniform(0, 0.3)
-        if random.random() < LIPS_ALONE:
-            missing[:-2] = True
-        missing[-2] = False
+        if self._has_lips:
+            if random.random() < LIPS_ALONE:
+                missing[:-2] = True
+            missing[-2] = False
         return np.where(missing, self._speech_mean, speech + noise * self._speech_deviation)

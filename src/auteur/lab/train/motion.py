@@ -264,6 +264,7 @@ def prepare(recipe: MotionRecipe, clips: list[MotionClip]) -> tuple[MotionTraini
         batch_size=recipe.batch_size,
         seed=recipe.schedule.seed,
         shares=recipe.data.shares(clip.corpus for clip in training if not clip.is_generated),
+        has_lips=recipe.speech == "speech",
     )
     scale = np.sqrt(point_weights())[:, None] / coordinate_scale(training)
     return model, batches, torch.from_numpy(scale.astype(np.float32))
