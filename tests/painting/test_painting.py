@@ -107,15 +107,16 @@ def film(head, folder, **settings):
 
 
 def builder_of(head, video, **given) -> ConditionBuilder:
-    return ConditionBuilder(
+    builder = ConditionBuilder(
         head._renderer.bundle,
         video._render_input.warper,
         video._portrait,
         video._face.landmarks,
         basis=head._mover.basis,
-        shading=video._render_input.shading,
         **given,
     )
+    builder.shading = video._render_input.shading
+    return builder
 
 
 def warped_frame(video, number: int) -> np.ndarray:

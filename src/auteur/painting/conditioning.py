@@ -75,7 +75,6 @@ class ConditionBuilder:
         expression: Vectors of a route, one row per frame, for models that read vectors of another space than
             the one that is measured in landmarks.
         speech_features: [T, D], one row per frame; None: absent.
-        shading: Of `RenderInput`.
 
     Raises:
         WeightsError: The model reads Action Units of an unknown convention.
@@ -93,10 +92,10 @@ class ConditionBuilder:
         action_units: AUTrack | None = None,
         expression: ExpressionTrack | None = None,
         speech_features: Tensor | None = None,
-        shading: ShadingOf | None = None,
     ) -> None:
         self.bundle, self.portrait, self.landmarks, self.basis = bundle, portrait, landmarks, basis
-        self._shading = shading
+        self.shading: ShadingOf | None = None
+        """Of `RenderInput`; None: the portrait's own light."""
         self.action_units, self.speech_features = action_units, speech_features
         self.config = bundle.denoiser.config
         self.vectors = self._vectors_of(expression)
@@ -125,7 +124,7 @@ class ConditionBuilder:
             picks: Which of them are painted, by their place in the track; None: all.
         """
         targets = torch.from_numpy(np.array(track.values))
-        shading = None if self._shading is None else self._shading(track)
+        shading = None if self.shading is None else self.shading(track)
         warped, moved = self._warper.render_with_landmarks(targets, shading)
         picks = list(range(len(targets)) if picks is None else picks)
         regions = [self.regions(moved, view) for view in self.views]

@@ -72,8 +72,8 @@ class InpaintRenderer:
             action_units=given.action_units,
             expression=given.expression,
             speech_features=None if speech is None else given.speech_features(speech),
-            shading=given.shading,
         )
+        builder.shading = given.shading
         malloc.trim_heap()  # what the analysis of the speech took
         malloc.keep_freed_memory()
         made = Inpainter(builder).frames(

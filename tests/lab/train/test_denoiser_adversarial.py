@@ -10,6 +10,7 @@ pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'
 from auteur.errors import UsageError
 from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.lab.data.denoiser_clips import ClipBatch
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.denoiser_adversarial import AdversarialRecipe, distil, student_of
 from auteur.lab.train.patch_discriminator import PatchDiscriminator, jittered, perceptual_loss, seam_loss
 from auteur.lab.train.smoke.spots import MovingSpots, shrunk
@@ -33,7 +34,9 @@ def recipe(folder, **given) -> AdversarialRecipe:
         "average_decay": 0.8, "warm_up_steps": 5, "evaluate_every_steps": 0, "log_every_steps": 1,
         "precision": "no",
     }  # fmt: skip
-    return AdversarialRecipe(teacher=folder, clips=folder, out=folder, **{**settings, **given})
+    return AdversarialRecipe(
+        teacher=folder, data=Corpora(shards=(folder,)), out=folder, **{**settings, **given}
+    )
 
 
 def one_step_error(denoiser) -> float:

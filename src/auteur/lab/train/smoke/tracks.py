@@ -64,17 +64,16 @@ def write_tracks(
         said = talk(random, seconds)
         frames = len(said.gap_mm)
         units = _units(frames, random)
-        moved = (
-            np.einsum("tc,cpd->tpd", units, per_control) + said.gap_mm[:, None, None] * basis.opening.numpy()
-        )
-        blink, gaze = _blinks(frames), _gaze(frames, random)
-        pose = np.cumsum(random.normal(0, 0.01, (frames, 6)), axis=0)
+        moved = np.einsum("tc,cpd->tpd", units, per_control)
+        moved += said.gap_mm[:, None, None] * basis.opening.numpy()
+        gaze = _gaze(frames, random)
+        pose = random.normal(0, 0.01, (frames, 6)).cumsum(axis=0)
         pose -= pose.mean(0)
         motion = {
             "displacement": (moved + random.normal(0, 0.05, moved.shape)).astype(np.float16),
             "neutral": resting_face(),
             "units": units.astype(np.float16),
-            "blink": blink.astype(np.float32),
+            "blink": _blinks(frames).astype(np.float32),
         }
         speech = {
             "values": _features(said, random, features).astype(np.float32),
