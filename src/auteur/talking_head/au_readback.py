@@ -38,10 +38,11 @@ def performed(blocks: Iterable[LandmarkTrack], at_rest: Floats, basis: AUBasis) 
     Raises:
         UsageError: There is no block.
     """
+    rest, shapes = without_pose(at_rest), _shapes_of(basis)
     first, found = None, []
     for block in blocks:
         first = block if first is None else first
-        found.append(_fitted(np.asarray(block.values), at_rest, basis))
+        found.append(_fitted(np.asarray(block.values), rest, shapes))
     if first is None:
         raise UsageError("there are no landmarks to read")
     values = np.concatenate(found)
@@ -75,7 +76,7 @@ class SkinUnits:
     """
 
     def __init__(self, portrait_landmarks: Floats, at_rest: Floats, basis: AUBasis) -> None:
-        self._at_rest, self._basis = at_rest, basis
+        self._rest, self._shapes = without_pose(at_rest), _shapes_of(basis)
         self._own = self._read(portrait_landmarks[None])
 
     def __call__(self, track: LandmarkTrack) -> Tensor:
@@ -83,19 +84,23 @@ class SkinUnits:
         return self._read(np.asarray(track.values)) - self._own
 
     def _read(self, landmarks: Floats) -> Tensor:
-        values = _fitted(landmarks, self._at_rest, self._basis)
+        values = _fitted(landmarks, self._rest, self._shapes)
         return torch.from_numpy(values[:, [CONTROLS.index(name) for name in SHADING_CONTROLS]]).float()
 
 
-def _fitted(landmarks: Floats, at_rest: Floats, basis: AUBasis) -> Floats:
-    """Intensities of all controls [T, C] in landmarks [T, 478, 3]; 0 where a control moves nothing."""
+def _shapes_of(basis: AUBasis) -> tuple[list[int], Floats]:
+    """Places of the controls that the basis moves in the convention "facs", and their displacement [U, N]."""
     names = [name for unit in ACTION_UNITS.values() if unit.number in BASIS_UNITS for name in unit.controls]
     shapes = np.stack([basis.control_displacement(name)[:_SKIN_VERTICES] for name in names])
-    moved = without_pose(landmarks)[:, :_SKIN_VERTICES] - without_pose(at_rest)[:_SKIN_VERTICES]
+    return [CONTROLS.index(name) for name in names], shapes.reshape(len(names), -1).astype(np.float64)
+
+
+def _fitted(landmarks: Floats, rest: Floats, shapes: tuple[list[int], Floats]) -> Floats:
+    """Intensities of all controls [T, C] in landmarks [T, 478, 3]; 0 where a control moves nothing."""
+    columns, matrix = shapes
+    moved = without_pose(landmarks)[:, :_SKIN_VERTICES] - rest[:_SKIN_VERTICES]
     values = np.zeros((len(landmarks), len(CONTROLS)))
-    values[:, [CONTROLS.index(name) for name in names]] = _intensities(
-        moved.reshape(len(moved), -1), shapes.reshape(len(names), -1).astype(np.float64)
-    )
+    values[:, columns] = _intensities(moved.reshape(len(moved), -1), matrix)
     return values
 
 

@@ -123,4 +123,4 @@ class PortraitShading:
         here = functional.grid_sample(
             logarithm[None, None], places[None], align_corners=True, padding_mode="border"
         )[0]
-        frame += torch.expm1(self._colour[:, None, None] * here) * (frame + DARKEST)
+        frame += torch.expm1(self._colour[:, None, None] * here).mul_(frame + DARKEST)
