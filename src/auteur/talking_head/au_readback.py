@@ -73,15 +73,20 @@ class SkinUnits:
         portrait_landmarks: [478, 3] px.
         at_rest: The same face at rest, [478, 3] px.
         basis: Displacement of the mesh per unit.
+        eyes_shown: Visibility of each eyeball in the portrait, [2] right, left, 0 to 1. A face with shut eyes
+            keeps its light: what is put on its lids reads as an open eye.
     """
 
-    def __init__(self, portrait_landmarks: Floats, at_rest: Floats, basis: AUBasis) -> None:
+    def __init__(
+        self, portrait_landmarks: Floats, at_rest: Floats, basis: AUBasis, eyes_shown: Floats | None = None
+    ) -> None:
         self._rest, self._shapes = without_pose(at_rest), _shapes_of(basis)
+        self._share = 1.0 if eyes_shown is None else float(np.min(eyes_shown))
         self._own = self._read(portrait_landmarks[None])
 
     def __call__(self, track: LandmarkTrack) -> Tensor:
         """Returns intensities [T, C] of `SHADING_CONTROLS`, in [-1, 1]."""
-        return self._read(np.asarray(track.values)) - self._own
+        return (self._read(np.asarray(track.values)) - self._own) * self._share
 
     def _read(self, landmarks: Floats) -> Tensor:
         values = _fitted(landmarks, self._rest, self._shapes)

@@ -208,7 +208,10 @@ class TalkingVideo(FrameSequence):
             basis=self._mover.basis,
             action_units=action_units,
             shading=SkinUnits(
-                self._face.landmarks, self._mover.at_rest(self._face.landmarks, self._own), self._mover.basis
+                self._face.landmarks,
+                self._mover.at_rest(self._face.landmarks, self._own),
+                self._mover.basis,
+                self._own.eyes_shown,
             ),
             expression=self._trajectory(),
             seed=self._settings.seed or 0,

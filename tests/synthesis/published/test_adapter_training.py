@@ -349,7 +349,7 @@ def test_masks_of_drawn_regions_are_those_of_the_landmarks() -> None:
 def test_the_one_dimensional_form_trains_on_numbers_and_is_given_numbers(folders, tmp_path) -> None:
     """AUHead's ablation (table 2): a sequence of intensities in place of a drawing."""
     numbers = torch.rand(FRAMES, 24, generator=torch.Generator().manual_seed(3))
-    clips = write_clips(tmp_path / "clips", au=numbers)
+    clips = shards_in(tmp_path / "clips", au=numbers)
     recipe = recipe_of(tmp_path / "run", folders["memo"], clips, au=AUChanges(form="sequence"), steps=(1,))
     written = train_adapter(recipe, SIZES)
     unet = open_published(folders["memo"], device=torch.device("cpu")).networks.get_submodule(
