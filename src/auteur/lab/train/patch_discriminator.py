@@ -49,6 +49,19 @@ def jittered(pictures: Sequence[Tensor], generator: torch.Generator) -> list[Ten
     return [one[..., top : top + height - less, left : left + width - less] for one in pictures]
 
 
+def mean_of_painted(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Returns the mean of values per patch [N, 1, h, w], [], weighted by the painted share of each patch.
+
+    Args:
+        values: Of a discriminator.
+        mask: Painted share of each pixel, [N, 1, H, W]; None, or nothing painted: all patches count alike.
+    """
+    if mask is None or not mask.any():
+        return values.mean()
+    weights = functional.adaptive_avg_pool2d(mask.float(), values.shape[-2:])
+    return (values * weights).sum() / weights.sum()
+
+
 def seam_loss(laid: Tensor, real: Tensor, mask: Tensor, patch: int) -> Tensor:
     """Returns the part of the error of pictures [N, C, H, W] that repeats from patch to patch, [].
 
