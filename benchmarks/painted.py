@@ -8,7 +8,8 @@ in it. Compared with the real frames: the mouth (an oval around the lips, and wh
 decibels; the square around it by SSIM, the auteur perceptual distance and sharpness), the whole face's
 appearance, and flicker where the real video stands still. What shows between the lips is also described by
 itself: the standard deviation of its luminance, and the shares of it that are bright and dark relative to the
-skin around (`BRIGHT`, `DARK`); these should be the real video's, not high or low. A person counts once, whatever pieces show them.
+skin around (`BRIGHT`, `DARK`); these should be the real video's, not high or low. A person counts once,
+whatever pieces show them.
 The real video itself comes first: its score is the highest that can be reached.
 With --ceiling also what the best of painters could reach: the warp with real pixels between the lips.
 """
@@ -57,7 +58,7 @@ SIDE = 160
 FEWEST_PIXELS = 100
 """Of an opening between the lips that counts as one."""
 BRIGHT, DARK = 0.75, 0.3
-"""Luminance of a bright pixel at least, of a dark one at most, in medians of the real square around the mouth."""
+"""Least luminance of a bright pixel, most of a dark one, in medians of the real square around the mouth."""
 
 
 class Lacking(ConditionBuilder):

@@ -249,7 +249,7 @@ class AdversarialLosses:
 
 
 def split_error(difference: Tensor, detail: float) -> Tensor:
-    """Returns the mean square of differences [N, C, H, W], with what varies within squares weighted by `detail`."""
+    """Returns the mean square of [N, C, H, W]; what varies within squares is weighted by `detail`."""
     whole = difference.square().mean()
     if detail == 1:
         return whole
@@ -333,9 +333,8 @@ def student_of(teacher: Path, without: Sequence[str] = ()) -> VideoDenoiser:
     """
     config, _ = read_header(teacher)
     if unknown := set(without) - set(config.condition_names):
-        raise UsageError(
-            f"without names {', '.join(sorted(unknown))}; {str(teacher)!r} has {', '.join(config.condition_names)}"
-        )
+        names = ", ".join(config.condition_names)
+        raise UsageError(f"without names {', '.join(sorted(unknown))}; {str(teacher)!r} has {names}")
     changed = config.changed(**dict.fromkeys(without))
     if config.finish is None and config.patch > 1:
         changed = changed.changed(finish=SeamRefinerConfig())
