@@ -14,6 +14,7 @@ from torch import Tensor
 from auteur.motion.au_basis import AUBasis
 from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack, Sound
 from auteur.speech.features import SpeechFeatures
+from auteur.synthesis.matte import PortraitMatte
 from auteur.synthesis.warp import PortraitWarper
 
 Floats = NDArray[np.floating]
@@ -48,6 +49,8 @@ class RenderInput:
     """None: the portrait's own light."""
     expression: ExpressionTrack | None = None
     """Expression vectors that a route predicts, one row per frame; None: there are none."""
+    holds_background: bool = False
+    """Whether what is behind the person stays still; else all around the head moves with it."""
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options that are set (`Settings.render_options`); `Renderer.resolve` refuses those without effect."""
@@ -57,7 +60,9 @@ class RenderInput:
     @cached_property
     def warper(self) -> PortraitWarper:
         """The portrait's warp, built when it is first used."""
-        return PortraitWarper(self.portrait, torch.from_numpy(np.asarray(self.portrait_landmarks)))
+        landmarks = torch.from_numpy(np.asarray(self.portrait_landmarks))
+        matte = PortraitMatte.shipped().person(self.portrait, landmarks) if self.holds_background else None
+        return PortraitWarper(self.portrait, landmarks, matte=matte)
 
     def speech_features(self, encoder: SpeechFeatures) -> Tensor:
         """Returns the speech as an encoder reads it, [T, D], one row per frame; computed once."""

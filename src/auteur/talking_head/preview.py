@@ -27,6 +27,7 @@ from auteur.painting.registry import load_renderer
 from auteur.painting.renderer import Renderer
 from auteur.provenance import Mark
 from auteur.signals import Sound, Waveform
+from auteur.synthesis.matte import PortraitMatte
 from auteur.synthesis.warp import PortraitWarper
 from auteur.talking_head.inputs import Portrait, Speech, find_portrait, seed_of, speech_of, speech_without
 from auteur.talking_head.motion_stage import performance_of
@@ -205,7 +206,9 @@ class Previewer:
         small = reduced(portrait.picture, *size)
         small_reading = scaled_reading(reading, size[0] / width, size[1] / height)
         pixels = torch.from_numpy(small).permute(2, 0, 1).contiguous()
-        warper = PortraitWarper(pixels, torch.from_numpy(small_reading.landmarks))
+        landmarks = torch.from_numpy(small_reading.landmarks)
+        matte = PortraitMatte.shipped().person(pixels, landmarks)
+        warper = PortraitWarper(pixels, landmarks, matte=matte)
         return _Face(portrait, reading, notes, small_reading, warper)
 
     def _voice(self, speech: Path | None, request: PerformanceRequest) -> Speech:

@@ -77,7 +77,8 @@ def load_stages(preset: Path | str) -> StageModels:
             what to change.
         UsageError: A library is not installed.
     """
-    weights.WeightsFile(weights.path_of("skin_shading"))  # read with the first frame; refused now if damaged
+    for name in ("skin_shading", "matte"):  # read with the first frame; refused now if damaged
+        weights.WeightsFile(weights.path_of(name))
     folder = Path(preset)
     if not is_stage_folder(folder):
         encoders = SpeechEncoders.shipped()

@@ -43,7 +43,7 @@ from auteur.talking_head.notes import notes_of
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.routes import Routes
 from auteur.talking_head.settings import Settings, mark_of
-from auteur.talking_head.staging import TRACKER_MODELS, background_models, staged, tracker_models
+from auteur.talking_head.staging import TRACKER_MODELS, staged, tracker_models
 from auteur.talking_head.talking_video import FrameSequence
 
 MOTION_BLOCK = 16
@@ -60,6 +60,7 @@ MODELS = (
     "au_basis",
     "habits",
     "skin_shading",
+    "matte",
 )
 
 
@@ -214,6 +215,7 @@ class TalkingVideo(FrameSequence):
                 self._own.eyes_shown,
             ),
             expression=self._trajectory(),
+            holds_background=self._finishing.keeps_background,
             seed=self._settings.seed or 0,
             options=self._settings.render_options,
         )
@@ -384,7 +386,7 @@ class TalkingHead:
         malloc.trim_heap()
         inputs = {"portrait": shown.sha256, "speech": voice.sha256}
         of_route = self._routes.models(settings.route, asks_nothing=requested.asks_nothing)
-        models = self.models | background_models(settings) | of_route
+        models = self.models | of_route
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,
