@@ -26,6 +26,18 @@ ShadingOf = Callable[[LandmarkTrack], Tensor]
 `PortraitWarper.render`."""
 
 
+def portrait_warper(portrait: Tensor, landmarks: Floats, *, holds_background: bool) -> PortraitWarper:
+    """Returns the warp of a portrait, uint8 [3, H, W], with landmarks [478, 3] px.
+
+    Raises:
+        InputError: The face cannot be warped.
+        WeightsError: The matte's weights are damaged.
+    """
+    points = torch.from_numpy(np.asarray(landmarks))
+    matte = PortraitMatte.shipped().person(portrait, points) if holds_background else None
+    return PortraitWarper(portrait, points, matte=matte)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RenderInput:
     """One performed video before it is rendered."""
@@ -60,9 +72,7 @@ class RenderInput:
     @cached_property
     def warper(self) -> PortraitWarper:
         """The portrait's warp, built when it is first used."""
-        landmarks = torch.from_numpy(np.asarray(self.portrait_landmarks))
-        matte = PortraitMatte.shipped().person(self.portrait, landmarks) if self.holds_background else None
-        return PortraitWarper(self.portrait, landmarks, matte=matte)
+        return portrait_warper(self.portrait, self.portrait_landmarks, holds_background=self.holds_background)
 
     def speech_features(self, encoder: SpeechFeatures) -> Tensor:
         """Returns the speech as an encoder reads it, [T, D], one row per frame; computed once."""

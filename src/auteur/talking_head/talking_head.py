@@ -43,6 +43,7 @@ from auteur.talking_head.notes import notes_of
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.routes import Routes
 from auteur.talking_head.settings import Settings, mark_of
+from auteur.talking_head.stages import COMPACT_MODELS, PICTURE_MODELS, load_stages
 from auteur.talking_head.staging import TRACKER_MODELS, staged, tracker_models
 from auteur.talking_head.talking_video import FrameSequence
 
@@ -51,17 +52,7 @@ MOTION_BLOCK = 16
 
 _READ_AT_ONCE = 256
 
-MODELS = (
-    *TRACKER_MODELS,
-    "speech_encoder",
-    "lip_encoder",
-    "face_flow",
-    "head_flow",
-    "au_basis",
-    "habits",
-    "skin_shading",
-    "matte",
-)
+MODELS = (*TRACKER_MODELS, *COMPACT_MODELS, *PICTURE_MODELS)
 
 
 @dataclass(frozen=True)
@@ -303,8 +294,6 @@ class TalkingHead:
             UsageError: There is no such preset or device, or something must be installed.
             WeightsError: The weights are missing, damaged or do not fit.
         """
-        from auteur.talking_head.stages import load_stages
-
         made = load_stages(preset)
         renderer = load_renderer(made.preset, speech=made.renderer_speech, device=device)
         return cls(
