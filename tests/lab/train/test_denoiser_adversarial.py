@@ -22,6 +22,7 @@ from auteur.lab.train.patch_discriminator import (
 from auteur.lab.train.smoke.spots import MovingSpots, shrunk
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 
 pytestmark = pytest.mark.slow
@@ -109,6 +110,29 @@ def test_a_student_without_a_conditioner_keeps_the_rest_of_its_teacher(tmp_path)
     assert kept and all(torch.equal(value, given[name]) for name, value in kept.items())
     with pytest.raises(UsageError, match=r"without names pasta; .* has reference, "):
         student_of(path, ("pasta",))
+
+
+def test_new_last_layers_alone_learn_and_the_rest_stays(tmp_path):
+    path = tmp_path / "teacher.safetensors"
+    teacher = build_denoiser(CONFIG, seed=0)
+    save_denoiser(teacher, path)
+    wide = SeamRefinerConfig(width=8, levels=3)
+    student = student_of(path, finish=wide)
+    assert student.config.finish == wide
+    bare = student_of(path)
+    bare.finish = None
+    assert one_step_error(student) == pytest.approx(one_step_error(bare), rel=1e-5)
+    settings = recipe(tmp_path / "run", learns=("finish",), steps=4, start_after=1)
+    distil(student, settings, clips)
+    given = teacher.state_dict()
+    for name, value in student.state_dict().items():
+        is_new = name.startswith("finish.")
+        assert is_new or torch.equal(value, given[name]), name
+    assert student.finish is not None and student.finish.layers[-1].weight.abs().max() > 0
+    with pytest.raises(UsageError, match="no part 'teeth'"):
+        distil(student, recipe(tmp_path / "other", learns=("teeth",)), clips)
+    with pytest.raises(UsageError, match="0 levels"):
+        recipe(tmp_path, finish_width=8, finish_levels=0)
 
 
 @pytest.mark.parametrize("detail", [0.0, 0.25, 1.0])

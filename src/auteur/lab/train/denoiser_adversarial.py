@@ -97,6 +97,12 @@ class AdversarialRecipe:
     """Views that the student paints, of `auteur.synthesis.canonical_crops`; (): those of its teacher."""
     paints: Literal["openings", "lips"] | None = None
     """Area that it paints, as in the config of the denoiser; None: that of its teacher."""
+    learns: tuple[str, ...] = ()
+    """Parts that learn, such as finish; (): all, of single frames those that look at one."""
+    finish_width: int = 0
+    """Channels of new last layers in place of the teacher's; 0: the teacher's."""
+    finish_levels: int = 1
+    """Sizes of the picture in new last layers."""
     without: tuple[str, ...] = ()
     """Conditioners of the teacher that the student does not get."""
     windows: int = 3
@@ -131,6 +137,14 @@ class AdversarialRecipe:
             )
         if not 0 <= self.detail <= 1:
             raise UsageError(f"detail is {self.detail}; it must be in [0, 1]")
+        _ = self.new_finish  # refuses sizes that cannot be
+
+    @property
+    def new_finish(self) -> SeamRefinerConfig | None:
+        """The config of new last layers, if there are to be any."""
+        if self.finish_width == 0:
+            return None
+        return SeamRefinerConfig(width=self.finish_width, levels=self.finish_levels)
 
 
 @dataclass(eq=False)
@@ -162,7 +176,7 @@ class AdversarialLosses:
 
     def __init__(self, recipe: AdversarialRecipe, denoiser: VideoDenoiser) -> None:
         self._recipe, self._denoiser = recipe, denoiser
-        self._last: nn.Parameter = denoiser.unet.conv_out.weight  # pyright: ignore[reportAttributeAccessIssue]
+        self._last = _last_weight(denoiser)
         torch.manual_seed(recipe.seed)
         self.discriminator = PatchDiscriminator(3 + 4 + 3, recipe.discriminator_widths)
         self._face = FaceFeatureNet() if recipe.likeness else None
@@ -248,6 +262,14 @@ class AdversarialLosses:
         return painted
 
 
+def _last_weight(denoiser: VideoDenoiser) -> nn.Parameter:
+    """The weight at which gradients are compared: the last layer of the UNet, if it learns, else of all."""
+    of_unet: nn.Parameter = denoiser.unet.conv_out.weight  # pyright: ignore[reportAttributeAccessIssue]
+    if of_unet.requires_grad or denoiser.finish is None:
+        return of_unet
+    return denoiser.finish.layers[-1].weight  # pyright: ignore[reportReturnType]
+
+
 def split_error(difference: Tensor, detail: float) -> Tensor:
     """Returns the mean square of [N, C, H, W]; what varies within squares is weighted by `detail`."""
     whole = difference.square().mean()
@@ -260,7 +282,8 @@ def split_error(difference: Tensor, detail: float) -> Tensor:
 def build_phase(denoiser: VideoDenoiser, recipe: AdversarialRecipe, batch_of: BatchOf) -> Phase:
     """Returns the phase in which the student and its discriminator learn in turns."""
     across = {"temporal", "past"} if recipe.frames == 1 else set()
-    train_only(denoiser.train(), [name for name in part_names(denoiser) if name not in across])
+    learning = recipe.learns or [name for name in part_names(denoiser) if name not in across]
+    train_only(denoiser.train(), learning)
     losses = AdversarialLosses(recipe, denoiser)
     discriminator = Learner(
         name="discriminator",
@@ -320,12 +343,15 @@ def distil(
     return write_result(trainer, denoiser, recipe.out)
 
 
-def student_of(teacher: Path, without: Sequence[str] = ()) -> VideoDenoiser:
+def student_of(
+    teacher: Path, without: Sequence[str] = (), finish: SeamRefinerConfig | None = None
+) -> VideoDenoiser:
     """Returns the denoiser of a file; one with patches and no last layers gets some, at first without effect.
 
     Args:
         teacher: The file.
         without: Conditioners to leave out.
+        finish: New last layers in place of the teacher's, at first without effect.
 
     Raises:
         UsageError: There is no such conditioner, or it cannot be left out.
@@ -336,8 +362,10 @@ def student_of(teacher: Path, without: Sequence[str] = ()) -> VideoDenoiser:
         names = ", ".join(config.condition_names)
         raise UsageError(f"without names {', '.join(sorted(unknown))}; {str(teacher)!r} has {names}")
     changed = config.changed(**dict.fromkeys(without))
-    if config.finish is None and config.patch > 1:
-        changed = changed.changed(finish=SeamRefinerConfig())
+    if finish is None and config.finish is None and config.patch > 1:
+        finish = SeamRefinerConfig()
+    if finish is not None and finish != config.finish:
+        changed, without = changed.changed(finish=finish), (*without, "finish")
     denoiser = build_denoiser(changed, seed=0)
     load_parts(denoiser, teacher, only=[name for name in parts_in(config) if name not in without])
     return denoiser
@@ -345,7 +373,7 @@ def student_of(teacher: Path, without: Sequence[str] = ()) -> VideoDenoiser:
 
 def train(recipe: AdversarialRecipe) -> None:
     """Distils the denoiser of a file on clips of a folder."""
-    denoiser = student_of(recipe.teacher, recipe.without)
+    denoiser = student_of(recipe.teacher, recipe.without, recipe.new_finish)
     clips, validation = open_clips(recipe.data, denoiser, looks=recipe.windows), None
     if recipe.photos is not None:
         photos = open_clips(Corpora(shards=(recipe.photos,)), denoiser)
