@@ -109,11 +109,11 @@ class AdversarialRecipe:
     """Candidate windows per drawn clip; the one with the largest region is taken."""
     start_after: int = 300
     """Steps before the student learns from the discriminator, which learns alone in the last 100 of them."""
-    discriminator_widths: tuple[int, ...] = (32, 64, 128, 128)
-    """Channels of the discriminator; each layer halves the picture."""
+    discriminator_widths: tuple[int, ...] = (32, 64, 96)
+    """Channels of the discriminator; the first two layers halve the picture."""
     learning_rate: float = 5e-4
     warm_up_steps: int = 100
-    discriminator_learning_rate: float = 4e-4
+    discriminator_learning_rate: float = 5e-4
     average_decay: float = 0.995
     evaluate_every_steps: int = 100
     """Between validations on validation people, with a sheet of pictures; 0: never."""
@@ -290,7 +290,7 @@ def build_phase(denoiser: VideoDenoiser, recipe: AdversarialRecipe, batch_of: Ba
         model=losses.discriminator,
         loss=losses.of_discriminator,
         learning_rate=recipe.discriminator_learning_rate,
-        betas=(0.0, 0.99),
+        betas=(0.5, 0.99),
         weight_decay=1e-3,
         clip_norm=math.inf,
         first_step=max(0, recipe.start_after - _WARM_UP_STEPS),
