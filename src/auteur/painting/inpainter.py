@@ -20,6 +20,8 @@ from auteur.painting.renderer import Frames, TrackOf
 from auteur.painting.tone_matching import tone_of
 from auteur.prefetch import prefetched
 from auteur.synthesis.conditions import Conditions
+from auteur.synthesis.contrast import with_contrast
+from auteur.synthesis.masks import holes, with_rim
 from auteur.synthesis.samplers import OnStep
 from auteur.synthesis.windows import Video, WindowSettings, explained_memory, generate
 
@@ -112,7 +114,7 @@ class Inpainter:
 
     def _finished(self, window: Window, made: Tensor) -> Iterator[Frames]:
         """The full-size frames of a window whose painted ones are `made` [views, F, 3, S, S]."""
-        start, content = 0, self._tone((made + 1) / 2)
+        start, content = 0, self._tone(self._contrasted(window, (made + 1) / 2))
         if self._is_residual:  # the change to the warp is added, else the square is laid over it
             content = content - window.cut
         for position, pick in enumerate(window.picks):
@@ -123,6 +125,23 @@ class Inpainter:
                 yield self._finish(window, index, between)
             yield self._finish(window, pick, now)
             self._last, start = now, pick + 1
+
+    def _contrasted(self, window: Window, content: Tensor) -> Tensor:
+        """Squares [views, F, 3, S, S] in [0, 1] with the contrast of real mouths between the lips."""
+        gains = self._config.painting.contrast
+        if not gains:
+            return content
+        rows: list[Tensor] = []
+        for regions in window.regions:
+            squares = [regions[pick] for pick in window.picks]
+            points = [
+                one.own_points(window.moved[pick]) for one, pick in zip(squares, window.picks, strict=True)
+            ]
+            opening = [
+                holes(p, one.own_pixels, only_mouth=True) for p, one in zip(points, squares, strict=True)
+            ]
+            rows.append(with_rim(torch.stack(opening)))
+        return with_contrast(content, torch.stack(rows)[:, :, None], gains)
 
     def _finish(self, window: Window, index: int, content: Tensor) -> Frames:
         """The full-size frame with what is laid on its squares, [views, 3, S, S]."""

@@ -135,6 +135,20 @@ def test_new_last_layers_alone_learn_and_the_rest_stays(tmp_path):
         recipe(tmp_path, finish_width=8, finish_levels=0)
 
 
+def test_gains_of_contrast_are_those_that_a_haze_lacks(tmp_path):
+    def hazy(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
+        batch = clips(rows, frames, generator)
+        clean = batch.clean.flatten(0, 1)
+        haze = torch.nn.functional.interpolate(torch.nn.functional.avg_pool2d(clean, 4), clean.shape[-2:])
+        warped = torch.cat([haze, torch.zeros_like(haze[:, :1])], dim=1).unflatten(0, (rows, frames))
+        return ClipBatch(batch.clean, batch.conditions.replace(warped=warped), batch.region)
+
+    denoiser = build_denoiser(CONFIG, seed=0)  # paints next to nothing onto the warp
+    path = distil(denoiser, recipe(tmp_path, steps=2, learning_rate=1e-6), hazy, unchanged=hazy)
+    gains = load_denoiser(path).config.contrast
+    assert gains[0] > 1.3 and all(1 <= gain <= 2 for gain in gains)
+
+
 @pytest.mark.parametrize("detail", [0.0, 0.25, 1.0])
 def test_an_error_within_squares_counts_by_detail_and_that_of_their_means_in_full(detail):
     lattice = torch.ones(1, 1, 8, 8)

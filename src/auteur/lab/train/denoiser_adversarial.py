@@ -35,6 +35,7 @@ from auteur.lab.data.denoiser_clips import BatchOf, ClipBatch, MixedClips
 from auteur.lab.data.face_views import REGION_FLOOR
 from auteur.lab.data.shards import Corpora
 from auteur.lab.train.clip_batches import ClipBatches, DrawnClips
+from auteur.lab.train.contrast_gains import contrast_gains
 from auteur.lab.train.denoiser import image_validation, open_clips, start_run, write_result
 from auteur.lab.train.denoiser_loss import in_single_precision
 from auteur.lab.train.devices import Precision, Tracker
@@ -55,8 +56,10 @@ from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 from auteur.synthesis.denoiser.storage import load_parts, read_header
 from auteur.synthesis.losses import LossSettings, draw_noise, draw_times
 
-_WARM_UP_STEPS = 100
+_WARM_UP_STEPS = 150
 """Steps in which the discriminator learns alone."""
+_LARGEST_WEIGHT = 2.0
+"""Of the verdict in the loss: where its gradient is small, it is also uncertain."""
 _SQUARE_PX = 4
 """Side of the squares of `detail`."""
 
@@ -219,7 +222,7 @@ class AdversarialLosses:
             torch.autograd.grad(loss, self._last, retain_graph=True)[0].norm()
             for loss in (painted.error, verdict)
         )
-        weight = (self._recipe.share * of_error / (of_verdict + 1e-6)).clamp(max=100.0).detach()
+        weight = (self._recipe.share * of_error / (of_verdict + 1e-6)).clamp(max=_LARGEST_WEIGHT).detach()
         return weight * verdict
 
     def _paint(self, drawn: DrawnClips) -> Painted:
@@ -324,8 +327,18 @@ def distil(
     recipe: AdversarialRecipe,
     batch_of: BatchOf,
     validation: Validation | None = None,
+    *,
+    unchanged: BatchOf | None = None,
 ) -> Path:
     """Trains the student in place and returns its file.
+
+    Args:
+        denoiser: The student.
+        recipe: Settings.
+        batch_of: Clips to train on.
+        validation: Judges on the way.
+        unchanged: The same clips in their own light, in which the gains of contrast are measured; None:
+            the student keeps those of its teacher.
 
     Raises:
         UsageError: The denoiser is not conditioned on the warped portrait and its drawing in pixels.
@@ -340,6 +353,8 @@ def distil(
     )
     trainer = start_run(recipe.out, recipe)
     trainer.fit([partial(build_phase, denoiser, recipe, batch_of)], validation)
+    if unchanged is not None and trainer.devices.index == 0:
+        denoiser.config = denoiser.config.changed(contrast=contrast_gains(denoiser.eval(), unchanged))
     return write_result(trainer, denoiser, recipe.out)
 
 
@@ -386,4 +401,4 @@ def train(recipe: AdversarialRecipe) -> None:
     def batch(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
         return augmented(clips.batch(rows, frames, generator), generator)
 
-    distil(denoiser, recipe, batch, validation)
+    distil(denoiser, recipe, batch, validation, unchanged=clips.batch)

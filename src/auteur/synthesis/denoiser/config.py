@@ -173,6 +173,8 @@ class PaintingConfig:
     """Side of the square that it was trained on, in pixels; None: unknown."""
     paints_in: int | None = None
     """Steps that it was distilled for; None: not distilled."""
+    contrast: tuple[float, ...] = ()
+    """Gains of the luminance between the lips, see `synthesis.contrast`; (): it stays as painted."""
 
     def problems(self, size_multiple: int) -> list[str]:
         """Returns what does not fit together; `size_multiple` is the network's."""
@@ -185,6 +187,8 @@ class PaintingConfig:
             problems.append(f"sample_px is {self.sample_px}; it must be a multiple of {size_multiple}")
         if self.paints_in is not None and not 1 <= self.paints_in <= MOST_STEPS:
             problems.append(f"paints_in is {self.paints_in}; it must be 1 to {MOST_STEPS} steps")
+        if len(self.contrast) > 4 or not all(0 <= gain <= 4 for gain in self.contrast):
+            problems.append(f"contrast is {self.contrast}; it must be at most 4 gains of 0 to 4")
         return problems
 
 
