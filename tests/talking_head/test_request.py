@@ -120,7 +120,7 @@ def test_a_curve_scales_prototypes_over_time_and_blends_add_up():
     curve = parse_curve("0s neutral, 1s happy:0.5, 2s happy:0.5+surprised:0.5")
     asked = PerformanceRequest(emotion_curve=curve)
     track = shown(asked, 51)
-    assert track is not None and not asked.asks_nothing
+    assert track is not None and not asked.is_empty
     happy, surprised = (
         constants(PerformanceRequest(emotion=e, intensity=0.5)) for e in ("happy", "surprised")
     )

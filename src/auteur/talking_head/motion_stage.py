@@ -55,7 +55,7 @@ def requested_motion(
     if (space := mover.head.speech_space) != mover.face.speech_space:
         of_head = encoders.features(speech, space)
     malloc.trim_heap()
-    route = (routes or Routes()).load(settings.route, asks_nothing=request.asks_nothing)
+    route = (routes or Routes()).load(settings.route, without_request=request.is_empty)
     predicted = None if route is None else route(speech, request)
     performance = performance_of(request, predicted, frames, settings)
     options = MotionOptions(

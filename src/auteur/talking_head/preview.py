@@ -241,8 +241,8 @@ class Previewer:
 
     def _predicted(self, clip: _Clip, request: PerformanceRequest, settings: Settings) -> Performance | None:
         """Prediction of the route for a clip."""
-        route = find_route(settings.route, asks_nothing=request.asks_nothing)
-        load = partial(self._stages.routes.load, settings.route, asks_nothing=request.asks_nothing)
+        route = find_route(settings.route, without_request=request.is_empty)
+        load = partial(self._stages.routes.load, settings.route, without_request=request.is_empty)
         model = self._routes.get(route.model, load)
         if model is None:
             return None
@@ -266,7 +266,7 @@ class Previewer:
             (clip.key, nothing.lips, options),
             lambda: self._generate(clip, nothing, options),
         )
-        route = find_route(settings.route, asks_nothing=request.asks_nothing)
+        route = find_route(settings.route, without_request=request.is_empty)
         known = (clip.key, route.model, str(request.emotions))
         predicted = self._predicted(clip, request, settings) if known in self._predictions else None
         requested = self._performance(clip, request, settings, predicted)
@@ -324,7 +324,7 @@ class Previewer:
         inputs = {"portrait": shown.portrait.sha256, "speech": voice.sha256}
         models = {name: weights.version(name) for name in TRACKER_MODELS}
         models |= {**self._stages.versions, **self._renderer.models}
-        models |= self._stages.routes.models(settings.route, asks_nothing=request.asks_nothing)
+        models |= self._stages.routes.models(settings.route, without_request=request.is_empty)
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,

@@ -99,7 +99,7 @@ class PerformanceRequest:
             raise UsageError("give either a track or a video of an actor, not both")
 
     @property
-    def asks_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing is requested, so that the expression follows from the speech."""
         nothing = self.emotion is None and self.emotion_curve is None
         return nothing and not self.action_units and self.track is None and self.drive is None

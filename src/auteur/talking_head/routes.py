@@ -181,22 +181,22 @@ AUTOMATIC_FROM_SPEECH, AUTOMATIC_BY_REQUEST = "auhead", "landmark"
 """Routes that "auto" stands for: without a request, and with one."""
 
 
-def route_name(name: str, *, asks_nothing: bool = False) -> str:
+def route_name(name: str, *, without_request: bool = False) -> str:
     """Returns the name of a row. "auto" takes the emotion from the speech unless there is a request.
 
     Raises:
         UsageError: There is no such route.
     """
-    automatic = AUTOMATIC_FROM_SPEECH if asks_nothing else AUTOMATIC_BY_REQUEST
+    automatic = AUTOMATIC_FROM_SPEECH if without_request else AUTOMATIC_BY_REQUEST
     found = automatic if name == "auto" else name
     if found not in ROUTES:
         raise UsageError(f"there is no route {name!r}; choose one of auto, {', '.join(ROUTES)}")
     return found
 
 
-def find_route(name: str, *, asks_nothing: bool = False) -> Route:
+def find_route(name: str, *, without_request: bool = False) -> Route:
     """Returns the route of a name; see `route_name`."""
-    return ROUTES[route_name(name, asks_nothing=asks_nothing)]
+    return ROUTES[route_name(name, without_request=without_request)]
 
 
 @dataclass(frozen=True)
@@ -208,19 +208,19 @@ class Routes:
     versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     """Versions of their models, by the name of the route, then of the model."""
 
-    def load(self, name: str, *, asks_nothing: bool = False) -> RouteModel | None:
+    def load(self, name: str, *, without_request: bool = False) -> RouteModel | None:
         """Returns the stage before the motion; None for a route without one.
 
         Raises:
             UsageError: There is no such route.
             WeightsError: Its model is missing, damaged or does not fit.
         """
-        found = route_name(name, asks_nothing=asks_nothing)
+        found = route_name(name, without_request=without_request)
         return self.own[found]() if found in self.own else ROUTES[found].load()
 
-    def models(self, name: str, *, asks_nothing: bool = False) -> dict[str, str]:
+    def models(self, name: str, *, without_request: bool = False) -> dict[str, str]:
         """Returns the version of every model of a route, by the name of the model."""
-        found = route_name(name, asks_nothing=asks_nothing)
+        found = route_name(name, without_request=without_request)
         if found in self.own:
             return dict(self.versions[found])
         return {one: version(one) for one in ROUTES[found].weights}

@@ -396,7 +396,7 @@ class TalkingHead:
         motion = requested_motion(self._speech, self._mover, voice.sound, requested, settings, self._routes)
         malloc.trim_heap()
         inputs = {"portrait": shown.sha256, "speech": voice.sha256}
-        of_route = self._routes.models(settings.route, asks_nothing=requested.asks_nothing)
+        of_route = self._routes.models(settings.route, without_request=requested.is_empty)
         models = self.models | background_models(settings) | of_route
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
