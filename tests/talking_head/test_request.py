@@ -1,4 +1,4 @@
-"""What is asked for becomes one track, whatever way it was asked."""
+"""Every form of a request becomes one track."""
 
 from fractions import Fraction
 from pathlib import Path

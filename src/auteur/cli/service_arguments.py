@@ -27,7 +27,7 @@ class ServiceOptions:
     folder: Path | None = None
     """Where uploads and results lie; unless given, in the user's cache."""
     preset: Annotated[str, choice(*PRESETS, other="FOLDER")] = "compact"
-    """What renders, where a job does not say."""
+    """Preset of jobs that name none."""
     device: Annotated[str | None, choice("cpu", "cuda")] = None
     """Where the denoiser runs."""
     workers: int = 1

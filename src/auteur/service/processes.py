@@ -1,4 +1,4 @@
-"""A process with loaded models, talked to in JSON over a pipe: nothing that it says is executed.
+"""A process with loaded models, with JSON over a pipe in both directions; nothing of its output is executed.
 
 Whatever decodes a client's file or runs a model runs there. A crash ends one call; the next call starts a new
 process.
@@ -69,11 +69,11 @@ class ModelProcess:
         cancel: threading.Event | None = None,
         most_sec: float = 600.0,
     ) -> Answer:
-        """Returns what the process makes of a request; waits for other calls first.
+        """Returns the process's answer to a request; waits for other calls first.
 
         Args:
             request: JSON values; "task" names what to do.
-            on_event: Called with what the process says in between.
+            on_event: Called with each event that the process sends meanwhile.
             cancel: Set to end the call.
             most_sec: How long it may take.
 

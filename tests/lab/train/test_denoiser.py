@@ -43,7 +43,7 @@ HELD_OUT_PERSON = next(name for name in map(str, range(99)) if is_held_out(name)
 
 
 def undisturbed(config):
-    """The same without dropout, and told that the data hardly varies: there is one clip only."""
+    """The same without dropout, and with data that hardly varies: there is one clip only."""
     calm = {name: replace(getattr(config, name), dropout=0.0) for name in config.condition_names}
     anchor = None if config.anchor_deviation is None else 0.1
     return config.changed(drop_all=0.0, data_deviation=0.1, anchor_deviation=anchor, **calm)

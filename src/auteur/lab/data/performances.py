@@ -214,7 +214,7 @@ def all_performances(built_ones: Path | None, corpora: Corpora) -> list[Performa
 
     Raises:
         UsageError: Neither is given.
-        InputError: The file or a shard cannot be read, or nobody trains.
+        InputError: The file or a shard cannot be read, or no person of it trains.
     """
     if built_ones is None and not corpora.shards:
         raise UsageError("give --shards of auteur prepare, --performances, or both")
