@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from auteur.cli.arguments import choice, options
+from auteur.cli.generate_arguments import PRESETS
 
 if TYPE_CHECKING:
     from auteur.service.limits import ServiceSettings
-
-PRESETS = ("compact", "fast", "warp")
 
 
 @options

@@ -9,7 +9,7 @@ from auteur.facs import EMOTIONS, listed_controls, prototype
 from auteur.service.jobs import Job, JobQueue
 from auteur.service.limits import ServiceSettings
 from auteur.service.problems import CallError
-from auteur.service.processes import Answer, ModelProcess
+from auteur.service.processes import ModelProcess, ProcessAnswer
 from auteur.service.store import Record, Store, is_id, new_id, shown_name, stamp
 
 Message = dict[str, Any]
@@ -72,7 +72,7 @@ class Service:
         for process in self.processes.values():
             process.kill()
 
-    def call(self, process: str, request: Message, *, cancel: threading.Event | None = None) -> Answer:
+    def call(self, process: str, request: Message, *, cancel: threading.Event | None = None) -> ProcessAnswer:
         """Returns what a process makes of a request.
 
         Raises:

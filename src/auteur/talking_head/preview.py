@@ -235,9 +235,9 @@ class Previewer:
     ) -> Performance:
         """The performance on the frames of a clip."""
         if predicted is not None:
-            predicted = _begun_earlier(predicted, clip.first)
+            predicted = predicted.held_before(clip.first)
         whole = performance_of(request, predicted, clip.first + clip.frames, settings)
-        return whole if not clip.first else _later(whole, clip.first)
+        return whole.later(clip.first)
 
     def _predicted(self, clip: _Clip, request: PerformanceRequest, settings: Settings) -> Performance | None:
         """Prediction of the route for a clip."""
@@ -356,47 +356,6 @@ def _options(settings: Settings) -> MotionOptions:
 def _part(sound: Sound, first_sec: int, stop_sec: Fraction) -> Waveform:
     first, stop = first_sec * sound.rate_hz, round(stop_sec * sound.rate_hz)
     return Waveform(samples=sound.samples[first:stop], rate_hz=sound.rate_hz)
-
-
-_TRACKS = ("acted", "added", "head", "posture", "summary")
-_ARRAYS = ("gaze_rad", "posture_gaze_rad", "override", "emotions")
-
-
-def _begun_earlier(performance: Performance, frames: int) -> Performance:
-    """The performance with so many frames before it that hold its first one."""
-    if not frames:
-        return performance
-    changes: dict[str, Any] = {"frames": performance.frames + frames}
-    for name in _TRACKS:
-        if (track := getattr(performance, name)) is not None:
-            changes[name] = track.replace(values=_held(track.values, frames))
-    for name in _ARRAYS:
-        if (values := getattr(performance, name)) is not None:
-            changes[name] = _held(values, frames)
-    if (shapes := performance.expression) is not None:
-        changes["expression"] = replace(shapes, weights=_held(shapes.weights, frames))
-    return replace(performance, **changes)
-
-
-def _held(values: NDArray[np.floating], frames: int) -> NDArray[np.floating]:
-    return np.pad(values, ((frames, 0), (0, 0))[: values.ndim], mode="edge")
-
-
-def _later(performance: Performance, first: int) -> Performance:
-    """The performance without its first frames."""
-    changes: dict[str, Any] = {"frames": performance.frames - first}
-    for name in _TRACKS:
-        track = getattr(performance, name)
-        if track is not None:
-            changes[name] = track.replace(values=track.values[first:])
-    for name in _ARRAYS:
-        values = getattr(performance, name)
-        if values is not None:
-            changes[name] = values[first:]
-    if performance.expression is not None:
-        kept = performance.expression.weights[min(first, len(performance.expression.weights) - 1) :]
-        changes["expression"] = replace(performance.expression, weights=kept)
-    return replace(performance, **changes)
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

@@ -104,12 +104,6 @@ def is_stage_folder(folder: Path) -> bool:
     return bool(present & _NOT_THE_DENOISERS if is_denoiser else present)
 
 
-def denoiser_preset(preset: Path | str) -> Path | str:
-    """Returns what a renderer is loaded from: of a folder with stages its denoiser, or "compact"."""
-    folder = Path(preset)
-    return _denoiser(folder) if is_stage_folder(folder) else preset
-
-
 def _denoiser(folder: Path) -> Path | str:
     for place in (folder / "denoiser", folder):
         if (place / PUBLISHED_FILE).is_file():

@@ -18,7 +18,7 @@ from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.media import write_image
 from auteur.motion.grid import MOTION_RATE
-from auteur.motion.performance import Origin, Performance
+from auteur.motion.performance import Performance
 from auteur.motion.portrait_expression import portrait_expression
 from auteur.motion.speech_motion import Motion, SpeechMotion
 from auteur.painting.registry import load_renderer
@@ -26,7 +26,7 @@ from auteur.painting.renderer import Frames, Renderer, RenderInput, renderer_not
 from auteur.painting.warp_renderer import WarpRenderer
 from auteur.plots.contact_sheet import contact_sheet, spread
 from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
-from auteur.talking_head.au_readback import SkinUnits, performed, with_eyes
+from auteur.talking_head.au_readback import SkinUnits, performed, rendered_performance, with_eyes_of
 from auteur.talking_head.finishing import Finishing
 from auteur.talking_head.inputs import (
     Options,
@@ -141,20 +141,9 @@ class TalkingVideo(FrameSequence):
 
     @cached_property
     def rendered(self) -> Performance:
-        """The rendered performance: what the motion shows, at 25 fps, with head and gaze.
-
-        Its units and head as `track` and `head_track` of another call give the same face again.
-        """
+        """The rendered performance: Action Units in the motion at 25 fps, with its head and gaze."""
         blocks = map(self._motion_block, range(0, self._motion.frames, MOTION_BLOCK))
-        whole = self._units_of(blocks, MOTION_RATE, self._motion.frames)
-        return Performance(
-            frames=self._motion.frames,
-            acted=whole,
-            head=self._motion.head,
-            gaze_rad=self._motion.gaze_rad,
-            lips="track",
-            origins=dict.fromkeys(whole.channels, Origin.REQUESTED),
-        )
+        return rendered_performance(self._units_of(blocks), self._motion)
 
     def performed(self) -> AUTrack:
         """Returns the Action Units of the rendered performance, convention "facs", one row per frame.
@@ -164,14 +153,11 @@ class TalkingVideo(FrameSequence):
         """
         starts = range(0, self.frame_count, _READ_AT_ONCE)
         blocks = (self.landmarks(start, start + _READ_AT_ONCE) for start in starts)
-        return self._units_of(blocks, self._settings.fps, self.frame_count)
+        return self._units_of(blocks)
 
-    def _units_of(self, blocks: Iterable[LandmarkTrack], rate: Fraction, frames: int) -> AUTrack:
-        done = performed(blocks, self._mover.at_rest(self._face.landmarks, self._own), self._mover.basis)
-        places = np.arange(frames) * float(MOTION_RATE / rate)
-        eyes = np.concatenate([self._motion.lids, self._motion.gaze_rad], axis=1)
-        at = np.stack([np.interp(places, np.arange(len(eyes)), column) for column in eyes.T], axis=1)
-        return with_eyes(done, at[:, :2], at[:, 2:])
+    def _units_of(self, blocks: Iterable[LandmarkTrack]) -> AUTrack:
+        at_rest = self._mover.at_rest(self._face.landmarks, self._own)
+        return with_eyes_of(performed(blocks, at_rest, self._mover.basis), self._motion)
 
     @property
     def head_track(self) -> PoseTrack:

@@ -15,12 +15,12 @@ from auteur.lab.train.denoiser_adversarial import AdversarialRecipe, distil, stu
 from auteur.lab.train.patch_discriminator import PatchDiscriminator, jittered, perceptual_loss, seam_loss
 from auteur.lab.train.smoke.spots import MovingSpots, shrunk
 from auteur.synthesis.denoiser.builder import build_denoiser
-from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 
 pytestmark = pytest.mark.slow
 
-CONFIG = shrunk(PRESETS["compact"].config)
+CONFIG = shrunk(DENOISER_PRESETS["compact"].config)
 
 
 def clips(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:
