@@ -6,7 +6,10 @@ r"""What the compact denoiser adds to the warp, on people it never saw; baseline
 Every sample of a held-out person is played again from its first frame, with the landmarks that were tracked
 in it. Compared with the real frames: the mouth (an oval around the lips, and what shows between them, in
 decibels; the square around it by SSIM, the auteur perceptual distance and sharpness), the whole face's
-appearance, and flicker where the real video stands still. A person counts once, whatever pieces show them.
+appearance, and flicker where the real video stands still. What shows between the lips is also described by
+itself: the standard deviation of its luminance, and the shares of it that are bright and dark relative to the
+skin around (`BRIGHT`, `DARK`); these should be the real video's, not high or low. A person counts once,
+whatever pieces show them.
 The real video itself comes first: its score is the highest that can be reached.
 With --ceiling also what the best of painters could reach: the warp with real pixels between the lips.
 """
@@ -54,6 +57,8 @@ SIDE = 160
 """Of the squares that are compared."""
 FEWEST_PIXELS = 100
 """Of an opening between the lips that counts as one."""
+BRIGHT, DARK = 0.75, 0.3
+"""Least luminance of a bright pixel, most of a dark one, in medians of the real square around the mouth."""
 
 
 class Lacking(ConditionBuilder):
@@ -124,6 +129,7 @@ def compared(piece: FacePiece, made: np.ndarray, net: FaceFeatureNet) -> dict[st
         flicker.add(one, other)
     every = slice(1, None, 2)
     decibels, openings, squares, faces = [], [], ([], []), ([], [])
+    shown: list[tuple[float, float, float]] = []
     pixels = torch.stack(
         torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="xy"), dim=-1
     ).float()
@@ -137,6 +143,10 @@ def compared(piece: FacePiece, made: np.ndarray, net: FaceFeatureNet) -> dict[st
         decibels.append(float(-10 * torch.log10(error[:, ring].mean().clamp(min=1e-8))))
         if inside.sum() >= FEWEST_PIXELS:
             openings.append(float(-10 * torch.log10(error[:, inside].mean().clamp(min=1e-8))))
+            skin = luminance(pair[1]).median()
+            light = luminance(pair[0])[inside]
+            shares = ((light > BRIGHT * skin).float().mean(), (light < DARK * skin).float().mean())
+            shown.append((float(light.std()), float(shares[0]), float(shares[1])))
         for kept, picture, square in zip((0, 1), (one, other), pair, strict=True):
             squares[kept].append(square)
             faces[kept].append(aligned_crop(picture, points))
@@ -146,9 +156,13 @@ def compared(piece: FacePiece, made: np.ndarray, net: FaceFeatureNet) -> dict[st
     mouths = [net.describe(torch.stack(s)) for s in squares]
     whole = [net.describe(torch.stack(f)) for f in faces]
     portrait = net.describe(aligned_crop(real[0], piece.landmarks[0])[None])
+    contrast, bright, dark = np.mean(shown, axis=0) if shown else (np.nan,) * 3
     return {
         "mouth_psnr_db": float(np.mean(decibels)),
         "opening_psnr_db": float(np.mean(openings)) if openings else np.nan,
+        "opening_contrast": float(contrast),
+        "opening_bright_share": float(bright),
+        "opening_dark_share": float(dark),
         "mouth_ssim": float(ssim(bytes_of[0], bytes_of[1]).mean()),
         "mouth_distance": float(perceptual_distance(*mouths).mean()),
         "mouth_sharpness": float(sharpness(bytes_of[0]).mean() / sharpness(bytes_of[1]).mean()),
@@ -156,6 +170,11 @@ def compared(piece: FacePiece, made: np.ndarray, net: FaceFeatureNet) -> dict[st
         "like_portrait": float(appearance_similarity(whole[0].appearance, portrait.appearance).mean()),
         "flicker": flicker.flicker(),
     }
+
+
+def luminance(picture: torch.Tensor) -> torch.Tensor:
+    """Rec. 601 luminance of a picture [3, H, W] in [0, 1], [H, W]."""
+    return torch.tensordot(torch.tensor([0.299, 0.587, 0.114]), picture, dims=1)
 
 
 def held_out(shards: Path, longest: int) -> Iterator[FacePiece]:

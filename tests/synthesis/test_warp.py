@@ -361,3 +361,34 @@ def test_a_stronger_unit_shades_more(warper: PortraitWarper) -> None:
 def test_wrong_shading_is_refused(warper: PortraitWarper) -> None:
     with pytest.raises(InputError, match=r"\[1, 28\].*\[1, 3\]|have the shape"):
         warper.render(face_at()[None], torch.zeros(1, 3))
+
+
+def around_head(landmarks: Tensor, side: int = SIDE) -> Tensor:
+    """A matte that holds the head: 1 within 1.9 eye distances of the face's middle, 0 elsewhere, [H, W]."""
+    pixels = Box(left=0, top=0, right=side, bottom=side).pixels(landmarks.device)
+    return ((pixels - landmarks[:, :2].mean(0)).norm(dim=-1) < 1.9 * EYES).float()
+
+
+def test_the_background_keeps_its_place_while_the_person_before_it_moves() -> None:
+    face, portrait = face_at(), picture()
+    moved = face + torch.tensor([5.0, 2.0, 0.0])
+    matte = around_head(face)
+    bent, held = (PortraitWarper(portrait, face, matte=one).render(moved[None])[0] for one in (None, matte))
+    near = torch.nn.functional.max_pool2d(matte[None, None], 27, 1, 13)[0, 0] > 0
+    far = ~near & ~near.roll((2, 5), (0, 1))
+    assert far.sum() > 1000
+    assert torch.equal(held[:, far], portrait[:, far])
+    assert (bent[:, far].float() - portrait[:, far].float()).abs().mean() > 1
+    inner = (Box(left=0, top=0, right=SIDE, bottom=SIDE).pixels(face.device) - face[4, :2]).norm(
+        dim=-1
+    ) < EYES
+    assert torch.equal(held[:, inner], bent[:, inner])
+
+
+def test_a_matte_without_the_face_is_not_believed() -> None:
+    face, portrait = face_at(), picture()
+    moved = (face + torch.tensor([5.0, 0.0, 0.0]))[None]
+    without = PortraitWarper(portrait, face).render(moved)
+    assert torch.equal(PortraitWarper(portrait, face, matte=torch.zeros(SIDE, SIDE)).render(moved), without)
+    with pytest.raises(InputError, match=r"shape \[10, 10\], it must be the portrait's, \[192, 192\]"):
+        PortraitWarper(portrait, face, matte=torch.zeros(10, 10))

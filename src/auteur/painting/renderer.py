@@ -15,6 +15,7 @@ from auteur.motion.au_basis import AUBasis
 from auteur.motion.performance import Performance
 from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack, Sound
 from auteur.speech.features import SpeechFeatures
+from auteur.synthesis.matte import PortraitMatte
 from auteur.synthesis.warp import PortraitWarper
 
 Floats = NDArray[np.floating]
@@ -25,6 +26,18 @@ TrackOf = Callable[[int, int], LandmarkTrack]
 ShadingOf = Callable[[LandmarkTrack], Tensor]
 """Landmarks → Action Units in them that shade the skin, relative to the portrait, [frames, C] as for
 `PortraitWarper.render`."""
+
+
+def portrait_warper(portrait: Tensor, landmarks: Floats, *, holds_background: bool) -> PortraitWarper:
+    """Returns the warp of a portrait, uint8 [3, H, W], with landmarks [478, 3] px.
+
+    Raises:
+        InputError: The face cannot be warped.
+        WeightsError: The matte's weights are damaged.
+    """
+    points = torch.from_numpy(np.asarray(landmarks))
+    matte = PortraitMatte.shipped().person(portrait, points) if holds_background else None
+    return PortraitWarper(portrait, points, matte=matte)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +61,8 @@ class RenderInput:
     """The requested performance, as the motion followed it; None: there is none."""
     shading: ShadingOf | None = None
     """None: the portrait's own light."""
+    holds_background: bool = False
+    """Whether what is behind the person stays still; else all around the head moves with it."""
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options that are set (`Settings.render_options`); `Renderer.resolve` refuses those without effect."""
@@ -70,7 +85,7 @@ class RenderInput:
     @cached_property
     def warper(self) -> PortraitWarper:
         """The portrait's warp, built when it is first used."""
-        return PortraitWarper(self.portrait, torch.from_numpy(np.asarray(self.portrait_landmarks)))
+        return portrait_warper(self.portrait, self.portrait_landmarks, holds_background=self.holds_background)
 
     def speech_features(self, encoder: SpeechFeatures) -> Tensor:
         """Returns the speech as an encoder reads it, [T, D], one row per frame; computed once."""

@@ -30,6 +30,11 @@ class Finishing:
         self.view, self._backdrop = view, backdrop
 
     @property
+    def keeps_background(self) -> bool:
+        """Whether the portrait's own background is shown."""
+        return self._backdrop is None
+
+    @property
     def is_transparent(self) -> bool:
         """Whether frames come out as RGBA."""
         return self._backdrop is not None and self._backdrop.is_transparent

@@ -24,7 +24,7 @@ from auteur.motion.performance import Performance
 from auteur.motion.portrait_expression import portrait_expression
 from auteur.motion.speech_motion import Motion, MotionOptions
 from auteur.painting.registry import load_renderer
-from auteur.painting.renderer import Renderer
+from auteur.painting.renderer import Renderer, portrait_warper
 from auteur.provenance import Mark
 from auteur.signals import Sound, Waveform
 from auteur.synthesis.warp import PortraitWarper
@@ -205,7 +205,7 @@ class Previewer:
         small = reduced(portrait.picture, *size)
         small_reading = scaled_reading(reading, size[0] / width, size[1] / height)
         pixels = torch.from_numpy(small).permute(2, 0, 1).contiguous()
-        warper = PortraitWarper(pixels, torch.from_numpy(small_reading.landmarks))
+        warper = portrait_warper(pixels, small_reading.landmarks, holds_background=True)
         return _Face(portrait, reading, notes, small_reading, warper)
 
     def _voice(self, speech: Path | None, request: PerformanceRequest) -> Speech:

@@ -47,7 +47,10 @@ STAGES = ("speech_encoder", "audio_lm", "expression_generator", "motion", "denoi
 """Names of the folders."""
 
 _NOT_THE_DENOISERS = frozenset(STAGES) - {"speech_encoder"}
-_COMPACT = ("speech_encoder", "lip_encoder", "face_flow", "head_flow", "au_basis", "habits")
+PICTURE_MODELS = ("skin_shading", "matte")
+"""Weights of the portrait warp."""
+COMPACT_MODELS = ("speech_encoder", "lip_encoder", "face_flow", "head_flow", "au_basis", "habits")
+"""Weights of the compact set's stages but the renderer."""
 _SAVED = "model.safetensors"
 _ADAPTER = "adapter_config.json"
 
@@ -77,15 +80,17 @@ def load_stages(preset: Path | str) -> StageModels:
             what to change.
         UsageError: A library is not installed.
     """
-    weights.WeightsFile(weights.path_of("skin_shading"))  # read with the first frame; refused now if damaged
+    for name in PICTURE_MODELS:  # read with the first frame; refused now if damaged
+        weights.WeightsFile(weights.path_of(name))
+    of_picture = {name: weights.version(name) for name in PICTURE_MODELS}
     folder = Path(preset)
     if not is_stage_folder(folder):
         encoders = SpeechEncoders.shipped()
-        compact = {name: weights.version(name) for name in _COMPACT}
+        compact = of_picture | {name: weights.version(name) for name in COMPACT_MODELS}
         return StageModels(encoders, SpeechMotion.shipped(), preset, encoders.phones, versions=compact)
     encoders, versions = _encoders(folder)
     mover, of_motion = _mover(folder / "motion")
-    versions = versions | of_motion
+    versions = of_picture | versions | of_motion
     _check_fit(mover, encoders, folder)
     routes, of_routes = _routes(folder)
     denoiser = _denoiser(folder)

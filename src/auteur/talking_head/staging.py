@@ -18,7 +18,6 @@ from auteur.talking_head.settings import Settings
 Frames = NDArray[np.uint8]
 
 TRACKER_MODELS = ("detector", "landmarker")
-_MATTE = "matte"
 
 
 def staged(
@@ -82,8 +81,3 @@ def tracker_models(backend: FaceBackend) -> dict[str, str]:
     if isinstance(backend, AuteurBackend):
         return {name: weights.version(name) for name in TRACKER_MODELS}
     return {f"face backend {backend.name}": str(getattr(backend, "version", "unknown"))}
-
-
-def background_models(settings: Settings) -> dict[str, str]:
-    """Returns name and version of the matte network, empty where no background is replaced."""
-    return {} if settings.background is None else {_MATTE: weights.version(_MATTE)}

@@ -44,7 +44,8 @@ from auteur.talking_head.notes import notes_of
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.routes import Routes
 from auteur.talking_head.settings import Settings, mark_of
-from auteur.talking_head.staging import TRACKER_MODELS, background_models, staged, tracker_models
+from auteur.talking_head.stages import COMPACT_MODELS, PICTURE_MODELS, load_stages
+from auteur.talking_head.staging import TRACKER_MODELS, staged, tracker_models
 from auteur.talking_head.talking_video import FrameSequence
 
 MOTION_BLOCK = 16
@@ -52,16 +53,7 @@ MOTION_BLOCK = 16
 
 _READ_AT_ONCE = 256
 
-MODELS = (
-    *TRACKER_MODELS,
-    "speech_encoder",
-    "lip_encoder",
-    "face_flow",
-    "head_flow",
-    "au_basis",
-    "habits",
-    "skin_shading",
-)
+MODELS = (*TRACKER_MODELS, *COMPACT_MODELS, *PICTURE_MODELS)
 
 
 @dataclass(frozen=True)
@@ -219,6 +211,7 @@ class TalkingVideo(FrameSequence):
                 self._mover.basis,
                 self._own.eyes_shown,
             ),
+            holds_background=self._finishing.keeps_background,
             seed=self._settings.seed or 0,
             options=self._settings.render_options,
         )
@@ -300,8 +293,6 @@ class TalkingHead:
             UsageError: There is no such preset or device, or something must be installed.
             WeightsError: The weights are missing, damaged or do not fit.
         """
-        from auteur.talking_head.stages import load_stages
-
         made = load_stages(preset)
         renderer = load_renderer(made.preset, speech=made.renderer_speech, device=device)
         return cls(
@@ -383,7 +374,7 @@ class TalkingHead:
         malloc.trim_heap()
         inputs = {"portrait": shown.sha256, "speech": voice.sha256}
         of_route = self._routes.models(settings.route, without_request=requested.is_empty)
-        models = self.models | background_models(settings) | of_route
+        models = self.models | of_route
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -145,8 +145,12 @@ class WeightsFile:
         except Exception as error:  # any error here comes from the config in the file
             raise WeightsError(f"{self.name} has a config that cannot be built: {error}") from error
 
-    def fill(self, model: Model) -> Model:
+    def fill(self, model: Model, *, only: Sequence[str] | None = None) -> Model:
         """Puts the tensors into `model` and returns it in evaluation mode, in float32.
+
+        Args:
+            model: Any.
+            only: Names of submodules to which the tensors that are read belong; None: all are read.
 
         Raises:
             WeightsError: They do not fit; every misfit is listed.
@@ -155,6 +159,8 @@ class WeightsFile:
             tensors = load(self._path.read_bytes())
         except (OSError, SafetensorError, ValueError) as error:
             raise WeightsError(f"{self.name} is not a safetensors file: {error}") from error
+        if only is not None:
+            tensors = {key: value for key, value in tensors.items() if key.partition(".")[0] in only}
         _check(model, tensors, self.name)
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
         return model.eval()

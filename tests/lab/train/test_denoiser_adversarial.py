@@ -11,11 +11,18 @@ from auteur.errors import UsageError
 from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.lab.data.denoiser_clips import ClipBatch
 from auteur.lab.data.shards import Corpora
-from auteur.lab.train.denoiser_adversarial import AdversarialRecipe, distil, student_of
-from auteur.lab.train.patch_discriminator import PatchDiscriminator, jittered, perceptual_loss, seam_loss
+from auteur.lab.train.denoiser_adversarial import AdversarialRecipe, distil, split_error, student_of
+from auteur.lab.train.patch_discriminator import (
+    PatchDiscriminator,
+    jittered,
+    mean_of_painted,
+    perceptual_loss,
+    seam_loss,
+)
 from auteur.lab.train.smoke.spots import MovingSpots, shrunk
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
+from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 
 pytestmark = pytest.mark.slow
@@ -93,6 +100,58 @@ def test_a_teacher_without_last_layers_gets_some_that_change_nothing_at_first(tm
     assert student_of(tmp_path / "student.safetensors").config == student.config
 
 
+def test_a_student_without_a_conditioner_keeps_the_rest_of_its_teacher(tmp_path):
+    path = tmp_path / "teacher.safetensors"
+    teacher = build_denoiser(CONFIG, seed=0)
+    save_denoiser(teacher, path)
+    student = student_of(path, ("reference", "past"))
+    assert set(CONFIG.condition_names) - set(student.condition_names) == {"reference", "past"}
+    kept, given = student.state_dict(), teacher.state_dict()
+    assert kept and all(torch.equal(value, given[name]) for name, value in kept.items())
+    with pytest.raises(UsageError, match=r"without names pasta; .* has reference, "):
+        student_of(path, ("pasta",))
+
+
+def test_new_last_layers_alone_learn_and_the_rest_stays(tmp_path):
+    path = tmp_path / "teacher.safetensors"
+    teacher = build_denoiser(CONFIG, seed=0)
+    save_denoiser(teacher, path)
+    wide = SeamRefinerConfig(width=8, levels=3)
+    student = student_of(path, finish=wide)
+    assert student.config.finish == wide
+    bare = student_of(path)
+    bare.finish = None
+    assert one_step_error(student) == pytest.approx(one_step_error(bare), rel=1e-5)
+    settings = recipe(tmp_path / "run", learns=("finish",), steps=4, start_after=1)
+    distil(student, settings, clips)
+    given = teacher.state_dict()
+    for name, value in student.state_dict().items():
+        is_new = name.startswith("finish.")
+        assert is_new or torch.equal(value, given[name]), name
+    assert student.finish is not None and student.finish.layers[-1].weight.abs().max() > 0
+    with pytest.raises(UsageError, match="no part 'teeth'"):
+        distil(student, recipe(tmp_path / "other", learns=("teeth",)), clips)
+    with pytest.raises(UsageError, match="0 levels"):
+        recipe(tmp_path, finish_width=8, finish_levels=0)
+
+
+@pytest.mark.parametrize("detail", [0.0, 0.25, 1.0])
+def test_an_error_within_squares_counts_by_detail_and_that_of_their_means_in_full(detail):
+    lattice = torch.ones(1, 1, 8, 8)
+    lattice[..., ::2] = -1
+    assert float(split_error(lattice, detail)) == pytest.approx(detail)
+    assert float(split_error(torch.full((1, 1, 8, 8), 0.5), detail)) == pytest.approx(0.25)
+
+
+def test_patches_count_by_their_painted_share():
+    values, mask = torch.tensor([[[[1.0, 5.0]]]]), torch.zeros(1, 1, 4, 8)
+    assert float(mean_of_painted(values, mask)) == 3
+    mask[..., 4:] = 1
+    assert float(mean_of_painted(values, mask)) == 5
+    mask[..., :2] = 1
+    assert float(mean_of_painted(values, mask)) == pytest.approx((0.5 * 1 + 5) / 1.5)
+
+
 def test_a_lattice_is_seen_and_a_smooth_error_is_not():
     real, mask = torch.zeros(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
@@ -135,3 +194,5 @@ def test_refused(tmp_path):
         recipe(tmp_path, photo_share=1.0)
     with pytest.raises(UsageError, match="one_step is 0"):
         recipe(tmp_path, one_step=0)
+    with pytest.raises(UsageError, match=r"detail is 1.5; it must be in \[0, 1\]"):
+        recipe(tmp_path, detail=1.5)

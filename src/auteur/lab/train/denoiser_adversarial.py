@@ -9,12 +9,15 @@ picture. Some rows are trained at all other times, so that the same file still p
 discriminator is a learner of its own: it makes its step before the student makes one.
 
 The discriminator judges patches (Isola et al. 2017, arXiv 1611.07004) of the real picture with the painted
-area laid in, beside the warp and the drawing. Its gradient is scaled to a share of that of the error, at the
-last layer (Esser et al. 2021, arXiv 2012.09841, equation 7). Beside it stand the auteur perceptual distance
-and a penalty on what repeats from patch to patch (`train.patch_discriminator`).
+area laid in, beside the warp and the drawing; a patch counts by how much of it is painted. Its gradient is
+scaled to a share of that of the error, at the last layer (Esser et al. 2021, arXiv 2012.09841, equation 7).
+Beside it stand the auteur perceptual distance and a penalty on what repeats from patch to patch
+(`train.patch_discriminator`). Where the teeth of a stranger begin and end cannot be known, and an error of
+every pixel answers with a haze; `detail` lowers what such an error counts within squares of a few pixels.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,6 +42,7 @@ from auteur.lab.train.patch_discriminator import (
     PatchDiscriminator,
     feature_matching_loss,
     jittered,
+    mean_of_painted,
     perceptual_loss,
     seam_loss,
 )
@@ -46,13 +50,15 @@ from auteur.lab.train.phases import Learner, Phase, Validation, WarmUpCosine
 from auteur.lab.train.validation_images import ValidationImages
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.network import VideoDenoiser
-from auteur.synthesis.denoiser.parts import part_names, train_only
+from auteur.synthesis.denoiser.parts import part_names, parts_in, train_only
 from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
-from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, read_header
+from auteur.synthesis.denoiser.storage import load_parts, read_header
 from auteur.synthesis.losses import LossSettings, draw_noise, draw_times
 
 _WARM_UP_STEPS = 100
 """Steps in which the discriminator learns alone."""
+_SQUARE_PX = 4
+"""Side of the squares of `detail`."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class AdversarialRecipe:
     """Share of the rows that paint in one step."""
     share: float = 0.4
     """Size of the discriminator's gradient relative to that of the error."""
+    detail: float = 1.0
+    """Weight of the error within squares of `_SQUARE_PX`, relative to that of their means."""
     matching: float = 1.0
     """Weight of the difference of the discriminator's features of real and painted pictures, beside its
     verdict."""
@@ -89,15 +97,23 @@ class AdversarialRecipe:
     """Views that the student paints, of `auteur.synthesis.canonical_crops`; (): those of its teacher."""
     paints: Literal["openings", "lips"] | None = None
     """Area that it paints, as in the config of the denoiser; None: that of its teacher."""
+    learns: tuple[str, ...] = ()
+    """Parts that learn, such as finish; (): all, of single frames those that look at one."""
+    finish_width: int = 0
+    """Channels of new last layers in place of the teacher's; 0: the teacher's."""
+    finish_levels: int = 1
+    """Sizes of the picture in new last layers."""
+    without: tuple[str, ...] = ()
+    """Conditioners of the teacher that the student does not get."""
     windows: int = 3
     """Candidate windows per drawn clip; the one with the largest region is taken."""
     start_after: int = 300
     """Steps before the student learns from the discriminator, which learns alone in the last 100 of them."""
-    discriminator_widths: tuple[int, ...] = (32, 64, 128, 128)
-    """Channels of the discriminator; each layer halves the picture."""
+    discriminator_widths: tuple[int, ...] = (32, 64, 96)
+    """Channels of the discriminator; the first two layers halve the picture."""
     learning_rate: float = 5e-4
     warm_up_steps: int = 100
-    discriminator_learning_rate: float = 4e-4
+    discriminator_learning_rate: float = 5e-4
     average_decay: float = 0.995
     evaluate_every_steps: int = 100
     """Between validations on validation people, with a sheet of pictures; 0: never."""
@@ -119,6 +135,16 @@ class AdversarialRecipe:
             raise UsageError(
                 f"one_step is {self.one_step} and share {self.share}; they must be in (0, 1] and [0, 10]"
             )
+        if not 0 <= self.detail <= 1:
+            raise UsageError(f"detail is {self.detail}; it must be in [0, 1]")
+        _ = self.new_finish  # refuses sizes that cannot be
+
+    @property
+    def new_finish(self) -> SeamRefinerConfig | None:
+        """The config of new last layers, if there are to be any."""
+        if self.finish_width == 0:
+            return None
+        return SeamRefinerConfig(width=self.finish_width, levels=self.finish_levels)
 
 
 @dataclass(eq=False)
@@ -132,6 +158,8 @@ class Painted:
     real: Tensor | None = None
     conditions: Tensor | None = None
     """The warp and the drawing, [N, 7, H, W]."""
+    mask: Tensor | None = None
+    """How much of each pixel is painted, [N, 1, H, W]."""
     seams: Tensor | None = None
     """Of the pictures before they are shifted, []."""
     real_features: list[Tensor] = field(default_factory=list[Tensor])
@@ -148,7 +176,7 @@ class AdversarialLosses:
 
     def __init__(self, recipe: AdversarialRecipe, denoiser: VideoDenoiser) -> None:
         self._recipe, self._denoiser = recipe, denoiser
-        self._last: nn.Parameter = denoiser.unet.conv_out.weight  # pyright: ignore[reportAttributeAccessIssue]
+        self._last = _last_weight(denoiser)
         torch.manual_seed(recipe.seed)
         self.discriminator = PatchDiscriminator(3 + 4 + 3, recipe.discriminator_widths)
         self._face = FaceFeatureNet() if recipe.likeness else None
@@ -162,7 +190,8 @@ class AdversarialLosses:
         of_real, features = discriminator(painted.real, painted.conditions)
         of_painted, _ = discriminator(painted.pictures.detach(), painted.conditions)
         painted.real_features = [level.detach() for level in features]
-        return functional.relu(1 - of_real).mean() + functional.relu(1 + of_painted).mean()
+        hinge = functional.relu(1 - of_real) + functional.relu(1 + of_painted)
+        return mean_of_painted(hinge, painted.mask)
 
     def of_student(self, denoiser: nn.Module, drawn: DrawnClips, step: int) -> dict[str, Tensor]:
         """Returns the terms of the loss of the student, each []."""
@@ -183,7 +212,7 @@ class AdversarialLosses:
     def _adversarial(self, painted: Painted) -> Tensor:
         """Returns the verdict of the discriminator, its gradient scaled to a share of that of the error."""
         logits, features = self.discriminator(painted.pictures, painted.conditions)
-        verdict = -logits.mean()
+        verdict = -mean_of_painted(logits, painted.mask)
         if self._recipe.matching:
             verdict = verdict + self._recipe.matching * feature_matching_loss(features, painted.real_features)
         of_error, of_verdict = (
@@ -214,7 +243,8 @@ class AdversarialLosses:
         prediction = in_single_precision(self._denoiser)(noisy, timestep, conditions)
         made = process.clean(noisy, prediction, time).float()
         scale = (config.anchor_deviation or 1.0) ** 2
-        painted = Painted(((made - batch.clean).square() * batch.region).mean() / scale)
+        difference = (made - batch.clean) * batch.region.sqrt()
+        painted = Painted(split_error(difference.flatten(0, 1), self._recipe.detail) / scale)
         if not is_one.any():
             return painted
         region = batch.region[is_one].flatten(0, 1)
@@ -226,21 +256,41 @@ class AdversarialLosses:
         size = (real.shape[-2], real.shape[-1])
         drawing = functional.adaptive_avg_pool2d(batch.conditions.landmarks[is_one].flatten(0, 1), size)
         given = torch.cat([batch.conditions.warped[is_one].flatten(0, 1), 2 * drawing - 1], dim=1)
-        painted.pictures, painted.real, painted.conditions = jittered((laid, real, given), generator)
+        painted.pictures, painted.real, painted.conditions, painted.mask = jittered(
+            (laid, real, given, mask), generator
+        )
         return painted
+
+
+def _last_weight(denoiser: VideoDenoiser) -> nn.Parameter:
+    """The weight at which gradients are compared: the last layer of the UNet, if it learns, else of all."""
+    of_unet: nn.Parameter = denoiser.unet.conv_out.weight  # pyright: ignore[reportAttributeAccessIssue]
+    if of_unet.requires_grad or denoiser.finish is None:
+        return of_unet
+    return denoiser.finish.layers[-1].weight  # pyright: ignore[reportReturnType]
+
+
+def split_error(difference: Tensor, detail: float) -> Tensor:
+    """Returns the mean square of [N, C, H, W]; what varies within squares is weighted by `detail`."""
+    whole = difference.square().mean()
+    if detail == 1:
+        return whole
+    of_means = functional.avg_pool2d(difference, _SQUARE_PX).square().mean()
+    return torch.lerp(of_means, whole, detail)
 
 
 def build_phase(denoiser: VideoDenoiser, recipe: AdversarialRecipe, batch_of: BatchOf) -> Phase:
     """Returns the phase in which the student and its discriminator learn in turns."""
     across = {"temporal", "past"} if recipe.frames == 1 else set()
-    train_only(denoiser.train(), [name for name in part_names(denoiser) if name not in across])
+    learning = recipe.learns or [name for name in part_names(denoiser) if name not in across]
+    train_only(denoiser.train(), learning)
     losses = AdversarialLosses(recipe, denoiser)
     discriminator = Learner(
         name="discriminator",
         model=losses.discriminator,
         loss=losses.of_discriminator,
         learning_rate=recipe.discriminator_learning_rate,
-        betas=(0.0, 0.99),
+        betas=(0.5, 0.99),
         weight_decay=1e-3,
         clip_norm=math.inf,
         first_step=max(0, recipe.start_after - _WARM_UP_STEPS),
@@ -293,23 +343,37 @@ def distil(
     return write_result(trainer, denoiser, recipe.out)
 
 
-def student_of(teacher: Path) -> VideoDenoiser:
+def student_of(
+    teacher: Path, without: Sequence[str] = (), finish: SeamRefinerConfig | None = None
+) -> VideoDenoiser:
     """Returns the denoiser of a file; one with patches and no last layers gets some, at first without effect.
 
+    Args:
+        teacher: The file.
+        without: Conditioners to leave out.
+        finish: New last layers in place of the teacher's, at first without effect.
+
     Raises:
+        UsageError: There is no such conditioner, or it cannot be left out.
         WeightsError: The file is missing, damaged or holds parts only.
     """
     config, _ = read_header(teacher)
-    if config.finish is not None or config.patch == 1:
-        return load_denoiser(teacher)
-    denoiser = build_denoiser(config.changed(finish=SeamRefinerConfig()), seed=0)
-    load_parts(denoiser, teacher)
+    if unknown := set(without) - set(config.condition_names):
+        names = ", ".join(config.condition_names)
+        raise UsageError(f"without names {', '.join(sorted(unknown))}; {str(teacher)!r} has {names}")
+    changed = config.changed(**dict.fromkeys(without))
+    if finish is None and config.finish is None and config.patch > 1:
+        finish = SeamRefinerConfig()
+    if finish is not None and finish != config.finish:
+        changed, without = changed.changed(finish=finish), (*without, "finish")
+    denoiser = build_denoiser(changed, seed=0)
+    load_parts(denoiser, teacher, only=[name for name in parts_in(config) if name not in without])
     return denoiser
 
 
 def train(recipe: AdversarialRecipe) -> None:
     """Distils the denoiser of a file on clips of a folder."""
-    denoiser = student_of(recipe.teacher)
+    denoiser = student_of(recipe.teacher, recipe.without, recipe.new_finish)
     clips, validation = open_clips(recipe.data, denoiser, looks=recipe.windows), None
     if recipe.photos is not None:
         photos = open_clips(Corpora(shards=(recipe.photos,)), denoiser)

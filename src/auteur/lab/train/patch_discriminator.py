@@ -3,12 +3,12 @@
 N pictures, C channels, H W size.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
 
 from auteur.evaluate.face_features import FaceFeatureNet, distance_of_maps
 from auteur.face.landmarker import CROP_SIZE_PX
@@ -20,15 +20,28 @@ _SEAM_PATCHES = 8
 """Patches on a side, over which a repeating error is averaged."""
 
 
+_HALVING = 2
+"""Layers that halve the picture; the others see more of it, at the same fineness."""
+_GROUPS = 8
+
+
 class PatchDiscriminator(nn.Module):
-    """Classifies patches as real or painted: pictures and their conditions, [N, C, H, W] each → logits."""
+    """Classifies patches as real or painted: pictures and their conditions, [N, C, H, W] each → logits.
+
+    Group normalisation and no spectral one: with that, logits stayed so small that a discriminator of this
+    size separated nothing after hundreds of steps.
+    """
 
     def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for before, width in zip((channels, *widths), widths, strict=False):
-            layers += [spectral_norm(nn.Conv2d(before, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1)))
+        for level, (before, width) in enumerate(zip((channels, *widths), widths, strict=False)):
+            kernel, stride = (4, 2) if level < _HALVING else (3, 1)
+            layers.append(nn.Conv2d(before, width, kernel, stride, 1))
+            if level:
+                layers.append(nn.GroupNorm(math.gcd(_GROUPS, width), width))
+            layers.append(nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 3, 1, 1))
 
     def forward(self, pictures: Tensor, conditions: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Returns one logit per patch, [N, 1, h, w], and the features of every level on the way."""
@@ -47,6 +60,19 @@ def jittered(pictures: Sequence[Tensor], generator: torch.Generator) -> list[Ten
     less = min(_JITTER, height // 4, width // 4)
     top, left = torch.randint(less + 1, (2,), generator=generator).tolist()
     return [one[..., top : top + height - less, left : left + width - less] for one in pictures]
+
+
+def mean_of_painted(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Returns the mean of values per patch [N, 1, h, w], [], weighted by the painted share of each patch.
+
+    Args:
+        values: Of a discriminator.
+        mask: Painted share of each pixel, [N, 1, H, W]; None, or nothing painted: all patches count alike.
+    """
+    if mask is None or not mask.any():
+        return values.mean()
+    weights = functional.adaptive_avg_pool2d(mask.float(), values.shape[-2:])
+    return (values * weights).sum() / weights.sum()
 
 
 def seam_loss(laid: Tensor, real: Tensor, mask: Tensor, patch: int) -> Tensor:

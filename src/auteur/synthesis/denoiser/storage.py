@@ -68,8 +68,20 @@ def load_denoiser(path: Path | str, *, sha256: str | None = None) -> VideoDenois
     return denoiser
 
 
-def load_parts(denoiser: VideoDenoiser, path: Path | str, *, sha256: str | None = None) -> tuple[str, ...]:
+def load_parts(
+    denoiser: VideoDenoiser,
+    path: Path | str,
+    *,
+    only: Sequence[str] | None = None,
+    sha256: str | None = None,
+) -> tuple[str, ...]:
     """Fills the parts of a denoiser that a file holds, and returns their names.
+
+    Args:
+        denoiser: Any.
+        path: A safetensors file.
+        only: Parts to read of those in the file; None: all.
+        sha256: Of the file, if known.
 
     Raises:
         WeightsError: The file is missing, damaged, of another kind, or its parts have other sizes or are not
@@ -77,6 +89,12 @@ def load_parts(denoiser: VideoDenoiser, path: Path | str, *, sha256: str | None 
     """
     file = WeightsFile(path, sha256=sha256)
     config, names = _header(file)
+    if only is not None:
+        if absent := set(only) - set(names):
+            raise WeightsError(
+                f"{str(path)!r} lacks {', '.join(sorted(absent))}; it holds {', '.join(names)}"
+            )
+        names = tuple(only)
     if unknown := set(names) - set(part_names(denoiser)):
         raise WeightsError(
             f"{str(path)!r} holds {', '.join(sorted(unknown))}, which this model has no part for; "
@@ -93,7 +111,7 @@ def load_parts(denoiser: VideoDenoiser, path: Path | str, *, sha256: str | None 
             for name in other
         )
         raise WeightsError(f"{str(path)!r} was saved with other settings: {differing}")
-    file.fill(parts(denoiser, names))
+    file.fill(parts(denoiser, names), only=names)
     return names
 
 

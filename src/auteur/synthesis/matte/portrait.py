@@ -40,13 +40,24 @@ class PortraitMatte:
         """
         with torch.inference_mode():
             picture = portrait.float() / 255
-            face_px = float(landmarks[:, 1].max() - landmarks[:, 1].min())
+            face_px = _face_height_px(landmarks)
             coarse = self._segmented(picture, landmarks, face_px)
             radius = max(2, round(_RADIUS * face_px))
             fine = guided_filter(picture, coarse, radius)
             matte = ((fine - _LOW) / (_HIGH - _LOW)).clamp(0, 1)
             person = person_colours(picture, matte)
         return (255 * person).round().byte().clone(), matte[0].clone()
+
+    def person(self, portrait: Tensor, landmarks: Tensor) -> Tensor:
+        """Returns where the person is, float32 [H, W] in [0, 1], without the refinement along hair.
+
+        Args:
+            portrait: uint8 RGB [3, H, W].
+            landmarks: Of its face, pixels, [478, 3].
+        """
+        with torch.inference_mode():
+            coarse = self._segmented(portrait.float() / 255, landmarks, _face_height_px(landmarks))
+        return coarse[0].clone()
 
     def _segmented(self, picture: Tensor, landmarks: Tensor, face_px: float) -> Tensor:
         """The whole picture, and the head again at its own size: [1, H, W]."""
@@ -71,6 +82,10 @@ class PortraitMatte:
         found = self._network(small)
         size = (picture.shape[1], picture.shape[2])
         return functional.interpolate(found, size, mode="bilinear", align_corners=False)[0]
+
+
+def _face_height_px(landmarks: Tensor) -> float:
+    return float(landmarks[:, 1].max() - landmarks[:, 1].min())
 
 
 def _inner(height: int, width: int) -> Tensor:

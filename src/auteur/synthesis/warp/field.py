@@ -6,6 +6,7 @@ from torch import Tensor
 
 from auteur.synthesis.warp.raster import Grid, draw_displacement
 from auteur.synthesis.warp.sampling import Box, Picture, blur
+from auteur.synthesis.warp.still_background import StillBackground
 
 
 def grid_over(area: Box, step_px: int) -> Grid:
@@ -26,13 +27,20 @@ class SkinField:
         area: The pixels to evaluate.
         step_px: Distance of the grid points; between them the warp is interpolated.
         hold: Share of the motion that each pixel takes, [h, w].
+        background: Where the portrait's background is, which stays still; None: all moves.
     """
 
-    def __init__(self, area: Box, step_px: int, hold: Tensor) -> None:
+    def __init__(
+        self, area: Box, step_px: int, hold: Tensor, background: StillBackground | None = None
+    ) -> None:
         self._area = area
         self._grid = grid_over(area, step_px)
         self._pixels = area.pixels(hold.device)
         self._hold = hold[..., None]
+        self._background = background
+        if background is not None:
+            self._points = self._grid.points(torch.float32, hold.device)
+            self._own_share = background.share(self._points)
 
     def origins(
         self, source: Tensor, target: Tensor, corners: Tensor, details: list[Box]
@@ -49,6 +57,9 @@ class SkinField:
             The origins, and on the coarse grid [rows, columns] how many pixels of the portrait meet in one.
         """
         coarse = draw_displacement(source, target, corners, self._grid)
+        if self._background is not None:
+            stays = self._own_share * self._background.share(self._points + coarse)
+            coarse = coarse * (1 - stays)[..., None]
         offset = _upsample(coarse, self._grid, self._area).contiguous()
         if self._grid.step_px > 1:
             for box in details:

@@ -18,6 +18,7 @@ from auteur.synthesis.warp.pose import HeadMotion, limit_motion
 from auteur.synthesis.warp.raster import back_to_front
 from auteur.synthesis.warp.sampling import Box, Picture, box_around, fill_in
 from auteur.synthesis.warp.skin_shading import SHADING_CONTROLS, PortraitShading, SkinShading
+from auteur.synthesis.warp.still_background import StillBackground, covers_face
 from auteur.weights import load_shipped
 
 MAX_SIDE_PX = 1920
@@ -56,13 +57,17 @@ class PortraitWarper:
             [478, 3].
         detail: Grid points of the warp per eye distance. More follows small motion more exactly and costs
             more time.
+        matte: Share of each pixel that is the person, float32 [H, W] in [0, 1]: the background outside it
+            stays still. None, or one that leaves out the face: what is around the head moves with it.
 
     Raises:
         InputError: The picture or the landmarks have the wrong shape or type, are not finite, or show no face
             that can be warped.
     """
 
-    def __init__(self, portrait: Tensor, landmarks: Tensor, *, detail: int = 36) -> None:
+    def __init__(
+        self, portrait: Tensor, landmarks: Tensor, *, detail: int = 36, matte: Tensor | None = None
+    ) -> None:
         _check_portrait(portrait)
         _check_landmarks(landmarks, "the portrait's landmarks", (LANDMARKS, 3))
         self._portrait = portrait
@@ -82,7 +87,8 @@ class PortraitWarper:
         outline = torch.cat([self._landmarks[list(FACE_OVAL)], self._boundary.points])[:, :2]
         self._area = box_around(outline, 1.0, self._whole)
         self._step_px = max(1, round(self._eye_distance_px / detail))
-        self._field = SkinField(self._area, self._step_px, self._hold_border())
+        background = self._still_background(matte)
+        self._field = SkinField(self._area, self._step_px, self._hold_border(), background)
         self._build_layers()
 
     @property
@@ -197,6 +203,16 @@ class PortraitWarper:
     def _shading(self) -> PortraitShading:
         shading = load_shipped(SkinShading(), "skin_shading")
         return PortraitShading(shading, self._landmarks, self._area, self._step_px)
+
+    def _still_background(self, matte: Tensor | None) -> StillBackground | None:
+        if matte is None:
+            return None
+        if matte.shape != self._portrait.shape[1:]:
+            raise InputError(
+                f"the matte has the shape {list(matte.shape)}, it must be the portrait's, "
+                f"{list(self._portrait.shape[1:])}"
+            )
+        return StillBackground(matte, self._eye_distance_px) if covers_face(matte, self._landmarks) else None
 
     def _hold_border(self) -> Tensor:
         """1 inside the picture, falling to 0 on its border, over `area`, [h, w]: the border stays."""
