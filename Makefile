@@ -7,7 +7,7 @@
 #   make test-studio  the studio's page: types, arithmetic, bundle up to date; needs Node 20 or newer
 #   make coverage     which lines the tests reach: out/coverage/index.html
 #   make notebook     examples/direct_a_face.ipynb, run from its first cell to its last
-# Another Python: make test PYTHON=/path/to/python3.12
+# Another Python: make test PYTHON=/path/to/python3.12; more processes for the tests: make test WORKERS=4
 
 CANDIDATES := python3 python3.11 python3.12 python3.13
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -17,6 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.demo-ready
+WORKERS ?= 2
 INSTALL := -m pip install --quiet --no-input --disable-pip-version-check
 
 .PHONY: demo notebook test test-fast test-studio test-wheel test-matrix coverage check lint types unit clean
@@ -42,7 +43,7 @@ types: $(READY)
 
 unit test-fast coverage: export OMP_NUM_THREADS := 1
 unit: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow'

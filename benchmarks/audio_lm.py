@@ -31,7 +31,7 @@ from auteur.expression.regressor import Regressor
 from auteur.expression.speech_to_au import SpeechToAU
 from auteur.lab.data.audio_lm_batches import THRESHOLD, rows_of, text_frames
 from auteur.lab.data.emotion_units import load_units
-from auteur.lab.data.performances import Performance, load_performances
+from auteur.lab.data.performances import LabelledRecording, load_performances
 from auteur.lab.train.emotion_classifier import CORPUS_EMOTIONS
 from auteur.signals import Waveform
 from auteur.weights import load_model
@@ -66,13 +66,15 @@ class Benchmark:
 class Case:
     """One recording to score."""
 
-    one: Performance
+    one: LabelledRecording
     rows: np.ndarray
     truth: np.ndarray
     frames: int
 
 
-def cases(performances: Sequence[Performance], units: Path, *, measured: bool, every: int) -> list[Case]:
+def cases(
+    performances: Sequence[LabelledRecording], units: Path, *, measured: bool, every: int
+) -> list[Case]:
     statistics = load_units(units)
     chosen = [one for one in performances if one.is_held_out and one.is_measured == measured]
     found: list[Case] = []
@@ -86,7 +88,7 @@ def cases(performances: Sequence[Performance], units: Path, *, measured: bool, e
     return found
 
 
-def always_mean(performances: Sequence[Performance], units: Path) -> np.ndarray:
+def always_mean(performances: Sequence[LabelledRecording], units: Path) -> np.ndarray:
     """Mean of the training people's targets, [24], nothing under the threshold."""
     statistics = load_units(units)
     random = np.random.default_rng(0)
@@ -163,7 +165,7 @@ def row(name: str, some: list[Case], values: list[np.ndarray], emotions: Sequenc
     return {"system": name, **{key: round(value, 4) for key, value in found.items()}, "emotion": accuracy}
 
 
-def emotions_of(run: Benchmark, performances: Sequence[Performance]) -> dict:
+def emotions_of(run: Benchmark, performances: Sequence[LabelledRecording]) -> dict:
     """Accuracy of the ensemble on all held-out recordings: over the corpus's own list, and over all ten."""
     decoder = ConstrainedDecoder(load_model(run.model, AudioLM))
     found: dict[str, dict] = {}

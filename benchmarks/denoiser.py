@@ -22,7 +22,7 @@ from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.denoiser.parts import part_names, parts
-from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
 
 CANDIDATES = (
     # widths, levels with attention, pixels per pixel of the UNet on a side, sides of the face crop in pixels
@@ -38,7 +38,7 @@ CANDIDATES = (
 
 def candidate(widths: tuple[int, ...], attending: int, patch: int) -> DenoiserConfig:
     """The compact preset with other widths; attention and motion modules at the coarsest levels."""
-    config = PRESETS["compact"].config
+    config = DENOISER_PRESETS["compact"].config
     coarsest = tuple(level >= len(widths) - attending for level in range(len(widths)))
     return config.changed(
         patch=patch,
@@ -173,7 +173,7 @@ def cuda_ms_per_frame(config: DenoiserConfig, frames: int, side: int, rows: int)
 
 def full() -> None:
     for name in ("auhead", "emodiffhead", "landmark"):
-        config, frames = PRESETS[name].config, 16
+        config, frames = DENOISER_PRESETS[name].config, 16
         with torch.device("meta"):
             size = millions(build_denoiser(config))
         work = multiply_adds(config, frames, 64)

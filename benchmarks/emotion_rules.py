@@ -1,4 +1,4 @@
-r"""Measures how well seven emotions are told apart in generated videos, by rules on MediaPipe's blendshapes.
+r"""Measures how well seven emotions are recognised in generated videos, by rules on MediaPipe's blendshapes.
 
     python benchmarks/emotion_rules.py --portraits face1.jpg face2.jpg --speech talk.wav \
         --teacher face_landmarker.task --out emotion_rules.json --sheets SHEETS --faces FACES.npz

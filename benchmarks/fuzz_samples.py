@@ -39,8 +39,6 @@ from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 from auteur.weights import load_model, metadata_of
 from auteur.weights.hub import from_pretrained, save_pretrained
 
-ARKIT = CONVENTIONS["arkit52"].channels
-
 
 @dataclass(frozen=True)
 class Reader:

@@ -111,7 +111,7 @@ def summary(by_portrait: dict[str, dict[int, Response]]) -> dict[str, object]:
 
 
 def sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
-    """Asks a silent, still portrait for one unit at a time (`auteur.evaluate.sweeps`)."""
+    """Generates one unit at a time on a silent, still portrait (`auteur.evaluate.sweeps`)."""
     track = unit_staircase()
     silence = write_sound(folder / "silence.wav", np.zeros(track.frames * 640))
     result: dict[str, dict[int, Response]] = {}
@@ -146,7 +146,7 @@ def draw(folder: Path, shown: list[list[Floats]]) -> None:
 
 
 def speech_sweep(run: Benchmark, head: TalkingHead, folder: Path) -> dict[str, object]:
-    """Asks a speaking portrait for upper-face units and AU12; means over the clip, 5 frames a second."""
+    """Generates upper-face units and AU12 on a speaking portrait; means over the clip, 5 frames a second."""
     silence = write_sound(folder / "silence.wav", np.zeros(9600))
     settings = dataclasses.replace(STILL, fps=Fraction(5))
     result: dict[str, dict[int, Response]] = {}

@@ -34,7 +34,7 @@ class Recipe:
     portraits: tuple[Path, ...]
     denoiser: str = "compact"
     full: bool = False
-    """Ask at 1."""
+    """Intensity 1."""
     out: Path | None = None
 
 

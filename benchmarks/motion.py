@@ -113,7 +113,7 @@ def closures(mover: SpeechMotion, found: list[Talk], run: Benchmark) -> dict[str
         samples = np.asarray(np.clip(talk.sound.resample(16_000).samples, -1, 1) * 32_767, np.int16)
         spans = [
             slice(max(round(span.start_sec * 25) - 1, 0), min(round(span.stop_sec * 25) + 2, frames))
-            for span in recogniser.hear(samples)
+            for span in recogniser.recognise(samples)
             if span.phones and span.phones[0] in BILABIALS and span.start_sec * 25 < frames - 1
         ]
         idle = Performance(frames=frames)

@@ -36,7 +36,7 @@ from auteur.evaluate.face_features import (
 from auteur.evaluate.picture_quality import sharpness, ssim
 from auteur.face import crops
 from auteur.facs import au_track, convert
-from auteur.lab.data.face_views import Piece, piece_of
+from auteur.lab.data.face_views import FacePiece, piece_of
 from auteur.lab.data.motion_tracks import RATE
 from auteur.lab.data.shards import ShardReader
 from auteur.media import write_image
@@ -75,7 +75,9 @@ def basis() -> AUBasis:
     return SpeechMotion.shipped().basis
 
 
-def played(piece: Piece, bundle: DenoiserBundle | None, *, steps: int, lacks: tuple[str, ...]) -> np.ndarray:
+def played(
+    piece: FacePiece, bundle: DenoiserBundle | None, *, steps: int, lacks: tuple[str, ...]
+) -> np.ndarray:
     """The piece again from its first frame, uint8 [T, S, S, 3]; without a denoiser by the warp alone."""
     portrait = torch.from_numpy(piece.pictures[0]).permute(2, 0, 1).contiguous()
     warper = PortraitWarper(portrait, torch.from_numpy(piece.landmarks[0]))
@@ -108,7 +110,7 @@ def played(piece: Piece, bundle: DenoiserBundle | None, *, steps: int, lacks: tu
     )
 
 
-def with_real_openings(piece: Piece, warp: np.ndarray) -> np.ndarray:
+def with_real_openings(piece: FacePiece, warp: np.ndarray) -> np.ndarray:
     """The warp [T, S, S, 3] with what really showed between the lips, and nothing else of the real video."""
     side = warp.shape[1]
     pixels = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy"), dim=-1)
@@ -120,7 +122,7 @@ def with_real_openings(piece: Piece, warp: np.ndarray) -> np.ndarray:
     return np.stack(made)
 
 
-def compared(piece: Piece, made: np.ndarray, net: FaceFeatureNet) -> dict[str, float]:
+def compared(piece: FacePiece, made: np.ndarray, net: FaceFeatureNet) -> dict[str, float]:
     """All figures of one piece, means over its frames after the first."""
     real, flicker = piece.pictures, FlickerMeter()
     for one, other in zip(made, real, strict=True):
@@ -175,10 +177,10 @@ def luminance(picture: torch.Tensor) -> torch.Tensor:
     return torch.tensordot(torch.tensor([0.299, 0.587, 0.114]), picture, dims=1)
 
 
-def held_out(shards: Path, longest: int) -> Iterator[Piece]:
+def held_out(shards: Path, longest: int) -> Iterator[FacePiece]:
     for sample in ShardReader(shards, part="held_out"):
         piece, end = piece_of(sample), slice(0, longest)
-        yield Piece(
+        yield FacePiece(
             name=piece.name,
             person=piece.person,
             pictures=piece.pictures[end],
@@ -189,7 +191,7 @@ def held_out(shards: Path, longest: int) -> Iterator[Piece]:
         )
 
 
-def sheet(folder: Path, piece: Piece, rows: dict[str, np.ndarray]) -> None:
+def sheet(folder: Path, piece: FacePiece, rows: dict[str, np.ndarray]) -> None:
     """Mouths at full size: portrait, then eight moments; one row for every way of making them."""
     moments = np.linspace(1, len(piece.landmarks) - 1, 8).round().astype(int)
     lines = []

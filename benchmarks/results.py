@@ -111,7 +111,7 @@ def copy_of(run: Benchmark, video: Path, longest_sec: int) -> Path:
 
 
 def cut(run: Benchmark, portrait: Path) -> Path:
-    """Returns the part of a portrait around its face: the tracker must see what the sweeps ask for."""
+    """Returns the part of a portrait around its face: the tracker must see small changes of it."""
     path = run.work / "portraits" / f"{portrait.stem}.png"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
@@ -172,7 +172,7 @@ def made(name: str) -> Callable[[Benchmark], Part]:
 
 
 def measured_anchors(run: Benchmark) -> Part:
-    """What our own measures say where the truth is known."""
+    """Our own measures where the truth is known."""
     videos = held_out_videos(run, protocols.load("self-reenactment").longest_sec)
     return {"anchors": [dataclasses.asdict(anchor) for anchor in anchors(videos, AuteurBackend())]}
 
@@ -232,9 +232,9 @@ def reenactment_lines(part: Part) -> list[str]:
         "frame is the portrait. *True AUs*: every Action Unit that our tracker measures in the real video "
         "drives the face, the mouth too, with a still head; *and head*: its head pose as well; *lips by "
         "speech*: the speech moves the lips; *speech only*: `auteur generate` without options, whose head "
-        "is idle. Told what the real face did, a system is no rival of one that only hears. Where the head "
-        "is not told, a portrait held still wins most distances between pictures; warp only is told "
-        f"everything. Measured in a {found['protocol']['size_px']} px "
+        "is idle. Figures of a system that has the real face as input do not compare with those of speech "
+        "alone. Where the head is not given, a portrait held still wins most distances between pictures; "
+        f"warp only has everything as input. Measured in a {found['protocol']['size_px']} px "
         f"{found['protocol']['crop']}, at {found['protocol']['fps']} frames/s. Brackets: 95 % bootstrap "
         "intervals over people.",
         "",
@@ -279,10 +279,10 @@ def anchor_lines(part: Part) -> list[str]:
         "",
         "## What our own measures are worth",
         "",
-        "On the real videos of the held-out people, with these weights. Told apart: chance that a value "
+        "On the real videos of the held-out people, with these weights. Separated: chance that a value "
         "that should be high is above one that should be low.",
         "",
-        "| | should be high | should be low | told apart | pairs |",
+        "| | should be high | should be low | separated | pairs |",
         "|---|---|---|---|---|",
     ]
     for row in part["anchors"]:
@@ -307,7 +307,7 @@ def shortfall_lines(parts: dict[str, Part]) -> list[str]:
         good = len(rows) - len(weak)
         found.append(f"Action Unit sweep: {good} of {len(rows)} units reach a rank correlation of 0.95.")
         found += [f"Below 0.95: {', '.join(weak)}."] if weak else []
-        found += [f"Reach less than 0.4 when asked for 1: {', '.join(low)}."] if low else []
+        found += [f"Reach less than 0.4 at intensity 1: {', '.join(low)}."] if low else []
         none = "No unit's cross-talk is above 0.15."
         found.append(f"Cross-talk above 0.15: {', '.join(leaky)}." if leaky else none)
     if "emotion_sweep" in parts:
@@ -318,7 +318,7 @@ def shortfall_lines(parts: dict[str, Part]) -> list[str]:
 
 
 def lip_lines(systems: dict[str, Any]) -> list[str]:
-    """What the lips' figures say, beside the real video's."""
+    """Figures of the lips beside the real video's, as lines."""
     lines: list[str] = []
     real = systems["real video"]
     for name, row in systems.items():

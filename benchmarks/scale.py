@@ -37,8 +37,6 @@ from auteur.signals import Waveform
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.talking_head import Settings, TalkingHead
 
-DAY_SEC = 86_400
-
 
 @dataclass(frozen=True)
 class Cost:

@@ -23,7 +23,7 @@ from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.parts import train_only
-from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
 
 PEAK_FLOPS = 312e12
 """NVIDIA A100, dense bfloat16."""
@@ -94,7 +94,7 @@ def counted(name: str, parameters: int, learning: int, run) -> Step:
 
 def denoiser_step(name: str, phase: int) -> Step:
     """One clip of a phase of a preset."""
-    plan = PRESETS[name]
+    plan = DENOISER_PRESETS[name]
     with torch.device("meta"):
         model = build_denoiser(plan.config).train().to("meta")
     learning = train_only(model, plan.phases[phase])
@@ -132,7 +132,7 @@ def check() -> None:
     """CPU seconds of a step against its count, at three widths."""
     torch.set_num_threads(1)
     for width in (16, 32, 64):
-        config = shrunk(PRESETS["landmark"].config)
+        config = shrunk(DENOISER_PRESETS["landmark"].config)
         config = config.changed(unet=replace(config.unet, widths=(width, 2 * width)))
         model = build_denoiser(config, seed=0).train()
         batch = MovingSpots(config).batch(4, 8, torch.Generator().manual_seed(0))
@@ -162,7 +162,7 @@ def main(options: Options) -> None:
     steps = [
         denoiser_step(name, phase)
         for name in ("auhead", "emodiffhead", "landmark")
-        for phase in range(len(PRESETS[name].phases))
+        for phase in range(len(DENOISER_PRESETS[name].phases))
     ]
     steps.append(motion_step())
     for one in steps:

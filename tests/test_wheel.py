@@ -1,4 +1,4 @@
-"""What is in the wheel, and what its metadata and its page say."""
+"""Contents of the wheel, its metadata and its page."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""What our own measures say where the truth is known: one person against two, own speech against another's.
+"""Our own measures where the truth is known: one person against two, own speech against another's.
 
 A similarity of 0.96 means little without the score of two people. These anchors are measured on real
 videos with the weights at hand, so they stay true when the weights change.

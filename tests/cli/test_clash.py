@@ -1,4 +1,4 @@
-"""The foreign distribution `auteur` shares our folder: the command says so in one line and goes on."""
+"""The foreign distribution `auteur` shares our folder: the command warns in one line and goes on."""
 
 import shutil
 import subprocess

@@ -113,7 +113,7 @@ def test_frames_without_a_face_are_told(run, film):
 
 
 def bad_input(kind, folder):
-    """Writes a file that must be refused and returns (its path, what the message says)."""
+    """Writes a file that must be refused and returns (its path, part of the message)."""
     path = folder / f"{kind}.mp4"
     match kind:
         case "missing":

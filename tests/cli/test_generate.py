@@ -300,10 +300,10 @@ def denoiser(tmp_path_factory) -> Path:
     """A file of the compact denoiser, as small as it comes, with random weights."""
     from auteur.synthesis.denoiser.builder import build_denoiser
     from auteur.synthesis.denoiser.config import TemporalConfig, UNetConfig
-    from auteur.synthesis.denoiser.presets import PRESETS
+    from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
     from auteur.synthesis.denoiser.storage import save_denoiser
 
-    config = PRESETS["compact"].config
+    config = DENOISER_PRESETS["compact"].config
     unet = UNetConfig(widths=(8, 16), attends=(False, True), layers=1, heads=2, groups=4, context_width=None)
     small = config.changed(
         patch=16,

@@ -1,4 +1,4 @@
-"""What the command says before it works: help, completion, mistakes in names, inputs that are not there."""
+"""Output of the command before it works: help, completion, mistakes in names, inputs that are not there."""
 
 import json
 import subprocess

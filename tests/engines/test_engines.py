@@ -1,4 +1,4 @@
-"""What every engine promises, asked of each: tests/engines/engine_tasks.py is the work."""
+"""The contract of engines, checked for each: tests/engines/engine_tasks.py is the work."""
 
 import itertools
 import os

@@ -15,7 +15,7 @@ from auteur.face.tracker import find_face
 
 
 class Colours(nn.Module):
-    """Mean colours of the four quarters: as many numbers as asked."""
+    """Mean colours of the four quarters: as many numbers as requested."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__()

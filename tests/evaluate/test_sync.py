@@ -1,4 +1,4 @@
-"""Lips and sound: shifted sound lowers the agreement and the lag says by how much."""
+"""Lips and sound: shifted sound lowers the agreement, and the lag is the shift."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The page of a user study tells nothing, its key everything, and the tally joins them."""
+"""The page of a user study names no system, its key names all, and the tally joins them."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""FLAME parameters and model files: aliases, shapes, and pickles that want to run something."""
+"""FLAME parameters and model files: aliases, shapes, and pickles that would run code."""
 
 import contextlib
 import os

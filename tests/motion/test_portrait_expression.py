@@ -1,4 +1,4 @@
-"""What a portrait shows by itself gives way to what is asked, and its lips meet."""
+"""A portrait's own expression gives way to the request, and its lips meet."""
 
 import numpy as np
 import pytest

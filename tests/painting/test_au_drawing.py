@@ -11,7 +11,6 @@ from auteur.facs import CONTROLS, au_track
 from auteur.motion.au_basis import AUBasis
 from auteur.painting.au_drawing import (
     action_units_to_landmarks,
-    draw_action_units,
     draw_landmarks,
     drawing_frame,
 )
@@ -45,6 +44,11 @@ def asked(*frames: dict[str, float]):
         for name, value in wanted.items():
             row[[i for i, c in enumerate(CONTROLS) if c in (name, f"{name}L", f"{name}R")]] = value
     return au_track(values, convention="facs", rate=Fraction(25))
+
+
+def drawn(track, portrait, basis, **options) -> torch.Tensor:
+    landmarks = action_units_to_landmarks(track, portrait, basis)
+    return draw_landmarks(landmarks, drawing_frame(portrait), **options)
 
 
 def moved(track, portrait, basis) -> np.ndarray:
@@ -83,9 +87,7 @@ def test_lids_meet_on_the_portraits_own_geometry(portrait, basis):
 
 @pytest.mark.parametrize("form", ["lines", "mesh"])
 def test_drawings_show_what_was_asked(portrait, basis, form):
-    rest, smile, again = draw_action_units(
-        asked({}, {"AU12": 1}, {}), portrait, basis, form=form, size_px=SIDE
-    )
+    rest, smile, again = drawn(asked({}, {"AU12": 1}, {}), portrait, basis, form=form, size_px=SIDE)
     assert rest.shape == (3, SIDE, SIDE)
     assert torch.equal(rest, again)
     changed = (smile - rest).abs().amax(0)
@@ -96,7 +98,7 @@ def test_drawings_show_what_was_asked(portrait, basis, form):
 
 @pytest.mark.parametrize("form", ["lines", "mesh"])
 def test_a_smile_leaves_the_brows(portrait, basis, form):
-    rest, smile = draw_action_units(asked({}, {"AU12": 1}), portrait, basis, form=form, size_px=SIDE)
+    rest, smile = drawn(asked({}, {"AU12": 1}), portrait, basis, form=form, size_px=SIDE)
     assert (smile - rest).abs().amax(0)[: SIDE // 3].max() < 0.1
 
 
@@ -120,4 +122,4 @@ def test_pieces_are_the_whole(portrait, basis):
 
 def test_an_unknown_form_is_refused(portrait, basis):
     with pytest.raises(UsageError, match="choose lines or mesh"):
-        draw_action_units(asked({}), portrait, basis, form="clay")  # pyright: ignore[reportArgumentType]
+        drawn(asked({}), portrait, basis, form="clay")

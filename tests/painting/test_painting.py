@@ -27,7 +27,7 @@ from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import TemporalConfig, UNetConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
-from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 from auteur.synthesis.pretrained.loading import BaseFolders, load_base
 from auteur.synthesis.windows import WindowSettings
@@ -45,7 +45,7 @@ UNET = UNetConfig(
 
 def tiny_config(name: str = "compact", *, patch: int = 4):
     """A preset's parts as small as they come, with the inputs of the real one."""
-    config = PRESETS[name].config
+    config = DENOISER_PRESETS[name].config
     small = config.changed(
         patch=1 if config.patch == 1 else patch,
         unet=replace(UNET, context_width=config.unet.context_width and 8),

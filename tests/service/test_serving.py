@@ -34,7 +34,7 @@ def running(tmp_path):
 
 
 def refused(process, *options):
-    """What a second service says; it ends by itself, the first one goes on."""
+    """Output of a second service; it ends by itself, the first one goes on."""
     command = [sys.executable, "-m", "auteur.cli", "serve", *options]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""What goes through sound in pieces says the same as what holds all of it, and never asks for all of it."""
+"""Analysis of sound in pieces equals that of the whole, and never reads all of it at once."""
 
 from fractions import Fraction
 
@@ -30,7 +30,7 @@ SOUNDS = {"short": babble(0.05), "odd": babble(3.217), "silent": silence(1.0), "
 
 
 class Streamed:
-    """A sound on its way: it has no samples, only pieces, and remembers the largest that was asked for."""
+    """A sound on its way: it has no samples, only pieces, and keeps the size of the largest that was read."""
 
     def __init__(self, sound: Waveform) -> None:
         self._sound, self.largest_sec = sound, 0.0

@@ -110,7 +110,7 @@ def test_words_that_nobody_wrote_down_are_heard():
 
     speech = read_speech(Path(__file__).parents[2] / "examples" / "speech.flac")
     samples = np.asarray(np.clip(speech.samples, -1, 1) * 32_767, np.int16)
-    spans = Recogniser().hear(samples)
+    spans = Recogniser().recognise(samples)
     assert all(a.stop_sec <= b.start_sec + 1e-6 for a, b in pairwise(spans))
     labels = frame_labels(spans, samples.size)
     assert np.mean(labels != UNKNOWN) > 0.8

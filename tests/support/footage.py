@@ -123,7 +123,7 @@ def _read(clip: Path, seconds: float) -> Footage:
 
 
 def as_person(footage: Footage, number: int) -> Footage:
-    """Returns the footage as somebody else's: every second person is mirrored, each two are darker."""
+    """Returns the footage as another person's: every second person is mirrored, each two are darker."""
     frames = footage.frames[:, :, ::-1] if number % 2 else footage.frames
     if shade := number // 2:
         curve = 255 * np.linspace(0, 1, 256) ** (1 + 0.15 * shade)
@@ -224,7 +224,7 @@ def _coded(footage: Footage) -> Clip:
 
 
 def write_video(path: Path, clip: Clip, *, sound: bool) -> None:
-    """Writes the pictures, and the sound if asked, into any container that takes H.264 and AAC."""
+    """Writes the pictures, and optionally the sound, into any container that takes H.264 and AAC."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _copy_streams(clip.content, path, ("video", "audio") if sound else ("video",))
 

@@ -310,7 +310,7 @@ class LookalikeRecipe:
     """Folder of videos with sound to use in place of made faces."""
     seconds: float = 1.5
     bad: bool = False
-    """Also put in recordings that nobody can use."""
+    """Also put in recordings that cannot be used."""
 
 
 if __name__ == "__main__":

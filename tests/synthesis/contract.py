@@ -1,4 +1,4 @@
-"""What every denoiser must do; `test_contract.py` asks it of every preset."""
+"""The contract of denoisers; `test_contract.py` checks it for every preset."""
 
 import pytest
 import torch

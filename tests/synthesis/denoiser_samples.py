@@ -8,7 +8,7 @@ from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.config import DenoiserConfig, TemporalConfig, UNetConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
-from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
 
 ROWS, FRAMES, SIDE = 2, 3, 8
 PATCH = 2
@@ -41,7 +41,7 @@ def shrunk(config: DenoiserConfig) -> DenoiserConfig:
     return small
 
 
-TINY = {name: shrunk(preset.config) for name, preset in PRESETS.items()}
+TINY = {name: shrunk(preset.config) for name, preset in DENOISER_PRESETS.items()}
 
 
 def loud(config: DenoiserConfig, seed: int = 0) -> VideoDenoiser:

@@ -15,7 +15,7 @@ scales = st.floats(0, 8).map(lambda scale: round(scale, 3))
 
 
 class Counting:
-    """The real denoiser, and how often and with how many rows it was asked."""
+    """The real denoiser, and how often and with how many rows it was called."""
 
     def __init__(self, model) -> None:
         self.model, self.calls = model, []

@@ -34,7 +34,7 @@ def whole(pieces) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def minute():
-    """One minute made in windows of 16 that are told two past frames, by the perfect denoiser."""
+    """One minute made in windows of 16 that are conditioned on two past frames, by the perfect denoiser."""
     settings = WindowSettings(frames=16, past=2, steps=60)
     video = Video(frames=MINUTE, shape=(1, 4, 4))
     return whole(generate(ExactDenoiser(FLOW, pole=POLE), nothing, video, process=FLOW, settings=settings))[0]
@@ -239,7 +239,7 @@ def test_memory_does_not_grow_with_length():
 
 
 class Greedy(ExactDenoiser):
-    """Asks for more memory than there is."""
+    """Allocates more memory than there is."""
 
     def __call__(self, sample, timestep, conditions):
         return torch.empty(2**60)

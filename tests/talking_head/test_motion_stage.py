@@ -1,5 +1,6 @@
 """A request becomes one performance, and the performance acts: what conditions, what is added, whose lips."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,10 +12,10 @@ from auteur.motion.cues import SpeechCues
 from auteur.motion.mouth import lip_gap
 from auteur.motion.performance import Origin, Performance
 from auteur.motion.speech_motion import MotionOptions, SpeechMotion
-from auteur.signals import AUTrack, PoseTrack
+from auteur.signals import AUTrack, PoseTrack, Waveform
 from auteur.talking_head.motion_stage import performance_of
 from auteur.talking_head.request import PerformanceRequest
-from auteur.talking_head.routes import Expressed
+from auteur.talking_head.routes import performance_of_route
 from auteur.talking_head.settings import Settings
 
 RATE, FRAMES = Fraction(25), 50
@@ -29,8 +30,14 @@ def track(convention: str = "facs", **controls: float | np.ndarray) -> AUTrack:
 
 
 def performance(request: PerformanceRequest, expressed: AUTrack | None = None, **settings) -> Performance:
-    route = None if expressed is None else Expressed(action_units=expressed)
+    route = None if expressed is None else predicted(expressed, FRAMES)
     return performance_of(request, route, FRAMES, Settings(**settings))
+
+
+def predicted(units: AUTrack, frames: int) -> Performance:
+    """What a route gives that predicts these units, of speech with so many frames."""
+    speech = Waveform(samples=np.zeros(640 * frames, np.float32), rate_hz=16_000)
+    return performance_of_route(speech, units)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +66,7 @@ def test_a_track_with_the_mouth_moves_the_lips_and_one_without_leaves_them_to_th
 
 
 def test_notes_of_a_route_reach_the_performance():
-    route = Expressed(action_units=track(AU12L=0.2), notes=("the recording is too short",))
+    route = replace(predicted(track(AU12L=0.2), FRAMES), notes=("the recording is too short",))
     assert performance_of(PerformanceRequest(), route, FRAMES, Settings()).notes == route.notes
     assert not performance(PerformanceRequest("happy")).notes
 
@@ -184,7 +191,7 @@ def test_recorded_blinks_take_the_place_of_drawn_ones(mover: SpeechMotion):
 def test_faces_whose_units_were_heard_in_the_speech_blink_too(mover: SpeechMotion):
     heard = track(AU12L=0.3, AU45L=0.0, AU45R=0.0)
     blinking = MotionOptions(seed=3, gaze=False, head=0.0)
-    whole = performance_of(PerformanceRequest(), Expressed(action_units=heard), 500, Settings())
+    whole = performance_of(PerformanceRequest(), predicted(heard, 500), 500, Settings())
     assert mover.generate(None, whole, options=blinking).lids.max() > 0.9
     recorded = performance(PerformanceRequest(track=heard))
     assert not mover.generate(None, recorded, options=blinking).lids.any()

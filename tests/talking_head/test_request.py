@@ -1,4 +1,4 @@
-"""What is asked for becomes one track, whatever way it was asked."""
+"""Every form of a request becomes one track."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -9,19 +9,20 @@ import pytest
 from auteur.errors import UsageError
 from auteur.expression.curve import parse_curve
 from auteur.formats import RecordedPerformance, TrackReading
-from auteur.signals import AUTrack, GazeTrack, PoseTrack
+from auteur.signals import AUTrack, GazeTrack, PoseTrack, Waveform
 from auteur.talking_head.motion_stage import performance_of
 from auteur.talking_head.notes import contradictions, track_notes
 from auteur.talking_head.request import PerformanceRequest
-from auteur.talking_head.routes import Expressed
+from auteur.talking_head.routes import performance_of_route
 from auteur.talking_head.settings import Settings
 
 RATE = Fraction(25)
 
 
 def shown(request: PerformanceRequest, frames: int, expression: AUTrack | None = None) -> AUTrack | None:
-    expressed = None if expression is None else Expressed(action_units=expression)
-    return performance_of(request, expressed, frames, Settings(liveliness=0)).action_units
+    silence = Waveform(samples=np.zeros(640 * frames, np.float32), rate_hz=16_000)
+    predicted = None if expression is None else performance_of_route(silence, expression)
+    return performance_of(request, predicted, frames, Settings(liveliness=0)).action_units
 
 
 def constants(request: PerformanceRequest) -> dict[str, float]:
@@ -119,7 +120,7 @@ def test_a_curve_scales_prototypes_over_time_and_blends_add_up():
     curve = parse_curve("0s neutral, 1s happy:0.5, 2s happy:0.5+surprised:0.5")
     asked = PerformanceRequest(emotion_curve=curve)
     track = shown(asked, 51)
-    assert track is not None and not asked.asks_nothing
+    assert track is not None and not asked.is_empty
     happy, surprised = (
         constants(PerformanceRequest(emotion=e, intensity=0.5)) for e in ("happy", "surprised")
     )

@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 import toy_route
 
+from auteur.errors import UsageError
 from auteur.motion.performance import Origin
-from auteur.signals import AUTrack, Waveform
+from auteur.signals import AUTrack, PoseTrack, Waveform
 from auteur.talking_head.motion_stage import performance_of
 from auteur.talking_head.request import PerformanceRequest
-from auteur.talking_head.routes import ROUTES, Route, find_route
+from auteur.talking_head.routes import ROUTES, Route, find_route, performance_of_route
 from auteur.talking_head.settings import Settings
 
 
@@ -32,7 +34,7 @@ def test_a_row_makes_a_route_whose_units_condition_the_motion(brows, speech):
     settings = Settings(route="brows")
     route = find_route("brows").load()
     assert route is not None
-    performance = performance_of(PerformanceRequest(), route(speech, None), 50, settings)
+    performance = performance_of(PerformanceRequest(), route(speech, PerformanceRequest()), 50, settings)
     raised = performance.acted
     assert raised is not None and raised.rate == Fraction(25)
     assert raised.channel("AU2L")[:20].max() == 0 and raised.channel("AU2L")[30:45].min() > 0.5
@@ -45,8 +47,34 @@ def test_a_track_wins_over_the_route(brows, speech):
     assert route is not None
     still = AUTrack(values=np.zeros((50, 1)), rate=Fraction(25), channels=("AU2L",), convention="facs")
     request = PerformanceRequest(track=still)
-    acted = performance_of(request, route(speech, None), 50, Settings(route="brows")).acted
+    acted = performance_of(request, route(speech, request), 50, Settings(route="brows")).acted
     assert acted is not None and not acted.channel("AU2L").any() and acted.channel("AU2R").any()
+
+
+def test_head_and_gaze_of_a_route_move_the_face_unless_the_request_names_others(brows, speech):
+    head = PoseTrack(
+        values=np.full((50, 6), 0.1, np.float32), rate=Fraction(25), convention="relative_canonical_mm"
+    )
+    gaze = np.full((50, 2), 0.2)
+    predicted = replace(performance_of_route(speech, None), head=head, gaze_rad=gaze)
+    settings = Settings(route="brows")
+    made = performance_of(PerformanceRequest(), predicted, 50, settings)
+    assert made.head is head and made.gaze_rad is gaze
+    still = PerformanceRequest(head_track="none", gaze_track="none")
+    made = performance_of(still, predicted, 50, settings)
+    assert made.head is None and made.gaze_rad is None
+    other = head.replace(values=2 * head.values)
+    made = performance_of(PerformanceRequest(head_track=other), predicted, 50, settings)
+    assert made.head is not None and np.allclose(made.head.values, 0.2)
+    assert (
+        performance_of(PerformanceRequest(action_units={"AU61": 0.5}), predicted, 50, settings).gaze_rad
+        is None
+    )
+
+
+def test_a_route_that_is_not_as_long_as_the_speech_is_refused(speech):
+    with pytest.raises(UsageError, match="the route gives 50 frames; the speech has 60"):
+        performance_of(PerformanceRequest(), performance_of_route(speech, None), 60, Settings())
 
 
 def test_the_page_shows_the_route_that_is_tested():

@@ -23,7 +23,7 @@ from auteur.motion.generator import MotionConfig, MotionGenerator
 from auteur.motion.speech_motion import PERFORMANCE_SAMPLING
 from auteur.motion.style import STYLE_STATISTICS, style_of_liveliness
 from auteur.signals import Waveform
-from auteur.talking_head.stages import audio_lm_of, denoiser_preset, is_stage_folder, load_stages
+from auteur.talking_head.stages import audio_lm_of, is_stage_folder, load_stages
 from auteur.talking_head.talking_head import Settings, TalkingHead
 from auteur.weights import metadata_of, path_of
 
@@ -61,7 +61,7 @@ def drawn(model, **given) -> torch.Tensor:
 
 def test_paper_c_generator_moves_the_face_and_the_rest_is_compact(tmp_path):
     written(MotionGenerator(SMALL), tmp_path / "motion" / "motion.safetensors")
-    assert is_stage_folder(tmp_path) and denoiser_preset(tmp_path) == "compact"
+    assert is_stage_folder(tmp_path)
     made = load_stages(tmp_path)
     assert isinstance(made.mover.face, MotionGenerator) and made.preset == "compact"
     assert "motion_generator" in made.versions and "head_flow" in made.versions
@@ -85,7 +85,6 @@ def test_the_condition_of_the_generator_is_what_its_config_says(condition):
 
 
 def test_expression_vectors_of_flame_reach_the_denoiser_and_no_others(tmp_path):
-    from auteur.expression.curve import EmotionCurve
     from auteur.talking_head.motion_stage import performance_of
     from auteur.talking_head.request import PerformanceRequest
 
@@ -95,10 +94,10 @@ def test_expression_vectors_of_flame_reach_the_denoiser_and_no_others(tmp_path):
     route = load_stages(tmp_path).routes.load("emodiffhead")
     assert route is not None
     speech = Waveform(samples=np.zeros(16_000, np.float32), rate_hz=16_000)
-    made = route(speech, EmotionCurve.constant("happy", 1.0))
-    assert made.action_units is None and made.vectors is not None and made.vectors.convention == "flame50"
+    made = route(speech, PerformanceRequest("happy"))
+    assert made.acted is None and made.trajectory is not None and made.trajectory.convention == "flame50"
     performance = performance_of(PerformanceRequest("happy"), made, 25, Settings(route="emodiffhead"))
-    assert performance.trajectory is made.vectors and performance.added is not None, (
+    assert performance.trajectory is made.trajectory and performance.added is not None, (
         "prototypes move the face"
     )
 

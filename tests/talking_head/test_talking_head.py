@@ -29,10 +29,11 @@ from auteur.media import (
     write_image,
 )
 from auteur.motion.mouth import lip_gap
+from auteur.motion.performance import Origin, Performance
 from auteur.painting import warp_renderer
 from auteur.signals import AUTrack, Waveform
 from auteur.talking_head.portrait_picture import fitted
-from auteur.talking_head.routes import ROUTES, Expressed, Route, expressed_units
+from auteur.talking_head.routes import ROUTES, Route, expressed_units, performance_of_route
 from auteur.talking_head.talking_head import Settings, TalkingHead
 
 pytestmark = pytest.mark.slow
@@ -234,12 +235,17 @@ def test_the_first_page_of_the_design_works_from_the_package_itself(folder, tmp_
         _ = auteur.TalkingHeads
 
 
-def test_what_was_done_reads_as_asked_where_speech_leaves_it_alone(head, folder):
+def test_the_rendered_performance_is_the_requested_one_where_speech_leaves_it_alone(head, folder):
     asked = {"AU2": 0.6, "AU4": 0.0, "AU45": 0.5, "AU61": 0.4}
-    done = head(folder / "me.png", folder / "quiet.wav", au=asked, settings=STILL).performed()
+    video = head(folder / "me.png", folder / "quiet.wav", au=asked, settings=STILL)
+    done = video.performed()
     for name, value in asked.items():
         assert np.abs(done.channel(f"{name}L") - value).max() < 0.25, name
     assert done.frames == 15 and done.rate == 25
+    requested, rendered = video.requested, video.rendered
+    assert type(rendered) is type(requested) and rendered.frames == requested.frames == 15
+    np.testing.assert_allclose(rendered.action_units.values, done.values, atol=1e-6)
+    assert rendered.head is not None and rendered.origin("AU2L") is Origin.REQUESTED
 
 
 def test_a_sheet_shows_frames_and_mouths(head, folder, tmp_path):
@@ -294,13 +300,13 @@ def mood(speech: Waveform, emotion: str | None, intensity: float) -> AUTrack:
 def loud_smile():
     """Returns a route: the louder, the more of a smile."""
 
-    def express(speech, emotions) -> Expressed:
+    def perform(speech, request) -> Performance:
         level = np.abs(speech.samples[: len(speech.samples) // 1600 * 1600]).reshape(-1, 1600).mean(1)
-        values = np.repeat((emotions.strongest * level / level.max())[:, None], 2, axis=1)
+        values = np.repeat((request.emotions.strongest * level / level.max())[:, None], 2, axis=1)
         track = AUTrack(values=values, rate=Fraction(10), channels=("AU12L", "AU12R"), convention="facs")
-        return Expressed(action_units=track)
+        return performance_of_route(speech, track)
 
-    return express
+    return perform
 
 
 def test_seeds_follow_from_what_the_inputs_hold(head, folder, tmp_path):

@@ -16,7 +16,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hub:
-    """What the server holds and was asked."""
+    """Contents of the server and its requests."""
 
     address: str
     token: str

@@ -78,7 +78,7 @@ def test_a_shipped_model_comes_back_bit_for_bit(tmp_path, name):
 
 
 FREE = {"matte"}
-"""Weights that are nobody's but Google's, under Apache-2.0."""
+"""Weights by Google alone, under Apache-2.0."""
 
 
 @pytest.mark.parametrize("name", weights.shipped())

@@ -141,7 +141,7 @@ def job_of(
     paints: bool,
     track: AUTrack | None = None,
 ) -> Job:
-    """Returns the job that checked values (`check_keys`, without "output") ask for.
+    """Returns the job of checked values (`check_keys`, without "output").
 
     Args:
         values: By the names of `auteur generate`.

@@ -323,7 +323,7 @@ def _generate(head: "TalkingHead", work: Work) -> Made | NoRoom:
 def _models(job: Job) -> tuple[str, ...]:
     from auteur.talking_head.talking_head import MODELS
 
-    return (*MODELS, *find_route(job.settings.route, asks_nothing=job.requested.asks_nothing).weights)
+    return (*MODELS, *find_route(job.settings.route, without_request=job.requested.is_empty).weights)
 
 
 def _plain(value: Any) -> Any:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from auteur.cli.arguments import choice, options
+from auteur.cli.generate_arguments import PRESETS
 
 if TYPE_CHECKING:
     from auteur.service.limits import ServiceSettings
-
-PRESETS = ("compact", "fast", "warp")
 
 
 @options
@@ -27,7 +26,7 @@ class ServiceOptions:
     folder: Path | None = None
     """Where uploads and results lie; unless given, in the user's cache."""
     preset: Annotated[str, choice(*PRESETS, other="FOLDER")] = "compact"
-    """What renders, where a job does not say."""
+    """Preset of jobs that name none."""
     device: Annotated[str | None, choice("cpu", "cuda")] = None
     """Where the denoiser runs."""
     workers: int = 1

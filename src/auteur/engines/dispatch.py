@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from auteur.engines.hosting import Answer, describe
+from auteur.engines.hosting import ItemResult, describe
 from auteur.errors import AuteurError
 
 Item = TypeVar("Item")
@@ -67,7 +67,7 @@ class Worker(Protocol):
         """Starts the task there."""
         ...
 
-    def work(self, item: Any) -> "Future[Answer]":
+    def work(self, item: Any) -> "Future[ItemResult]":
         """Applies the started task to one item."""
         ...
 
@@ -115,7 +115,7 @@ class _Pool:
         worker = self.idle.popleft()
         self.at[worker.work(job.item)] = (worker, job)
 
-    def settle(self, future: "Future[Any]") -> tuple[_Job | None, Answer | None]:
+    def settle(self, future: "Future[Any]") -> tuple[_Job | None, ItemResult | None]:
         """Returns the job of a finished future and its result; None where its worker died.
 
         Raises:
@@ -130,7 +130,7 @@ class _Pool:
                 _raise_start(error or future.result())
                 self._failures_at_start = 0
                 return None, None
-            return job, future.result() if error is None else Answer(failure=describe(error))
+            return job, future.result() if error is None else ItemResult(failure=describe(error))
         worker.end()
         self._spawned.remove(worker)
         if job is None:
@@ -139,7 +139,7 @@ class _Pool:
                 raise AuteurError(f"{MOST_FAILURES} workers died while they started, the last one {failure}")
             return None, None
         job.failures += 1
-        failed = Answer(failure=f"{job.failures} workers died of it, the last one {failure}")
+        failed = ItemResult(failure=f"{job.failures} workers died of it, the last one {failure}")
         return job, failed if job.failures >= MOST_FAILURES else None
 
     def end(self) -> None:

@@ -10,7 +10,7 @@ _MOST_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
-class Answer:
+class ItemResult:
     """A worker's result for one item, or the reason why there is none."""
 
     result: Any = None
@@ -33,14 +33,14 @@ class Host:
             return AuteurError(f"a worker could not start: {describe(error)}")
         return None
 
-    def work(self, item: Any) -> Answer:
+    def work(self, item: Any) -> ItemResult:
         """Applies the started task to one item; an error becomes a failure, and the worker goes on."""
         if self._function is None:
-            return Answer(failure="the worker was never started")
+            return ItemResult(failure="the worker was never started")
         try:
-            return Answer(result=self._function(item))
+            return ItemResult(result=self._function(item))
         except Exception as error:
-            return Answer(failure=describe(error))
+            return ItemResult(failure=describe(error))
 
 
 def describe(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from auteur.engines.dispatch import Outcome, dispatch
-from auteur.engines.hosting import Answer, Host
+from auteur.engines.hosting import Host, ItemResult
 from auteur.errors import AuteurError
 
 _EXIT_WAIT_SEC = 2.0
@@ -56,11 +56,11 @@ class _LocalWorker:
             self._process = next(iter(set(multiprocessing.active_children()) - before), None)
         return future
 
-    def work(self, item: Any) -> "Future[Answer]":
+    def work(self, item: Any) -> "Future[ItemResult]":
         try:
             return self._executor.submit(_work, item)
         except BrokenExecutor as error:  # it died while it had nothing to do
-            failed: Future[Answer] = Future()
+            failed: Future[ItemResult] = Future()
             failed.set_exception(error)
             return failed
 
@@ -113,5 +113,5 @@ def _start(task: Any) -> AuteurError | None:
     return _host.start(task)
 
 
-def _work(item: Any) -> Answer:
+def _work(item: Any) -> ItemResult:
     return _host.work(item)

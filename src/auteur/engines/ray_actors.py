@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from auteur.engines.dispatch import Outcome, dispatch
-from auteur.engines.hosting import Answer, Host, describe
+from auteur.engines.hosting import Host, ItemResult, describe
 from auteur.errors import AuteurError, UsageError
 
 
@@ -89,7 +89,7 @@ class _RayWorker:
     def start(self, task: Any) -> "Future[AuteurError | None]":
         return _submit(self._actor.start, task)
 
-    def work(self, item: Any) -> "Future[Answer]":
+    def work(self, item: Any) -> "Future[ItemResult]":
         return _submit(self._actor.work, item)
 
     def cause_of_failure(self, error: BaseException) -> str | None:

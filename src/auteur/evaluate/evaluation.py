@@ -26,7 +26,7 @@ from auteur.evaluate.statistics import (
 
 Floats = NDArray[np.floating]
 
-MODELS = ("detector", "landmarker", "speech_encoder")
+JUDGE_MODELS = ("detector", "landmarker", "speech_encoder")
 """Shipped weights that measure; a figure belongs to their versions."""
 
 _SET_RESAMPLES = 100
@@ -75,7 +75,7 @@ class Evaluation:
     @property
     def versions(self) -> dict[str, str]:
         """Version of this program and of every shipped model that measures."""
-        return {"auteur": __version__, **{name: weights.version(name) for name in MODELS}}
+        return {"auteur": __version__, **{name: weights.version(name) for name in JUDGE_MODELS}}
 
     def values(self, system: str, metric: str) -> Floats:
         """Returns one figure of one system over the clips, NaN where it was not measured."""

@@ -106,12 +106,12 @@ def run_protocol(
         overwrite=overwrite, on_frame=on_frame,
     )  # fmt: skip
     models = ", ".join(f"{name} {version(name)}" for name in MODELS)
-    told = {"system": f"auteur compact ({models})", **(settings or {})}
+    described = {"system": f"auteur compact ({models})", **(settings or {})}
     if protocol.kind in ("self_reenactment", "cross_identity"):
         real = gathered(inputs, VIDEO_SUFFIXES, "video")
         make = self_reenactment if protocol.kind == "self_reenactment" else cross_identity
         clips, failures = make(run, {path: person_of(path.stem) for path in real})
-        done = evaluate_clips(clips, scorer(), settings=told, on_frame=on_frame)
+        done = evaluate_clips(clips, scorer(), settings=described, on_frame=on_frame)
         return dataclasses.replace(done, failures=(*failures, *done.failures))
     portraits = gathered(inputs, _PORTRAIT_SUFFIXES, "portrait")
     if protocol.kind in ("long_audio", "noise_and_silence"):
@@ -126,7 +126,9 @@ def run_protocol(
         is_of_units = protocol.kind == "au_sweep"
         shown, missing = swept(run, portraits, unit_staircase() if is_of_units else emotion_staircase())
         tables = (au_table(shown) if is_of_units else emotion_table(shown),)
-    return Evaluation(protocol, PrototypeClassifier.name, (), tables=tables, settings=told, failures=missing)
+    return Evaluation(
+        protocol, PrototypeClassifier.name, (), tables=tables, settings=described, failures=missing
+    )
 
 
 def gathered(inputs: Sequence[Path], suffixes: tuple[str, ...], what: str) -> list[Path]:
@@ -275,14 +277,14 @@ def _requests_of(driver: Driver) -> dict[str, tuple[str, PerformanceRequest, Set
 
 
 def _perform(
-    run: Run, who: Driver, heard: Driver, wanted: PerformanceRequest, name: str, settings: Settings
+    run: Run, shown: Driver, speaking: Driver, wanted: PerformanceRequest, name: str, settings: Settings
 ) -> Path:
-    """Generates one video: `who`'s portrait, `heard`'s speech."""
+    """Generates one video: the portrait of `shown`, the speech of `speaking`."""
     path = run.videos / f"{name}.mp4"
     with tempfile.TemporaryDirectory() as folder:
         portrait, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
-        write_image(portrait, who.portrait, mark=provenance.Mark(watermark=False))
-        write_audio(speech, heard.speech, mark=provenance.Mark(watermark=False))
+        write_image(portrait, shown.portrait, mark=provenance.Mark(watermark=False))
+        write_audio(speech, speaking.speech, mark=provenance.Mark(watermark=False))
         video = run.head.perform(portrait, speech, wanted, settings)
         video.save(path, overwrite=run.overwrite, on_frame=run.step)
     return path

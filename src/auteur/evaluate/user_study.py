@@ -50,7 +50,7 @@ class Pair:
 def make_study(
     systems: Mapping[str, Path], out: Path, *, seed: int = 0, most: int = MOST_PAIRS, overwrite: bool = False
 ) -> tuple[Path, Path]:
-    """Writes `out`/study with the page and its videos under names that tell nothing, and `out`/key.json.
+    """Writes `out`/study, the page and its videos under names without a system, and `out`/key.json.
 
     Order of the pairs, their sides, and, of more clips than `most`, the ones that are shown follow from the
     seed.

@@ -5,7 +5,6 @@ Unlike the speech encoder's input, band means stay in: spectral tilt carries eff
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import torch
@@ -15,9 +14,6 @@ from torch import Tensor
 from auteur.signals import Sound
 from auteur.speech.mel import SILENT_POWER, MelConfig, frame_count, mel_pieces, reference_power
 from auteur.speech.prosody import pitch
-
-FEATURE_RATE = Fraction(50)
-"""Rows per second: row `k` describes the instant `k / 50` s."""
 
 BANDS = 80
 CHANNELS = BANDS + 2
@@ -34,7 +30,7 @@ class AcousticFeatures:
     """Acoustic features of a recording."""
 
     rows: NDArray[np.float32]
-    """[N, CHANNELS] at `FEATURE_RATE`; bands are (log power + 6) / 3, about -1.8 to 2."""
+    """[N, CHANNELS], 50 a second, row `k` at `k / 50` s; bands are (log power + 6) / 3, about -1.8 to 2."""
     peak_power: float
     """Mel power of the loud frames; `SILENT_POWER` or less is silence, infinity a faint hiss."""
     voiced_share: float

@@ -8,7 +8,7 @@ Rules for sound without speech:
 moves.
 * **Song and music** (most of what is periodic holds a note): neutral unless an emotion is given, since moods
   of tunes were never learned. The mouth moves.
-* **Several speakers** are not told apart: the face speaks all of it, and moods follow the sound.
+* **Several speakers** are not separated: the face speaks all of it, and moods follow the sound.
 * **Any length** from 0.1 s on; over 8 s in overlapping chunks.
 """
 

@@ -44,7 +44,7 @@ class MediaInfo:
     frames: int | None = None
     """Number of frames: the header's count, or its duration times its rate. An estimate."""
     is_variable_rate: bool = False
-    """Whether the first frames are unevenly spaced; then only time stamps say when a frame is shown."""
+    """Whether the first frames are unevenly spaced; then frames have the times of their time stamps only."""
     duration_sec: Fraction | None = None
     """Length that the header states."""
     audio_rate_hz: int | None = None

@@ -20,9 +20,6 @@ from auteur.weights import SavedModel
 
 Floats = NDArray[np.floating[Any]]
 
-HEAD_RATE = Fraction(25, 2)
-"""Frames per second at which head motion is sampled."""
-
 _EARLIER_SPACES = {"compact80+logmel81": "lips91+logmel81"}
 """Names of the same features in files of earlier versions."""
 

@@ -1,6 +1,6 @@
 """The performance: the one type that routes fill, motion follows and renderers are conditioned on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -156,6 +156,30 @@ class Performance:
             added=self.acted.replace(values=expressed),
             summary=self.action_units,
         )
+
+    def later(self, first: int) -> "Performance":
+        """Returns the performance without its first frames."""
+        return self._changed(-first, lambda rows: rows[min(first, len(rows) - 1) :])
+
+    def held_before(self, frames: int) -> "Performance":
+        """Returns the performance with `frames` frames before it that hold its first one."""
+        return self._changed(
+            frames, lambda rows: np.pad(rows, ((frames, 0), *[(0, 0)] * (rows.ndim - 1)), mode="edge")
+        )
+
+    def _changed(self, added: int, rows_of: Callable[[Floats], Floats]) -> "Performance":
+        if not added:
+            return self
+        changes: dict[str, Any] = {"frames": self.frames + added}
+        for name in ("acted", "added", "head", "posture", "summary"):
+            if (track := getattr(self, name)) is not None:
+                changes[name] = track.replace(values=rows_of(track.values))
+        for name in ("gaze_rad", "posture_gaze_rad", "override", "emotions"):
+            if (values := getattr(self, name)) is not None:
+                changes[name] = rows_of(values)
+        if (shapes := self.expression) is not None:
+            changes["expression"] = replace(shapes, weights=rows_of(shapes.weights))
+        return replace(self, **changes)
 
     def origin(self, control: str) -> Origin:
         """Returns the origin of a control's values."""

@@ -90,17 +90,3 @@ def draw_landmarks(
     points = torch.from_numpy(np.ascontiguousarray(moved, dtype=np.float32))
     blocks = [DRAW[form](block, size_px, size_px) for block in points.split(_FRAMES_AT_ONCE)]
     return torch.cat(blocks) if blocks else torch.zeros(0, 3, size_px, size_px)
-
-
-def draw_action_units(
-    track: AUTrack, portrait: Floats, basis: AUBasis, *, form: Form = "lines", size_px: int = 512
-) -> Tensor:
-    """Returns the structured 2-D face of every frame of a track, [T, 3, size_px, size_px] in [0, 1].
-
-    A drawing is `size_px`² · 12 bytes per frame; draw long tracks piece by piece (`track.resample`).
-
-    Raises:
-        UsageError: The convention or form is unknown, or a value out of range.
-    """
-    landmarks = action_units_to_landmarks(track, portrait, basis)
-    return draw_landmarks(landmarks, drawing_frame(portrait), form=form, size_px=size_px)

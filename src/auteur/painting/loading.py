@@ -12,7 +12,7 @@ from auteur.errors import UsageError, WeightsError
 from auteur.speech.features import SpeechFeatures
 from auteur.synthesis.denoiser.config import DenoiserConfig
 from auteur.synthesis.denoiser.network import VideoDenoiser
-from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, read_header
 from auteur.synthesis.guidance import Form, Guidance, check_supported
 from auteur.synthesis.pretrained.device import full_size_device
@@ -124,7 +124,9 @@ def load_bundle(
     chosen = _device(device)
     if path.is_dir():
         require("diffusers")  # the library is missing, not a file of the folder
-        return _of_folder(path, speech, chosen if device else None, size_px or PRESETS["auhead"].height_px)
+        return _of_folder(
+            path, speech, chosen if device else None, size_px or DENOISER_PRESETS["auhead"].height_px
+        )
     denoiser = load_denoiser(path).to(chosen)
     # With this order of the weights, convolutions on a CPU take a fifth less; the stubs lack it.
     denoiser.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -136,7 +138,7 @@ def load_bundle(
     return DenoiserBundle(
         denoiser=denoiser,
         size_px=_checked(
-            size_px or denoiser.config.painting.sample_px or PRESETS["compact"].height_px,
+            size_px or denoiser.config.painting.sample_px or DENOISER_PRESETS["compact"].height_px,
             denoiser.config.size_multiple,
         ),
         every=every,
@@ -149,7 +151,7 @@ def say_what_full_needs() -> UsageError:
     """Returns the error for the preset full, which has no weights of its own."""
     need = f"the papers' size ships without weights: name a folder as preset, which holds {LAYOUT}"
     try:
-        full_size_device(PRESETS["auhead"].config)
+        full_size_device(DENOISER_PRESETS["auhead"].config)
     except UsageError as error:
         return UsageError(f"{need}; and {error}")
     return UsageError(need)

@@ -125,7 +125,7 @@ class PublishedRenderer:
     def _aniportrait(self, given: RenderInput, square: HeadSquare) -> Iterator[Tensor]:
         """Pictures [3, S, S] in [-1, 1]; pieces that overlap are cross-faded."""
         networks, drawings = self.model.networks, control_pictures_of(given, square)
-        assert isinstance(networks, AniPortrait)  # noqa: S101 - the kind says so
+        assert isinstance(networks, AniPortrait)  # noqa: S101 - by the kind of the model
         pixels = square.clip_pixels(int(self.model.image_encoder.config.image_size))
         with torch.no_grad():
             embedded = self.model.image_encoder(pixels.to(self.model.device, self.model.dtype)).image_embeds
@@ -169,7 +169,7 @@ class PublishedRenderer:
             conditions = self._of_hallo(model.networks, given, square, audio)
             windows = model.networks.generate(count, given=conditions, **common)
         else:
-            assert isinstance(model.networks, Memo)  # noqa: S101 - the kind says so
+            assert isinstance(model.networks, Memo)  # noqa: S101 - by the kind of the model
             conditions = self._of_memo(model.networks, given, square, audio)
             past = min(PAST_FRAMES, size)
             windows = model.networks.generate(count, given=conditions, past=past, **common)
@@ -218,8 +218,8 @@ class PublishedRenderer:
         adapter = getattr(self.model.networks, "adapter", None)
         if adapter is None:
             return None
-        told = adapter_input(given, square, adapter.config, first, self.window)
-        return None if told is None else told.to(self.model.device, self.model.dtype)
+        conditions = adapter_input(given, square, adapter.config, first, self.window)
+        return None if conditions is None else conditions.to(self.model.device, self.model.dtype)
 
 
 def load(path: Path | None, speech: SpeechFeatures, device: str | None) -> PublishedRenderer:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auteur.motion.au_basis import AUBasis
+from auteur.motion.performance import Performance
 from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack, Sound
 from auteur.speech.features import SpeechFeatures
 from auteur.synthesis.matte import PortraitMatte
@@ -19,6 +20,7 @@ from auteur.synthesis.warp import PortraitWarper
 
 Floats = NDArray[np.floating]
 Frames = NDArray[np.uint8]
+TrackType = TypeVar("TrackType", AUTrack, ExpressionTrack)
 TrackOf = Callable[[int, int], LandmarkTrack]
 """(first frame, frame after the last) → their landmarks, [frames, 478, 3] px of the portrait."""
 ShadingOf = Callable[[LandmarkTrack], Tensor]
@@ -55,12 +57,10 @@ class RenderInput:
     """At any rate, from the first frame on."""
     basis: AUBasis
     """Displacement of the landmarks per Action Unit."""
-    action_units: AUTrack | None = None
-    """The performance, convention "facs", one row per frame; None: no Action Units are given."""
+    performance: Performance | None = None
+    """The requested performance, as the motion followed it; None: there is none."""
     shading: ShadingOf | None = None
     """None: the portrait's own light."""
-    expression: ExpressionTrack | None = None
-    """Expression vectors that a route predicts, one row per frame; None: there are none."""
     holds_background: bool = False
     """Whether what is behind the person stays still; else all around the head moves with it."""
     seed: int = 0
@@ -68,6 +68,19 @@ class RenderInput:
     """Options that are set (`Settings.render_options`); `Renderer.resolve` refuses those without effect."""
 
     _encoded: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def action_units(self) -> AUTrack | None:
+        """The requested Action Units, convention "facs", one row per frame; None: there are none."""
+        return self._per_frame(None if self.performance is None else self.performance.action_units)
+
+    @cached_property
+    def expression(self) -> ExpressionTrack | None:
+        """Expression vectors that a route predicts, one row per frame; None: there are none."""
+        return self._per_frame(None if self.performance is None else self.performance.trajectory)
+
+    def _per_frame(self, track: TrackType | None) -> TrackType | None:
+        return None if track is None else track.resample(self.rate, start_sec=0, frames=self.frame_count)
 
     @cached_property
     def warper(self) -> PortraitWarper:
@@ -81,8 +94,8 @@ class RenderInput:
         return self._encoded[id(encoder)]
 
 
-class SaysNotes(Protocol):
-    """A renderer that says something to users about a video before it is rendered."""
+class HasNotes(Protocol):
+    """A renderer with notes for users about a video before it is rendered."""
 
     def notes(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Returns one sentence per note."""
@@ -90,8 +103,8 @@ class SaysNotes(Protocol):
 
 
 def renderer_notes(renderer: object, options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns what a renderer says about a video, if it says anything."""
-    notes = getattr(renderer, SaysNotes.notes.__name__, None)
+    """Returns the notes of a renderer about a video; () from one without `notes`."""
+    notes = getattr(renderer, HasNotes.notes.__name__, None)
     return () if notes is None else notes(options)
 
 

@@ -1,4 +1,4 @@
-"""The policy on consent: whoever shows a real person's face needs that person's agreement.
+"""The policy on consent: showing a real person's face needs that person's agreement.
 
 Stated in one place: the command, the Python API, the service, the studio and the ComfyUI nodes all use these
 functions. A statement is kept in the sidecar and in a signed manifest, never in logs or messages.

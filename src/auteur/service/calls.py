@@ -14,7 +14,7 @@ from auteur.facs import EMOTIONS
 from auteur.provenance.consent import NOTE
 from auteur.service.bodies import Body, json_body, nothing_left, number_of, text_of
 from auteur.service.problems import CallError
-from auteur.service.processes import Answer
+from auteur.service.processes import ProcessAnswer
 from auteur.service.service import Message, units
 from auteur.service.uploads import service_of
 from auteur.signals.topology import CONTOURS
@@ -201,7 +201,7 @@ def _preview_task(request: Request, body: Body) -> Message:
     return {**found, "task": "preview", "time_sec": time_sec, "quality": quality, "stream": stream}
 
 
-async def _call(request: Request, process: str, task: Message) -> Answer:
+async def _call(request: Request, process: str, task: Message) -> ProcessAnswer:
     """Waits for a process in a thread; a client that goes away ends the call."""
     cancel = threading.Event()
     work = asyncio.ensure_future(

@@ -18,7 +18,7 @@ class StoppedError(Exception):
 
 
 class Context:
-    """What a task has besides its request: its way back to whoever called.
+    """What a task has besides its request: options, and the way back to its caller.
 
     Attributes:
         options: Preset, device and folder of the service.

@@ -23,7 +23,7 @@ Message = dict[str, Any]
 
 @dataclass
 class Job:
-    """One video, asked for and perhaps made."""
+    """One video, requested and perhaps made."""
 
     id: str
     body: Message

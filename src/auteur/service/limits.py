@@ -18,7 +18,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The most that clients may ask for."""
+    """Limits of requests."""
 
     upload_bytes: int = 200 * MEGABYTE
     """Of one upload, and of one multipart body."""

@@ -1,4 +1,4 @@
-"""A process with loaded models, talked to in JSON over a pipe: nothing that it says is executed.
+"""A process with loaded models, with JSON over a pipe in both directions; nothing of its output is executed.
 
 Whatever decodes a client's file or runs a model runs there. A crash ends one call; the next call starts a new
 process.
@@ -32,7 +32,7 @@ class CancelledError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProcessAnswer:
     """What a process made of a call."""
 
     result: Message
@@ -68,12 +68,12 @@ class ModelProcess:
         on_event: Callable[[Message], None] | None = None,
         cancel: threading.Event | None = None,
         most_sec: float = 600.0,
-    ) -> Answer:
-        """Returns what the process makes of a request; waits for other calls first.
+    ) -> ProcessAnswer:
+        """Returns the process's answer to a request; waits for other calls first.
 
         Args:
             request: JSON values; "task" names what to do.
-            on_event: Called with what the process says in between.
+            on_event: Called with each event that the process sends meanwhile.
             cancel: Set to end the call.
             most_sec: How long it may take.
 
@@ -132,7 +132,7 @@ class ModelProcess:
         on_event: Callable[[Message], None] | None,
         cancel: threading.Event | None,
         most_sec: float,
-    ) -> Answer:
+    ) -> ProcessAnswer:
         pipe = self._pipe
         assert pipe is not None  # noqa: S101 - `_start` made it
         deadline = time.monotonic() + most_sec
@@ -165,13 +165,13 @@ class ModelProcess:
                 raise CancelledError from error
             raise CallError("worker_died", f"the process that worked on it ended {how}; try again") from error
 
-    def _answered(self, kind: str, message: Message, pipe: Connection) -> Answer:
+    def _answered(self, kind: str, message: Message, pipe: Connection) -> ProcessAnswer:
         if kind == "cancelled":
             raise CancelledError
         if kind == "failed":
             raise CallError(message["code"], message["message"], field=message.get("field"))
         payload = pipe.recv_bytes() if message.pop("has_payload") else None
-        return Answer(message, payload)
+        return ProcessAnswer(message, payload)
 
     def _cause_of_death(self) -> str:
         process = self._process

@@ -9,7 +9,7 @@ from auteur.facs import EMOTIONS, listed_controls, prototype
 from auteur.service.jobs import Job, JobQueue
 from auteur.service.limits import ServiceSettings
 from auteur.service.problems import CallError
-from auteur.service.processes import Answer, ModelProcess
+from auteur.service.processes import ModelProcess, ProcessAnswer
 from auteur.service.store import Record, Store, is_id, new_id, shown_name, stamp
 
 Message = dict[str, Any]
@@ -33,7 +33,7 @@ _SWEEP_SEC = 30.0
 
 
 class Service:
-    """Everything that clients can ask for.
+    """The calls of the service, one method each.
 
     Args:
         settings: How it is run.
@@ -53,7 +53,7 @@ class Service:
             "analysis": ModelProcess("analysis", options),
             **{process.name: process for process in renders},
         }
-        """Files are looked into, previews made and speech heard beside the rendering, not after it."""
+        """Files are probed, previews made and speech analysed beside the rendering, not after it."""
         self.jobs = JobQueue(self.store, settings.limits, renders)
         self._stop = threading.Event()
         self._about: Message | None = None
@@ -72,7 +72,7 @@ class Service:
         for process in self.processes.values():
             process.kill()
 
-    def call(self, process: str, request: Message, *, cancel: threading.Event | None = None) -> Answer:
+    def call(self, process: str, request: Message, *, cancel: threading.Event | None = None) -> ProcessAnswer:
         """Returns what a process makes of a request.
 
         Raises:
@@ -170,7 +170,7 @@ class Service:
         return self.store.upload_path(identity, record), record
 
     def request_of(self, body: Message) -> tuple[Message, list[str]]:
-        """Returns what a process needs to know of a body, and the ids of its uploads.
+        """Returns the parts of a body that a process needs, and the ids of its uploads.
 
         Raises:
             CallError: A file is missing or of the wrong kind, or a name is unknown.
@@ -260,7 +260,7 @@ class Service:
             )
 
     def _sweep(self) -> None:
-        """Removes what has expired and ends processes that nobody needs, now and then."""
+        """Removes what has expired and ends idle processes, periodically."""
         while not self._stop.wait(_SWEEP_SEC):
             self.jobs.remove_expired()
             self.store.remove_expired(self.jobs.inputs_in_use())

@@ -160,7 +160,7 @@ class Store:
         return self.uploads.path(identity) / str(record["file"])
 
     def remove_expired(self, in_use: set[str]) -> None:
-        """Removes uploads that nobody used for long, but for those in use, and folders without a record."""
+        """Removes uploads that were not used for long, except those in use, and folders without a record."""
         now = time.time()
         for identity in list(self.uploads.ids()):
             if identity in in_use:

@@ -109,7 +109,7 @@ def inline_track(document: Message) -> Any:
 
 
 def check(request: Message, context: Context) -> Done:
-    """Says what is wrong with a job before it is queued."""
+    """Checks a job before it is queued; the errors name what is wrong."""
     from auteur.media.frame_output import ENDINGS
 
     job = job_of_request(request, context)
@@ -212,7 +212,7 @@ def preview(request: Message, context: Context) -> Done:
 
 
 def listen(request: Message, context: Context) -> Done:
-    """What is heard in a speech: the first draft of a performance."""
+    """Emotion and Action Units of a speech: the first draft of a performance."""
     from auteur.talking_head.speech_content import SpeechContentReader
 
     _one_thread()

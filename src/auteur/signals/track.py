@@ -142,7 +142,7 @@ class Track:
         )
         if count < 1:
             raise UsageError(
-                f"resampling would give {count} frames; ask for at least 1, starting before the end"
+                f"resampling would give {count} frames; it needs at least 1, starting before the end"
             )
         check_extent(count, math.prod(self.values.shape[1:]), "the resampled track")
         first = (new_start - self.start_sec) * self.rate

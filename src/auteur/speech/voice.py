@@ -27,7 +27,7 @@ _LOUD, _SURE = 0.5, 0.6
 
 
 def holds_speech(analysis: SpeechAnalysis, *, frames_per_sec: float = 25.0) -> bool:
-    """Returns whether any 6 s of a recording sound like speech; true where too little sounds to tell."""
+    """Returns whether any 6 s of a recording sound like speech; true where too little sounds to decide."""
     phones = analysis.phones.numpy().astype(np.float64)
     is_loud = analysis.loudness.numpy() > _LOUD
     window, step = round(WINDOW_SEC * frames_per_sec), round(STEP_SEC * frames_per_sec)

@@ -11,6 +11,9 @@ from auteur.errors import UsageError
 from auteur.face.pose import without_pose
 from auteur.facs import ACTION_UNITS, CONTROLS, au_track
 from auteur.motion.au_basis import BASIS_UNITS, AUBasis
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.performance import Origin, Performance
+from auteur.motion.speech_motion import Motion
 from auteur.signals import AUTrack, LandmarkTrack
 from auteur.synthesis.warp.skin_shading import SHADING_CONTROLS
 
@@ -64,6 +67,26 @@ def with_eyes(track: AUTrack, lids: Floats, gaze_rad: Floats) -> AUTrack:
         for number, turn in turns.items():
             values[:, track.channels.index(f"AU{number}{side}")] = np.clip(turn, 0, 1)
     return track.replace(values=values)
+
+
+def with_eyes_of(track: AUTrack, motion: Motion) -> AUTrack:
+    """Returns the track with lids and gaze of a motion; see `with_eyes`."""
+    places = np.arange(track.frames) * float(MOTION_RATE / track.rate)
+    eyes = np.concatenate([motion.lids, motion.gaze_rad], axis=1)
+    at = np.stack([np.interp(places, np.arange(len(eyes)), column) for column in eyes.T], axis=1)
+    return with_eyes(track, at[:, :2], at[:, 2:])
+
+
+def rendered_performance(units: AUTrack, motion: Motion) -> Performance:
+    """Returns the rendered performance: units in the landmarks at 25 fps, head and gaze of the motion."""
+    return Performance(
+        frames=motion.frames,
+        acted=units,
+        head=motion.head,
+        gaze_rad=motion.gaze_rad,
+        lips="track",
+        origins=dict.fromkeys(units.channels, Origin.REQUESTED),
+    )
 
 
 class SkinUnits:

@@ -1,20 +1,21 @@
 """Speech and a request → performance → motion."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from auteur import malloc
-from auteur.errors import WeightsError
+from auteur.errors import UsageError, WeightsError
 from auteur.expression.curve import NON_NEUTRAL_EMOTIONS
 from auteur.facs import EMOTIONS
 from auteur.motion.cues import SpeechCues
 from auteur.motion.face_flow import SPEECH_SPACE
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.guidance import guided_track
-from auteur.motion.performance import Origin, Performance, as_specified
+from auteur.motion.performance import Origin, Performance
 from auteur.motion.posture import emotional_posture
 from auteur.motion.speech_motion import Motion, MotionOptions, SpeechMotion
 from auteur.signals import AUTrack, Sound
@@ -22,8 +23,10 @@ from auteur.speech.features import CompactSpeechFeatures, SpeechFeatures
 from auteur.speech.log_mel import LogMelFeatures
 from auteur.talking_head.driven import driven_gaze, driven_head
 from auteur.talking_head.request import PerformanceRequest
-from auteur.talking_head.routes import Expressed, Routes
+from auteur.talking_head.routes import Routes
 from auteur.talking_head.settings import Settings
+
+Value = TypeVar("Value")
 
 
 def requested_motion(
@@ -52,9 +55,9 @@ def requested_motion(
     if (space := mover.head.speech_space) != mover.face.speech_space:
         of_head = encoders.features(speech, space)
     malloc.trim_heap()
-    route = (routes or Routes()).load(settings.route, asks_nothing=request.asks_nothing)
-    expressed = None if route is None else route(speech, request.emotions)
-    performance = performance_of(request, expressed, frames, settings)
+    route = (routes or Routes()).load(settings.route, without_request=request.is_empty)
+    predicted = None if route is None else route(speech, request)
+    performance = performance_of(request, predicted, frames, settings)
     options = MotionOptions(
         seed=settings.seed or 0,
         temperature=settings.temperature,
@@ -117,25 +120,30 @@ class SpeechEncoders:
 
 
 def performance_of(
-    request: PerformanceRequest, expressed: Expressed | None, frames: int, settings: Settings
+    request: PerformanceRequest, predicted: Performance | None, frames: int, settings: Settings
 ) -> Performance:
     """Returns the performance of a request: the one place where it becomes Action Units on the motion grid.
 
     Args:
         request: Emotion, Action Units, track, driving video and source of the lips.
-        expressed: Prediction of a route from speech and emotion; None without one.
+        predicted: Prediction of a route from speech and request; None without one.
         frames: T.
         settings: Guidance and route.
+
+    Raises:
+        UsageError: The prediction has another number of frames.
     """
+    routed = predicted or Performance(frames=frames)
+    if routed.frames != frames:
+        raise UsageError(f"the route gives {routed.frames} frames; the speech has {frames}: it needs as many")
     recorded = request.recorded_units(frames)
-    shapes = None if expressed is None else expressed.shapes
-    predicted = None if expressed is None else expressed.action_units
-    written = None if predicted is None else request.expressed_units(predicted, frames)
-    if predicted is not None and (recorded is not None or _touches(request, predicted)):
+    shapes = routed.expression
+    written = None if routed.acted is None else request.expressed_units(routed.acted)
+    if routed.acted is not None and (recorded is not None or _touches(request, routed.acted)):
         shapes = None  # a change of single units has no counterpart in mesh shapes
     acted = _first_specified(recorded, None if shapes is not None else written)
     strengths = request.strengths(frames, seed=settings.seed or 0, liveliness=settings.liveliness)
-    added = request.added_units(frames, strengths=strengths if predicted is None else None)
+    added = request.added_units(frames, strengths=strengths if routed.acted is None else None)
     guided = [guided_track(request.scaled(track), settings.motion_guidance) for track in (acted, added)]
     origins = _origins(written, recorded, added, is_heard=request.emotions is None)
     plain = Performance(frames=frames, acted=request.scaled(acted), added=request.scaled(added))
@@ -147,25 +155,26 @@ def performance_of(
     )
     if request.turns_eyes:
         glance = None
+    is_gaze_free = request.gaze_track == "track" and not request.turns_eyes
     # A named route, like a track, directs the whole face; what "auto" recognises in the speech leaves the
     # portrait's own expression where it is.
-    is_named = expressed is not None and settings.route != "auto"
+    is_named = predicted is not None and settings.route != "auto"
     return Performance(
         frames=frames,
         acted=guided[0],
         added=guided[1],
         expression=shapes,
-        head=driven_head(request, frames),
-        gaze_rad=driven_gaze(request, frames),
+        head=_first(driven_head(request, frames), routed.head if request.head_track == "track" else None),
+        gaze_rad=_first(driven_gaze(request, frames), routed.gaze_rad if is_gaze_free else None),
         posture=posture,
         posture_gaze_rad=glance,
         lips=request.lip_source,
         override=np.ones(frames) if is_named else request.override(frames),
         origins=origins,
         summary=summary,
-        notes=() if expressed is None else expressed.notes,
+        notes=routed.notes,
         emotions=None if strengths is None else _with_neutral(strengths),
-        trajectory=None if expressed is None else expressed.vectors,
+        trajectory=routed.trajectory,
     )
 
 
@@ -180,15 +189,18 @@ def _with_neutral(strengths: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _touches(request: PerformanceRequest, written: AUTrack) -> bool:
     """Whether single units or scales change a unit that a route moves."""
-    units = as_specified(written)
-    moved = {name for name in units.channels if np.nan_to_num(units.channel(name)).any()}
+    moved = {name for name in written.channels if np.nan_to_num(written.channel(name)).any()}
     return bool(request.scales or moved & request.single_units().keys())
+
+
+def _first(first: Value | None, second: Value | None) -> Value | None:
+    return second if first is None else first
 
 
 def _first_specified(first: AUTrack | None, second: AUTrack | None) -> AUTrack | None:
     """The first track, and the second where the first does not specify a control."""
     if first is None or second is None:
-        return second if first is None else first
+        return _first(first, second)
     return first.replace(values=np.where(np.isnan(first.values), second.values, first.values))
 
 

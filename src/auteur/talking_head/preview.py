@@ -31,7 +31,7 @@ from auteur.synthesis.warp import PortraitWarper
 from auteur.talking_head.inputs import Portrait, Speech, find_portrait, seed_of, speech_of, speech_without
 from auteur.talking_head.motion_stage import performance_of
 from auteur.talking_head.request import PerformanceRequest
-from auteur.talking_head.routes import Expressed, find_route
+from auteur.talking_head.routes import find_route
 from auteur.talking_head.settings import Settings, mark_of
 from auteur.talking_head.stages import StageModels, load_stages
 from auteur.talking_head.staging import TRACKER_MODELS, reduced, scaled_reading, staged
@@ -134,7 +134,7 @@ class Previewer:
         self._backend, self._mover = AuteurBackend(), stages.mover
         self._speech, self._renderer, self._stages = stages.encoders, renderer, stages
         self._faces, self._voices, self._clips = Kept(4), Kept(4), Kept(8)
-        self._bare, self._exact, self._routes, self._expressed = Kept(16), Kept(8), Kept(4), Kept(8)
+        self._bare, self._exact, self._routes, self._predictions = Kept(16), Kept(8), Kept(4), Kept(8)
 
     @classmethod
     def from_pretrained(cls, preset: str = "compact", *, device: str | None = None) -> "Previewer":
@@ -231,33 +231,26 @@ class Previewer:
         return _Clip(key, int(first_sec * MOTION_RATE), wave, features, of_head, cues)
 
     def _performance(
-        self, clip: _Clip, request: PerformanceRequest, settings: Settings, expressed: Expressed | None
+        self, clip: _Clip, request: PerformanceRequest, settings: Settings, predicted: Performance | None
     ) -> Performance:
         """The performance on the frames of a clip."""
-        if expressed is not None and clip.first:
-            start = clip.first / MOTION_RATE
-            units, shapes = expressed.action_units, expressed.shapes
-            if units is not None:
-                units = units.replace(start_sec=units.start_sec + start)
-            if shapes is not None:
-                early = np.pad(shapes.weights, ((clip.first, 0), (0, 0)), mode="edge")
-                shapes = replace(shapes, weights=early)
-            expressed = replace(expressed, action_units=units, shapes=shapes)
-        whole = performance_of(request, expressed, clip.first + clip.frames, settings)
-        return whole if not clip.first else _later(whole, clip.first)
+        if predicted is not None:
+            predicted = predicted.held_before(clip.first)
+        whole = performance_of(request, predicted, clip.first + clip.frames, settings)
+        return whole.later(clip.first)
 
-    def _express(self, clip: _Clip, request: PerformanceRequest, settings: Settings) -> Expressed | None:
-        """What the route makes of a clip."""
-        route = find_route(settings.route, asks_nothing=request.asks_nothing)
-        load = partial(self._stages.routes.load, settings.route, asks_nothing=request.asks_nothing)
-        express = self._routes.get(route.expression, load)
-        if express is None:
+    def _predicted(self, clip: _Clip, request: PerformanceRequest, settings: Settings) -> Performance | None:
+        """Prediction of the route for a clip."""
+        route = find_route(settings.route, without_request=request.is_empty)
+        load = partial(self._stages.routes.load, settings.route, without_request=request.is_empty)
+        model = self._routes.get(route.model, load)
+        if model is None:
             return None
-        key = (clip.key, route.expression, str(request.emotions))
-        return self._expressed.get(key, lambda: express(clip.sound, request.emotions))
+        key = (clip.key, route.model, str(request.emotions))
+        return self._predictions.get(key, lambda: model(clip.sound, request))
 
     def _exact_motion(self, clip: _Clip, request: PerformanceRequest, settings: Settings) -> Motion:
-        performance = self._performance(clip, request, settings, self._express(clip, request, settings))
+        performance = self._performance(clip, request, settings, self._predicted(clip, request, settings))
         return self._generate(clip, performance, _options(settings))
 
     def _generate(self, clip: _Clip, performance: Performance, options: MotionOptions) -> Motion:
@@ -273,10 +266,10 @@ class Previewer:
             (clip.key, nothing.lips, options),
             lambda: self._generate(clip, nothing, options),
         )
-        route = find_route(settings.route, asks_nothing=request.asks_nothing)
-        known = (clip.key, route.expression, str(request.emotions))
-        expressed = self._express(clip, request, settings) if known in self._expressed else None
-        requested = self._performance(clip, request, settings, expressed)
+        route = find_route(settings.route, without_request=request.is_empty)
+        known = (clip.key, route.model, str(request.emotions))
+        predicted = self._predicted(clip, request, settings) if known in self._predictions else None
+        requested = self._performance(clip, request, settings, predicted)
         return drafted(self._mover, bare, requested, options)
 
     def _quick(
@@ -331,7 +324,7 @@ class Previewer:
         inputs = {"portrait": shown.portrait.sha256, "speech": voice.sha256}
         models = {name: weights.version(name) for name in TRACKER_MODELS}
         models |= {**self._stages.versions, **self._renderer.models}
-        models |= self._stages.routes.models(settings.route, asks_nothing=request.asks_nothing)
+        models |= self._stages.routes.models(settings.route, without_request=request.is_empty)
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),
             face=reading,
@@ -363,23 +356,6 @@ def _options(settings: Settings) -> MotionOptions:
 def _part(sound: Sound, first_sec: int, stop_sec: Fraction) -> Waveform:
     first, stop = first_sec * sound.rate_hz, round(stop_sec * sound.rate_hz)
     return Waveform(samples=sound.samples[first:stop], rate_hz=sound.rate_hz)
-
-
-def _later(performance: Performance, first: int) -> Performance:
-    """The performance without its first frames."""
-    changes: dict[str, Any] = {"frames": performance.frames - first}
-    for name in ("acted", "added", "head", "posture", "summary"):
-        track = getattr(performance, name)
-        if track is not None:
-            changes[name] = track.replace(values=track.values[first:])
-    for name in ("gaze_rad", "posture_gaze_rad", "override", "emotions"):
-        values = getattr(performance, name)
-        if values is not None:
-            changes[name] = values[first:]
-    if performance.expression is not None:
-        kept = performance.expression.weights[min(first, len(performance.expression.weights) - 1) :]
-        changes["expression"] = replace(performance.expression, weights=kept)
-    return replace(performance, **changes)
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

@@ -99,7 +99,7 @@ class PerformanceRequest:
             raise UsageError("give either a track or a video of an actor, not both")
 
     @property
-    def asks_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing is requested, so that the expression follows from the speech."""
         nothing = self.emotion is None and self.emotion_curve is None
         return nothing and not self.action_units and self.track is None and self.drive is None
@@ -211,15 +211,14 @@ class PerformanceRequest:
         values[:, [name in _GAZE_CONTROLS for name in track.channels]] = np.nan
         return track.replace(values=values)
 
-    def expressed_units(self, track: AUTrack, frames: int) -> AUTrack:
-        """Returns a route's units on the motion grid, in the form of `recorded_units`.
+    def expressed_units(self, track: AUTrack) -> AUTrack:
+        """Returns a route's units, convention "facs" on the motion grid, in the form of `recorded_units`.
 
         Blinks are not specified: routes describe expressions, most of them a few times a second.
         """
-        whole = as_specified(measured(track)).resample(MOTION_RATE, start_sec=0, frames=frames)
-        values = np.array(whole.values)
+        values = np.array(track.values)
         values[:, [CONTROLS.index("AU45L"), CONTROLS.index("AU45R")]] = np.nan
-        return self._without_single(whole.replace(values=values))
+        return self._without_single(track.replace(values=values))
 
     def strengths(self, frames: int, *, seed: int, liveliness: float) -> NDArray[np.float64] | None:
         """Returns the strength of each of `NON_NEUTRAL_EMOTIONS`, [T, 7]; None for no emotion.

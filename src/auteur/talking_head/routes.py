@@ -1,4 +1,4 @@
-"""Routes: optional stages before the motion that predict an expression from speech and emotions."""
+"""Routes: optional stages before the motion that predict a performance from speech and a request."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,37 +12,29 @@ from numpy.typing import NDArray
 from auteur.errors import UsageError
 from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, EmotionCurve
 from auteur.facs import convert
-from auteur.motion.performance import ExpressionShapes
-from auteur.signals import AUTrack, ExpressionTrack, Sound
+from auteur.motion.grid import MOTION_RATE
+from auteur.motion.performance import ExpressionShapes, Performance, as_specified
+from auteur.signals import AUTrack, ExpressionTrack, Sound, measured
+from auteur.speech.features import frames_at
+from auteur.talking_head.request import PerformanceRequest
 from auteur.weights import version
 
 Floats = NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Expressed:
-    """Prediction of a route from speech and emotion."""
+class RouteModel(Protocol):
+    """The model of a route: speech and a request → what it specifies of the performance."""
 
-    action_units: AUTrack | None
-    """From time 0, any convention and rate, about as long as the speech; NaN where not specified. None for a
-    space of expressions without Action Units: fixed prototypes of the emotions then move the landmarks."""
-    shapes: ExpressionShapes | None = None
-    """The same as mesh shapes, from routes that predict more than Action Units can express."""
-    notes: tuple[str, ...] = ()
-    """Sentences about rules that applied."""
-    vectors: ExpressionTrack | None = None
-    """The same as expression vectors, for denoisers that are conditioned on vectors of this space."""
+    def __call__(self, speech: Sound, request: PerformanceRequest) -> Performance:
+        """Returns a performance as long as the speech; `performance_of_route` makes one of Action Units.
 
-
-class Expression(Protocol):
-    """A route: speech and emotions → expression over time."""
-
-    def __call__(self, speech: Sound, emotions: EmotionCurve | None) -> Expressed:
-        """Returns the expression.
+        It may fill `acted` (NaN where not specified), `expression`, `trajectory`, `head`, `gaze_rad` and
+        `notes`. Without `acted`, fixed prototypes of the emotions move the landmarks. Everything else of the
+        request (track, single units, scales, lips) is applied afterwards, by `motion_stage.performance_of`.
 
         Args:
             speech: 16 kHz mono.
-            emotions: Requested emotions over time; None leaves them to the speech.
+            request: Its `emotions` are the requested emotions over time; None leaves them to the speech.
         """
         ...
 
@@ -53,38 +45,38 @@ class Route:
 
     summary: str
     """One line for messages and help."""
-    expression: str | None
-    """"module:function" that returns an `Expression`, imported when it is used; None for a route without a
-    model, in which emotions are fixed prototypes."""
+    model: str | None
+    """"module:function" that returns a `RouteModel`, imported when it is used; None for a route without one,
+    in which emotions are fixed prototypes."""
     weights: tuple[str, ...] = ()
     """Names of the shipped weights that it loads."""
 
-    def load(self) -> Expression | None:
+    def load(self) -> RouteModel | None:
         """Returns the route with the weights that ship with the package."""
-        if self.expression is None:
+        if self.model is None:
             return None
-        module, _, name = self.expression.partition(":")
-        builder: Callable[[], Expression] = getattr(import_module(module), name)
+        module, _, name = self.model.partition(":")
+        builder: Callable[[], RouteModel] = getattr(import_module(module), name)
         return builder()
 
 
 ROUTES: dict[str, Route] = {
-    "landmark": Route("speech and the request drive the landmarks (paper C)", expression=None),
+    "landmark": Route("speech and the request drive the landmarks (paper C)", model=None),
     "auhead": Route(
         "an audio-language model recognises the emotion and writes Action Units (paper A)",
-        expression="auteur.talking_head.routes:auhead",
+        model="auteur.talking_head.routes:auhead",
         weights=("audio_lm",),
     ),
     "emodiffhead": Route(
         "an emotion and its strength drive an expression trajectory (paper B)",
-        expression="auteur.talking_head.routes:emodiffhead",
+        model="auteur.talking_head.routes:emodiffhead",
         weights=("expression_space", "expression_generator"),
     ),
 }
 """Every route by name."""
 
 
-def auhead(path: Path | None = None, adapter: Path | None = None) -> Expression:
+def auhead(path: Path | None = None, adapter: Path | None = None) -> RouteModel:
     """Returns paper A's first stage.
 
     Args:
@@ -95,7 +87,7 @@ def auhead(path: Path | None = None, adapter: Path | None = None) -> Expression:
 
     model = SpeechToAU.shipped() if path is None else SpeechToAU.from_path(path, adapter=adapter)
 
-    def express(speech: Sound, emotions: EmotionCurve | None) -> Expressed:
+    def perform(speech: Sound, request: PerformanceRequest) -> Performance:
         notes: dict[str, None] = {}
 
         def units(speech: Sound, emotion: str | None, intensity: float) -> AUTrack:
@@ -103,13 +95,13 @@ def auhead(path: Path | None = None, adapter: Path | None = None) -> Expression:
             notes.update(dict.fromkeys(result.notes))
             return result.track
 
-        action_units = expressed_units(units, speech, emotions)
-        return Expressed(action_units=action_units, notes=tuple(notes))
+        action_units = expressed_units(units, speech, request.emotions)
+        return performance_of_route(speech, action_units, notes=tuple(notes))
 
-    return express
+    return perform
 
 
-def emodiffhead(path: Path | None = None, space: Path | None = None) -> Expression:
+def emodiffhead(path: Path | None = None, space: Path | None = None) -> RouteModel:
     """Returns paper B's first stage: an expression generator and its linear editing.
 
     Args:
@@ -120,16 +112,42 @@ def emodiffhead(path: Path | None = None, space: Path | None = None) -> Expressi
 
     control = emotion_control(path, space)
 
-    def express(speech: Sound, emotions: EmotionCurve | None) -> Expressed:
-        curve = emotions or EmotionCurve.constant("neutral", 0.0)
+    def perform(speech: Sound, request: PerformanceRequest) -> Performance:
+        curve = request.emotions or EmotionCurve.constant("neutral", 0.0)
         made = control.direct(curve, frames_of(speech), speech=speech)
         shapes = control.shapes
         finer = None
         if shapes is not None:
             finer = ExpressionShapes(weights=made.edit.values, shapes=shapes, space=made.edit.convention)
-        return Expressed(action_units=made.units, shapes=finer, vectors=made.vectors)
+        return performance_of_route(speech, made.units, expression=finer, trajectory=made.vectors)
 
-    return express
+    return perform
+
+
+def performance_of_route(
+    speech: Sound,
+    action_units: AUTrack | None,
+    *,
+    expression: ExpressionShapes | None = None,
+    trajectory: ExpressionTrack | None = None,
+    notes: tuple[str, ...] = (),
+) -> Performance:
+    """Returns predictions as a performance as long as the speech, on the motion grid.
+
+    Args:
+        speech: The speech that they are predicted from.
+        action_units: From time 0, any convention and rate, about as long as the speech; NaN where not
+            specified. None for a space of expressions without Action Units.
+        expression: The same as mesh shapes, from routes that predict more than Action Units can express.
+        trajectory: The same as expression vectors, for denoisers that are conditioned on vectors of this
+            space.
+        notes: Sentences about rules that applied.
+    """
+    frames = max(1, frames_at(speech, MOTION_RATE))
+    acted = None
+    if action_units is not None:
+        acted = as_specified(measured(action_units)).resample(MOTION_RATE, start_sec=0, frames=frames)
+    return Performance(frames=frames, acted=acted, expression=expression, trajectory=trajectory, notes=notes)
 
 
 def expressed_units(
@@ -163,46 +181,46 @@ AUTOMATIC_FROM_SPEECH, AUTOMATIC_BY_REQUEST = "auhead", "landmark"
 """Routes that "auto" stands for: without a request, and with one."""
 
 
-def route_name(name: str, *, asks_nothing: bool = False) -> str:
+def route_name(name: str, *, without_request: bool = False) -> str:
     """Returns the name of a row. "auto" takes the emotion from the speech unless there is a request.
 
     Raises:
         UsageError: There is no such route.
     """
-    automatic = AUTOMATIC_FROM_SPEECH if asks_nothing else AUTOMATIC_BY_REQUEST
+    automatic = AUTOMATIC_FROM_SPEECH if without_request else AUTOMATIC_BY_REQUEST
     found = automatic if name == "auto" else name
     if found not in ROUTES:
         raise UsageError(f"there is no route {name!r}; choose one of auto, {', '.join(ROUTES)}")
     return found
 
 
-def find_route(name: str, *, asks_nothing: bool = False) -> Route:
+def find_route(name: str, *, without_request: bool = False) -> Route:
     """Returns the route of a name; see `route_name`."""
-    return ROUTES[route_name(name, asks_nothing=asks_nothing)]
+    return ROUTES[route_name(name, without_request=without_request)]
 
 
 @dataclass(frozen=True)
 class Routes:
     """The rows of the table with the models of a folder of stages in place of shipped ones."""
 
-    own: Mapping[str, Callable[[], Expression]] = field(default_factory=dict[str, Callable[[], Expression]])
+    own: Mapping[str, Callable[[], RouteModel]] = field(default_factory=dict[str, Callable[[], RouteModel]])
     """Builders by the name of the route."""
     versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     """Versions of their models, by the name of the route, then of the model."""
 
-    def load(self, name: str, *, asks_nothing: bool = False) -> Expression | None:
+    def load(self, name: str, *, without_request: bool = False) -> RouteModel | None:
         """Returns the stage before the motion; None for a route without one.
 
         Raises:
             UsageError: There is no such route.
             WeightsError: Its model is missing, damaged or does not fit.
         """
-        found = route_name(name, asks_nothing=asks_nothing)
+        found = route_name(name, without_request=without_request)
         return self.own[found]() if found in self.own else ROUTES[found].load()
 
-    def models(self, name: str, *, asks_nothing: bool = False) -> dict[str, str]:
+    def models(self, name: str, *, without_request: bool = False) -> dict[str, str]:
         """Returns the version of every model of a route, by the name of the model."""
-        found = route_name(name, asks_nothing=asks_nothing)
+        found = route_name(name, without_request=without_request)
         if found in self.own:
             return dict(self.versions[found])
         return {one: version(one) for one in ROUTES[found].weights}

@@ -40,7 +40,7 @@ from auteur.painting.registry import PUBLISHED_FILE
 from auteur.provenance import hash_file
 from auteur.speech.features import SpeechFeatures
 from auteur.talking_head.motion_stage import SpeechEncoders
-from auteur.talking_head.routes import Expression, Routes, auhead, emodiffhead
+from auteur.talking_head.routes import RouteModel, Routes, auhead, emodiffhead
 from auteur.weights import load_file, load_model, path_of
 
 STAGES = ("speech_encoder", "audio_lm", "expression_generator", "motion", "denoiser")
@@ -107,12 +107,6 @@ def is_stage_folder(folder: Path) -> bool:
     present = {name for name in STAGES if (folder / name).is_dir()}
     is_denoiser = (folder / DENOISER_FILE).is_file() or (folder / PUBLISHED_FILE).is_file()
     return bool(present & _NOT_THE_DENOISERS if is_denoiser else present)
-
-
-def denoiser_preset(preset: Path | str) -> Path | str:
-    """Returns what a renderer is loaded from: of a folder with stages its denoiser, or "compact"."""
-    folder = Path(preset)
-    return _denoiser(folder) if is_stage_folder(folder) else preset
 
 
 def _denoiser(folder: Path) -> Path | str:
@@ -194,9 +188,9 @@ def _check_fit(mover: SpeechMotion, encoders: SpeechEncoders, folder: Path) -> N
             )
 
 
-def _routes(folder: Path) -> tuple[dict[str, Callable[[], Expression]], dict[str, Mapping[str, str]]]:
+def _routes(folder: Path) -> tuple[dict[str, Callable[[], RouteModel]], dict[str, Mapping[str, str]]]:
     """Builders of the routes whose model is in the folder, and the versions of those models."""
-    routes: dict[str, Callable[[], Expression]] = {}
+    routes: dict[str, Callable[[], RouteModel]] = {}
     versions: dict[str, Mapping[str, str]] = {}
     if (place := folder / "audio_lm").is_dir():
         model, adapter = audio_lm_of(place)

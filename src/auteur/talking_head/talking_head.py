@@ -1,7 +1,7 @@
 """Portrait + speech + requested performance → talking video: motion, then a renderer."""
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,14 +18,15 @@ from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend, FaceReading
 from auteur.media import write_image
 from auteur.motion.grid import MOTION_RATE
+from auteur.motion.performance import Performance
 from auteur.motion.portrait_expression import portrait_expression
 from auteur.motion.speech_motion import Motion, SpeechMotion
 from auteur.painting.registry import load_renderer
 from auteur.painting.renderer import Frames, Renderer, RenderInput, renderer_notes
 from auteur.painting.warp_renderer import WarpRenderer
 from auteur.plots.contact_sheet import contact_sheet, spread
-from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack, PoseTrack
-from auteur.talking_head.au_readback import SkinUnits, performed, with_eyes
+from auteur.signals import AUTrack, LandmarkTrack, PoseTrack
+from auteur.talking_head.au_readback import SkinUnits, performed, rendered_performance, with_eyes_of
 from auteur.talking_head.finishing import Finishing
 from auteur.talking_head.inputs import (
     Options,
@@ -67,7 +68,8 @@ class TalkingVideo(FrameSequence):
     """A video ready to be rendered; each frame is made when it is read.
 
     Attributes:
-        au_track: The requested performance, convention "facs", or None.
+        requested: The requested performance at 25 fps, as motion and renderer get it.
+        au_track: Its Action Units, convention "facs", or None.
         frame_count: round(duration of the speech × fps), or of the seconds that the settings allow.
         notes: Sentences about how the inputs were understood.
     """
@@ -88,7 +90,8 @@ class TalkingVideo(FrameSequence):
         self._portrait, self._face, self._motion = portrait, face, motion
         self._mover, self._renderer = stages.mover, stages.renderer
         self.notes: tuple[str, ...] = ()
-        self.au_track: AUTrack | None = motion.performance.action_units
+        self.requested: Performance = motion.performance
+        self.au_track: AUTrack | None = self.requested.action_units
         self._own = portrait_expression(face.landmarks, face.blendshapes)
         self._voice = voice.sound
         seconds = voice.sound.duration_sec
@@ -128,19 +131,25 @@ class TalkingVideo(FrameSequence):
             stop=start + MOTION_BLOCK,
         )
 
+    @cached_property
+    def rendered(self) -> Performance:
+        """The rendered performance: Action Units in the motion at 25 fps, with its head and gaze."""
+        blocks = map(self._motion_block, range(0, self._motion.frames, MOTION_BLOCK))
+        return rendered_performance(self._units_of(blocks), self._motion)
+
     def performed(self) -> AUTrack:
-        """Returns the rendered performance: Action Units of the motion, convention "facs", one row per frame.
+        """Returns the Action Units of the rendered performance, convention "facs", one row per frame.
 
         Mouth units include the motion of the speech, so it differs from `au_track`; as a `track` for silence
         it gives the same face again.
         """
         starts = range(0, self.frame_count, _READ_AT_ONCE)
         blocks = (self.landmarks(start, start + _READ_AT_ONCE) for start in starts)
-        done = performed(blocks, self._mover.at_rest(self._face.landmarks, self._own), self._mover.basis)
-        places = np.arange(self.frame_count) * float(MOTION_RATE / self._settings.fps)
-        eyes = np.concatenate([self._motion.lids, self._motion.gaze_rad], axis=1)
-        at = np.stack([np.interp(places, np.arange(len(eyes)), column) for column in eyes.T], axis=1)
-        return with_eyes(done, at[:, :2], at[:, 2:])
+        return self._units_of(blocks)
+
+    def _units_of(self, blocks: Iterable[LandmarkTrack]) -> AUTrack:
+        at_rest = self._mover.at_rest(self._face.landmarks, self._own)
+        return with_eyes_of(performed(blocks, at_rest, self._mover.basis), self._motion)
 
     @property
     def head_track(self) -> PoseTrack:
@@ -187,35 +196,25 @@ class TalkingVideo(FrameSequence):
 
     @cached_property
     def _render_input(self) -> RenderInput:
-        rate, count, action_units = self._settings.fps, self.frame_count, self.au_track
-        if action_units is not None:
-            action_units = action_units.resample(rate, start_sec=0, frames=count)
         return RenderInput(
             portrait=self._portrait,
             portrait_landmarks=self._face.landmarks,
             landmarks=lambda first, stop: self.landmarks(first, stop),
-            frame_count=count,
-            rate=rate,
+            frame_count=self.frame_count,
+            rate=self._settings.fps,
             speech=self._voice,
             basis=self._mover.basis,
-            action_units=action_units,
+            performance=self.requested,
             shading=SkinUnits(
                 self._face.landmarks,
                 self._mover.at_rest(self._face.landmarks, self._own),
                 self._mover.basis,
                 self._own.eyes_shown,
             ),
-            expression=self._trajectory(),
             holds_background=self._finishing.keeps_background,
             seed=self._settings.seed or 0,
             options=self._settings.render_options,
         )
-
-    def _trajectory(self) -> ExpressionTrack | None:
-        track = self._motion.performance.trajectory
-        if track is None:
-            return None
-        return track.resample(self._settings.fps, start_sec=0, frames=self.frame_count)
 
     def plot(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Draws the requested against the rendered Action Units into a marked PNG; needs Matplotlib.
@@ -374,7 +373,7 @@ class TalkingHead:
         motion = requested_motion(self._speech, self._mover, voice.sound, requested, settings, self._routes)
         malloc.trim_heap()
         inputs = {"portrait": shown.sha256, "speech": voice.sha256}
-        of_route = self._routes.models(settings.route, asks_nothing=requested.asks_nothing)
+        of_route = self._routes.models(settings.route, without_request=requested.is_empty)
         models = self.models | of_route
         video = TalkingVideo(
             portrait=torch.from_numpy(picture).permute(2, 0, 1).contiguous(),

@@ -1,4 +1,4 @@
-"""Look-alike trees: real faces in every layout, the faults that were asked for, and marks on all of it."""
+"""Look-alike trees: real faces in every layout, the requested faults, and marks on all of it."""
 
 import numpy as np
 import pytest

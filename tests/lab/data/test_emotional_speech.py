@@ -25,7 +25,7 @@ from auteur.lab.data.emotional_speech import (
     rows_between,
     save_clips,
 )
-from auteur.lab.data.performances import Performance, load_performances, save_performances
+from auteur.lab.data.performances import LabelledRecording, load_performances, save_performances
 from auteur.lab.data.speech.build import HELD_OUT_SPEAKERS
 
 
@@ -140,7 +140,7 @@ def test_statistics_and_performances_come_back(tmp_path):
     units = statistics()
     save_units(tmp_path / "units.npz", units)
     np.testing.assert_allclose(load_units(tmp_path / "units.npz").mean, units.mean)
-    one = Performance(
+    one = LabelledRecording(
         name="a",
         speaker="ravdess_01",
         emotion="sad",

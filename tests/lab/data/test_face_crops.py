@@ -35,7 +35,7 @@ def landmarks() -> np.ndarray:
 
 
 def map_picture() -> np.ndarray:
-    """A picture whose red is x and whose green is y, so that a colour says where it came from."""
+    """A picture whose red is x and whose green is y, so that a colour is the place it came from."""
     x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
     return np.stack([x, y, np.full_like(x, 77)], axis=2).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Moved faces: the labels say where things went, the pairs stay pairs, people stay apart."""
+"""Moved faces: the labels are where things went, the pairs stay pairs, people stay apart."""
 
 import csv
 from pathlib import Path

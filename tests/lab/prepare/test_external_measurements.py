@@ -42,7 +42,7 @@ def clip(first: int, frames: int, **given) -> Clip:
 
 
 def ramp(frames: int, rate: Fraction, start_sec: Fraction = Fraction(0)):
-    """AU1 says what time it is, in tens of seconds."""
+    """AU1 is the time, in tens of seconds."""
     values = np.zeros((frames, 17))
     values[:, 0] = (np.arange(frames) / float(rate) + float(start_sec)) / 10
     return au_track(values, convention="openface17", rate=rate, start_sec=start_sec)

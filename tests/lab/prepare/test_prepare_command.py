@@ -1,4 +1,4 @@
-"""The command itself: killed at random moments, on both engines, and what it says."""
+"""The command itself: killed at random moments, on both engines, and its messages."""
 
 import json
 import os

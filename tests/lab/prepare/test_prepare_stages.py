@@ -78,7 +78,7 @@ def test_a_stretch_behind_the_end_is_refused(counting):
 
 
 class Faces:
-    """Sees one face, or none, by the brightness of the picture; and a second one where it is asked to."""
+    """Finds one face, or none, by the brightness of the picture; and a second one on request."""
 
     name = "test"
 

@@ -29,7 +29,7 @@ from auteur.lab.train.trainer import Trainer, TrainerSettings
 from auteur.lab.train.validation_images import ValidationImages
 from auteur.synthesis.denoiser.builder import build_denoiser
 from auteur.synthesis.denoiser.parts import part_names, parts, train_only
-from auteur.synthesis.denoiser.presets import PRESETS, preset
+from auteur.synthesis.denoiser.presets import DENOISER_PRESETS, preset
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts
 from auteur.synthesis.guidance import Guidance, guided_prediction
 from auteur.synthesis.losses import LOSSES, LossSettings
@@ -43,7 +43,7 @@ HELD_OUT_PERSON = next(name for name in map(str, range(99)) if is_held_out(name)
 
 
 def undisturbed(config):
-    """The same without dropout, and told that the data hardly varies: there is one clip only."""
+    """The same without dropout, and with data that hardly varies: there is one clip only."""
     calm = {name: replace(getattr(config, name), dropout=0.0) for name in config.condition_names}
     anchor = None if config.anchor_deviation is None else 0.1
     return config.changed(drop_all=0.0, data_deviation=0.1, anchor_deviation=anchor, **calm)
@@ -74,9 +74,9 @@ def one_phase(denoiser, clips, folder, learning, *, rows, frames, steps, learnin
     return metrics(folder)
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
+@pytest.mark.parametrize("name", sorted(DENOISER_PRESETS))
 def test_one_batch_can_be_learned_by_heart(name, tmp_path):
-    config = undisturbed(shrunk(PRESETS[name].config))
+    config = undisturbed(shrunk(DENOISER_PRESETS[name].config))
     denoiser = build_denoiser(config, seed=0)
     clip = MovingSpots(config).batch(1, 2, torch.Generator().manual_seed(1))
     lines = one_phase(
@@ -97,7 +97,7 @@ def test_one_batch_can_be_learned_by_heart(name, tmp_path):
 
 def test_a_student_comes_nearer_to_what_its_guided_teacher_does_in_more_steps(tmp_path):
     """A first stretch of the way, for a random network and with guidance; `test_samplers` goes all of it."""
-    config = undisturbed(shrunk(PRESETS["compact"].config))
+    config = undisturbed(shrunk(DENOISER_PRESETS["compact"].config))
     config = config.changed(
         data_deviation=1.0,
         anchor_deviation=None,
@@ -165,7 +165,7 @@ def test_a_run_ends_with_a_denoiser_and_logs_every_step(whole_run):
 
 
 def test_both_phases_learn(whole_run):
-    config = shrunk(PRESETS["compact"].config)
+    config = shrunk(DENOISER_PRESETS["compact"].config)
     before, after = build_denoiser(config, seed=0), load_denoiser(whole_run)
     moved = {
         name
@@ -216,7 +216,7 @@ def test_validation_keeps_the_best_weights_and_a_sheet(tmp_path):
 
 def test_an_adapter_run_leaves_the_base_alone_and_saves_only_the_adapter(tmp_path):
     result = train_tiny(tiny_recipe(tmp_path, preset="auhead", steps=(2,), batch_size=(1,)))
-    config = shrunk(PRESETS["auhead"].config)
+    config = shrunk(DENOISER_PRESETS["auhead"].config)
     denoiser = build_denoiser(config, seed=0)
     before = {key: value.clone() for key, value in denoiser.state_dict().items()}
     assert load_parts(denoiser, result) == ("au",)
@@ -244,7 +244,7 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_with_what_to_do(tmp_path)
 
 
 def test_nan_stops_before_it_reaches_the_weights(tmp_path):
-    config = undisturbed(shrunk(PRESETS["compact"].config))
+    config = undisturbed(shrunk(DENOISER_PRESETS["compact"].config))
     denoiser = build_denoiser(config, seed=0)
     batch = MovingSpots(config).batch(1, 1, torch.Generator().manual_seed(1))
     broken = ClipBatch(batch.clean * float("nan"), batch.conditions)
@@ -257,7 +257,7 @@ def test_nan_stops_before_it_reaches_the_weights(tmp_path):
 
 
 def test_conditions_are_dropped_at_their_rates():
-    config = shrunk(PRESETS["auhead"].config)
+    config = shrunk(DENOISER_PRESETS["auhead"].config)
     seen = []
 
     def network(sample, timestep, conditions):

@@ -21,13 +21,13 @@ from auteur.lab.train.patch_discriminator import (
 )
 from auteur.lab.train.smoke.spots import MovingSpots, shrunk
 from auteur.synthesis.denoiser.builder import build_denoiser
-from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
 from auteur.synthesis.denoiser.seam_refiner import SeamRefinerConfig
 from auteur.synthesis.denoiser.storage import load_denoiser, save_denoiser
 
 pytestmark = pytest.mark.slow
 
-CONFIG = shrunk(PRESETS["compact"].config)
+CONFIG = shrunk(DENOISER_PRESETS["compact"].config)
 
 
 def clips(rows: int, frames: int, generator: torch.Generator) -> ClipBatch:

@@ -1,4 +1,4 @@
-"""Each conditioner is silent until it has learned, and does what its paper says afterwards."""
+"""Each conditioner has no effect until it is trained, and that of its paper afterwards."""
 
 from dataclasses import replace
 

@@ -9,7 +9,7 @@ from denoiser_samples import TINY, conditions_of, sample_of, times
 from auteur.errors import UsageError, WeightsError
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.parts import train_only
-from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
 from auteur.synthesis.denoiser.storage import load_denoiser, load_parts, save_denoiser
 from auteur.synthesis.pretrained.device import full_size_device, parameter_counts
 from auteur.synthesis.pretrained.folders import load_folder
@@ -102,8 +102,8 @@ def test_load_train_a_step_save_reload(folders, tmp_path, name):
     model = base_of(folders, name)
     assert model.config.unet.attends == (True, False)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    for phase in range(len(PRESETS[name].phases)):
-        learning = train_only(model, PRESETS[name].phases[phase])
+    for phase in range(len(DENOISER_PRESETS[name].phases)):
+        learning = train_only(model, DENOISER_PRESETS[name].phases[phase])
         optimiser = torch.optim.AdamW(learning.values(), lr=0.01)
         for _ in range(2):  # After the first step, what is behind the zero layers learns too.
             optimiser.zero_grad()
@@ -126,7 +126,7 @@ def test_load_train_a_step_save_reload(folders, tmp_path, name):
 
 def test_auhead_trains_and_ships_its_adapter_alone(folders, tmp_path):
     model = base_of(folders, "auhead")
-    learning = train_only(model, PRESETS["auhead"].phases[0])
+    learning = train_only(model, DENOISER_PRESETS["auhead"].phases[0])
     assert {name.split(".")[0] for name in learning} == {"au"}
     with torch.no_grad():
         for parameter in learning.values():
@@ -235,7 +235,7 @@ def test_without_a_gpu_it_says_what_it_would_need(monkeypatch):
 
 
 def test_parts_are_counted_without_memory():
-    counts = parameter_counts(PRESETS["auhead"].config)
+    counts = parameter_counts(DENOISER_PRESETS["auhead"].config)
     # Stable Diffusion 1.5's UNet has 859.5 M parameters; four context tokens are added.
     assert counts["base"] == 859_520_964 + 4 * 768
     assert sum(counts.values()) < 3e9

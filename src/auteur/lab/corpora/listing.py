@@ -47,7 +47,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """A CSV."""
 
     heading: tuple[str, ...]
@@ -126,7 +126,7 @@ def beside(path: Path, suffixes: Sequence[str]) -> Path | None:
     return None
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> CsvTable:
     """Returns a CSV with a heading, without spaces around the cells; a missing cell is empty.
 
     Raises:
@@ -139,7 +139,7 @@ def read_table(path: Path) -> Table:
             rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read {str(path)!r}: {error}; save it as CSV in UTF-8") from error
-    return Table(heading, [(line, dict(zip_longest(heading, row, fillvalue=""))) for line, row in rows])
+    return CsvTable(heading, [(line, dict(zip_longest(heading, row, fillvalue=""))) for line, row in rows])
 
 
 def slug(text: str) -> str:

@@ -13,7 +13,7 @@ from auteur.expression.audio_lm.prompts import Order, answer_text
 from auteur.facs import au_track
 from auteur.lab.data.emotion_units import RATE, EmotionUnits
 from auteur.lab.data.emotional_speech import augmented
-from auteur.lab.data.performances import Performance
+from auteur.lab.data.performances import LabelledRecording
 
 THRESHOLD = 0.1
 """Lambda: fainter units are not written. With the paper's 0 the noise of measured units would be written
@@ -42,7 +42,7 @@ class AudioLMBatches:
 
     def __init__(
         self,
-        performances: Sequence[Performance],
+        performances: Sequence[LabelledRecording],
         statistics: EmotionUnits,
         heard: Mapping[str, np.ndarray],
         *,
@@ -93,7 +93,9 @@ class AudioLMBatches:
         places = [-1 if given == vocabulary.PAD else EMOTION_PLACE[given] for _, given in asked]
         return batch | padded(texts, places)
 
-    def _one(self, one: Performance, frames: int) -> tuple[np.ndarray, np.ndarray, list[int], list[int]]:
+    def _one(
+        self, one: LabelledRecording, frames: int
+    ) -> tuple[np.ndarray, np.ndarray, list[int], list[int]]:
         start = int(self.random.integers(max(len(one.units) - frames * _STRIDE, 0) + 1))
         rows = rows_of(one, start, frames)
         order = Order.UNITS if not one.emotion else self._orders[self.random.integers(len(self._orders))]
@@ -110,7 +112,7 @@ class AudioLMBatches:
         return rows, self._heard[one.name], asked, vocabulary.tokens_of(text)
 
 
-def rows_of(one: Performance, start: int, frames: int) -> np.ndarray:
+def rows_of(one: LabelledRecording, start: int, frames: int) -> np.ndarray:
     """Returns the rows [10 × frames, CHANNELS] of frames from unit frame `start` (25 a second) on."""
     first = start * 2
     rows = one.rows[first : first + frames * ROWS_PER_FRAME]

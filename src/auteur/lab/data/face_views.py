@@ -57,7 +57,7 @@ class ViewSettings:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Piece:
+class FacePiece:
     """A face without a cut, T frames at 25 per second."""
 
     name: str
@@ -74,9 +74,9 @@ class Piece:
     """Features of the compact encoder, [T, 80]; None without speech."""
 
 
-def piece_of(sample: Sample) -> Piece:
+def piece_of(sample: Sample) -> FacePiece:
     """Returns the face of a sample."""
-    return Piece(
+    return FacePiece(
         name=sample.key,
         person=sample.record["person"],
         pictures=sample.frames(),
@@ -87,7 +87,7 @@ def piece_of(sample: Sample) -> Piece:
     )
 
 
-def mirrored(piece: Piece) -> Piece:
+def mirrored(piece: FacePiece) -> FacePiece:
     """Returns the piece in a mirror."""
     side = piece.pictures.shape[2]
     landmarks = piece.landmarks[:, MIRROR].copy()
@@ -103,7 +103,7 @@ def mirrored(piece: Piece) -> Piece:
     )
 
 
-def clips_of(piece: Piece, recipe: ViewSettings, random: Generator) -> Iterator[tuple[str, Clip]]:
+def clips_of(piece: FacePiece, recipe: ViewSettings, random: Generator) -> Iterator[tuple[str, Clip]]:
     """Yields name and tensors of every span and view of a piece."""
     length = len(piece.landmarks)
     turned = head_pose(piece.landmarks).rotation
@@ -129,7 +129,7 @@ def clips_of(piece: Piece, recipe: ViewSettings, random: Generator) -> Iterator[
 
 
 def views_of(
-    piece: Piece, span: slice, portrait: int, *, views: Sequence[str], size_px: int, paints: str
+    piece: FacePiece, span: slice, portrait: int, *, views: Sequence[str], size_px: int, paints: str
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Yields views and the tensors of a clip: frames of a piece, and one of its frames warped to them.
 
@@ -156,7 +156,7 @@ def views_of(
 class _Seen:
     """A piece through one view."""
 
-    def __init__(self, piece: Piece, view: str, size_px: int, paints: str) -> None:
+    def __init__(self, piece: FacePiece, view: str, size_px: int, paints: str) -> None:
         self._piece, self._view, self._size, self._paints = piece, view, size_px, paints
 
     def clip(self, span: slice, portrait: int, warped: Tensor, moved: Tensor) -> dict[str, Tensor]:

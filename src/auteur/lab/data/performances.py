@@ -37,8 +37,8 @@ from auteur.lab.data.motion_tracks import lag_frames, no_training_person, read_t
 from auteur.lab.data.shards import Corpora
 from auteur.lab.data.splits import Part
 from auteur.media import read_speech
-from auteur.motion import performance as motion_performance
 from auteur.motion.cues import SpeechCues
+from auteur.motion.performance import Performance
 from auteur.motion.speech_motion import MotionOptions, SpeechMotion
 from auteur.signals import Waveform
 from auteur.speech.features import CompactSpeechFeatures
@@ -50,7 +50,7 @@ STRENGTHS = {"normal": 0.6, "strong": 1.0, "": 0.8}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Performance:
+class LabelledRecording:
     """One recording and the Action Units of its face, from the recording's first instant on."""
 
     name: str
@@ -136,7 +136,7 @@ class SpokenUnits:
         features = self._lips.analyse(waveform, RATE).with_bands
         motion = self._mover.generate(
             features,
-            motion_performance.Performance(frames=len(features)),
+            Performance(frames=len(features)),
             cues=SpeechCues.of_analysis(analysis),
             options=MotionOptions(seed=seed, blinks=False, gaze=False, head=0.0),
         )
@@ -147,12 +147,12 @@ class SpokenUnits:
         return units, analysis.loudness.numpy()
 
 
-def built(recipe: PerformancesRecipe) -> list[Performance]:
+def built(recipe: PerformancesRecipe) -> list[LabelledRecording]:
     """Returns the recordings without pictures."""
     with recipe.sounds.open(encoding="utf-8", newline="") as table:
         files = {Path(row["file"]).stem: row["file"] for row in csv.DictReader(table)}
     mouth = SpokenUnits(recipe.data)
-    found: list[Performance] = []
+    found: list[LabelledRecording] = []
     for number, clip in enumerate(load_clips(recipe.speech)):
         if clip.name in files:
             sound = read_speech(recipe.sounds.parent.parent / files[clip.name])
@@ -164,8 +164,8 @@ def built(recipe: PerformancesRecipe) -> list[Performance]:
     return found
 
 
-def _built(clip: EmotionalClip, units: Floats, loudness: Floats) -> Performance:
-    return Performance(
+def _built(clip: EmotionalClip, units: Floats, loudness: Floats) -> LabelledRecording:
+    return LabelledRecording(
         name=clip.name,
         speaker=clip.speaker,
         emotion=clip.emotion,
@@ -178,13 +178,13 @@ def _built(clip: EmotionalClip, units: Floats, loudness: Floats) -> Performance:
     )
 
 
-def measured(corpora: Corpora) -> list[Performance]:
+def measured(corpora: Corpora) -> list[LabelledRecording]:
     """Returns the samples with speech of people who train or choose checkpoints.
 
     Raises:
         InputError: A shard is damaged.
     """
-    found: list[Performance] = []
+    found: list[LabelledRecording] = []
     for reader in corpora.readers(()):
         for sample in reader:
             sound, record = sample.speech(), sample.record
@@ -193,7 +193,7 @@ def measured(corpora: Corpora) -> list[Performance]:
             units = np.array(sample.array("au.feafa24"), dtype=np.float64).clip(0, 1)
             units[:, LIDS] = without_blinks(units[:, LIDS])
             found.append(
-                Performance(
+                LabelledRecording(
                     name=sample.key,
                     speaker=record["person"],
                     emotion=record["emotion"] if record["emotion"] in VOICE_EMOTIONS else "",
@@ -209,12 +209,12 @@ def measured(corpora: Corpora) -> list[Performance]:
     return found
 
 
-def all_performances(built_ones: Path | None, corpora: Corpora) -> list[Performance]:
+def all_performances(built_ones: Path | None, corpora: Corpora) -> list[LabelledRecording]:
     """Returns those of a file that the command wrote, and those of prepared corpora.
 
     Raises:
         UsageError: Neither is given.
-        InputError: The file or a shard cannot be read, or nobody trains.
+        InputError: The file or a shard cannot be read, or no person of it trains.
     """
     if built_ones is None and not corpora.shards:
         raise UsageError("give --shards of auteur prepare, --performances, or both")
@@ -237,7 +237,7 @@ def _shifted(sound: Waveform, lag: int) -> Waveform:
     return Waveform(samples=padded[start : start + count], rate_hz=sound.rate_hz)
 
 
-def save_performances(path: Path, performances: list[Performance]) -> None:
+def save_performances(path: Path, performances: list[LabelledRecording]) -> None:
     """Writes performances, whole or not at all."""
     columns = ("name", "speaker", "emotion", "strength", "is_measured", "is_held_out")
     with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
@@ -253,7 +253,7 @@ def save_performances(path: Path, performances: list[Performance]) -> None:
         )
 
 
-def load_performances(path: Path) -> list[Performance]:
+def load_performances(path: Path) -> list[LabelledRecording]:
     """Reads what `save_performances` wrote.
 
     Raises:
@@ -269,7 +269,7 @@ def load_performances(path: Path) -> list[Performance]:
         if rows[0].shape[1] != CHANNELS:
             raise ValueError(f"rows have {rows[0].shape[1]} channels instead of {CHANNELS}")
         return [
-            Performance(
+            LabelledRecording(
                 name=str(parts["name"][i]),
                 speaker=str(parts["speaker"][i]),
                 emotion=str(parts["emotion"][i]),

@@ -28,7 +28,7 @@ from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceReading
 from auteur.face.pose import head_pose, with_pose, without_pose
 from auteur.lab.data.denoiser_clips import write_clips
-from auteur.lab.data.face_views import Piece, mirrored, views_of
+from auteur.lab.data.face_views import FacePiece, mirrored, views_of
 from auteur.lab.data.splits import person_of_photo
 from auteur.media import read_image
 from auteur.motion.mouth import lip_gap
@@ -56,7 +56,7 @@ class PhotoViewsRecipe:
     workers: int = 1
 
 
-def photo_piece(path: Path, picture: NDArray[np.uint8], reading: FaceReading) -> Piece:
+def photo_piece(path: Path, picture: NDArray[np.uint8], reading: FaceReading) -> FacePiece:
     """Returns a piece of two frames: a photograph with its lips brought together, and as it is.
 
     Raises:
@@ -71,7 +71,7 @@ def photo_piece(path: Path, picture: NDArray[np.uint8], reading: FaceReading) ->
     )
     shut, shown = warper.render_with_landmarks(torch.from_numpy(closed)[None])
     both = np.stack([shown[0].numpy(), landmarks])
-    return Piece(
+    return FacePiece(
         name=path.stem,
         person=person_of_photo(path.name),
         pictures=np.stack([shut[0].permute(1, 2, 0).numpy(), picture]),

@@ -14,7 +14,7 @@ from auteur.weights import version
 RATE = Fraction(25)
 """Frames per second of everything in a shard."""
 
-MODELS = ("detector", "landmarker", "speech_encoder", "expression_space")
+PREPARE_MODELS = ("detector", "landmarker", "speech_encoder", "expression_space")
 """Shipped weights that a sample depends on."""
 
 
@@ -92,7 +92,7 @@ def identity(options: PrepareOptions) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "auteur": __version__,
-        "models": {name: version(name) for name in MODELS},
+        "models": {name: version(name) for name in PREPARE_MODELS},
         "options": given,
     }
 

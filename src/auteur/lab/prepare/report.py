@@ -1,4 +1,4 @@
-"""What a finished preparation says of itself: the index, what was rejected, and a page with pictures."""
+"""Report of a finished preparation: the index, what was rejected, and a page with pictures."""
 
 import base64
 import json
@@ -40,7 +40,7 @@ def write_results(work: WorkFolder, options: PrepareOptions, problems: Sequence[
 
 
 def totals_of(shards: Sequence[Mapping[str, Any]], rejected: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns what the index and the command say of the whole."""
+    """Returns figures of the whole, from the index and the command."""
     rows = [row for shard in shards for row in shard["samples"]]
     frames = sum(row["frames"] for row in rows)
     return {

@@ -25,7 +25,7 @@ from auteur.expression.audio_lm.prompts import Order
 from auteur.lab.data.audio_lm_batches import IGNORED, AudioLMBatches
 from auteur.lab.data.emotion_units import load_units
 from auteur.lab.data.emotional_speech import fold_of
-from auteur.lab.data.performances import Performance, all_performances
+from auteur.lab.data.performances import LabelledRecording, all_performances
 from auteur.lab.data.shards import Corpora
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
@@ -109,7 +109,7 @@ def blurred_numbers() -> Tensor:
 
 
 @torch.no_grad()
-def heard_of(performances: list[Performance], ear: EmotionEnsemble, run: Path) -> dict[str, np.ndarray]:
+def heard_of(performances: list[LabelledRecording], ear: EmotionEnsemble, run: Path) -> dict[str, np.ndarray]:
     """Returns the log probabilities of the emotions, by name of the performance.
 
     Out-of-fold predictions for the training speakers of the ensemble; its mean for all other speakers.
@@ -122,11 +122,11 @@ def heard_of(performances: list[Performance], ear: EmotionEnsemble, run: Path) -
     return found
 
 
-def split(performances: list[Performance]) -> tuple[list[Performance], list[Performance]]:
+def split(performances: list[LabelledRecording]) -> tuple[list[LabelledRecording], list[LabelledRecording]]:
     """Returns (training, validation); held-out people are in neither."""
     kept = [one for one in performances if not one.is_held_out and one.part != "test"]
 
-    def judges(one: Performance) -> bool:
+    def judges(one: LabelledRecording) -> bool:
         return one.part == "validation" if one.is_measured else fold_of(one.speaker) == VALIDATION_FOLD
 
     return [one for one in kept if not judges(one)], [one for one in kept if judges(one)]

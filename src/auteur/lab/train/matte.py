@@ -28,7 +28,7 @@ _HALF = 1
 
 
 @dataclass(frozen=True)
-class Table:
+class FlatBufferTable:
     """A table of a FlatBuffer: fields by number, each of which may be missing."""
 
     content: bytes
@@ -66,11 +66,13 @@ class Table:
         start, count = self._vector(field)
         return self.content[start : start + count]
 
-    def tables(self, field: int) -> list["Table"]:
+    def tables(self, field: int) -> list["FlatBufferTable"]:
         """Returns a vector of tables."""
         start, count = self._vector(field)
         places = range(start, start + 4 * count, 4)
-        return [Table(self.content, at + struct.unpack_from("<I", self.content, at)[0]) for at in places]
+        return [
+            FlatBufferTable(self.content, at + struct.unpack_from("<I", self.content, at)[0]) for at in places
+        ]
 
 
 def convolutions(content: bytes) -> list[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
@@ -88,7 +90,7 @@ def convolutions(content: bytes) -> list[tuple[int, NDArray[np.float32], NDArray
 
 
 def _convolutions(content: bytes) -> list[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
-    model = Table(content, struct.unpack_from("<I", content)[0])
+    model = FlatBufferTable(content, struct.unpack_from("<I", content)[0])
     kinds = [max(code.number(0, "b"), code.number(3)) for code in model.tables(1)]
     graph, buffers = model.tables(2)[0], model.tables(4)
     tensors, operations = graph.tables(0), graph.tables(3)
@@ -104,7 +106,7 @@ def _convolutions(content: bytes) -> list[tuple[int, NDArray[np.float32], NDArra
     return found
 
 
-def _values(tensor: Table, buffers: list[Table]) -> NDArray[np.float32]:
+def _values(tensor: FlatBufferTable, buffers: list[FlatBufferTable]) -> NDArray[np.float32]:
     if tensor.number(1, "b") != _HALF:
         raise ValueError("a weight is not of float16")
     raw = buffers[tensor.number(2, "I")].raw(0)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from auteur.errors import InputError, UsageError
 from auteur.files import atomic_path
 from auteur.lab.train.devices import Precision, Tracker
-from auteur.lab.train.phases import BatchSource, Evaluation, Learner, Loss, Phase, Validation, cosine
+from auteur.lab.train.phases import BatchSource, Learner, Loss, Phase, Validation, ValidationResult, cosine
 from auteur.lab.train.trainer import Trainer, TrainerSettings, half_precision
 
 VALIDATIONS = 20
@@ -83,7 +83,7 @@ class Schedule:
         return min(1.0, progress / WARM_UP) * cosine(progress, LAST_RATE)
 
 
-E = TypeVar("E", bound=Evaluation)
+E = TypeVar("E", bound=ValidationResult)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -111,7 +111,7 @@ class Phase:
         return max(step / self.steps if self.steps else 0.0, minutes / self.minutes)
 
 
-class Evaluation(Protocol):
+class ValidationResult(Protocol):
     """Result of a validation: a dataclass with one number to choose checkpoints by."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -126,7 +126,7 @@ class Evaluation(Protocol):
 class Validation:
     """Times and function of the validation of averaged weights, and the writer of the best ones."""
 
-    evaluate: Callable[[nn.Module], Evaluation]
+    evaluate: Callable[[nn.Module], ValidationResult]
     """Scores a model in evaluation mode; every process calls it. If it has a method `draw(model, path)`, that
     writes pictures."""
     keep: Callable[[nn.Module], None]

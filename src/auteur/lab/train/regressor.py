@@ -18,7 +18,7 @@ from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
 from auteur.expression.regressor import Regressor, RegressorConfig
 from auteur.lab.data.emotion_units import EmotionUnits, load_units
 from auteur.lab.data.emotional_speech import augmented
-from auteur.lab.data.performances import Performance, all_performances
+from auteur.lab.data.performances import LabelledRecording, all_performances
 from auteur.lab.data.shards import Corpora
 from auteur.lab.train.audio_lm import split
 from auteur.lab.train.batches import Batch, by_key
@@ -82,7 +82,7 @@ class UnitBatches:
 
     def __init__(
         self,
-        performances: Sequence[Performance],
+        performances: Sequence[LabelledRecording],
         statistics: EmotionUnits,
         *,
         batch_size: int = 32,
@@ -116,7 +116,7 @@ class UnitBatches:
             "given": torch.from_numpy(np.stack(given)),
         }
 
-    def _one(self, one: Performance) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
+    def _one(self, one: LabelledRecording) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
         emotion, given = one.emotion, np.full(len(VOICE_EMOTIONS), np.nan, np.float32)
         if emotion and self.random.random() < 0.5:
             if not one.is_measured and self.random.random() < 0.5:

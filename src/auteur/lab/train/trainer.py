@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from auteur.lab.train.checkpoints import Checkpoint, TrainState, fill, learning_tensors, settings_of
 from auteur.lab.train.devices import Devices, Precision, Tracker
 from auteur.lab.train.learner import OptimizedLearner, Place
-from auteur.lab.train.phases import Evaluation, Phase, Validation
+from auteur.lab.train.phases import Phase, Validation, ValidationResult
 from auteur.lab.train.run_folder import RunFolder
 from auteur.signals.seeding import keyed_generator
 
@@ -74,7 +74,7 @@ class Trainer:
 
     def fit(
         self, phases: Sequence[Callable[[], Phase]], validation: Validation | None = None
-    ) -> Evaluation | None:
+    ) -> ValidationResult | None:
         """Trains through all phases. The models end with their averages, in evaluation mode, on the CPU.
 
         Args:
@@ -118,7 +118,7 @@ class Trainer:
         best = {"best": self.best} if self.best else {}
         self.run.save({**groups, **best}, self.state)
 
-    def validate(self, validation: Validation, model: nn.Module) -> Evaluation:
+    def validate(self, validation: Validation, model: nn.Module) -> ValidationResult:
         """Validates averaged weights, and keeps them if they are the best so far."""
         if validation.on_cpu and self.devices.device.type != "cpu":
             model = copy.deepcopy(model).cpu()
@@ -170,7 +170,7 @@ class PhaseTraining:
             for one in phase.learners
         ]
 
-    def go(self, validation: Validation | None = None) -> Evaluation | None:
+    def go(self, validation: Validation | None = None) -> ValidationResult | None:
         """Makes the steps that are not done yet; returns the last evaluation, if there was one."""
         if self._state.is_phase_over:
             return None

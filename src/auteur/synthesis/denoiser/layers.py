@@ -15,7 +15,7 @@ from auteur.synthesis.blocks import (
 )
 
 
-class Level(nn.Module):
+class UNetLevel(nn.Module):
     """A block of a UNet: residual blocks, attentions after them where it attends, and a change of size."""
 
     def __init__(
@@ -74,22 +74,22 @@ class UNet(nn.Module):
         self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.time_proj = Timesteps(widths[0])
         self.time_embedding = TimestepEmbedding(widths[0], time_width)
-        down: list[Level] = []
+        down: list[UNetLevel] = []
         for level in levels:
             width, entering = widths[level], widths[max(level - 1, 0)]
             down.append(
-                Level(
+                UNetLevel(
                     [resnet(width if layer else entering, width) for layer in range(layers)],
                     attentions(level, layers),
                     down=Downsample2D(width) if level < levels[-1] else None,
                 )
             )
-        up: list[Level] = []
+        up: list[UNetLevel] = []
         for level in reversed(levels):
             width, before = widths[level], widths[min(level + 1, levels[-1])]
             skips = [width] * layers + [widths[max(level - 1, 0)]]
             up.append(
-                Level(
+                UNetLevel(
                     [resnet((width if i else before) + skip, width) for i, skip in enumerate(skips)],
                     attentions(level, layers + 1),
                     up=Upsample2D(width) if level else None,
@@ -97,7 +97,7 @@ class UNet(nn.Module):
             )
         last = widths[-1]
         self.down_blocks, self.up_blocks = nn.ModuleList(down), nn.ModuleList(up)
-        self.mid_block = Level([resnet(last, last), resnet(last, last)], [attention(last)])
+        self.mid_block = UNetLevel([resnet(last, last), resnet(last, last)], [attention(last)])
         self.conv_norm_out = nn.GroupNorm(groups, widths[0])
         self.conv_act = nn.SiLU()
         self.conv_out = nn.Conv2d(widths[0], channels, 3, padding=1)

@@ -48,7 +48,7 @@ _COMPACT_UNET = UNetConfig(
     context_width=None,
 )
 
-PRESETS = {
+DENOISER_PRESETS = {
     # Paper A: Hallo V1 stays as it is, the Action Unit adapter learns. Hallo appends the portrait ungated.
     "auhead": Preset(
         config=_STABLE_DIFFUSION.changed(
@@ -141,6 +141,6 @@ def preset(name: str) -> Preset:
     Raises:
         UsageError: There is none of that name.
     """
-    if name not in PRESETS:
-        raise UsageError(f"no preset {name!r}; choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    if name not in DENOISER_PRESETS:
+        raise UsageError(f"no preset {name!r}; choose one of {', '.join(DENOISER_PRESETS)}")
+    return DENOISER_PRESETS[name]

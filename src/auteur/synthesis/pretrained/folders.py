@@ -11,7 +11,7 @@ import torch
 
 from auteur.errors import UsageError, WeightsError
 
-MODELS = {
+FOLDER_KINDS = {
     "unet": ("diffusers", "UNet2DConditionModel"),
     "motion_adapter": ("diffusers", "MotionAdapter"),
     "vae": ("diffusers", "AutoencoderKL"),
@@ -25,7 +25,7 @@ def load_folder(kind: str, folder: Path | str, *, dtype: torch.dtype | None = No
     """Returns the model of a folder that `save_pretrained` wrote, in evaluation mode, frozen.
 
     Args:
-        kind: A key of `MODELS`.
+        kind: A key of `FOLDER_KINDS`.
         folder: Holds config.json and safetensors weights, or a sub-folder of the name `kind` that does.
         dtype: Of the parameters; None: float32.
 
@@ -33,7 +33,7 @@ def load_folder(kind: str, folder: Path | str, *, dtype: torch.dtype | None = No
         UsageError: The library is not installed.
         WeightsError: The folder holds no such model, or its weights do not fit; every misfit is listed.
     """
-    library, name = MODELS[kind]
+    library, name = FOLDER_KINDS[kind]
     place = Path(folder)
     if (place / kind / "config.json").is_file():
         place = place / kind

@@ -34,7 +34,7 @@ def load_base(
     """Returns a preset's denoiser on published weights; its conditioners are new and change nothing yet.
 
     Args:
-        config: Such as `PRESETS["auhead"].config`; UNet and motion sizes are taken from the folders.
+        config: Such as `DENOISER_PRESETS["auhead"].config`; UNet and motion sizes are taken from the folders.
         folders: Where the parts are.
         dtype: Of all parameters.
 

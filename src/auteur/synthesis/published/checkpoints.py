@@ -54,7 +54,7 @@ class Extra:
     """A model of diffusers or transformers."""
 
     kind: str
-    """A key of `full.folders.MODELS`."""
+    """A key of `pretrained.folders.FOLDER_KINDS`."""
     words: tuple[str, ...]
     """Words that the name of its folder may contain."""
     weights: tuple[str, ...]

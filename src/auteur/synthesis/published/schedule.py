@@ -80,7 +80,7 @@ class Sampler(Protocol):
     """One way from noise to data, made for one run."""
 
     times: list[float]
-    """Told to the network, one per step."""
+    """Input of the network, one per step."""
 
     def step(self, sample: Tensor, prediction: Tensor, index: int) -> Tensor:
         """Returns the sample after step `index`."""

@@ -31,7 +31,7 @@ class MultistepSolver:
     """One run of DPM-Solver++(2M) over given noise levels; it keeps the clean sample of the step before.
 
     Args:
-        times: Told to the network, one per step, from noise on.
+        times: Input of the network, one per step, from noise on.
         levels: (α, σ) of each time, and (1, 0) at the end.
         is_flow: Whether networks predict the velocity ε - x_0, x̂_0 = x - σ v̂, as MEMO does; else
             v = α ε - σ x_0, x̂_0 = α x - σ v̂.

@@ -154,7 +154,7 @@ def heard_in_clips(manifest: Path) -> Iterator[Utterance]:
         except MediaError:  # "maybe" has turned out to be no
             continue
         samples = np.asarray(np.clip(sound.samples, -1, 1) * 32_767, np.int16)
-        labels = frame_labels(recogniser.hear(samples), samples.size)
+        labels = frame_labels(recogniser.recognise(samples), samples.size)
         yield Utterance(
             samples=samples, labels=labels, speaker=row["identity"], is_held_out=part == "validation"
         )

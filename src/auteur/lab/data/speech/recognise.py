@@ -49,7 +49,7 @@ class Recogniser:
         self._words = new_decoder()
         self._phones = new_decoder(lm=None, bestpath=False)
 
-    def hear(self, samples: Samples) -> tuple[PhoneSpan, ...]:
+    def recognise(self, samples: Samples) -> tuple[PhoneSpan, ...]:
         """Returns the spans of all recognised phones and pauses, in order.
 
         Stretches where the words cannot be laid over the sound are left out: they are under no span.

@@ -23,7 +23,7 @@ from auteur.synthesis.noise import step_generator
 
 def denoiser(folder: Path) -> Trial:
     """The presets with phases of a base, all phases of each; the losses are the sums."""
-    return _together([_trial(folder / name, name, 24) for name in ("compact", "emodiffhead", "landmark")])
+    return _together([_trial(folder / name, name, 12) for name in ("compact", "emodiffhead", "landmark")])
 
 
 def au_adapter(folder: Path) -> Trial:
@@ -31,7 +31,7 @@ def au_adapter(folder: Path) -> Trial:
 
     The published one needs diffusers and transformers, and is left out where they are not installed.
     """
-    own = _trial(folder, "auhead", 24)
+    own = _trial(folder, "auhead", 12)
     if not all(map(find_spec, ("diffusers", "transformers"))):
         return own
     return _together([own, published_adapter(folder)])
@@ -99,9 +99,9 @@ def adversarial(folder: Path) -> Trial:
         teacher=teacher,
         data=clips,
         out=folder / "student",
-        steps=48,
+        steps=24,
         rows=6,
-        start_after=46,
+        start_after=22,
         one_step=1.0,
         discriminator_widths=(8, 16),
         learning_rate=5e-3,

@@ -12,7 +12,7 @@ from auteur.expression.regressor import RegressorConfig
 from auteur.facs import EMOTIONS
 from auteur.lab.data.emotion_units import EmotionUnits, save_units
 from auteur.lab.data.emotional_speech import FOLDS, EmotionalClip, fold_of, save_clips
-from auteur.lab.data.performances import Performance, save_performances
+from auteur.lab.data.performances import LabelledRecording, save_performances
 from auteur.lab.data.speech.build import HELD_OUT_SPEAKERS
 from auteur.lab.train.audio_lm import AudioLMRecipe
 from auteur.lab.train.emotion_classifier import EmotionClassifierRecipe
@@ -71,7 +71,7 @@ def write_performances(folder: Path) -> tuple[Path, Path]:
     )
     save_units(folder / "units.npz", units)
     performances = [
-        Performance(
+        LabelledRecording(
             name=f"{speaker}_{emotion}",
             speaker=speaker,
             emotion=emotion,

@@ -92,7 +92,7 @@ class MovingSpots:
         return ClipBatch(clean, Conditions(**given))
 
     def _picture(self, drive: Tensor, who: Tensor) -> Tensor:
-        """Frames [B, F, C, SIDE, SIDE] in [-1, 1] with a spot at a height that `drive` [B, F] says."""
+        """Frames [B, F, C, SIDE, SIDE] in [-1, 1] with a spot at the height `drive` [B, F]."""
         rows = torch.linspace(-1, 1, SIDE)[:, None]
         columns = torch.linspace(-1, 1, SIDE)[None]
         spot = torch.exp(-4 * ((rows - 0.6 * drive[..., None, None]) ** 2 + columns**2))  # [B, F, S, S]
