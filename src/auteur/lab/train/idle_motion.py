@@ -70,7 +70,11 @@ def read_talkers(corpora: Corpora) -> list[Talker]:
 
 
 def blink_statistics(talkers: list[Talker]) -> Floats:
-    """Returns interval (mean and deviation of its log) and the times of closing, staying closed, opening."""
+    """Returns interval (mean and deviation of its log) and the times of closing, staying closed, opening.
+
+    Raises:
+        InputError: No clip shows two blinks.
+    """
     intervals: list[float] = []
     closing: list[float] = []
     opening: list[float] = []
@@ -84,6 +88,8 @@ def blink_statistics(talkers: list[Talker]) -> Floats:
             if max(before, after) < _LONGEST_BLINK_FRAMES:
                 closing.append(before / float(RATE))
                 opening.append(after / float(RATE))
+    if not intervals or not closing:
+        raise InputError("no clip shows two blinks; prepare longer recordings of people who talk")
     log_interval = np.log(np.maximum(intervals, 0.5))
     deviation = float(log_interval.std())
     mean = float(np.log(60 / BLINKS_PER_MINUTE) - deviation**2 / 2)
@@ -103,7 +109,11 @@ def _edge_frames(lids: Floats, peak: int, step: int) -> float:
 
 
 def gaze_statistics(talkers: list[Talker]) -> Floats:
-    """Returns the deviations of the gaze (rad) and the log of the seconds of a fixation (mean, deviation)."""
+    """Returns the deviations of the gaze (rad) and the log of the seconds of a fixation (mean, deviation).
+
+    Raises:
+        InputError: No clip shows two shifts of the gaze.
+    """
     deviations = np.median([talker.gaze.std(0) for talker in talkers], axis=0)
     fixations: list[float] = []
     for talker in talkers:
@@ -112,12 +122,15 @@ def gaze_statistics(talkers: list[Talker]) -> Floats:
         moments = np.flatnonzero(jump & open_eyes[2:] & open_eyes[:-2])
         moments = moments[np.diff(moments, prepend=-10) > 3]
         fixations += list(np.diff(moments) / float(RATE))
+    if not fixations:
+        raise InputError("no clip shows two shifts of the gaze; prepare longer recordings of people who talk")
     logs = np.log(fixations)
     return np.array([*deviations, logs.mean(), logs.std()])
 
 
 def train(recipe: IdleMotionRecipe) -> None:
     """Fits the statistics on training people and writes them."""
+    recipe.data.refuse_mix("a fit counts every clip")
     talkers = read_talkers(recipe.data)
     model = IdleMotion()
     for name, values in {"blink": blink_statistics(talkers), "gaze": gaze_statistics(talkers)}.items():
