@@ -12,7 +12,7 @@ from io import StringIO
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_model
 from torch import nn
 
 from auteur.errors import UsageError, WeightsError
@@ -39,7 +39,7 @@ def test_lpips_is_the_authors_figure_and_its_formula(tmp_path):
     package = pytest.importorskip("lpips", reason="needs pip install 'auteur-face[evaluate]'")
     torch.manual_seed(0)
     authors = package.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False).eval()
-    save_file(authors.state_dict(), tmp_path / "lpips.safetensors")
+    save_model(authors, str(tmp_path / "lpips.safetensors"))
     made, real = pictures(2), pictures(2, seed=1)
     found = Lpips(tmp_path / "lpips.safetensors").distance(made, real)
     assert Lpips(tmp_path / "lpips.safetensors").distance(made, made) == pytest.approx(0, abs=1e-9)
