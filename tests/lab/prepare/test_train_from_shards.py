@@ -130,7 +130,7 @@ def talks(astronaut, tmp_path_factory) -> Corpora:
     write_audio(place / "talk.wav", sound, mark=Mark())
     (place / "corpus").mkdir()
     head = TalkingHead.from_pretrained("warp")
-    head(place / "me.png", place / "talk.wav").write(place / "corpus" / "talk.mp4")
+    head(place / "me.png", place / "talk.wav").save(place / "corpus" / "talk.mp4")
     table = place / "corpus" / "recordings.csv"
     table.write_text("video,person,held_out\ntalk.mp4,one,no\n")
     size = ("--size", "64", "--least-seconds", str(OPTIONS.least_seconds))
