@@ -35,7 +35,7 @@ pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
-LONG_SEC = 6.6
+LONG_SEC = 6.2
 BLINKING = 1
 """A seed with three blinks in that time."""
 HUBERT_WIDTH = 16
@@ -274,13 +274,13 @@ def au_adapter(lab: Laboratory) -> list[str]:
     base = lab.made("hallo", lambda place: write_base(place / "base")) / "base"
     folder = lab.corpora.shards[0]
     add(folder, "published", "--published", str(base))
-    words = f"--published {{base}} --steps 4 --au.grid 2 --batch-size 1 --learning-rate 1e-3 {STEPS}"
+    words = f"--published {{base}} --steps 4 --batch-size 1 --learning-rate 1e-2 --warm-up-steps 1 {STEPS}"
     return ["--shards", str(folder), *options(words, base=base)]
 
 
 def distill(lab: Laboratory) -> list[str]:
     words = (
-        "--teacher {teacher} --teacher-steps 4 --student-steps 2 --steps 8 --rows 2 --frames 2 "
+        "--teacher {teacher} --teacher-steps 4 --student-steps 2 --steps 8 --rows 2 --frames 1 "
         f"--learning-rate 1e-3 --warm-up-steps 1 {STEPS}"
     )
     return of(lab.corpora) + options(words, teacher=lab.train("denoiser") / "denoiser.safetensors")
@@ -323,13 +323,29 @@ def test_every_recipe_that_reads_shards_is_here():
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in FITS])
 def test_what_was_prepared_trains(name: str, laboratory: Laboratory):
     out = laboratory.train(name)
+    assert list(out.glob("*.safetensors"))
     (log,) = out.glob("*.jsonl")
     term = "reconstruction" if name == "expression-generator" else "loss"
     lines = map(json.loads, log.read_text().splitlines())
     losses = [line[term] for line in lines if term in line]
     quarter = max(1, len(losses) // 4)
-    assert np.mean(losses[-quarter:]) < np.mean(losses[:quarter]), losses
-    assert list(out.glob("*.safetensors"))
+    first, last = np.mean(losses[:quarter]), np.mean(losses[-quarter:])
+    if name == "au-adapter":  # the noise level of a row decides its loss: the same rows before and after
+        first, last = losses_of_adapter(laboratory)
+    assert last < first, losses
+
+
+def losses_of_adapter(lab: Laboratory) -> tuple[float, float]:
+    from auteur.lab.train.denoiser_recipe import DenoiserRecipe
+    from auteur.lab.train.smoke import published
+
+    recipe = DenoiserRecipe(
+        out=lab.place / "au-adapter",
+        preset="auhead",
+        published=lab.place / "data" / "hallo" / "base",
+        data=Corpora(shards=lab.corpora.shards[:1]),
+    )
+    return published.losses(recipe)
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -343,7 +359,9 @@ def test_what_was_prepared_is_fitted(name: str, laboratory: Laboratory):
 
 def test_habits_are_those_of_the_corpus(laboratory: Laboratory):
     found = load_file(IdleMotion(), laboratory.train("habits") / "habits.safetensors")
-    assert 0.02 < float(found.blink[2]) < 0.3 and 0.02 < float(found.blink[4]) < 0.5, "seconds of a blink"
+    mean, deviation, closing, _, opening = found.blink.tolist()
+    assert mean + deviation**2 / 2 == pytest.approx(np.log(60 / 17), abs=0.01), "blinks a minute"
+    assert 0 <= closing < 0.3 and 0 <= opening < 0.3, "seconds"
 
 
 @pytest.fixture(scope="module")
