@@ -1,9 +1,10 @@
-"""Measures the shipped motion on people it never saw: the numbers of weights/face_flow.md and head_flow.md.
+"""Measures motion on people it never saw: the numbers of weights/face_flow.md and head_flow.md.
 
     python benchmarks/motion.py --shards SHARDS --out motion.json
 
-SHARDS is what `auteur prepare … --features motion,speech` wrote.
-Pose-free landmarks of the teacher are the truth; displacement goes through `SpeechMotion` with its lip
+SHARDS is what `auteur prepare … --features motion,speech` wrote. `--preset FOLDER` measures the models in
+FOLDER/motion/ in place of the shipped ones.
+Pose-free landmarks of the shards are the truth; displacement goes through `SpeechMotion` with its lip
 rules, as in a video. People who chose the checkpoint count beside those of the test, as "held out"; their
 sound is taken as it is and at its best lag.
 """
@@ -32,6 +33,7 @@ from auteur.motion.performance import Performance
 from auteur.motion.speech_motion import Motion, MotionOptions, SpeechMotion
 from auteur.signals import Waveform
 from auteur.speech.features import CompactSpeechFeatures
+from auteur.talking_head.stages import load_stages
 
 BILABIALS = frozenset("pbm")
 STILL = MotionOptions(blinks=False, gaze=False, head=0.0)
@@ -43,6 +45,8 @@ class Benchmark:
 
     shards: Path
     out: Path
+    preset: Path | None = None
+    """Folder of stages with motion/; the shipped models unless given."""
     seed: int = 0
 
 
@@ -184,7 +188,8 @@ def _median_hz(turn: np.ndarray) -> float:
 
 def main(run: Benchmark) -> None:
     torch.set_num_threads(1)
-    mover, found = SpeechMotion.shipped(), talks(run)
+    mover = SpeechMotion.shipped() if run.preset is None else load_stages(run.preset).mover
+    found = talks(run)
     real = [FaceMotion.of(talk.real) for talk in found]
     report = {
         "clips": len(found),

@@ -240,3 +240,35 @@ def test_a_denoiser_of_flame_vectors_refuses_a_performance_without_them():
     for other in (None, track.replace(convention="compact50")):
         with pytest.raises(UsageError, match=r"reads flame50 .*--route emodiffhead"):
             ConditionBuilder._vectors_of(Reader, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("audio", "wanted"),
+    [
+        ({"features": 80}, "compact"),
+        ({"features": 16, "space": "hubert"}, "hubert"),
+        ({"features": 16}, "hubert"),
+        (None, "compact"),
+    ],
+)
+def test_a_denoiser_reads_the_features_that_it_names_and_not_those_of_the_motion(audio, wanted, tmp_path):
+    transformers = pytest.importorskip("transformers", reason="needs pip install 'auteur-face[full]'")
+    from auteur.lab.train.smoke.spots import shrunk
+    from auteur.synthesis.conditioners.audio import AudioConfig
+    from auteur.synthesis.denoiser.builder import build_denoiser
+    from auteur.synthesis.denoiser.presets import preset
+    from auteur.synthesis.denoiser.storage import save_denoiser
+
+    hubert = transformers.HubertConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    transformers.HubertModel(hubert).save_pretrained(tmp_path / "speech_encoder")
+    sizes = {"hidden": 16, "tokens": 2, "width": 16, "head": 8, "by_region": False}
+    config = shrunk(preset("compact").config)
+    config = config.changed(audio=None if audio is None else AudioConfig(**sizes, **audio))
+    (tmp_path / "denoiser").mkdir()
+    save_denoiser(build_denoiser(config, seed=0), tmp_path / "denoiser" / "denoiser.safetensors")
+    made = load_stages(tmp_path)
+    assert made.renderer_speech is {"compact": made.encoders.phones, **made.encoders.others}[wanted]

@@ -70,7 +70,7 @@ class EvaluateArguments:
     baselines: bool = True
     """Also score the first real frame held still and warped."""
     lpips_weights: Path | None = None
-    """State of lpips.LPIPS(net="alex") as safetensors; adds LPIPS."""
+    """What safetensors.torch.save_model(lpips.LPIPS(net="alex"), FILE) writes; adds LPIPS."""
     inception_weights: Path | None = None
     """torch-fidelity's Inception weights; adds FID."""
     i3d_weights: Path | None = None

@@ -27,7 +27,8 @@ class Lpips:
     """LPIPS (Zhang et al. 2018) with AlexNet, by the authors' `lpips` package.
 
     Args:
-        path: The state of `lpips.LPIPS(net="alex")` as safetensors: backbone and linear layers.
+        path: What `safetensors.torch.save_model(lpips.LPIPS(net="alex"), path)` wrote: backbone and linear
+            layers.
 
     Raises:
         UsageError: The package is not installed.
@@ -36,9 +37,11 @@ class Lpips:
 
     def __init__(self, path: Path | str) -> None:
         package = _require("lpips")
-        self._model = load_file(
-            package.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False), path
-        )
+        model = package.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False)
+        layers = list(model.lins)  # a second name of lin0, lin1, …, which a file holds once
+        del model.lins
+        model.lins = layers
+        self._model = load_file(model, path)
 
     @torch.inference_mode()
     def distance(self, generated: Pictures, reference: Pictures) -> Floats:

@@ -39,6 +39,7 @@ from auteur.painting.loading import DENOISER_FILE
 from auteur.painting.registry import PUBLISHED_FILE
 from auteur.provenance import hash_file
 from auteur.speech.features import SpeechFeatures
+from auteur.synthesis.denoiser.storage import read_header
 from auteur.talking_head.motion_stage import SpeechEncoders
 from auteur.talking_head.routes import RouteModel, Routes, auhead, emodiffhead
 from auteur.weights import load_file, load_model, path_of
@@ -94,9 +95,7 @@ def load_stages(preset: Path | str) -> StageModels:
     _check_fit(mover, encoders, folder)
     routes, of_routes = _routes(folder)
     denoiser = _denoiser(folder)
-    speech: SpeechFeatures = encoders.phones
-    if encoders.others and isinstance(denoiser, Path) and not (denoiser / "speech_encoder").is_dir():
-        speech = next(iter(encoders.others.values()))
+    speech = _speech_of(denoiser, encoders)
     return StageModels(encoders, mover, denoiser, speech, Routes(routes, of_routes), versions)
 
 
@@ -121,6 +120,18 @@ def _denoiser(folder: Path) -> Path | str:
             "what auteur train denoiser or auteur convert wrote, or remove it to render with the compact set"
         )
     return "compact"
+
+
+def _speech_of(denoiser: Path | str, encoders: SpeechEncoders) -> SpeechFeatures:
+    """Returns the encoder whose features a denoiser reads; one that does not fit is refused when it loads."""
+    if not encoders.others or not isinstance(denoiser, Path) or (denoiser / "speech_encoder").is_dir():
+        return encoders.phones
+    file = denoiser / DENOISER_FILE if denoiser.is_dir() else denoiser
+    audio = read_header(file)[0].conditioners.get("audio") if file.is_file() else None
+    if audio is None or (not audio.space and audio.features == encoders.phones.dim):
+        return encoders.phones
+    other = next(iter(encoders.others.values()))
+    return encoders.others.get(audio.space, other)
 
 
 def _encoders(folder: Path) -> tuple[SpeechEncoders, dict[str, str]]:

@@ -218,8 +218,7 @@ def all_performances(built_ones: Path | None, corpora: Corpora) -> list[Labelled
     """
     if built_ones is None and not corpora.shards:
         raise UsageError("give --shards of auteur prepare, --performances, or both")
-    if corpora.mix:
-        raise UsageError("mix has no effect here; leave it out")
+    corpora.refuse_mix("performances are drawn whatever their corpus")
     found = [] if built_ones is None else load_performances(built_ones)
     if corpora.shards:
         found += measured(corpora)

@@ -339,6 +339,15 @@ class Corpora:
         total = sum(ratio[name] for name in there)
         return {name: ratio[name] / total for name in there}
 
+    def refuse_mix(self, reason: str) -> None:
+        """Raises `UsageError` if `mix` is given to a recipe that draws no clips at random.
+
+        Args:
+            reason: Of the recipe, for the message.
+        """
+        if self.mix:
+            raise UsageError(f"mix has no effect here: {reason}; leave it out")
+
     def _ratio(self, there: list[str]) -> dict[str, float]:
         try:
             pairs = (part.partition("=") for part in self.mix.split(","))

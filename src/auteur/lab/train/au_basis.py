@@ -266,6 +266,7 @@ def train(recipe: AUBasisRecipe) -> None:
     """
     if (recipe.ict is None) != (recipe.indices is None):
         raise UsageError("--ict and --indices belong together; give both or neither")
+    recipe.data.refuse_mix("a fit counts every clip")
     clips = [clip for clip in read_clips(recipe.data, speech=None) if clip.part == "train"]
     fitted, by_hand, opening = fit(clips), expert_movement(), fit_opening(clips)
     basis = fitted + by_hand

@@ -18,7 +18,7 @@ import tyro
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from auteur.errors import InputError, UsageError
+from auteur.errors import InputError
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.pretrained import LONGEST_SEC, LoRASettings, PretrainedAudioLM, Question
 from auteur.expression.audio_lm.prompts import Order, answer_text, find_voice_emotion
@@ -71,8 +71,7 @@ class AnsweredClips(Dataset[tuple[Question, str]]):
     """
 
     def __init__(self, corpora: Corpora, *, order: Order, threshold: float = 0.0) -> None:
-        if corpora.mix:
-            raise UsageError("mix has no effect here: an epoch goes once through every clip; leave it out")
+        corpora.refuse_mix("an epoch goes once through every clip")
         self._order, self._threshold = order, threshold
         self._samples: list[_Answered] = []
         for reader in corpora.readers(()):

@@ -235,6 +235,7 @@ def report(space: CompactExpressionSpace, motions: list[FaceMotion], pca_share: 
 
 def train(recipe: ExpressionSpaceRecipe) -> SpaceReport:
     """Fits the space on training people, writes it, and returns its errors on the validation people."""
+    recipe.data.refuse_mix("a fit counts every clip")
     motions = read_motions(recipe.data)
     training = [m for m in motions if m.part == "train"]
     stored = recipe.au_basis

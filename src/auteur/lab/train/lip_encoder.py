@@ -22,7 +22,7 @@ from torch.nn import functional
 from auteur.evaluate.lags import best_correlation, correlation
 from auteur.evaluate.mouth_motion import LARGEST_LAG_FRAMES
 from auteur.lab.data.shards import Corpora
-from auteur.lab.data.speech.lips import LIP_TARGETS, LipClip, LipCrops, read_lip_clips
+from auteur.lab.data.speech.lips import LIP_TARGETS, LipClip, LipCrops, lip_shares, read_lip_clips
 from auteur.lab.data.splits import fold_of
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.devices import is_main_process
@@ -161,7 +161,8 @@ def build(
         if clip.part == "train" and (without is None or fold_of(clip.person, recipe.folds) != without)
     ]
     validation = [clip for clip in clips if clip.part == "validation"]
-    crops = LipCrops(training, crops=recipe.crops, seed=recipe.schedule.seed)
+    shares = lip_shares(recipe.data, training)
+    crops = LipCrops(training, crops=recipe.crops, seed=recipe.schedule.seed, shares=shares)
 
     def loss(network: nn.Module, batch: Batch, step: int) -> Tensor:
         return network.loss(batch, recipe.phones_weight)  # pyright: ignore

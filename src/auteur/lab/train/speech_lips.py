@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from auteur.lab.data.shards import Corpora
 from auteur.lab.data.speech.augment import SpeechCrops
 from auteur.lab.data.speech.corpus import load_corpus
-from auteur.lab.data.speech.lips import LipClip, LipCrops, read_lip_clips
+from auteur.lab.data.speech.lips import LipClip, LipCrops, lip_shares, read_lip_clips
 from auteur.lab.data.splits import fold_of
 from auteur.lab.train.batches import Batch, Batches, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
@@ -123,7 +123,8 @@ def build(
         for clip in clips
         if clip.part == "train" and (without is None or fold_of(clip.person, recipe.folds) != without)
     ]
-    lips = LipCrops(training, crops=recipe.crops, seed=recipe.schedule.seed)
+    shares = lip_shares(recipe.corpora, training)
+    lips = LipCrops(training, crops=recipe.crops, seed=recipe.schedule.seed, shares=shares)
     phone_loss = SpeechLoss(SpeechEncoderRecipe(data=recipe.data, out=recipe.out))
 
     heard, seen = by_key(phones).batch_of, by_key(lips).batch_of

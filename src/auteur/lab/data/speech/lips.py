@@ -10,7 +10,7 @@ from torch import Tensor
 
 from auteur.lab.data.motion_tracks import read_tracks, training_tracks
 from auteur.lab.data.motion_windows import fit_space
-from auteur.lab.data.shards import Corpora
+from auteur.lab.data.shards import Corpora, mixed_chances
 from auteur.lab.data.speech.augment import AugmentConfig, Disguise
 from auteur.lab.data.splits import Part
 from auteur.motion.mouth import lip_gap
@@ -42,6 +42,8 @@ class LipClip:
     """`LIP_TARGETS` [T, 12] at 25 fps, each of zero mean and unit variance."""
     is_generated: bool = False
     """Whether a talking-head system made the video."""
+    corpus: str = ""
+    """Corpus that it is from."""
 
     @property
     def gap(self) -> Samples:
@@ -74,21 +76,39 @@ def read_lip_clips(corpora: Corpora) -> list[LipClip]:
                 samples=track.samples,
                 targets=((targets - targets.mean(0)) / (targets.std(0) + 1e-6)).astype(np.float32),
                 is_generated=track.is_generated,
+                corpus=track.corpus,
             )
         )
     return clips
+
+
+def lip_shares(corpora: Corpora, clips: list[LipClip]) -> dict[str, float] | None:
+    """Returns the share of each corpus among filmed clips (`Corpora.shares`).
+
+    Raises:
+        UsageError: `corpora.mix` does not name a corpus of a clip.
+    """
+    return corpora.shares(clip.corpus for clip in clips if not clip.is_generated)
 
 
 class LipCrops:
     """Endless batches of crops, augmented in room, noise and vocal tract.
 
     Args:
-        clips: Training people's.
+        clips: Training people's. Filmed and generated ones, where there are both, are drawn equally often.
         crops: Per batch.
         seed: Everything follows from it.
+        shares: Of the corpora among filmed clips (`lip_shares`); None: by their lengths.
     """
 
-    def __init__(self, clips: list[LipClip], *, crops: int = 12, seed: int = 0) -> None:
+    def __init__(
+        self,
+        clips: list[LipClip],
+        *,
+        crops: int = 12,
+        seed: int = 0,
+        shares: dict[str, float] | None = None,
+    ) -> None:
         self.random = np.random.default_rng(seed)
         self._disguise = Disguise(self.random, AugmentConfig(noise_db=(5.0, 30.0)))
         self._clips, self._crops = clips, crops
@@ -96,8 +116,11 @@ class LipCrops:
         self._powers = [self._hearings(clip) for clip in clips]
         lengths = np.array([len(clip.targets) ** 0.7 for clip in clips])
         is_generated = np.array([clip.is_generated for clip in clips])
+        filmed = [clip.corpus for clip in clips if not clip.is_generated]
         for kind in (is_generated, ~is_generated):  # as many of either kind
             lengths[kind] /= max(lengths[kind].sum(), 1e-9)
+        if filmed:
+            lengths[~is_generated] = mixed_chances(lengths[~is_generated], filmed, shares)
         self._chance = lengths / lengths.sum()
 
     def _hearings(self, clip: LipClip) -> list[Tensor]:

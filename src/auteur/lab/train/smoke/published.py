@@ -50,11 +50,16 @@ def published_adapter(folder: Path) -> Trial:
     def train() -> None:
         train_adapter(recipe, _TINY)
 
-    return Trial(recipe, train=train, fitted=lambda: _losses(recipe))
+    return Trial(recipe, train=train, fitted=lambda: losses(recipe, _TINY))
 
 
-def _losses(recipe: DenoiserRecipe) -> tuple[float, float]:
-    """Losses of the same clips, times and noise with a new adapter and with the trained one."""
+def losses(recipe: DenoiserRecipe, sizes: AUConfig | None = None) -> tuple[float, float]:
+    """Returns the losses of the same clips, times and noise with a new adapter and with the trained one.
+
+    Args:
+        recipe: Of a finished run on a published base.
+        sizes: Of the new adapter; None: AUHead's.
+    """
     assert recipe.published is not None  # noqa: S101 - for the type checker
     base = AdaptedBase(open_published(recipe.published, device=torch.device("cpu")))
     source, loss = (
@@ -63,7 +68,7 @@ def _losses(recipe: DenoiserRecipe) -> tuple[float, float]:
     )
 
     def of(*start: Path) -> float:
-        adapter = base.adapt(replace(recipe, start=start), _TINY)
+        adapter = base.adapt(replace(recipe, start=start), sizes)
         generator = step_generator(0, "smoke")
         drawn = DrawnClips(source.batch(2, 4, generator), generator)
         with torch.no_grad():
