@@ -60,6 +60,9 @@ class Embedder:
             pattern = np.clip(pattern_of(run_id, size_px), -5, 5) * _PATTERN_STEPS
             padded = np.pad(pattern, ((0, -height % self._cell), (0, -width % self._cell)))
             self._pattern = np.repeat(np.rint(padded).astype(np.int16), 3, axis=1)
+            # Memory that every frame uses again, and the sums of columns of samples as a matrix.
+            self._change = np.empty_like(self._pattern)
+            self._blocks = np.repeat(np.eye(padded.shape[1] // self._cell, dtype=np.float32), _BLOCK, axis=0)
 
     def __call__(self, image: Picture) -> Picture:
         """Returns a marked copy of uint8 [H, W, 3], or of RGBA [H, W, 4], whose opacity stays.
@@ -77,10 +80,11 @@ class Embedder:
         (rows, columns), (height, width) = self._pattern.shape, image.shape[:2]
         strength = self._strength(image[..., 1], (rows // self._cell, columns // 3 // self._cell))
         steps = np.repeat(np.rint(strength * _STRENGTH_STEPS).astype(np.int16), 3 * self._cell, axis=1)
-        change = self._pattern.reshape(-1, self._cell, columns) * steps[:, None]
+        change = self._change.reshape(-1, self._cell, columns)
+        np.multiply(self._pattern.reshape(change.shape), steps[:, None], out=change)
         change += 1 << _SHIFT - 1  # so that the shift rounds
         change >>= _SHIFT
-        colours = change.reshape(rows, columns)[:height, : 3 * width]
+        colours = self._change[:height, : 3 * width]
         colours += image[..., :3].reshape(height, 3 * width)
         np.clip(colours, 0, 255, out=colours)
         if image.shape[2] == 3:
@@ -94,10 +98,14 @@ class Embedder:
         rows, columns = cells
         samples = green[:: self._step, :: self._step].astype(np.float32)
         missing = (rows * _BLOCK - samples.shape[0], columns * _BLOCK - samples.shape[1])
-        samples = np.pad(samples, ((0, missing[0]), (0, missing[1])), mode="edge")
-        blocks = samples.reshape(rows, _BLOCK, columns, _BLOCK)
-        mean = blocks.mean((1, 3))
-        activity = np.sqrt(np.maximum((blocks**2).mean((1, 3)) - mean**2, 0))
+        if any(missing):
+            samples = np.pad(samples, ((0, missing[0]), (0, missing[1])), mode="edge")
+        # Sums of whole numbers below 2^24, so exact in any order.
+        lines = samples.reshape(rows, _BLOCK, -1)
+        count = _BLOCK**2
+        mean = lines.sum(1) @ self._blocks / count
+        mean_square = (lines * lines).sum(1) @ self._blocks / count
+        activity = np.sqrt(np.maximum(mean_square - mean**2, 0))
         # A cell is as active as the calmest around it: beside an edge the pattern would show.
         activity = np.minimum(activity, _smoothed(activity))
         flat = _FLAT * float(np.clip(_FULL_PX / min(self._size_px), 1, _SMALL_FACTOR))
