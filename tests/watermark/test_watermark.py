@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from auteur.errors import MediaError, UsageError
-from auteur.media import open_frames, read_image, write_audio, write_image
-from auteur.provenance import Mark, read_sidecar
+from auteur.media import open_frames, read_image, read_mark_text, write_audio, write_image
+from auteur.provenance import Mark, read_sidecar, verify
 from auteur.signals import Waveform
 from auteur.watermark import Embedder, detect, embed, read_watermark
 
@@ -132,6 +132,44 @@ def test_what_cannot_carry_a_mark_is_named(tmp_path: Path):
     write_audio(tmp_path / "a.wav", Waveform(samples=np.zeros(800, np.float32), rate_hz=16_000), mark=MARK)
     assert "sound" in str(read_watermark(tmp_path / "a.wav").problem)
     assert detect([]).problem == "there is no frame"
+
+
+@pytest.mark.parametrize(
+    ("name", "side_px", "carries"),
+    [
+        ("a.png", 96, True),
+        ("a.png", 95, False),
+        ("a.jpg", 64, False),
+        ("a.mp4", 96, True),
+        ("a.mp4", 94, False),
+        ("a.gif", 64, False),
+        ("a.wav", 0, False),
+        ("a.flac", 0, False),
+        ("frames", 96, True),
+        ("frames", 64, False),
+    ],
+)
+def test_the_record_says_watermark_only_where_there_is_one(
+    tmp_path: Path, name: str, side_px: int, carries: bool
+):
+    path, sound = tmp_path / name, Waveform(samples=np.zeros(800, np.float32), rate_hz=16_000)
+    picture = scene(120, side_px) if side_px else SCENE
+    if not side_px:
+        write_audio(path, sound, mark=MARK)
+    elif path.suffix in (".png", ".jpg"):
+        write_image(path, picture, mark=MARK)
+    else:
+        audio = None if path.suffix == ".gif" else sound
+        with open_frames(path, size_px=(120, side_px), rate=25, mark=MARK, audio=audio) as video:
+            video.write(picture)
+    sidecar, text = read_sidecar(path), read_mark_text(path)
+    assert sidecar is not None and sidecar.mark.watermark is carries
+    assert (MARK.run_id in str(text)) is carries
+    if name == "frames":
+        assert MARK.run_id not in str(read_mark_text(path / "sound.wav"))
+        assert verify(path).verdict == "intact"
+    if path.suffix == ".png":
+        assert np.array_equal(read_image(path), picture) is not carries
 
 
 def test_damaged_and_missing_files_are_refused(tmp_path: Path):

@@ -1,12 +1,13 @@
 """Embedding: a picture plus the run's pattern, as strong as the texture hides it."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.provenance.mark import check_run_id
+from auteur.provenance.mark import Mark, check_run_id
 from auteur.watermark.pattern import UNITS, pattern_of
 
 SMALLEST_PX = 96
@@ -56,7 +57,7 @@ class Embedder:
         width, height = size_px
         self._pattern: NDArray[np.int16] | None = None
         self._factor = 1.0
-        if min(size_px) >= SMALLEST_PX:
+        if carries_watermark(size_px):
             pattern = np.clip(pattern_of(run_id, size_px), -5, 5) * _PATTERN_STEPS
             padded = np.pad(pattern, ((0, -height % self._cell), (0, -width % self._cell)))
             self._pattern = np.repeat(np.rint(padded).astype(np.int16), 3, axis=1)
@@ -113,6 +114,22 @@ class Embedder:
         strength = _smoothed(strength) * np.clip(np.minimum((mean + 20) / 90, (279 - mean) / 48), 0.3, 1)
         self._factor = min(self._factor, _ROOT_MEAN_SQUARE / float(np.sqrt(np.mean(strength**2))))
         return strength * self._factor
+
+
+def carries_watermark(size_px: tuple[int, int]) -> bool:
+    """Returns whether pictures of (width, height) are large enough for a watermark."""
+    return min(size_px) >= SMALLEST_PX
+
+
+def embedder_of(mark: Mark, size_px: tuple[int, int]) -> "tuple[Embedder | None, Mark]":
+    """Returns the embedder of a mark's run for pictures of (width, height), and the mark to record with them.
+
+    Where the mark switches the watermark off, or the pictures are too small for one, there is no embedder,
+    and the mark to record says that there is no watermark.
+    """
+    if mark.watermark and carries_watermark(size_px):
+        return Embedder(mark.run_id, size_px), mark
+    return None, replace(mark, watermark=False)
 
 
 def embed(frames: Iterable[Picture], run_id: str) -> Iterator[Picture]:
