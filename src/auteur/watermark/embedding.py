@@ -1,5 +1,6 @@
 """Embedding: a picture plus the run's pattern, as strong as the texture hides it."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -15,14 +16,16 @@ SMALLEST_PX = 96
 
 _BLOCK = 4
 """Samples per side of the blocks in which the strength is computed."""
-_FLAT, _PER_ACTIVITY, _STRONGEST = 0.55, 0.28, 5.0
-"""Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey
-levels."""
-_FULL_PX, _SMALL_FACTOR = 512, 1.5
-"""Pictures with a shorter side below 512 pixels get up to 1.5 times the strength on flat areas, as codecs
-leave less of theirs."""
-_ROOT_MEAN_SQUARE = 1.85
-"""The limit for a whole picture: 42.8 dB."""
+_FLAT, _TEXTURE = 0.55, 0.5
+"""Strength on a flat area, and what the square root of a grey level of activity adds at most, both root mean
+square grey levels."""
+_MOST_ACTIVITY = 25
+"""Grey levels of activity beyond which strength grows no further: 5 grey levels at most."""
+_FULL_PX, _MOST_SIZE_FACTOR = 512, 1.6
+"""Pictures with a shorter side below 512 pixels get up to 1.6 times the strength, as codecs leave less of
+theirs."""
+_ROOT_MEAN_SQUARE = 1.95
+"""The limit for a whole picture: 42.3 dB."""
 
 _PATTERN_STEPS, _STRENGTH_STEPS, _SHIFT = 64, 16, 10
 """Pattern and strength are whole numbers of 16 bits; their product is shifted by 10 bits to grey levels."""
@@ -36,8 +39,8 @@ class Embedder:
 
     The pattern is computed once; a frame then costs the strength of a coarse grid, a multiplication per pixel
     and a saturated addition. The mark of a part of the picture that stays as it is stays as it is, too. Only
-    the limit for a whole picture depends on earlier frames: where a busy one has lowered it, it stays low, so
-    that the mark does not pump.
+    the share of texture depends on earlier frames: where a busy one has lowered it, it stays low, so that the
+    mark does not pump.
     """
 
     def __init__(self, run_id: str, size_px: tuple[int, int]) -> None:
@@ -56,7 +59,8 @@ class Embedder:
         self._cell = self._step * _BLOCK
         width, height = size_px
         self._pattern: NDArray[np.int16] | None = None
-        self._factor = 1.0
+        size_factor = float(np.clip(_FULL_PX / min(size_px), 1, _MOST_SIZE_FACTOR))
+        self._flat, self._texture = _FLAT * size_factor, _TEXTURE * size_factor
         if carries_watermark(size_px):
             pattern = np.clip(pattern_of(run_id, size_px), -5, 5) * _PATTERN_STEPS
             padded = np.pad(pattern, ((0, -height % self._cell), (0, -width % self._cell)))
@@ -108,12 +112,11 @@ class Embedder:
         mean_square = (lines * lines).sum(1) @ self._blocks / count
         activity = np.sqrt(np.maximum(mean_square - mean**2, 0))
         # A cell is as active as the calmest around it: beside an edge the pattern would show.
-        activity = np.minimum(activity, _smoothed(activity))
-        flat = _FLAT * float(np.clip(_FULL_PX / min(self._size_px), 1, _SMALL_FACTOR))
-        strength = np.minimum(flat + _PER_ACTIVITY * activity, _STRONGEST)
-        strength = _smoothed(strength) * np.clip(np.minimum((mean + 20) / 90, (279 - mean) / 48), 0.3, 1)
-        self._factor = min(self._factor, _ROOT_MEAN_SQUARE / float(np.sqrt(np.mean(strength**2))))
-        return strength * self._factor
+        activity = np.minimum(np.minimum(activity, _smoothed(activity)), _MOST_ACTIVITY)
+        visible = np.clip(np.minimum((mean + 20) / 90, (279 - mean) / 48), 0.3, 1)
+        flat, texture = self._flat * visible, _smoothed(np.sqrt(activity)) * visible
+        self._texture = min(self._texture, _largest_factor(flat, texture))
+        return flat + self._texture * texture
 
 
 def carries_watermark(size_px: tuple[int, int]) -> bool:
@@ -142,6 +145,13 @@ def embed(frames: Iterable[Picture], run_id: str) -> Iterator[Picture]:
     for frame in frames:
         embedder = embedder or Embedder(run_id, (frame.shape[1], frame.shape[0]))
         yield embedder(frame)
+
+
+def _largest_factor(flat: Floats, texture: Floats) -> float:
+    """Returns the largest x for which flat + x * texture stays within the limit for a whole picture."""
+    square, mixed = float(np.mean(texture**2)), float(np.mean(flat * texture))
+    spare = _ROOT_MEAN_SQUARE**2 - float(np.mean(flat**2))
+    return (math.sqrt(mixed**2 + square * spare) - mixed) / square if square else math.inf
 
 
 def _smoothed(values: Floats) -> Floats:
