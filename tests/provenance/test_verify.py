@@ -16,9 +16,11 @@ import auteur
 from auteur.cli import main
 from auteur.errors import MediaError, UsageError
 from auteur.media import open_frames, write_audio, write_image
-from auteur.provenance import Mark, Verdict, hash_file, read_sidecar, sidecar_path, verify
+from auteur.provenance import Mark, Verdict, VerifyReport, hash_file, read_sidecar, sidecar_path, verify
+from auteur.provenance.manifest import ManifestReading, ManifestVerdict
 from auteur.provenance.mark import parse_container_text
 from auteur.signals import Waveform
+from auteur.watermark import WatermarkReading
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
 SOUND = Waveform(samples=np.linspace(-0.5, 0.5, 8_000, dtype=np.float32), rate_hz=16_000)
@@ -28,6 +30,9 @@ MARK = Mark(
     settings={"emotion": "happy", "au": {"AU12": 0.5}},
     seed=11,
 )
+
+
+OTHER = Mark(seed=5)
 
 
 def write(path: Path) -> Path:
@@ -178,6 +183,41 @@ def test_the_watermark_outlives_the_other_marks_and_is_compared_with_them(tmp_pa
         f"the watermark names the run {MARK.run_id}, the sidecar {record['run_id']}"
         in capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "signed", "found", "sentence"),
+    [
+        (MARK, None, MARK, None),
+        (MARK, None, OTHER, f"the watermark names the run {OTHER.run_id}, the metadata {MARK.run_id}"),
+        (None, MARK, OTHER, f"the watermark names the run {OTHER.run_id}, the manifest {MARK.run_id}"),
+        (MARK, MARK, MARK, None),
+        (MARK, MARK, None, None),
+        (OTHER, MARK, None, "manifest and metadata name different origins"),
+        (replace(MARK, watermark=False), None, OTHER, None),
+        (None, None, OTHER, None),
+    ],
+)
+def test_layers_are_compared_without_a_sidecar_too(metadata, signed, found, sentence) -> None:
+    manifest = (
+        ManifestReading(verdict=ManifestVerdict.NONE)
+        if signed is None
+        else ManifestReading(
+            verdict=ManifestVerdict.UNTRUSTED, is_ai_generated=True, record=signed.to_json(), signer="x"
+        )
+    )
+    run_id = None if found is None else found.run_id
+    report = VerifyReport(
+        path=Path("a.png"),
+        metadata=None if metadata is None else parse_container_text(metadata.container_text()),
+        sidecar=None,
+        sidecar_problem=None,
+        content_matches=None,
+        manifest=manifest,
+        watermark=WatermarkReading(found=found is not None, run_id=run_id, frames_read=1),
+    )
+    assert report.contradictions == (() if sentence is None else (sentence,))
+    assert (report.verdict is Verdict.CHANGED) is (sentence is not None)
 
 
 @given(models=st.dictionaries(st.text(), st.text(), max_size=4), version=st.text())
