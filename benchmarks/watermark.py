@@ -280,8 +280,9 @@ def main(run: Benchmark) -> None:
     if run.report or run.data is None:
         return report(done)
     names = {line["source"] for line in done}
-    groups = [list(generated(run, run.data)), list(recorded(run, run.data)), list(walls())]
-    # Sources of each kind in turn, so that a run that is broken off has seen all kinds.
+    groups = [list(generated(run, run.data))[::-1], list(recorded(run, run.data)), list(walls())]
+    # Sources of each kind in turn, the small and painted ones first, so that a run that is broken off has seen
+    # all kinds and the hard ones.
     longest = max(map(len, groups))
     sources = [group[i] for i in range(longest) for group in groups if i < len(group)]
     for name, make in sources:
