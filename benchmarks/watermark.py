@@ -153,8 +153,7 @@ def generated(run: Benchmark, data: Path) -> Iterator[tuple[str, Callable[[], Vi
         return list(head[0](path, speech, seconds=run.seconds, size=size))
 
     for path in sorted((data / "portraits").glob("*.jpg"))[: run.portraits]:
-        if path.stem != "not_a_human":
-            yield f"auteur {path.stem}", lambda path=path: make(path, 512)
+        yield f"auteur {path.stem}", lambda path=path: make(path, 512)
     photos = [] if run.photos is None else sorted(run.photos.glob("*.jpg"))
     held_out = [path for path in photos if is_held_out(person_of_photo(path.name))]
     for path in held_out[:: max(1, len(held_out) // max(1, run.wild))][: run.wild]:
@@ -281,7 +280,7 @@ def main(run: Benchmark) -> None:
         return report(done)
     names = {line["source"] for line in done}
     groups = [list(generated(run, run.data))[::-1], list(recorded(run, run.data)), list(walls())]
-    # Sources of each kind in turn, the small and painted ones first, so that a run that is broken off has seen
+    # Sources of each kind in turn, small and painted ones first, so that a run that is broken off has seen
     # all kinds and the hard ones.
     longest = max(map(len, groups))
     sources = [group[i] for i in range(longest) for group in groups if i < len(group)]
