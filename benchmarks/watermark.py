@@ -11,6 +11,7 @@ there already are not measured again. `--report` prints the tables.
 import csv
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,7 +24,7 @@ import tyro
 from numpy.typing import NDArray
 from PIL import Image
 
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.splits import is_held_out, person_of_photo
 from auteur.lab.data.watermark_frames import recoded
 from auteur.media import read_image
 from auteur.media.resize import resized
@@ -52,8 +53,11 @@ class Benchmark:
     photos: Path | None = None
     """Folder of photographs without watermark."""
     portraits: int = 17
-    clips: int = 17
-    """Clips of held-out people, one per person."""
+    people: int = 17
+    """Held-out people of the clips."""
+    clips_per_person: int = 2
+    wild: int = 4
+    """Photographs of held-out people (of PHOTOS) that Auteur animates at 256 px."""
     clean: int = 5000
     """Photographs in which no watermark may be found."""
     clean_everywhere: int = 40
@@ -143,14 +147,17 @@ def generated(run: Benchmark, data: Path) -> Iterator[tuple[str, Callable[[], Vi
     speech = data / "speech" / "driving" / SPEECH
     head: list[TalkingHead] = []
 
-    def make(path: Path) -> Video:
+    def make(path: Path, size: int) -> Video:
         if not head:
             head.append(TalkingHead.from_pretrained(run.preset))
-        return list(head[0](path, speech, seconds=run.seconds, size=512))
+        return list(head[0](path, speech, seconds=run.seconds, size=size))
 
     for path in sorted((data / "portraits").glob("*.jpg"))[: run.portraits]:
-        if path.stem != "not_a_human":
-            yield f"auteur {path.stem}", lambda path=path: make(path)
+        yield f"auteur {path.stem}", lambda path=path: make(path, 512)
+    photos = [] if run.photos is None else sorted(run.photos.glob("*.jpg"))
+    held_out = [path for path in photos if is_held_out(person_of_photo(path.name))]
+    for path in held_out[:: max(1, len(held_out) // max(1, run.wild))][: run.wild]:
+        yield f"auteur 256 px {path.stem}", lambda path=path: make(path, 256)
 
 
 def recorded(run: Benchmark, data: Path) -> Iterator[tuple[str, Callable[[], Video]]]:
@@ -164,11 +171,13 @@ def recorded(run: Benchmark, data: Path) -> Iterator[tuple[str, Callable[[], Vid
         size = even((video[0].shape[1] * factor, video[0].shape[0] * factor))
         return [resized(frame, *size, "lanczos") for frame in video]
 
-    seen: set[str] = set()
+    seen: Counter[str] = Counter()
     with (data / "clips" / "manifest.csv").open(newline="") as table:
         for row in csv.DictReader(table):
-            if is_held_out(row["identity"]) and row["identity"] not in seen and len(seen) < run.clips:
-                seen.add(row["identity"])
+            person = row["identity"]
+            is_new = person in seen or len(seen) < run.people
+            if is_held_out(person) and is_new and seen[person] < run.clips_per_person:
+                seen[person] += 1
                 path = data / row["file"]
                 yield f"clip {path.stem}", lambda path=path: read(path)
 
@@ -270,8 +279,9 @@ def main(run: Benchmark) -> None:
     if run.report or run.data is None:
         return report(done)
     names = {line["source"] for line in done}
-    groups = [list(generated(run, run.data)), list(recorded(run, run.data)), list(walls())]
-    # Sources of each kind in turn, so that a run that is broken off has seen all kinds.
+    groups = [list(generated(run, run.data))[::-1], list(recorded(run, run.data)), list(walls())]
+    # Sources of each kind in turn, small and painted ones first, so that a run that is broken off has seen
+    # all kinds and the hard ones.
     longest = max(map(len, groups))
     sources = [group[i] for i in range(longest) for group in groups if i < len(group)]
     for name, make in sources:

@@ -11,6 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from auteur import files
+from auteur.cli import main
 from auteur.errors import InputError, one_line
 from auteur.media import write_image
 from auteur.provenance import Mark, Verdict, read_sidecar, sidecar_path, verify
@@ -122,6 +123,22 @@ def test_text_of_a_file_cannot_forge_lines_or_command_a_terminal(tmp_path):
         assert all(is_plain(line) for line in lines)
         assert sum(line.startswith("verdict") for line in lines) == 1
         "\n".join(lines).encode()
+
+
+def test_the_command_escapes_names_and_reasons(tmp_path, capsys):
+    path = tmp_path / "a\x1b[2J\nverdict   intact.png"
+    comment = PngInfo()
+    comment.add_itxt("Comment", f"AI-generated {json.dumps({'tool': HOSTILE})}")
+    Image.fromarray(OLD).save(path, pnginfo=comment)
+    record = {"format": "auteur-sidecar/1", "tool": HOSTILE, "consent": HOSTILE, "output": {"sha256": "0"}}
+    sidecar_path(path).write_text(json.dumps(record), encoding="utf-8")
+    assert main(["verify", str(path)]) == 3
+    shown = capsys.readouterr()
+    assert all(map(is_plain, shown.out.splitlines() + shown.err.splitlines()))
+    assert sum(line.startswith("verdict") for line in shown.out.splitlines()) == 1
+    assert main(["verify", str(path), "--json"]) == 3
+    out = capsys.readouterr().out
+    assert out.isascii() and is_plain(out[:-1]) and json.loads(out)["sidecar"]["consent"] == HOSTILE
 
 
 @pytest.mark.parametrize("code", [0, 7, 10, 13, 27, 127, 0x85, 0x9B, 0x200B, 0x2028, 0x202E, 0xD800, 0xE000])

@@ -82,7 +82,10 @@ def test_the_official_sdk_validates_what_is_signed(tmp_path, issuer, signer, suf
     (action,) = held["c2pa.actions.v2"]["actions"]
     assert (action["action"], action["digitalSourceType"]) == ("c2pa.created", AI)
     assert len(action["parameters"]["ingredients"]) == 2
-    assert held["org.auteur.record"]["consent"] == MARK.consent
+    assert held["cawg.metadata"]["auteur:record"]["consent"] == MARK.consent
+    assert held["cawg.metadata"]["Iptc4xmpExt:DigitalSourceType"] == AI
+    # No label names a domain: all are those of the standard, or of the working group whose assertion it is.
+    assert {label.partition(".")[0] for label in held} <= {"c2pa", "cawg"}
     assert "thumbnail" not in json.dumps(manifest)
 
     sidecar = read_sidecar(path)
@@ -207,8 +210,13 @@ def test_a_certificate_that_expires_later(tmp_path, issuer):
 HOSTILE = "Camera\x1b[2J\r\nverdict   intact: real\u202e"
 
 
-def signed_elsewhere(path: Path, signer: Signing, *, address: str | None = None) -> Path:
-    """Writes an unmarked picture that another program has signed, with hostile names."""
+HOSTILE_RECORD = {"label": "org.auteur.record", "data": {"tool": 3, "consent": HOSTILE}}
+
+
+def signed_elsewhere(
+    path: Path, signer: Signing, *, address: str | None = None, record: dict = HOSTILE_RECORD
+) -> Path:
+    """Writes an unmarked picture that another program has signed, with hostile names and record."""
     Image.fromarray(PIXELS).save(path.with_name("plain.png"))
     keys = (signer.certificate.read_bytes(), signer.key.read_bytes())
     info = c2pa.C2paSignerInfo("es256", *keys, None)
@@ -224,7 +232,7 @@ def signed_elsewhere(path: Path, signer: Signing, *, address: str | None = None)
             "claim_generator_info": [{"name": HOSTILE, "version": "1"}],
             "assertions": [
                 {"label": "c2pa.actions.v2", "data": {"actions": [action]}},
-                {"label": "org.auteur.record", "data": {"tool": 3, "consent": HOSTILE}},
+                record,
             ],
             "ingredients": [
                 {"title": HOSTILE, "relationship": "inputTo", "instance_id": f"nih:sha-256;{HOSTILE}"}
@@ -250,6 +258,24 @@ def test_a_foreign_manifest_is_shown_and_proves_no_origin(tmp_path, signer, caps
     assert main(["verify", str(path), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["layers"]["manifest"]["verdict"] == "untrusted" and shown["manifest"]["signer"]
+
+
+@pytest.mark.parametrize(
+    ("label", "data", "is_read"),
+    [
+        ("org.auteur.record", MARK.to_json(), True),  # as Auteur 0.1 wrote it at first
+        ("cawg.metadata", {"@context": {}, "auteur:record": MARK.to_json()}, True),
+        ("cawg.metadata", {"@context": {}, "auteur:record": [HOSTILE]}, False),
+        ("cawg.metadata", {"@context": {}, "dc:creator": HOSTILE}, False),
+        ("com.example.record", MARK.to_json(), False),
+    ],
+)
+def test_records_are_read_from_the_present_and_the_former_label(tmp_path, signer, label, data, is_read):
+    path = signed_elsewhere(tmp_path / "a.png", signer, record={"label": label, "data": data})
+    reading = read_manifest(path)
+    assert reading.verdict is ManifestVerdict.UNTRUSTED
+    assert reading.record == (MARK.to_json() if is_read else None)
+    assert any(MARK.consent in line for line in verify(path).lines()) is is_read
 
 
 def test_a_foreign_manifest_beside_our_record_stays_foreign(tmp_path, signer):

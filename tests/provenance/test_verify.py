@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ import auteur
 from auteur.cli import main
 from auteur.errors import MediaError, UsageError
 from auteur.media import open_frames, write_audio, write_image
-from auteur.provenance import Mark, Verdict, hash_file, read_sidecar, sidecar_path, verify
+from auteur.provenance import Mark, Verdict, VerifyReport, hash_file, read_sidecar, sidecar_path, verify
+from auteur.provenance.manifest import ManifestReading, ManifestVerdict
 from auteur.provenance.mark import parse_container_text
 from auteur.signals import Waveform
+from auteur.watermark import WatermarkReading
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
 SOUND = Waveform(samples=np.linspace(-0.5, 0.5, 8_000, dtype=np.float32), rate_hz=16_000)
@@ -27,6 +30,9 @@ MARK = Mark(
     settings={"emotion": "happy", "au": {"AU12": 0.5}},
     seed=11,
 )
+
+
+OTHER = Mark(seed=5)
 
 
 def write(path: Path) -> Path:
@@ -48,9 +54,9 @@ def test_every_written_file_carries_both_marks(tmp_path: Path, suffix: str) -> N
     path = write(tmp_path / f"a{suffix}")
     report = verify(path)
     assert report.verdict is Verdict.INTACT
-    assert report.metadata == Mark(models=MARK.models)
+    assert report.metadata == Mark(models=MARK.models, watermark=False)
     assert report.sidecar is not None
-    assert report.sidecar.mark == MARK
+    assert report.sidecar.mark == replace(MARK, watermark=False)  # 32 px carry none
     assert report.sidecar.output_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert b"AI-generated" in path.read_bytes()
 
@@ -177,6 +183,41 @@ def test_the_watermark_outlives_the_other_marks_and_is_compared_with_them(tmp_pa
         f"the watermark names the run {MARK.run_id}, the sidecar {record['run_id']}"
         in capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "signed", "found", "sentence"),
+    [
+        (MARK, None, MARK, None),
+        (MARK, None, OTHER, f"the watermark names the run {OTHER.run_id}, the metadata {MARK.run_id}"),
+        (None, MARK, OTHER, f"the watermark names the run {OTHER.run_id}, the manifest {MARK.run_id}"),
+        (MARK, MARK, MARK, None),
+        (MARK, MARK, None, None),
+        (OTHER, MARK, None, "manifest and metadata name different origins"),
+        (replace(MARK, watermark=False), None, OTHER, None),
+        (None, None, OTHER, None),
+    ],
+)
+def test_layers_are_compared_without_a_sidecar_too(metadata, signed, found, sentence) -> None:
+    manifest = (
+        ManifestReading(verdict=ManifestVerdict.NONE)
+        if signed is None
+        else ManifestReading(
+            verdict=ManifestVerdict.UNTRUSTED, is_ai_generated=True, record=signed.to_json(), signer="x"
+        )
+    )
+    run_id = None if found is None else found.run_id
+    report = VerifyReport(
+        path=Path("a.png"),
+        metadata=None if metadata is None else parse_container_text(metadata.container_text()),
+        sidecar=None,
+        sidecar_problem=None,
+        content_matches=None,
+        manifest=manifest,
+        watermark=WatermarkReading(found=found is not None, run_id=run_id, frames_read=1),
+    )
+    assert report.contradictions == (() if sentence is None else (sentence,))
+    assert (report.verdict is Verdict.CHANGED) is (sentence is not None)
 
 
 @given(models=st.dictionaries(st.text(), st.text(), max_size=4), version=st.text())

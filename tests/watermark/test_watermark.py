@@ -1,5 +1,6 @@
 """The watermark in pictures and files: invisible, found after changes, and not found where there is none."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from auteur.errors import MediaError, UsageError
-from auteur.media import open_frames, read_image, write_audio, write_image
-from auteur.provenance import Mark, read_sidecar
+from auteur.media import open_frames, read_image, read_mark_text, write_audio, write_image
+from auteur.provenance import Mark, read_sidecar, verify
 from auteur.signals import Waveform
 from auteur.watermark import Embedder, detect, embed, read_watermark
+from auteur.watermark.pattern import pattern_of
 
 MARK = Mark(settings={"made for": "a test"}, seed=3)
 Picture = NDArray[np.uint8]
@@ -49,6 +51,51 @@ def test_the_mark_stays_42_db_below(picture: Picture):
     assert marked.shape == picture.shape and marked.dtype == np.uint8
     assert psnr_db(marked, picture) >= 42
     assert np.array_equal(marked, Embedder("00c0ffee", (picture.shape[1], picture.shape[0]))(picture))
+
+
+def slowly_marked(picture: Picture, run_id: str) -> NDArray[np.floating]:
+    """Returns the marked picture by the definition, cell by cell, before rounding."""
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    step, factor = max(1, round(side / 256)), min(max(512 / side, 1), 1.6)
+    rows, columns = (math.ceil(length / (4 * step)) for length in (height, width))
+    activity, visible = np.zeros((rows, columns)), np.zeros((rows, columns))
+    for i, j in np.ndindex(rows, columns):
+        places = [
+            np.minimum((np.arange(4) + 4 * k) * step, (math.ceil(length / step) - 1) * step)
+            for k, length in ((i, height), (j, width))
+        ]
+        samples = picture[np.ix_(*places)][..., 1].astype(float)
+        activity[i, j] = samples.std()
+        visible[i, j] = min(max(min((samples.mean() + 20) / 90, (279 - samples.mean()) / 48), 0.3), 1)
+    flat = 0.55 * factor * visible
+    activity = np.minimum(np.minimum(activity, mean_of_nine(activity)), 25)
+    texture = mean_of_nine(np.sqrt(activity)) * visible
+    shares = np.linspace(0, 0.5 * factor, 2001)
+    within = [np.mean((flat + share * texture) ** 2) <= 1.95**2 for share in shares]
+    strength = flat + shares[np.flatnonzero(within)[-1]] * texture
+    full = strength.repeat(4 * step, 0).repeat(4 * step, 1)[:height, :width]
+    return np.clip(picture + (full * pattern_of(run_id, (width, height)))[..., None], 0, 255)
+
+
+def mean_of_nine(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    padded = np.pad(values, 1, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).mean((2, 3))
+
+
+@pytest.mark.parametrize("size_px", [(320, 256), (97, 131), (512, 384), (517, 771)])
+def test_the_fast_embedding_is_the_definition(size_px: tuple[int, int]):
+    embedder = Embedder(MARK.run_id, size_px)
+    pictures = [scene(*size_px, seed=seed) for seed in range(2)]
+    pictures[1] = np.clip(pictures[1].astype(int) * 3 - 250, 0, 255).astype(np.uint8)  # black, white, busy
+    first = embedder(pictures[0])
+    copy = first.copy()
+    for picture, marked in zip(pictures, (first, Embedder(MARK.run_id, size_px)(pictures[1])), strict=True):
+        slow = slowly_marked(picture, MARK.run_id)
+        assert np.abs(marked - slow).max() < 0.75  # rounding, and strength in steps of a sixteenth
+        assert np.mean(marked == np.rint(slow)) > 0.9
+    embedder(pictures[1])
+    assert np.array_equal(first, copy)  # memory that is used again is not what was returned
 
 
 def test_opacity_stays_and_the_input_is_not_changed():
@@ -132,6 +179,44 @@ def test_what_cannot_carry_a_mark_is_named(tmp_path: Path):
     write_audio(tmp_path / "a.wav", Waveform(samples=np.zeros(800, np.float32), rate_hz=16_000), mark=MARK)
     assert "sound" in str(read_watermark(tmp_path / "a.wav").problem)
     assert detect([]).problem == "there is no frame"
+
+
+@pytest.mark.parametrize(
+    ("name", "side_px", "carries"),
+    [
+        ("a.png", 96, True),
+        ("a.png", 95, False),
+        ("a.jpg", 64, False),
+        ("a.mp4", 96, True),
+        ("a.mp4", 94, False),
+        ("a.gif", 64, False),
+        ("a.wav", 0, False),
+        ("a.flac", 0, False),
+        ("frames", 96, True),
+        ("frames", 64, False),
+    ],
+)
+def test_the_record_says_watermark_only_where_there_is_one(
+    tmp_path: Path, name: str, side_px: int, carries: bool
+):
+    path, sound = tmp_path / name, Waveform(samples=np.zeros(800, np.float32), rate_hz=16_000)
+    picture = scene(120, side_px) if side_px else SCENE
+    if not side_px:
+        write_audio(path, sound, mark=MARK)
+    elif path.suffix in (".png", ".jpg"):
+        write_image(path, picture, mark=MARK)
+    else:
+        audio = None if path.suffix == ".gif" else sound
+        with open_frames(path, size_px=(120, side_px), rate=25, mark=MARK, audio=audio) as video:
+            video.write(picture)
+    sidecar, text = read_sidecar(path), read_mark_text(path)
+    assert sidecar is not None and sidecar.mark.watermark is carries
+    assert (MARK.run_id in str(text)) is carries
+    if name == "frames":
+        assert MARK.run_id not in str(read_mark_text(path / "sound.wav"))
+        assert verify(path).verdict == "intact"
+    if path.suffix == ".png":
+        assert np.array_equal(read_image(path), picture) is not carries
 
 
 def test_damaged_and_missing_files_are_refused(tmp_path: Path):

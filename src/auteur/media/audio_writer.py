@@ -1,6 +1,7 @@
 """Sound out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ def write_audio(path: Path | str, waveform: Waveform, *, mark: Mark, overwrite: 
     Args:
         path: Where to write; `<path>.json` is written beside it.
         waveform: The sound.
-        mark: How it was made.
+        mark: How it was made; it is recorded as without watermark, as sound carries none.
         overwrite: Whether a file of that name may be replaced.
 
     Raises:
@@ -37,6 +38,7 @@ def write_audio(path: Path | str, waveform: Waveform, *, mark: Mark, overwrite: 
         raise UsageError(
             f"{path.name!r} does not end in one of {', '.join(_FORMAT_OF_SUFFIX)}; choose one of them"
         )
+    mark = replace(mark, watermark=False)
     with marked_file(path, mark=mark, overwrite=overwrite) as temporary:
         write_sound(
             temporary,
@@ -75,7 +77,7 @@ def write_sound(
         path.open("w+b") as plain,
         open_sound(plain, "w", samplerate=rate_hz, channels=channels, format=kind, subtype="PCM_16") as file,
     ):
-        file.comment = mark.container_text()
+        file.comment = replace(mark, watermark=False).container_text()
         file.software = f"{mark.tool} {mark.version}"
         for block in blocks:
             file.write(np.clip(block, -1.0, 1.0))

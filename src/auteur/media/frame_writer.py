@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from auteur.errors import MediaError, UsageError
 from auteur.media.image import check_pixels
 from auteur.provenance.mark import Mark
-from auteur.watermark.embedding import Embedder
+from auteur.watermark.embedding import embedder_of
 
 _SIDE_RANGE_PX = (16, 8192)
 _MAX_RATE = 240
@@ -36,8 +36,8 @@ class FrameWriter(ABC):
         self, path: Path | str, size_px: tuple[int, int], rate: Fraction | int, mark: Mark, *, overwrite: bool
     ) -> None:
         self._path, self._size_px, self._rate = Path(path), check_size(size_px), exact_frame_rate(rate)
-        self._mark, self._overwrite = mark, overwrite
-        self._embedder = Embedder(mark.run_id, self._size_px) if mark.watermark else None
+        self._overwrite = overwrite
+        self._embedder, self._mark = embedder_of(mark, self._size_px)
         self._stack = ExitStack()
         self.frames = 0
 
@@ -69,7 +69,7 @@ class FrameWriter(ABC):
         """Appends one frame, uint8 [H, W, 3], or [H, W, 4] with transparency."""
 
     def _watermarked(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Returns a frame with the watermark, unless the mark switches it off."""
+        """Returns a frame with the watermark, unless the mark switches it off or frames are too small."""
         return image if self._embedder is None else self._embedder(image)
 
     def _check_frames(self) -> None:

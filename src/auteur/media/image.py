@@ -21,7 +21,7 @@ from auteur.media.orientation import upright
 from auteur.media.output import marked_file
 from auteur.media.source import Source, open_source
 from auteur.provenance.mark import Mark
-from auteur.watermark.embedding import Embedder
+from auteur.watermark.embedding import embedder_of
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _HEIF_BRANDS = re.compile(rb"....ftyp(hei[cmxs]|hev[cmxs])|....ftyp(mif1|msf1)(?!.{0,32}avi[fs])", re.DOTALL)
@@ -200,7 +200,10 @@ def _in_srgb(image: Image.Image) -> Image.Image:
 
 
 def write_image(path: Path | str, image: NDArray[np.uint8], *, mark: Mark, overwrite: bool = False) -> None:
-    """Writes a marked picture, with its watermark, and its sidecar.
+    """Writes a marked picture and its sidecar.
+
+    Its pixels carry the watermark unless a side is below 96 px or the mark switches it off; the record says
+    whether they do.
 
     Args:
         path: Where to write, ending in .png, .jpg, .jpeg or .webp; `<path>.json` is written beside it.
@@ -219,9 +222,8 @@ def write_image(path: Path | str, image: NDArray[np.uint8], *, mark: Mark, overw
         raise UsageError(
             f"{path.name!r} does not end in one of {', '.join(_FORMAT_OF_SUFFIX)}; choose one of them"
         )
-    if mark.watermark:
-        image = Embedder(mark.run_id, (image.shape[1], image.shape[0]))(image)
-    picture = Image.fromarray(image)
+    embedder, mark = embedder_of(mark, (image.shape[1], image.shape[0]))
+    picture = Image.fromarray(image if embedder is None else embedder(image))
     with marked_file(path, mark=mark, overwrite=overwrite) as temporary:
         if kind == "PNG":
             picture.save(temporary, kind, pnginfo=_png_text(mark))

@@ -1,5 +1,6 @@
 """Reads the text in which the writers of this package put the mark."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from auteur.media.budget import DEFAULT_BUDGET
 from auteur.media.container import comment_of, open_container
 from auteur.media.image import image_mark_text, open_image
 from auteur.media.source import open_source
+from auteur.provenance.mark import parse_container_text
 
 
 def read_mark_text(path: Path | str) -> str | None:
@@ -47,11 +49,17 @@ def is_folder(path: Path | str) -> bool:
 
 
 def _common_text(folder: Path) -> str | None:
-    files = sorted([*folder.glob("*.png"), *folder.glob("*.wav")])
-    if not files:
+    pictures, sounds = sorted(folder.glob("*.png")), sorted(folder.glob("*.wav"))
+    if not (pictures or sounds):
         raise MediaError(
             f"the folder {str(folder)!r} holds no frames (PNG); name a file or a folder of frames"
         )
-    DEFAULT_BUDGET.check_frames(repr(str(folder)), len(files))
-    texts = {read_mark_text(file) for file in files}
-    return texts.pop() if len(texts) == 1 else None
+    DEFAULT_BUDGET.check_frames(repr(str(folder)), len(pictures) + len(sounds))
+    texts = {read_mark_text(file) for file in pictures or sounds}
+    text = texts.pop() if len(texts) == 1 else None
+    mark = parse_container_text(text or "")
+    if text is None or mark is None:
+        return text
+    # The sound carries no watermark and says so; in older folders it has the text of the pictures.
+    of_sound = (text, replace(mark, watermark=False).container_text())
+    return text if all(read_mark_text(sound) in of_sound for sound in sounds) else None

@@ -5,6 +5,7 @@ No connection is opened: a manifest that lies elsewhere is not fetched, revocati
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
@@ -14,8 +15,18 @@ from typing import Any
 from auteur.errors import InputError, UsageError
 from auteur.files import read_bytes
 
-RECORD = "org.auteur.record"
-"""Label of the assertion that holds the record of the sidecar."""
+METADATA = "cawg.metadata"
+"""Label of the assertion that holds the record of the sidecar: JSON-LD of any vocabulary (CAWG Metadata
+Assertion 1.0). C2PA wants a label of one's own to begin with one's Internet domain; this project has none."""
+
+RECORD = "auteur:record"
+"""Property of that assertion whose value is the record."""
+
+VOCABULARY = "urn:uuid:6f0d3a52-5c0b-4c39-9a5e-0b7d8a1f2e64#"
+"""Namespace of that property and of the names within the record; a UUID needs no owner."""
+
+_FORMER_LABEL = "org.auteur.record"
+"""Label of an assertion that was the record itself, in files written before."""
 
 HASH = "nih:sha-256;"
 """Of RFC 6920: names an ingredient by its hash, in hexadecimal digits."""
@@ -148,7 +159,6 @@ def _reading(manifest: dict[str, Any], failures: list[str], state: str | None) -
         for action in data.get("actions", [])
     ]
     sources = {str(one.get("digitalSourceType")).rpartition("/")[2] for one in actions}
-    record = next((data for label, data in assertions if label == RECORD), None)
     return ManifestReading(
         verdict=verdict,
         problem=", ".join(failures) if verdict is ManifestVerdict.INVALID else None,
@@ -156,8 +166,20 @@ def _reading(manifest: dict[str, Any], failures: list[str], state: str | None) -
         generator=" ".join(str(generators[0].get(name, "")) for name in ("name", "version")).strip() or None,
         is_ai_generated=bool(sources.intersection(_AI_SOURCES)),
         inputs=hashes,
-        record=record if isinstance(record, dict) else None,
+        record=_record(assertions),
     )
+
+
+def _record(assertions: Sequence[tuple[str, Any]]) -> dict[str, Any] | None:
+    for label, data in assertions:
+        # A second assertion with one label is numbered: "cawg.metadata__1".
+        if label.partition("__")[0] == METADATA and isinstance(data, dict):
+            data = data.get(RECORD)
+        elif label != _FORMER_LABEL:
+            continue
+        if isinstance(data, dict):
+            return data
+    return None
 
 
 def _anchors(path: Path) -> str:

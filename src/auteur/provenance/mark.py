@@ -60,7 +60,8 @@ class Mark:
     signing: Signing | None = field(default=None, compare=False)
     """Certificate and key for a signed manifest; no part of what is recorded."""
     watermark: bool = True
-    """Whether writers of pictures and videos put the run id into the pixels (`auteur.watermark`)."""
+    """Whether the pixels carry the run id (`auteur.watermark`). Writers put it there unless this is false;
+    of sound, and of pictures too small for it, they record false."""
     run_id: str = field(default="", compare=False)
     """Name of the run, eight hexadecimal digits. Unless given, the first of the SHA-256 of the fields up to
     `seed`: the same inputs, settings and seed give the same frames, mark included, and any other run

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from auteur.errors import InputError, UsageError
 from auteur.files import read_bytes, unfinished_name
-from auteur.provenance.manifest import HASH, MOST_PEM_BYTES, NO_NETWORK, RECORD, sdk
+from auteur.provenance.manifest import (
+    HASH,
+    METADATA,
+    MOST_PEM_BYTES,
+    NO_NETWORK,
+    RECORD,
+    VOCABULARY,
+    sdk,
+)
 
 if TYPE_CHECKING:
     from auteur.provenance.mark import Mark
@@ -31,6 +39,7 @@ SIGNED_KINDS = {
 
 _VARIABLES = ("AUTEUR_SIGN_CERTIFICATE", "AUTEUR_SIGN_KEY")
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
+_IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _PAGE = "docs/provenance.md makes one that fits"
 
 
@@ -154,12 +163,19 @@ def _definition(mark: "Mark", title: str) -> dict[str, Any]:
         "softwareAgent": tool,
         "parameters": {"ingredientIds": list(mark.inputs)},
     }
+    metadata = {
+        "@context": {"Iptc4xmpExt": _IPTC_EXTENSION, "auteur": VOCABULARY, "@vocab": VOCABULARY},
+        "Iptc4xmpExt:DigitalSourceType": DIGITAL_SOURCE_TYPE,
+        "Iptc4xmpExt:AISystemUsed": mark.tool,
+        "Iptc4xmpExt:AISystemVersionUsed": mark.version,
+        RECORD: mark.to_json(),
+    }
     return {
         "claim_generator_info": [tool],
         "title": title,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
-            {"label": RECORD, "data": mark.to_json()},
+            {"label": METADATA, "data": metadata},
         ],
         "ingredients": [
             {"label": role, "title": role, "relationship": "inputTo", "instance_id": f"{HASH}{digest}"}

