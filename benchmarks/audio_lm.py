@@ -25,7 +25,11 @@ from auteur.expression.au_generators import CompactAUGenerator
 from auteur.expression.audio_lm import codec
 from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
 from auteur.expression.audio_lm.compact import AudioLM
-from auteur.expression.audio_lm.constrained_decoder import ConstrainedDecoder, whole_answer
+from auteur.expression.audio_lm.constrained_decoder import (
+    ConstrainedDecoder,
+    PartialAnswer,
+    whole_answer,
+)
 from auteur.expression.audio_lm.prompts import Order, read_answer
 from auteur.expression.regressor import Regressor
 from auteur.expression.speech_to_au import SpeechToAU
@@ -52,8 +56,9 @@ class Benchmark:
     every: int = 1
     """Score the units of every n-th held-out recording; emotions are scored on all."""
     workers: int = 2
-    parts: tuple[Literal["emotions", "speed", "rules", "built", "measured"], ...] = (
+    parts: tuple[Literal["emotions", "verdict", "speed", "rules", "built", "measured"], ...] = (
         "emotions",
+        "verdict",
         "speed",
         "rules",
         "built",
@@ -193,6 +198,51 @@ def emotions_of(run: Benchmark, performances: Sequence[LabelledRecording]) -> di
     return found
 
 
+def verdict(
+    decoder: ConstrainedDecoder, performances: Sequence[Performance], *, every: int, units_every: int
+) -> dict:
+    """What the ensemble's prediction in the prompt adds: the same model with it and with a flat one.
+
+    Emotion is the model's own first word. Units, since recordings have none that were measured, are compared
+    with the answer of the same model to the right emotion, given.
+
+    Args:
+        decoder: The model.
+        performances: Recordings with rows, emotion, speaker and `is_held_out`.
+        every: Every n-th held-out recording counts for emotions.
+        units_every: And every n-th of these for units.
+    """
+    some = [one for one in performances if one.is_held_out][::every]
+    flat = torch.full((len(VOICE_EMOTIONS),), 1 / len(VOICE_EMOTIONS)).log()
+    words: dict[str, list[str | None]] = {"with it": [], "without": []}
+    values: dict[str, list[np.ndarray]] = {"with it": [], "without": [], "given": []}
+    for number, one in enumerate(some):
+        rows = torch.from_numpy(one.rows)
+        frames = max(1, min(len(one.rows) // 10, LONGEST_FRAMES))
+        heard = decoder.emotion_log_probabilities(rows)
+        for name, prediction in {"with it": heard, "without": flat}.items():
+            answer = PartialAnswer()
+            corpus = CORPUS_EMOTIONS[one.speaker.partition("_")[0]]
+            written = decoder.frames(rows, prediction, frames=frames, emotions=corpus, answer=answer)
+            made = [next(written)] if number % units_every else list(written)
+            words[name].append(answer.emotion)
+            if number % units_every == 0:
+                values[name].append(codec.values_of(codec.fitted(tuple(made), frames)))
+        if number % units_every == 0:
+            order = Order.UNITS_GIVEN_EMOTION
+            told = tuple(decoder.frames(rows, flat, frames=frames, order=order, emotion=one.emotion))
+            values["given"].append(codec.values_of(codec.fitted(told, frames)))
+    found: dict[str, dict] = {}
+    for name, chosen in words.items():
+        scores = asdict(au_scores(values["given"], values[name]))
+        found[name] = {key: round(value, 4) for key, value in scores.items()}
+        for corpus in CORPUS_EMOTIONS:
+            own = [i for i, one in enumerate(some) if one.speaker.startswith(corpus)]
+            right = [some[i].emotion == chosen[i] for i in own]
+            found[name][corpus] = [round(float(np.mean(right)), 4), len(own)] if own else None
+    return found
+
+
 def speed(run: Benchmark) -> dict:
     """Seconds of processor time per second of sound, and what comes first, on a made-up voice of 20 s."""
     rate = 16_000
@@ -250,6 +300,9 @@ def main(run: Benchmark) -> None:
     for part in run.parts:
         if part == "emotions":
             result[part] = emotions_of(run, performances)
+        elif part == "verdict":
+            decoder = ConstrainedDecoder(load_model(run.model, AudioLM))
+            result[part] = verdict(decoder, performances, every=run.every, units_every=4)
         elif part == "speed":
             result[part] = speed(run)
         elif part == "rules":

@@ -260,6 +260,7 @@ def measure(run: Benchmark) -> dict[str, Any]:
     faces = Faces([], [])
     kept: dict[str, dict[str, dict[str, dict[str, bool]]]] = {str(s): {} for s in run.strengths}
     rows: dict[float, list[Picture]] = {s: [] for s in run.strengths}
+    changes: dict[tuple[str, str], dict[float, Floats]] = {}
 
     def read(portrait: Path, emotion: str, strength: float) -> tuple[Reading, Picture]:
         frames = videos.frames(portrait, emotion, strength)
@@ -275,6 +276,7 @@ def measure(run: Benchmark) -> dict[str, Any]:
             for emotion in SHOWN_EMOTIONS:
                 shown, picture = read(portrait, emotion, strength)
                 rows_of[emotion] = rules_kept(emotion, shown, neutral)
+                changes.setdefault((portrait.stem, emotion), {})[strength] = change_of(shown, neutral)
                 tiles.append(picture)
             rows[strength].append(np.concatenate(tiles, axis=1))
     if run.sheets is not None:
@@ -291,7 +293,36 @@ def measure(run: Benchmark) -> dict[str, Any]:
         for part, belongs in parts.items()
         if any(map(belongs, rows_of))
     }
-    return {"kept": kept, "shares": found}
+    return {"kept": kept, "shares": found, "growing": growing(changes)}
+
+
+def change_of(shown: Reading, neutral: Reading) -> Floats:
+    """Returns how the distances of `MEASURES_MM` differ from neutral, [measures] mm."""
+    return np.array([shown.mm[name] - neutral.mm[name] for name in MEASURES_MM])
+
+
+def growing(changes: Mapping[tuple[str, str], Mapping[float, Floats]]) -> dict[str, Any]:
+    """Returns the share of portraits on which an emotion grows with the strength, by emotion, and the steps.
+
+    The change from neutral is projected on that at the largest strength, which is 1; it grows where it is
+    larger at every larger strength.
+
+    Args:
+        changes: By portrait and emotion, then by strength.
+    """
+    grows: dict[str, list[bool]] = {}
+    steps: dict[str, list[list[float]]] = {}
+    for (_, emotion), by_strength in changes.items():
+        strengths = sorted(by_strength)
+        whole = by_strength[strengths[-1]]
+        size = max(float(whole @ whole), 1e-9)
+        reached = [float(by_strength[strength] @ whole) / size for strength in strengths]
+        grows.setdefault(emotion, []).append(all(np.diff([0.0, *reached]) > 0))
+        steps.setdefault(emotion, []).append(reached)
+    return {
+        emotion: {"share": float(np.mean(grown)), "median": np.median(steps[emotion], axis=0).tolist()}
+        for emotion, grown in grows.items()
+    }
 
 
 def measure_clips(run: Benchmark, manifest: Path) -> dict[str, Any]:

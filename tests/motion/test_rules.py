@@ -147,9 +147,34 @@ def test_emotions_move_the_face_as_people_read_it(basis: AUBasis, emotion: str):
 
 def test_emotions_that_are_confused_differ(basis: AUBasis):
     at = {e: basis.displacement(prototype(e, convention="facs")) for e in _DIRECTIONS}
-    assert at["sad"][107, 1] < 2 * at["sad"][70, 1] < 0  # inner ends rise more than outer ones
+    assert at["sad"][107, 1] < -4  # inner ends rise much more than outer ones: oblique brows
+    assert abs(at["sad"][70, 1]) < 1
     assert at["fear"][55, 0] > 0 > at["surprised"][55, 0]  # drawn together, and not
     assert np.abs(at["contempt"][291]).max() < 0.2 * np.abs(at["contempt"][61]).max()
+
+
+def test_brows_that_rise_against_a_frown_stay_high_and_come_together(basis: AUBasis):
+    raised, lowered = (basis.displacement({unit: 1.0}) for unit in ("AU1", "AU4"))
+    both = basis.displacement({"AU1": 1.0, "AU4": 1.0})
+    assert both[107, 1] < -3 < raised[107, 1] + lowered[107, 1]  # y is down: the sum would cancel out
+    assert both[55, 0] > lowered[55, 0] + 1 and both[285, 0] < lowered[285, 0] - 1
+    outer = [46, 70, 276, 300]
+    assert np.allclose(both[outer], (raised + lowered)[outer], atol=0.05)  # nor do lids and mouth change
+    assert np.allclose(both[[13, 61, 159, 386]], (raised + lowered)[[13, 61, 159, 386]], atol=0.05)
+
+
+def test_brows_of_one_side_and_of_weaker_units_are_a_part_of_it(basis: AUBasis):
+    both = basis.displacement({"AU1": 1.0, "AU4": 1.0})
+    assert np.allclose(basis.displacement({"AU1": 0.4, "AU4": 0.4}), 0.4 * both, atol=1e-4)
+    sides = [basis.displacement({f"AU1{side}": 1.0, f"AU4{side}": 1.0}) for side in "LR"]
+    assert np.allclose(sides[0] + sides[1], both, atol=1e-3)
+    crossed = basis.displacement({"AU1L": 1.0, "AU4R": 1.0})
+    alone = basis.displacement({"AU1L": 1.0}) + basis.displacement({"AU4R": 1.0})
+    assert np.array_equal(crossed, alone)
+    track = _asked(2, AU1=0.9, AU4=0.3)
+    assert np.allclose(
+        basis.track_displacement(track)[1], basis.displacement({"AU1": 0.9, "AU4": 0.3}), atol=1e-3
+    )
 
 
 def test_basis_is_linear_in_intensity_and_ignores_what_it_cannot_move(basis: AUBasis):

@@ -7,11 +7,16 @@ import pytest
 from skimage import data
 
 from auteur import provenance
+from auteur.expression.curve import EmotionCurve
 from auteur.face.pose import without_pose
+from auteur.facs import prototype
 from auteur.media import write_audio, write_image
+from auteur.motion.au_basis import AUBasis
 from auteur.motion.mouth import lip_gap
 from auteur.signals import Waveform
+from auteur.talking_head.routes import emodiffhead
 from auteur.talking_head.talking_head import Settings, TalkingHead
+from auteur.weights import load_shipped
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +49,19 @@ def test_strength_0_is_the_neutral_run_to_the_bit(head: TalkingHead, inputs: tup
     neutral = head(*inputs, emotion="neutral", settings=STILL)
     np.testing.assert_array_equal(zero.landmarks().values, neutral.landmarks().values)
     assert np.array_equal(next(zero.frames()), next(neutral.frames()))
+
+
+@pytest.mark.parametrize("emotion", ["sad", "fear", "surprised"])
+def test_the_route_shows_the_prototype_in_proportion(emotion: str):
+    basis = load_shipped(AUBasis(), "au_basis")
+    wanted = basis.displacement(prototype(emotion, convention="facs"))
+    speech = Waveform(samples=np.zeros(32000, np.float32), rate_hz=16000)
+    express = emodiffhead()
+    for strength in (0.0, 0.5, 1.0):
+        shown = express(speech, EmotionCurve.constant(emotion, strength)).shapes
+        assert shown is not None
+        moved = shown.displacement_mm(slice(0, 50)).mean(axis=0)
+        assert np.linalg.norm(moved - strength * wanted) <= 0.15 * strength * np.linalg.norm(wanted)
 
 
 def test_faces_move_in_proportion_and_lips_keep_time(head: TalkingHead, inputs: tuple[Path, Path]):

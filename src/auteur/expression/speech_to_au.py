@@ -8,7 +8,8 @@ Rules for sound without speech:
 moves.
 * **Song and music** (most of what is periodic holds a note): neutral unless an emotion is given, since moods
   of tunes were never learned. The mouth moves.
-* **Several speakers** are not separated: the face speaks all of it, and moods follow the sound.
+* **Several speakers**: the face speaks all of it, the emotion is that of all voices together; where they are
+  found, a line says so. Recordings of less than about 8 s are taken for one speaker's.
 * **Any length** from 0.1 s on; over 8 s in overlapping chunks.
 """
 
@@ -32,7 +33,7 @@ from auteur.expression.au_generators import (
 )
 from auteur.expression.audio_lm.codec import TRACK_RATE, UNITS, VOICE_EMOTIONS
 from auteur.expression.audio_lm.prompts import find_voice_emotion
-from auteur.expression.voice_kind import SUNG_FROM, held_note_share
+from auteur.expression.voice_kind import SUNG_FROM, has_several_speakers, held_note_share
 from auteur.facs import au_track
 from auteur.signals import AUTrack, Sound
 from auteur.weights import load_model, path_of
@@ -48,6 +49,8 @@ _NOTES = {
     "voiceless": "no voice was found in the recording: neutral, nothing moves",
     "short": "the recording is too short to recognise an emotion: neutral",
     "sung": "the recording sounds like song or music: neutral; name an emotion for it",
+    "several": "the recording sounds like several speakers: one face speaks for all, with the emotion of all "
+    "voices together; name an emotion, or give each speaker a recording of its own",
 }
 
 Floats = NDArray[np.float32]
@@ -188,6 +191,8 @@ class SpeechToAU:
             return _still(speech, requested, _NOTES[rule])
         if rule is not None and requested is None:
             return self._streamed(utterance, NEUTRAL, (_NOTES[rule],))
+        if requested is None and has_several_speakers(utterance.features.rows):
+            return self._streamed(utterance, None, (_NOTES["several"],))
         return self._streamed(utterance, requested, ())
 
     def _streamed(self, utterance: Utterance, given: str | None, notes: tuple[str, ...]) -> SpeechToAUStream:

@@ -14,8 +14,9 @@ Floats = NDArray[np.floating]
 ACTIVE_POWER = 1e-3
 """Mean power of a row, relative to the loud ones, from which something sounds."""
 
-_CEPSTRA = 20
-_COSINES = np.sqrt(2 / BANDS) * np.cos(np.pi / BANDS * np.outer(np.arange(BANDS) + 0.5, np.arange(_CEPSTRA)))
+CEPSTRA = 20
+"""Cepstral coefficients of a row."""
+_COSINES = np.sqrt(2 / BANDS) * np.cos(np.pi / BANDS * np.outer(np.arange(BANDS) + 0.5, np.arange(CEPSTRA)))
 _COSINES[:, 0] /= np.sqrt(2)
 """Orthonormal discrete cosine transform, bands to cepstra."""
 _PERCENTILES = (5, 25, 50, 75, 95)
@@ -68,7 +69,12 @@ def _timbre(bands: Floats) -> Floats:
     entropy = -(share * np.log(share + 1e-9)).sum(1)
     flux = np.abs(np.diff(bands, axis=0, prepend=bands[:1])).mean(1)
     shape = np.stack([level, low - high, high - top, low - top, centre, spread, entropy, flux], 1)
-    return np.concatenate([shape, bands @ _COSINES], 1)
+    return np.concatenate([shape, cepstra(bands)], 1)
+
+
+def cepstra(bands: Floats) -> Floats:
+    """Returns the first cepstral coefficients [N, CEPSTRA] of bands [N, BANDS]."""
+    return bands @ _COSINES
 
 
 def _distribution(values: Floats) -> Floats:

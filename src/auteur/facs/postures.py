@@ -49,7 +49,7 @@ class Posture:
 POSTURES: dict[str, Posture] = {
     "neutral": Posture(),
     "happy": Posture(pitch_deg=1.5, roll_deg=1.5, eyes_down_deg=1.0),
-    "sad": Posture(pitch_deg=-4.0, roll_deg=2.0, eyes_down_deg=5.0),
+    "sad": Posture(pitch_deg=-2.0, roll_deg=2.0, eyes_down_deg=5.0),
     "angry": Posture(pitch_deg=-5.0, eyes_down_deg=-3.5),
     "fear": Posture(pitch_deg=2.0, eyes_down_deg=1.5),
     "disgusted": Posture(pitch_deg=4.0, yaw_deg=-5.0, eyes_down_deg=3.0, eyes_left_deg=3.0),

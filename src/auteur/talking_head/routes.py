@@ -4,20 +4,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import UsageError
 from auteur.expression.curve import NON_NEUTRAL_EMOTIONS, EmotionCurve
-from auteur.facs import convert
+from auteur.facs import convert, prototype
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.performance import ExpressionShapes, Performance, as_specified
 from auteur.signals import AUTrack, ExpressionTrack, Sound, measured
 from auteur.speech.features import frames_at
 from auteur.talking_head.request import PerformanceRequest
-from auteur.weights import version
+from auteur.weights import load_shipped, version
+
+if TYPE_CHECKING:
+    from auteur.expression.space import CompactExpressionSpace
 
 Floats = NDArray[np.floating[Any]]
 
@@ -111,6 +114,9 @@ def emodiffhead(path: Path | None = None, space: Path | None = None) -> RouteMod
     from auteur.expression.generator.emotion_control import emotion_control, frames_of
 
     control = emotion_control(path, space)
+    # A generator of the user's has apexes of its own, of which nothing is known to be missing.
+    is_shipped = path is None and space is None
+    beyond = _beyond_space(control.space) if is_shipped and control.space is not None else None
 
     def perform(speech: Sound, request: PerformanceRequest) -> Performance:
         curve = request.emotions or EmotionCurve.constant("neutral", 0.0)
@@ -118,7 +124,11 @@ def emodiffhead(path: Path | None = None, space: Path | None = None) -> RouteMod
         shapes = control.shapes
         finer = None
         if shapes is not None:
-            finer = ExpressionShapes(weights=made.edit.values, shapes=shapes, space=made.edit.convention)
+            weights = np.asarray(made.edit.values, dtype=np.float64)
+            if beyond is not None:
+                weights = np.concatenate([weights, made.strengths], axis=1)
+                shapes = np.concatenate([shapes, beyond])
+            finer = ExpressionShapes(weights=weights, shapes=shapes, space=made.edit.convention)
         return performance_of_route(speech, made.units, expression=finer, trajectory=made.vectors)
 
     return perform
@@ -148,6 +158,19 @@ def performance_of_route(
     if action_units is not None:
         acted = as_specified(measured(action_units)).resample(MOTION_RATE, start_sec=0, frames=frames)
     return Performance(frames=frames, acted=acted, expression=expression, trajectory=trajectory, notes=notes)
+
+
+def _beyond_space(space: "CompactExpressionSpace") -> Floats:
+    """Returns what the space cannot show of the prototype of each emotion, [7, 478, 3] mm.
+
+    The shipped apexes are prototypes, encoded. The space is a basis of talking people, who hardly ever draw
+    raised brows together; added in proportion to the strengths, faces are those of every other route.
+    """
+    from auteur.motion.au_basis import AUBasis
+
+    basis = load_shipped(AUBasis(), "au_basis")
+    whole = np.stack([basis.displacement(prototype(e, convention="facs")) for e in NON_NEUTRAL_EMOTIONS])
+    return whole - space.decode(space.encode(whole))
 
 
 def expressed_units(

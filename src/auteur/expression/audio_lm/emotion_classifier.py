@@ -1,8 +1,9 @@
-"""The emotion ensemble of the compact model: small networks over time and a regression on statistics.
+"""The emotion ensemble of the compact model: small networks over time and two regressions on a recording.
 
 Each network was trained without one fifth of the speakers, so its predictions for them are out of fold: the
-language model trains on these, whose errors are those of predictions for new speakers. The regression is
-closed-form, so its predictions for each fifth come from a refit without it.
+language model trains on these, whose errors are those of predictions for new speakers. The regressions, on
+statistics and on Fisher vectors, are closed-form, so their predictions for each fifth come from refits
+without it.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from auteur.expression.acoustic_features import BANDS
 from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
+from auteur.expression.fisher_vectors import DESCRIPTORS, SpeechMixture, fisher_vector
 from auteur.expression.voice_statistics import ACTIVE_POWER, STATISTICS, power_of, voice_statistics
 
 QUIET = -1.8
@@ -34,7 +36,9 @@ class EmotionClassifierConfig:
     hidden: int = 128
     voters: int = 5
     supports: int = 700
-    """Recordings that the regression keeps."""
+    """Recordings that the regression on statistics keeps."""
+    components: int = 64
+    """Kinds of sound that the Fisher vectors compare."""
 
 
 class _Conv(nn.Sequential):
@@ -127,17 +131,14 @@ class StatisticsRegression(nn.Module):
             ridge: Weight of the penalty.
             seed: Of the supports.
         """
-        emotions = len(VOICE_EMOTIONS)
         self.mean.copy_(statistics.mean(0))
         self.scale.copy_(statistics.std(0) + 1e-3)
         rows = self.standardised(statistics)
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
         kept = min(len(rows), len(self.supports))
         self.supports[:kept] = (rows[order[:kept]] * _STEPS).round().to(torch.int8)
-        counts = torch.bincount(labels, minlength=emotions).double()
-        wanted = functional.one_hot(labels, emotions).double()
+        wanted, balance = _balanced(labels)
         self.prior.copy_(wanted.mean(0))
-        balance = (len(labels) / emotions / counts[labels])[:, None]
         near = self.kernel(rows).double()[:, :kept]
         penalty = self.kernel(self.supports[:kept].float() / _STEPS).double()[:, :kept]
         normal = (near * balance).T @ near + ridge * penalty + 1e-6 * torch.eye(kept, dtype=torch.float64)
@@ -146,15 +147,55 @@ class StatisticsRegression(nn.Module):
         self.weights[:kept] = solved.float()
 
 
+class FisherRegression(nn.Module):
+    """Ridge regression from the Fisher vector of a recording to its emotion."""
+
+    def __init__(self, config: EmotionClassifierConfig) -> None:
+        super().__init__()
+        size, emotions = 2 * config.components * DESCRIPTORS, len(VOICE_EMOTIONS)
+        self.register_buffer("weights", torch.zeros(size, emotions))
+        self.register_buffer("prior", torch.full((emotions,), 1 / emotions))
+        self.weights: Tensor
+        self.prior: Tensor
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Returns scores [B, emotions] of Fisher vectors [B, 2 K D]: about 1 for the emotion."""
+        return vectors @ self.weights + self.prior
+
+    def fit(self, vectors: Tensor, labels: Tensor, *, ridge: float = 0.3) -> None:
+        """Solves for the weights; classes count alike.
+
+        Args:
+            vectors: [N, 2 K D].
+            labels: Index in `VOICE_EMOTIONS`, [N].
+            ridge: Weight of the penalty.
+        """
+        wanted, balance = _balanced(labels)
+        self.prior.copy_(wanted.mean(0))
+        normal = (vectors @ vectors.T).double() + ridge * torch.diag(1 / balance[:, 0])
+        solved = torch.linalg.solve(normal, wanted - self.prior.double())
+        self.weights.copy_(vectors.T @ solved.float())
+
+
+def _balanced(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns labels [N] one-hot, [N, emotions], and weights [N, 1] by which classes count alike."""
+    emotions = len(VOICE_EMOTIONS)
+    counts = torch.bincount(labels, minlength=emotions).double()
+    weights = (len(labels) / emotions / counts[labels])[:, None]
+    return functional.one_hot(labels, emotions).double(), weights
+
+
 class EmotionEnsemble(nn.Module):
-    """The classifiers and the regression together, with calibrated probabilities."""
+    """The classifiers and the regressions together, with calibrated probabilities."""
 
     def __init__(self, config: EmotionClassifierConfig | None = None) -> None:
         super().__init__()
         self.config = config or EmotionClassifierConfig()
         self.voters = nn.ModuleList(EmotionClassifier(self.config) for _ in range(self.config.voters))
         self.regression = StatisticsRegression(self.config)
-        self.register_buffer("balance", torch.tensor([1.0, 1.0]))
+        self.mixture = SpeechMixture(self.config.components)
+        self.fisher = FisherRegression(self.config)
+        self.register_buffer("balance", torch.ones(3))
         self.balance: Tensor
 
     def forward(self, rows: Tensor, inside: Tensor) -> Tensor:
@@ -162,19 +203,29 @@ class EmotionEnsemble(nn.Module):
         votes = [member(rows, inside).log_softmax(-1) for member in self.voters]
         return torch.stack(votes).mean(0).log_softmax(-1)
 
-    def joined(self, voted: Tensor, scores: Tensor) -> Tensor:
-        """Returns calibrated log probabilities of those of classifiers and scores, each [B, emotions].
+    def joined(self, *predictions: Tensor) -> Tensor:
+        """Returns calibrated log probabilities, [B, emotions].
 
-        Both are scaled before they are added; the two factors were fitted on speakers that neither had seen.
+        All are scaled before they are added; the factors were fitted on speakers that none had seen.
+
+        Args:
+            predictions: Log probabilities of the classifiers, scores of the regression on statistics and of
+                that on Fisher vectors, each [B, emotions].
         """
-        return (self.balance[0] * voted + self.balance[1] * scores).log_softmax(-1)
+        scaled = [factor * each for factor, each in zip(self.balance, predictions, strict=True)]
+        return torch.stack(scaled).sum(0).log_softmax(-1)
 
     @torch.no_grad()
     def emotion_log_probabilities(self, rows: Tensor) -> Tensor:
         """Returns log probabilities [emotions] for the rows [N, CHANNELS] of one recording."""
         spoken = active_rows(rows)
         voted = self(spoken[None], torch.ones(1, len(spoken)))
-        return self.joined(voted, self.regression(statistics_of(spoken)[None]))[0]
+        scores = self.regression(statistics_of(spoken)[None])
+        return self.joined(voted, scores, self.fisher(self.vector_of(spoken)[None]))[0]
+
+    def vector_of(self, rows: Tensor) -> Tensor:
+        """Returns the Fisher vector [2 K D] of the rows [N, CHANNELS] of a recording."""
+        return fisher_vector(self.mixture, rows.numpy())
 
 
 def statistics_of(rows: Tensor) -> Tensor:

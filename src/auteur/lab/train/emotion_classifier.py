@@ -3,11 +3,13 @@ r"""Recipe: the audio-language model's emotion classifiers, on rows of `auteur.l
     auteur train listener --clips speech.npz --out RUN --schedule.minutes 2.2
 
 One classifier per fold of speakers, each trained without that fold, which chooses its checkpoint; then the
-regression on statistics of all of them, and the factors of both, fitted on out-of-fold predictions. `RUN`
+regressions on statistics and on Fisher vectors of all of them, and the factors of the three, fitted on
+out-of-fold predictions. `RUN`
 receives `voter_K.safetensors`, `ear.safetensors` (all together) and `heard.npz`: the out-of-fold predictions
 for every training clip.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,16 +24,27 @@ from auteur.expression.audio_lm.emotion_classifier import (
     EmotionClassifier,
     EmotionClassifierConfig,
     EmotionEnsemble,
+    FisherRegression,
     StatisticsRegression,
     active_rows,
     statistics_of,
 )
-from auteur.lab.data.emotional_speech import FOLDS, EmotionalClip, EmotionBatches, fold_of, load_clips
+from auteur.expression.fisher_vectors import SpeechMixture, descriptors
+from auteur.lab.data.emotional_speech import (
+    FOLDS,
+    NOISE_SPEAKER,
+    EmotionalClip,
+    EmotionBatches,
+    fold_of,
+    load_clips,
+)
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.devices import is_main_process
 from auteur.lab.train.model_recipe import Schedule, Training, save_half, train_model
 
 _SMOOTHING = 0.08
+_MIXTURE_ROWS = 60_000
+"""Rows that the mixture of the Fisher vectors is fitted to."""
 CORPUS_EMOTIONS = {
     "ravdess": ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "calm"),
     "emodb": ("neutral", "happy", "sad", "angry", "fear", "disgusted", "bored"),
@@ -166,12 +179,14 @@ def train(recipe: EmotionClassifierRecipe) -> None:
 
 
 def finish(recipe: EmotionClassifierRecipe, clips: list[EmotionalClip]) -> EmotionClassifierScores:
-    """Joins classifiers and regression into `ear.safetensors`, writes `heard.npz` and returns its scores."""
+    """Joins classifiers and regressions into `ear.safetensors`, writes `heard.npz` and returns its scores."""
     ensemble = EmotionEnsemble(recipe.config)
     labels = torch.tensor([VOICE_EMOTIONS.index(clip.emotion) for clip in clips])
     folds = torch.tensor([fold_of(clip.speaker) for clip in clips])
     statistics = torch.stack([statistics_of(active_rows(torch.from_numpy(clip.rows))) for clip in clips])
-    voted, scored = (torch.zeros(len(clips), len(VOICE_EMOTIONS)) for _ in range(2))
+    fit_mixture(ensemble.mixture, clips)
+    vectors = torch.stack([ensemble.vector_of(active_rows(torch.from_numpy(clip.rows))) for clip in clips])
+    voted, scored, compared = (torch.zeros(len(clips), len(VOICE_EMOTIONS)) for _ in range(3))
     for fold, member in enumerate(ensemble.voters):
         _fill(member, recipe.out / f"voter_{fold}.safetensors")
         own = torch.nonzero(folds == fold)[:, 0]
@@ -179,9 +194,13 @@ def finish(recipe: EmotionClassifierRecipe, clips: list[EmotionalClip]) -> Emoti
         without = StatisticsRegression(recipe.config)
         without.fit(statistics[folds != fold], labels[folds != fold])
         scored[own] = without(statistics[own])
+        by_vectors = FisherRegression(recipe.config)
+        by_vectors.fit(vectors[folds != fold], labels[folds != fold])
+        compared[own] = by_vectors(vectors[own])
     ensemble.regression.fit(statistics, labels)
-    ensemble.balance.copy_(fitted_balance(voted, scored, labels))
-    heard = ensemble.joined(voted, scored)
+    ensemble.fisher.fit(vectors, labels)
+    ensemble.balance.copy_(fitted_balance((voted, scored, compared), labels))
+    heard = ensemble.joined(voted, scored, compared)
     save_half(ensemble, recipe.out / "ear.safetensors")
     np.savez(
         recipe.out / "heard.npz",
@@ -192,17 +211,34 @@ def finish(recipe: EmotionClassifierRecipe, clips: list[EmotionalClip]) -> Emoti
     return scores(heard, clips)
 
 
-def fitted_balance(voted: Tensor, scored: Tensor, labels: Tensor) -> Tensor:
-    """Returns the factors [2] of log probabilities and scores [N, emotions] with the least cross-entropy.
+def fit_mixture(mixture: SpeechMixture, clips: Sequence[EmotionalClip], *, seed: int = 0) -> None:
+    """Fits the mixture of the Fisher vectors to rows of the recordings with speech; labels play no part."""
+    rows = np.concatenate(
+        [
+            descriptors(active_rows(torch.from_numpy(clip.rows)).numpy())
+            for clip in clips
+            if clip.corpus != NOISE_SPEAKER
+        ]
+    )
+    random = np.random.default_rng(seed)
+    chosen = random.choice(len(rows), min(len(rows), _MIXTURE_ROWS), replace=False)
+    mixture.fit(torch.from_numpy(rows[chosen]))
+
+
+def fitted_balance(predictions: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """Returns the factors [P] of P kinds of predictions [N, emotions] with the least cross-entropy.
 
     With one kind of prediction it would be temperature scaling (Guo et al. 2017).
     """
-    factors = torch.ones(2, requires_grad=True)
+    factors = torch.ones(len(predictions), requires_grad=True)
     optimiser = torch.optim.LBFGS([factors], max_iter=50, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = functional.cross_entropy(factors[0] * voted + factors[1] * scored, labels)
+        together = sum(
+            (factor * each for factor, each in zip(factors, predictions, strict=True)), torch.zeros(())
+        )
+        loss = functional.cross_entropy(together, labels)
         loss.backward()
         return loss
 
