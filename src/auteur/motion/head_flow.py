@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from auteur.motion.calm import gaussian_mean
 from auteur.motion.conditional_flow import ConditionalFlow, FlowConfig, FlowSampling
 from auteur.motion.idle_motion import POSE_CONVENTION
 from auteur.signals import PoseTrack
@@ -31,6 +32,11 @@ HEAD_STYLE = ("deviation", "speed")
 second."""
 
 HEAD_SAMPLING = FlowSampling(steps=10, temperature=1.0, speech_guidance=1.5)
+POSTURE_SAMPLING = FlowSampling(steps=10, temperature=1.0, speech_guidance=0.0)
+"""Sampling of what is slower than `POSTURE_DEVIATION_FRAMES`, without the speech: nods follow stress, but people who
+say the same do not lean the same way, and every recording begins with the onset of a voice."""
+POSTURE_DEVIATION_FRAMES = 4.0
+"""Standard deviation, in frames at `HEAD_RATE`, of the Gaussian that separates posture from nods."""
 
 _SMALLEST_DEG = 0.05
 
@@ -89,14 +95,18 @@ class HeadFlow(SavedModel):
         frames = len(speech)
         pairs = torch.nn.functional.pad(speech, (0, 0, 0, frames % 2)).unflatten(0, (-1, 2))
         pairs[-1] = speech[-1] if frames % 2 else pairs[-1]
-        drawn = self.flow.sample(
-            pairs.mean(dim=1),
-            style=torch.full((len(HEAD_STYLE),), liveliness - 1.0),
-            seed=seed,
-            purpose="head",
-            sampling=HEAD_SAMPLING,
+        nods, posture = (
+            self.flow.sample(
+                pairs.mean(dim=1),
+                style=torch.full((len(HEAD_STYLE),), liveliness - 1.0),
+                seed=seed,
+                purpose="head",
+                sampling=sampling,
+            ).numpy()
+            for sampling in (HEAD_SAMPLING, POSTURE_SAMPLING)
         )
-        values = amount * (drawn * self.scale).numpy()
+        drawn = nods + gaussian_mean(posture - nods, POSTURE_DEVIATION_FRAMES)
+        values = amount * drawn * self.scale.numpy()
         places = np.arange(frames + 2) / 2 - 0.5  # one frame more at both ends, for the smoothing
         even = np.stack([np.interp(places, np.arange(len(values)), column) for column in values.T], axis=1)
         # Straight lines between slow frames have corners.
