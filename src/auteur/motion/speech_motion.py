@@ -13,7 +13,6 @@ from auteur.errors import UsageError
 from auteur.face.pose import canonical_face
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.basis_units import LID_UNITS, controls_by_basis
-from auteur.motion.calm import rested
 from auteur.motion.conditional_flow import FlowSampling
 from auteur.motion.cues import SpeechCues
 from auteur.motion.face_flow import BROW_SAMPLING, PERFORMANCE_SAMPLING, SPEECH_SAMPLING, FaceFlow
@@ -164,9 +163,6 @@ class SpeechMotion:
         if given.speech is None and given.units is None:
             given = given._replace(units=torch.full((frames, len(CONDITIONING_CONTROLS)), torch.nan))
         coefficients, brows = self._coefficients(given, performance.lips, options, window_frames)
-        is_speech_driven = speaks and performance.lips == "speech"
-        if is_speech_driven:
-            coefficients = rested(coefficients, cues.pause)
         head = self.head_of(speech if head_speech is None else head_speech, performance, options)
         lids, gaze = self.eyes_of(performance, cues, options, head)
         head, gaze = with_posture(head, gaze, performance, head_factor=options.head, gaze=options.gaze)
@@ -175,7 +171,7 @@ class SpeechMotion:
             coefficients=coefficients,
             brow_coefficients=brows,
             cues=cues if speaks else SpeechCues.none(frames),
-            is_speech_driven=is_speech_driven,
+            is_speech_driven=speaks and performance.lips == "speech",
             lids=lids,
             gaze_rad=gaze,
             head=head,
