@@ -18,10 +18,10 @@ _SURE_SILENCE = (0.85, 0.95)
 _SURE_CLOSURE = (0.6, 0.8)
 """Probabilities of the encoder from which a cue begins to count, and from which it counts fully."""
 _CLOSURE_RAMP = np.array([1, 2, 1]) / 4
-"""Lips close before a closure sounds, and part after it; to shut them at once, or for longer, disagrees with people."""
+"""Lips close before a closure sounds and part after it; shut at once they agree less with people."""
 _SILENCE_MARGIN_FRAMES = 12
 """Half a second: people's lips are as open in short pauses as in speech, so only long silences close them."""
-_SILENCE_RAMP = np.array([1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1]) / 36
+_SILENCE_RAMP = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
