@@ -65,6 +65,13 @@ def test_a_frame_depends_on_its_neighbourhood_alone(flow: ConditionalFlow):
     assert not torch.allclose(one[150:], other[150:], atol=1e-3)
 
 
+def test_guidance_of_zero_leaves_the_speech_out(flow: ConditionalFlow):
+    speech, units = _conditions(40)
+    without = _sample(flow, None, units)
+    assert torch.equal(_sample(flow, speech, units, speech_guidance=0.0), without)
+    assert not torch.allclose(_sample(flow, speech, units), without, atol=1e-3)
+
+
 def test_seed_and_temperature(flow: ConditionalFlow):
     speech, units = _conditions(40)
     assert torch.equal(_sample(flow, speech, units, seed=1), _sample(flow, speech, units, seed=1))
@@ -206,6 +213,17 @@ def test_heads_follow_seed_length_and_amount(head_flow: HeadFlow):
     half = head_flow.motion(speech, rate=rate, seed=1, amount=0.5)
     assert np.allclose(half.values, head.values / 2, atol=1e-5)
     assert head_flow.motion(speech[:1], rate=rate, seed=1).frames == 1
+
+
+def test_posture_is_free_of_the_speech_and_nods_are_not(head_flow: HeadFlow):
+    loud, other = (4 * torch.randn(400, 5, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    rate = Fraction(25)
+    one, two = (head_flow.motion(speech, rate=rate, seed=1).values for speech in (loud, other))
+    assert not np.allclose(one, two, atol=1e-4)
+    bins = np.fft.rfftfreq(400, 1 / 25)
+    apart, whole = (np.abs(np.fft.rfft(x - x.mean(0), axis=0)) ** 2 for x in (one - two, one))
+    slow = (bins > 0) & (bins < 0.2)
+    assert apart[slow].sum() < 0.05 * whole[slow].sum()
 
 
 def test_style_of_a_head_is_its_spread_and_speed():

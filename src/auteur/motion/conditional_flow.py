@@ -78,7 +78,7 @@ class FlowSampling:
     temperature: float = 1.0
     """Standard deviation of x_0, in [0, 2]: 0 gives one fixed sample, 1 the full spread."""
     speech_guidance: float = 1.0
-    """g_s; 1 is none."""
+    """g_s; 1 is none, 0 leaves the speech out."""
     au_guidance: float = 1.0
     """g_u; 1 is none."""
 
@@ -218,6 +218,8 @@ class ConditionalFlow(nn.Module):
         return x
 
     def _guided(self, x: Tensor, time: Tensor, given: FlowConditions, sampling: FlowSampling) -> Tensor:
+        if sampling.speech_guidance == 0 and sampling.au_guidance == 1:
+            return self(x, time, given._replace(speech=None))
         full = self(x, time, given)
         velocity = full
         if sampling.speech_guidance != 1 and given.speech is not None:

@@ -15,8 +15,10 @@ Floats = NDArray[np.floating[Any]]
 _SILENT_LOUDNESS = 0.35
 _LOUDNESS_SLOPE = 0.06
 _SURE_SILENCE = (0.85, 0.95)
-_SURE_CLOSURE = (0.45, 0.65)
+_SURE_CLOSURE = (0.6, 0.8)
 """Probabilities of the encoder from which a cue begins to count, and from which it counts fully."""
+_CLOSURE_RAMP = np.array([1, 2, 1]) / 4
+"""Lips close before a closure sounds and part after it; shut at once they agree less with people."""
 _SILENCE_MARGIN_FRAMES = 12
 """Half a second: people's lips are as open in short pauses as in speech, so only long silences close them."""
 _SILENCE_RAMP = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
@@ -46,7 +48,7 @@ class SpeechCues:
             analysis.articulation[:, ARTICULATIONS.index(name)].numpy() for name in ("silence", "lips_closed")
         )
         pause = np.maximum(_between(silence, _SURE_SILENCE), _quiet(analysis.loudness.numpy()))
-        return cls(silence=_long(pause), closure=_a_frame_early(_between(closed, _SURE_CLOSURE)), pause=pause)
+        return cls(silence=_long(pause), closure=_eased(_between(closed, _SURE_CLOSURE)), pause=pause)
 
     @classmethod
     def of_loudness(cls, loudness: Floats) -> "SpeechCues":
@@ -68,9 +70,9 @@ def _between(values: Floats, bounds: tuple[float, float]) -> Floats:
     return np.clip((values - bounds[0]) / (bounds[1] - bounds[0]), 0, 1)
 
 
-def _a_frame_early(closure: Floats) -> Floats:
-    """Lips close a frame before the closure sounds."""
-    return np.maximum(closure, np.append(closure[1:], closure[-1]))
+def _eased(closure: Floats) -> Floats:
+    half = len(_CLOSURE_RAMP) // 2
+    return np.convolve(np.pad(closure, half, mode="edge"), _CLOSURE_RAMP, mode="valid")
 
 
 def _long(silence: Floats) -> Floats:

@@ -14,7 +14,7 @@ from auteur.weights import SavedModel
 SPEECH_SPACE = "lips91+logmel81"
 """Features of speech that the shipped flow is conditioned on (`SpeechAnalysis.with_bands`)."""
 
-SPEECH_SAMPLING = FlowSampling(temperature=0.5, speech_guidance=1.7)
+SPEECH_SAMPLING = FlowSampling(temperature=0.35, speech_guidance=1.8)
 """Sampling of the lower face from speech alone, at the spread of people's lips (`benchmarks/motion.py`)."""
 
 BROW_SAMPLING = FlowSampling(temperature=0.9, speech_guidance=1.7)

@@ -28,7 +28,15 @@ HEAD_STYLE = ("deviation", "speed")
 second."""
 
 HEAD_SAMPLING = FlowSampling(steps=10, temperature=1.0, speech_guidance=1.5)
+"""Sampling of nods, which follow the speech."""
+POSTURE_SAMPLING = FlowSampling(steps=10, temperature=1.0, speech_guidance=0.0)
+"""Sampling of posture, slower than nods and free of the speech: people who say the same do not lean the same
+way, and since every recording begins with the onset of a voice, all videos would begin alike."""
+POSTURE_DEVIATION_FRAMES = 4.0
+"""Standard deviation, in frames at `HEAD_RATE`, of the Gaussian that separates posture from nods."""
 
+_POSTURE_REACH = 4
+"""Half the length of that Gaussian, in standard deviations."""
 _SMALLEST_DEG = 0.05
 
 
@@ -86,19 +94,31 @@ class HeadFlow(SavedModel):
         frames = len(speech)
         pairs = torch.nn.functional.pad(speech, (0, 0, 0, frames % 2)).unflatten(0, (-1, 2))
         pairs[-1] = speech[-1] if frames % 2 else pairs[-1]
-        drawn = self.flow.sample(
-            pairs.mean(dim=1),
-            style=torch.full((len(HEAD_STYLE),), liveliness - 1.0),
-            seed=seed,
-            purpose="head",
-            sampling=HEAD_SAMPLING,
+        nods, posture = (
+            self.flow.sample(
+                pairs.mean(dim=1),
+                style=torch.full((len(HEAD_STYLE),), liveliness - 1.0),
+                seed=seed,
+                purpose="head",
+                sampling=sampling,
+            ).numpy()
+            for sampling in (HEAD_SAMPLING, POSTURE_SAMPLING)
         )
-        values = amount * (drawn * self.scale).numpy()
+        drawn = nods + _slow(posture - nods)
+        values = amount * drawn * self.scale.numpy()
         places = np.arange(frames + 2) / 2 - 0.5  # one frame more at both ends, for the smoothing
         even = np.stack([np.interp(places, np.arange(len(values)), column) for column in values.T], axis=1)
         # Straight lines between slow frames have corners.
         smooth = (even[:-2] + 2 * even[1:-1] + even[2:]) / 4
         return PoseTrack(values=smooth.astype(np.float32), rate=rate, convention=POSE_CONVENTION)
+
+
+def _slow(values: Floats) -> Floats:
+    """Returns the Gaussian mean over time of values [T, N]; at the ends, of what there is."""
+    reach = round(_POSTURE_REACH * POSTURE_DEVIATION_FRAMES)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / POSTURE_DEVIATION_FRAMES) ** 2)
+    sums = [np.convolve(column, kernel)[reach:-reach] for column in np.c_[values, np.ones(len(values))].T]
+    return np.stack(sums[:-1], axis=1) / sums[-1][:, None]
 
 
 def head_style(pose: Floats, rate: Fraction) -> Floats:

@@ -53,7 +53,7 @@ class MotionOptions:
     seed: int = 0
     """Seed of face, blinks, gaze and head."""
     temperature: float | None = None
-    """Of the face, in [0, 2]; None: 0.4 for speech, at which motion has the spread of people."""
+    """Of the face, in [0, 2]; None: 0.35 for speech, at which motion has the spread of people."""
     liveliness: float = 1.0
     """0 calm, 1 like most people, 2 like the liveliest."""
     blinks: bool = True
