@@ -199,7 +199,7 @@ def emotions_of(run: Benchmark, performances: Sequence[LabelledRecording]) -> di
 
 
 def verdict(
-    decoder: ConstrainedDecoder, performances: Sequence[Performance], *, every: int, units_every: int
+    decoder: ConstrainedDecoder, performances: Sequence[LabelledRecording], *, every: int, units_every: int
 ) -> dict:
     """What the ensemble's prediction in the prompt adds: the same model with it and with a flat one.
 

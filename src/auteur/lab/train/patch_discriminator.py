@@ -71,7 +71,8 @@ def mean_of_painted(values: Tensor, mask: Tensor | None) -> Tensor:
     """
     if mask is None or not mask.any():
         return values.mean()
-    weights = functional.adaptive_avg_pool2d(mask.float(), values.shape[-2:])
+    size = (values.shape[-2], values.shape[-1])
+    weights = functional.adaptive_avg_pool2d(mask.float(), size)
     return (values * weights).sum() / weights.sum()
 
 
