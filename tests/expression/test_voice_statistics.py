@@ -56,6 +56,13 @@ def test_factors_calibrate_what_is_too_sure():
     assert torch.isclose((factors[0] * sure).softmax(-1).max(-1).values.mean(), right, atol=0.02)
 
 
+def test_factors_of_predictions_without_an_error_are_finite():
+    labels = torch.arange(30) % len(VOICE_EMOTIONS)
+    perfect = torch.nn.functional.one_hot(labels, len(VOICE_EMOTIONS)).float()
+    factors = fitted_balance((perfect.log_softmax(-1), perfect, 2 * perfect), labels)
+    assert torch.isfinite(factors).all() and factors.abs().max() < 100
+
+
 def test_a_mixture_finds_the_kinds_of_sound_and_vectors_are_of_length_one():
     torch.manual_seed(0)
     kinds = 6 * torch.randn(3, DESCRIPTORS)
