@@ -79,6 +79,15 @@ def test_a_mixture_finds_the_kinds_of_sound_and_vectors_are_of_length_one():
     assert mixture(rows)[:half].norm() < 0.5 * louder[:half].norm()
 
 
+def test_a_number_that_never_changes_does_no_harm():
+    torch.manual_seed(0)
+    rows = torch.randn(200, DESCRIPTORS)
+    rows[:, -2] = 0
+    mixture = SpeechMixture(4)
+    mixture.fit(rows)
+    assert torch.isfinite(mixture(rows[:20])).all()
+
+
 def test_fisher_vectors_exist_for_any_sound():
     mixture = SpeechMixture(4)
     silent = np.full((9, CHANNELS), -1.8, np.float32)
