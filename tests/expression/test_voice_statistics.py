@@ -56,6 +56,13 @@ def test_factors_calibrate_what_is_too_sure():
     assert torch.isclose((factors[0] * sure).softmax(-1).max(-1).values.mean(), right, atol=0.02)
 
 
+def test_factors_of_predictions_without_an_error_are_finite():
+    labels = torch.arange(30) % len(VOICE_EMOTIONS)
+    perfect = torch.nn.functional.one_hot(labels, len(VOICE_EMOTIONS)).float()
+    factors = fitted_balance((perfect.log_softmax(-1), perfect, 2 * perfect), labels)
+    assert torch.isfinite(factors).all() and factors.abs().max() < 100
+
+
 def test_a_mixture_finds_the_kinds_of_sound_and_vectors_are_of_length_one():
     torch.manual_seed(0)
     kinds = 6 * torch.randn(3, DESCRIPTORS)
@@ -70,6 +77,15 @@ def test_a_mixture_finds_the_kinds_of_sound_and_vectors_are_of_length_one():
     half = mixture.means.numel()
     louder = mixture(rows + torch.eye(DESCRIPTORS)[0])
     assert mixture(rows)[:half].norm() < 0.5 * louder[:half].norm()
+
+
+def test_a_number_that_never_changes_does_no_harm():
+    torch.manual_seed(0)
+    rows = torch.randn(200, DESCRIPTORS)
+    rows[:, -2] = 0
+    mixture = SpeechMixture(4)
+    mixture.fit(rows)
+    assert torch.isfinite(mixture(rows[:20])).all()
 
 
 def test_fisher_vectors_exist_for_any_sound():

@@ -71,7 +71,7 @@ class SpeechMixture(nn.Module):
         rows = (rows - self.centre) / self.scale
         start = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
         self.means.copy_(rows[start[: len(self.means)]])
-        self.variances.copy_(rows.var(0).expand_as(self.variances))
+        self.variances.copy_(rows.var(0).clamp(min=_LEAST_VARIANCE).expand_as(self.variances))
         self.shares.fill_(1 / len(self.shares))
         for _ in range(rounds):
             count = torch.zeros_like(self.shares)

@@ -43,6 +43,8 @@ from auteur.lab.train.devices import is_main_process
 from auteur.lab.train.model_recipe import Schedule, Training, save_half, train_model
 
 _SMOOTHING = 0.08
+_LARGE_FACTORS = 1e-5
+"""Weight of the squares of factors: predictions without an error would have infinite ones."""
 _MIXTURE_ROWS = 60_000
 """Rows that the mixture of the Fisher vectors is fitted to."""
 CORPUS_EMOTIONS = {
@@ -238,7 +240,7 @@ def fitted_balance(predictions: Sequence[Tensor], labels: Tensor) -> Tensor:
         together = sum(
             (factor * each for factor, each in zip(factors, predictions, strict=True)), torch.zeros(())
         )
-        loss = functional.cross_entropy(together, labels)
+        loss = functional.cross_entropy(together, labels) + _LARGE_FACTORS * factors.square().sum()
         loss.backward()
         return loss
 
