@@ -11,13 +11,14 @@ from auteur.errors import UsageError
 from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.lab.data.denoiser_clips import ClipBatch
 from auteur.lab.data.shards import Corpora
-from auteur.lab.train.denoiser_adversarial import AdversarialRecipe, distil, split_error, student_of
+from auteur.lab.train.denoiser_adversarial import AdversarialRecipe, distil, student_of
 from auteur.lab.train.patch_discriminator import (
     PatchDiscriminator,
     jittered,
     mean_of_painted,
     perceptual_loss,
     seam_loss,
+    split_error,
 )
 from auteur.lab.train.smoke.spots import MovingSpots, shrunk
 from auteur.synthesis.denoiser.builder import build_denoiser

@@ -340,11 +340,7 @@ class Corpora:
         return {name: ratio[name] / total for name in there}
 
     def refuse_mix(self, reason: str) -> None:
-        """Raises `UsageError` if `mix` is given to a recipe that draws no clips at random.
-
-        Args:
-            reason: Of the recipe, for the message.
-        """
+        """Raises `UsageError`, with a reason, if `mix` is given to a recipe that draws no clips at random."""
         if self.mix:
             raise UsageError(f"mix has no effect here: {reason}; leave it out")
 

@@ -46,6 +46,7 @@ from auteur.lab.train.patch_discriminator import (
     mean_of_painted,
     perceptual_loss,
     seam_loss,
+    split_error,
 )
 from auteur.lab.train.phases import Learner, Phase, Validation, WarmUpCosine
 from auteur.lab.train.validation_images import ValidationImages
@@ -60,8 +61,6 @@ _WARM_UP_STEPS = 150
 """Steps in which the discriminator learns alone."""
 _LARGEST_WEIGHT = 2.0
 """Of the verdict in the loss: where its gradient is small, it is also uncertain."""
-_SQUARE_PX = 4
-"""Side of the squares of `detail`."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class AdversarialRecipe:
     share: float = 0.4
     """Size of the discriminator's gradient relative to that of the error."""
     detail: float = 1.0
-    """Weight of the error within squares of `_SQUARE_PX`, relative to that of their means."""
+    """Weight of the error within squares of 4 px, relative to that of their means."""
     matching: float = 1.0
     """Weight of the difference of the discriminator's features of real and painted pictures, beside its
     verdict."""
@@ -271,15 +270,6 @@ def _last_weight(denoiser: VideoDenoiser) -> nn.Parameter:
     if of_unet.requires_grad or denoiser.finish is None:
         return of_unet
     return denoiser.finish.layers[-1].weight  # pyright: ignore[reportReturnType]
-
-
-def split_error(difference: Tensor, detail: float) -> Tensor:
-    """Returns the mean square of [N, C, H, W]; what varies within squares is weighted by `detail`."""
-    whole = difference.square().mean()
-    if detail == 1:
-        return whole
-    of_means = functional.avg_pool2d(difference, _SQUARE_PX).square().mean()
-    return torch.lerp(of_means, whole, detail)
 
 
 def build_phase(denoiser: VideoDenoiser, recipe: AdversarialRecipe, batch_of: BatchOf) -> Phase:

@@ -16,6 +16,8 @@ from auteur.face.landmarker import CROP_SIZE_PX
 _JITTER = 8
 """Pixels of the random shift of pictures before the discriminator: the strides of the layers then fall
 on other pixels each time, and favour no grid."""
+_SQUARE_PX = 4
+"""Side of the squares of `split_error`."""
 _SEAM_PATCHES = 8
 """Patches on a side, over which a repeating error is averaged."""
 
@@ -74,6 +76,15 @@ def mean_of_painted(values: Tensor, mask: Tensor | None) -> Tensor:
     size = (values.shape[-2], values.shape[-1])
     weights = functional.adaptive_avg_pool2d(mask.float(), size)
     return (values * weights).sum() / weights.sum()
+
+
+def split_error(difference: Tensor, detail: float) -> Tensor:
+    """Returns the mean square of [N, C, H, W]; what varies within squares is weighted by `detail`."""
+    whole = difference.square().mean()
+    if detail == 1:
+        return whole
+    of_means = functional.avg_pool2d(difference, _SQUARE_PX).square().mean()
+    return torch.lerp(of_means, whole, detail)
 
 
 def seam_loss(laid: Tensor, real: Tensor, mask: Tensor, patch: int) -> Tensor:
