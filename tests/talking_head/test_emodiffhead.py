@@ -7,13 +7,13 @@ import pytest
 from skimage import data
 
 from auteur import provenance
-from auteur.expression.curve import EmotionCurve
 from auteur.face.pose import without_pose
 from auteur.facs import prototype
 from auteur.media import write_audio, write_image
 from auteur.motion.au_basis import AUBasis
 from auteur.motion.mouth import lip_gap
 from auteur.signals import Waveform
+from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.routes import emodiffhead
 from auteur.talking_head.talking_head import Settings, TalkingHead
 from auteur.weights import load_shipped
@@ -58,7 +58,7 @@ def test_the_route_shows_the_prototype_in_proportion(emotion: str):
     speech = Waveform(samples=np.zeros(32000, np.float32), rate_hz=16000)
     express = emodiffhead()
     for strength in (0.0, 0.5, 1.0):
-        shown = express(speech, EmotionCurve.constant(emotion, strength)).shapes
+        shown = express(speech, PerformanceRequest(emotion, strength)).expression
         assert shown is not None
         moved = shown.displacement_mm(slice(0, 50)).mean(axis=0)
         assert np.linalg.norm(moved - strength * wanted) <= 0.15 * strength * np.linalg.norm(wanted)

@@ -61,9 +61,9 @@ PROTOTYPES: dict[PrototypeTable, dict[str, dict[str, float]]] = {
     "emfacs": {
         "neutral": {},
         "happy": {"AU6": 0.8, "AU12": 0.95},
-        "sad": {"AU1": 1.0, "AU4": 0.3, "AU15": 1.0, "AU17": 0.4},
+        "sad": {"AU1": 1.0, "AU4": 0.4, "AU15": 1.0, "AU17": 0.4},
         "angry": {"AU4": 1.0, "AU5": 0.2, "AU7": 0.9, "AU23": 0.65, "AU24": 0.55},
-        "fear": {"AU1": 1.0, "AU2": 0.15, "AU4": 1.0, "AU5": 0.9, "AU7": 0.2, "AU20": 0.9, "AU25": 0.3},
+        "fear": {"AU1": 1.0, "AU2": 0.15, "AU4": 0.85, "AU5": 0.9, "AU7": 0.2, "AU20": 0.9, "AU25": 0.3},
         "disgusted": {"AU4": 0.4, "AU7": 0.4, "AU9": 0.9, "AU10": 0.35, "AU15": 0.2, "AU17": 0.3},
         "surprised": {"AU1": 0.9, "AU2": 0.9, "AU5": 0.7, "AU26": 0.65},
         "contempt": {"AU12R": 0.6, "AU14R": 1.0},

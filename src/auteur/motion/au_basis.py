@@ -28,12 +28,15 @@ OBLIQUE_BROW = (1, 4)
 (AU1) holds their inner ends up against it. Alone AU4 would take back what AU1 raises; together inner ends are
 high and near each other and brows are oblique (Ekman, Friesen & Hager, FACS, 2002: AU1+4, a distinctive
 combination)."""
-_HELD_UP = 0.85
+_HELD_UP = 1.0
 """Part of the lowering by AU4 at the inner ends that AU1 holds up."""
-_DRAWN = 1.4
+_DRAWN = 0.8
 """Part of the drawing together by AU4 that is added, since inner ends meet without the weight of the brow."""
-_INNER_MM, _OUTER_MM = 24.0, 40.0
+_INNER_MM, _OUTER_MM = 24.0, 44.0
 """Distance from the midline up to which ends of brows are inner ones, and from which none of it is left."""
+_CREASE_MM, _BROW_MM = 32.0, 38.0
+"""Heights over the origin of the canonical face: up to the first lids and their crease, from the second on
+brows."""
 
 _SIDE_BLEND_MM = 4.0
 """Scale of the logistic transition between the sides of the face, in mm."""
@@ -50,11 +53,12 @@ def left_share() -> Floats:
 
 @cache
 def _inner_share() -> Floats:
-    """Returns the share of the inner ends of the brows per vertex [478], 1 near the midline to 0."""
-    away = np.full(MEDIAPIPE_COUNT, _OUTER_MM)
-    away[:468] = np.abs(canonical_face()[:, 0])
-    way = np.clip((_OUTER_MM - away) / (_OUTER_MM - _INNER_MM), 0, 1)
-    return way * way * (3 - 2 * way)
+    """Returns the share of the inner ends of the brows per vertex [478], 1 near the midline to 0; no lids."""
+    away, height = np.full(MEDIAPIPE_COUNT, _OUTER_MM), np.zeros(MEDIAPIPE_COUNT)
+    away[:468], height[:468] = np.abs(canonical_face()[:, 0]), -canonical_face()[:, 1]
+    inwards = np.clip((_OUTER_MM - away) / (_OUTER_MM - _INNER_MM), 0, 1)
+    upwards = np.clip((height - _CREASE_MM) / (_BROW_MM - _CREASE_MM), 0, 1)
+    return inwards**2 * (3 - 2 * inwards) * upwards**2 * (3 - 2 * upwards)
 
 
 class AUBasis(nn.Module):
