@@ -43,7 +43,8 @@ types: $(READY)
 
 unit test-fast coverage: export OMP_NUM_THREADS := 1
 unit: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m forks
+	$(BIN)/python -m pytest -m 'not forks' -n $(WORKERS) --dist loadfile
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow'

@@ -18,7 +18,7 @@ from auteur.lab.train.smoke import diffusion, expression, performances, speech, 
 
 pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.forks]
 
 STEPS, KILLED_AFTER = 6, 3
 TRIALS = {

@@ -34,7 +34,7 @@ from auteur.lab.train.trainer import Trainer, TrainerSettings
 
 pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.forks]
 
 SCHEDULE = Schedule(steps=200, learning_rate=0.05, evaluate_every_steps=50, average_decay=0.9)
 TIMED = Schedule(minutes=0.012, learning_rate=0.02, evaluate_every_minutes=0.004)
