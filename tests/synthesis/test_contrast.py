@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from auteur.errors import UsageError
 from auteur.synthesis.contrast import bands, luminance, with_contrast
 from auteur.synthesis.denoiser.config import PaintingConfig
-from auteur.synthesis.denoiser.presets import PRESETS
+from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
 
 
 def pictures(seed: int = 0, *shape: int) -> torch.Tensor:
@@ -51,4 +51,4 @@ def test_hue_stays_and_values_stay_in_range() -> None:
 def test_gains_out_of_range_are_refused(gains: tuple[float, ...]) -> None:
     assert "at most 4 gains of 0 to 4" in PaintingConfig(contrast=gains).problems(4)[0]
     with pytest.raises(UsageError, match="contrast"):
-        PRESETS["compact"].config.changed(contrast=gains)
+        DENOISER_PRESETS["compact"].config.changed(contrast=gains)
