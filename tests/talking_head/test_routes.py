@@ -11,11 +11,13 @@ import pytest
 import toy_route
 
 from auteur.errors import UsageError
+from auteur.expression.speech_to_au import SpeechToAU
 from auteur.motion.performance import Origin
 from auteur.signals import AUTrack, PoseTrack, Waveform
+from auteur.talking_head.inputs import speech_of
 from auteur.talking_head.motion_stage import performance_of
 from auteur.talking_head.request import PerformanceRequest
-from auteur.talking_head.routes import ROUTES, Route, find_route, performance_of_route
+from auteur.talking_head.routes import ROUTES, Route, auhead, find_route, performance_of_route
 from auteur.talking_head.settings import Settings
 
 
@@ -83,3 +85,22 @@ def test_the_page_shows_the_route_that_is_tested():
     assert shown is not None
     written = textwrap.dedent(shown[1]).strip()
     assert written in Path(toy_route.__file__).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_recognised_emotion_counts_by_its_probability_and_a_requested_one_in_full():
+    speech = speech_of(Path(__file__).parents[2] / "examples" / "speech.flac").sound
+    route, model = auhead(), SpeechToAU.shipped()
+    predicted = model(speech)
+    assert 0 < predicted.probability < 1
+    shown = route(speech, PerformanceRequest())
+    raw = performance_of_route(speech, predicted.track).acted
+    assert shown.acted is not None and raw is not None
+    assert np.allclose(shown.acted.values, predicted.probability * raw.values, atol=1e-6, equal_nan=True)
+    says_so = any("emotion of the voice is unclear" in note for note in shown.notes)
+    assert says_so == (predicted.emotion != "neutral" and predicted.probability < 0.4)
+    request = PerformanceRequest("happy")
+    full = performance_of_route(speech, model(speech, emotion="happy", intensity=1.0).track).acted
+    requested = route(speech, request).acted
+    assert full is not None and requested is not None
+    assert np.allclose(requested.values, full.values, atol=1e-6, equal_nan=True)

@@ -79,8 +79,15 @@ ROUTES: dict[str, Route] = {
 """Every route by name."""
 
 
+_UNCLEAR = 0.4
+"""Probability of a recognised emotion below which a note says so."""
+
+
 def auhead(path: Path | None = None, adapter: Path | None = None) -> RouteModel:
     """Returns paper A's first stage.
+
+    An emotion that the model recognises, and no request names, counts by its probability: what is shown is
+    the expectation over it and a neutral face, so that a voice of which little is known does not frown.
 
     Args:
         path: Weights file or folder of an audio-language model; None: the shipped one.
@@ -96,7 +103,12 @@ def auhead(path: Path | None = None, adapter: Path | None = None) -> RouteModel:
         def units(speech: Sound, emotion: str | None, intensity: float) -> AUTrack:
             result = model(speech, emotion=emotion, intensity=intensity)
             notes.update(dict.fromkeys(result.notes))
-            return result.track
+            if emotion is not None:
+                return result.track
+            if result.emotion != "neutral" and result.probability < _UNCLEAR:
+                likeliest = f"{result.emotion}, {result.probability:.0%}"
+                notes[f"the emotion of the voice is unclear ({likeliest}); --emotion names one"] = None
+            return result.track.replace(values=np.asarray(result.track.values) * result.probability)
 
         action_units = expressed_units(units, speech, request.emotions)
         return performance_of_route(speech, action_units, notes=tuple(notes))
