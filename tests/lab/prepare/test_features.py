@@ -123,11 +123,11 @@ def test_killed_it_resumes_with_the_same_files(shards, prepared, tmp_path):
     out = Path(shutil.copytree(prepared.out, tmp_path / "mead"))
     work = out / "features" / "motion" / ".work"
     with subprocess.Popen(command(out), stderr=subprocess.DEVNULL) as running:
-        while running.poll() is None and not list((work / "items").glob("*.tar")):
+        while running.poll() is None and not list((work / "items").glob("[!.]*.tar")):
             time.sleep(0.01)
         running.send_signal(signal.SIGKILL)
     time.sleep(1)  # workers see that their parent is gone
-    made = len(list((work / "items").glob("*.tar")))
+    made = len(list((work / "items").glob("[!.]*.tar")))
     done = add_features(out, ["motion"], SMALL, SerialEngine())[0]
     assert done.kept >= made > 0
     assert stored(out) == {n: data for n, data in stored(shards).items() if n.startswith("motion/")}

@@ -35,7 +35,7 @@ def finished_recordings(out: Path) -> int:
     packed = sum(
         len(json.loads(path.read_text())["recordings"]) for path in (out / ".work" / "done").glob("*.json")
     )
-    return packed + len(list((out / ".work" / "items").glob("*.tar")))
+    return packed + len(list((out / ".work" / "items").glob("[!.]*.tar")))
 
 
 def test_the_command_and_python_prepare_the_same_unless_told_otherwise(tmp_path):

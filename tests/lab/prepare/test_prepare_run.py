@@ -213,7 +213,7 @@ def test_a_full_disk_is_named_and_what_was_done_is_kept(corpus, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
     assert not list(out.glob("index.json"))
-    assert list((out / ".work" / "items").glob("*.tar"))
+    assert list((out / ".work" / "items").glob("[!.]*.tar"))
     assert prepare(corpus.folder, out, few, LazyEngine()).kept == whole.totals["recordings"] == 4
     assert contents(out) == contents(undisturbed)
 
