@@ -50,6 +50,7 @@ from auteur.signals import LandmarkTrack
 from auteur.synthesis.canonical_crops import crop_frames
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.denoiser.storage import load_denoiser
+from auteur.synthesis.luminance import luminance
 from auteur.synthesis.masks import holes, lip_oval, with_rim
 from auteur.synthesis.warp import PortraitWarper
 
@@ -170,11 +171,6 @@ def compared(piece: FacePiece, made: np.ndarray, net: FaceFeatureNet) -> dict[st
         "like_portrait": float(appearance_similarity(whole[0].appearance, portrait.appearance).mean()),
         "flicker": flicker.flicker(),
     }
-
-
-def luminance(picture: torch.Tensor) -> torch.Tensor:
-    """Rec. 601 luminance of a picture [3, H, W] in [0, 1], [H, W]."""
-    return torch.tensordot(torch.tensor([0.299, 0.587, 0.114]), picture, dims=1)
 
 
 def held_out(shards: Path, longest: int) -> Iterator[FacePiece]:

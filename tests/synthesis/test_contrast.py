@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auteur.errors import UsageError
-from auteur.synthesis.contrast import bands, luminance, with_contrast
+from auteur.synthesis.contrast import bands, with_contrast
 from auteur.synthesis.denoiser.config import PaintingConfig
 from auteur.synthesis.denoiser.presets import DENOISER_PRESETS
+from auteur.synthesis.luminance import luminance
 
 
 def pictures(seed: int = 0, *shape: int) -> torch.Tensor:

@@ -191,9 +191,8 @@ class SpeechToAU:
             return _still(speech, requested, _NOTES[rule])
         if rule is not None and requested is None:
             return self._streamed(utterance, NEUTRAL, (_NOTES[rule],))
-        if requested is None and has_several_speakers(utterance.features.rows):
-            return self._streamed(utterance, None, (_NOTES["several"],))
-        return self._streamed(utterance, requested, ())
+        is_dialogue = requested is None and has_several_speakers(utterance.features.rows)
+        return self._streamed(utterance, requested, (_NOTES["several"],) if is_dialogue else ())
 
     def _streamed(self, utterance: Utterance, given: str | None, notes: tuple[str, ...]) -> SpeechToAUStream:
         generated = self._generator.generate(utterance, given)

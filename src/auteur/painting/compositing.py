@@ -85,6 +85,18 @@ def _positions(top: int, bottom: int, left: int, right: int) -> Tensor:
     return torch.stack([columns, rows], dim=-1).float()
 
 
+def mouth_openings(landmarks: Tensor, regions: Sequence[CropRegion]) -> Tensor:
+    """Returns the masks of what shows between the lips, with a soft rim, [F, S, S] in pixels of the squares.
+
+    Args:
+        landmarks: Of the frames, [F, 478, 3] px of the picture.
+        regions: Squares, one per frame.
+    """
+    positions = regions[0].own_pixels
+    at = [region.own_points(points) for region, points in zip(regions, landmarks, strict=True)]
+    return with_rim(torch.stack([holes(points, positions, only_mouth=True) for points in at]))
+
+
 def painted_areas(
     landmarks: Tensor,
     own: Tensor,
@@ -94,6 +106,7 @@ def painted_areas(
     *,
     inside: Sequence[float],
     lips: float = 1.0,
+    openings: Tensor | None = None,
 ) -> Tensor:
     """Returns the masks of a view's paint, [F, S, S] in [0, 1], in pixels of its crops.
 
@@ -106,22 +119,29 @@ def painted_areas(
             Nothing while they are closed and at rest. Of eyes always the ovals around them.
         inside: Share of the change between the lips, in [0, 1], one per frame.
         lips: Share of the change on lips that have moved, and between them, in [0, 1].
+        openings: From `mouth_openings`, where they are known.
     """
     at = torch.stack([region.own_points(points) for region, points in zip(regions, landmarks, strict=True)])
     positions, size = regions[0].own_pixels, regions[0].size_px
     if view == "eyes":
         return torch.stack([eye_ovals(points, positions) for points in at])
-    opening = with_rim(torch.stack([holes(points, positions, only_mouth=True) for points in at]))
+    openings = mouth_openings(landmarks, regions) if openings is None else openings
     share = torch.tensor(inside)[:, None, None]
     if paints == "openings":
-        return share * opening
+        return share * openings
     around = torch.stack([lip_oval(points, positions) for points in at])
     moved = around * moved_mask(at, moved_mm(landmarks.numpy(), own.numpy()), size)
-    return torch.maximum(share * opening, lips * moved)
+    return torch.maximum(share * openings, lips * moved)
 
 
 def painted_masks(
-    landmarks: Tensor, own: Tensor, regions: Sequence[CropRegion], view: str | None, paints: str
+    landmarks: Tensor,
+    own: Tensor,
+    regions: Sequence[CropRegion],
+    view: str | None,
+    paints: str,
+    *,
+    openings: Tensor | None = None,
 ) -> list[Tensor]:
     """Returns the masks of a denoiser's changes to the warp, for each frame [h, w] of its square's box.
 
@@ -134,6 +154,7 @@ def painted_masks(
         regions: Squares that were painted, one per frame.
         view: "mouth", "eyes"; None paints ovals around all three.
         paints: As for `painted_areas`.
+        openings: The same.
     """
     frames = list(zip(landmarks[..., :2].float(), regions, strict=True))
     if view is None:
@@ -144,6 +165,8 @@ def painted_masks(
     else:
         own_points = own[:, :2].float()
         inside = [beyond_own(points, own_points) if view == "mouth" else 1.0 for points, _ in frames]
-        areas = painted_areas(landmarks, own, regions, view, paints, inside=inside, lips=_LIPS)
+        areas = painted_areas(
+            landmarks, own, regions, view, paints, inside=inside, lips=_LIPS, openings=openings
+        )
         masks = [region.onto(area[None])[0] for area, region in zip(areas, regions, strict=True)]
     return [region.border * mask for mask, region in zip(masks, regions, strict=True)]

@@ -23,7 +23,7 @@ from auteur.face.pose import without_pose
 from auteur.facs import convert, find_convention
 from auteur.motion.au_basis import AUBasis
 from auteur.painting.au_drawing import action_units_to_landmarks, draw_landmarks, drawing_frame
-from auteur.painting.compositing import CropRegion, painted_masks
+from auteur.painting.compositing import CropRegion, mouth_openings, painted_masks
 from auteur.painting.loading import DenoiserBundle
 from auteur.painting.renderer import ShadingOf
 from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack
@@ -60,6 +60,9 @@ class Window:
     masks: list[list[Tensor]]
     """Share of the change that is added, by view and frame, [h, w] of the region's box; empty for models that
     paint all of their square."""
+    openings: list[Tensor | None]
+    """What shows between the lips, by view and painted frame, [P, S, S] in the pixels of the square; None for
+    squares without a mouth of their own. Empty as `masks` is."""
 
 
 class ConditionBuilder:
@@ -130,12 +133,13 @@ class ConditionBuilder:
         regions = [self.regions(moved, view) for view in self.views]
         cut = torch.stack([torch.stack([row[pick].cut(warped[pick]) for pick in picks]) for row in regions])
         masks: list[list[Tensor]] = []
-        if self._is_residual:
-            masks = [
-                painted_masks(moved, self._own_points, row, view, self.config.painting.paints)
-                for row, view in zip(regions, self.views, strict=True)
-            ]
-        return Window(warped, moved, regions, picks, cut, masks)
+        openings: list[Tensor | None] = []
+        for row, view in zip(regions, self.views, strict=True) if self._is_residual else ():
+            opening = mouth_openings(moved, row) if view == "mouth" else None
+            paints = self.config.painting.paints
+            masks.append(painted_masks(moved, self._own_points, row, view, paints, openings=opening))
+            openings.append(None if opening is None else opening[picks])
+        return Window(warped, moved, regions, picks, cut, masks, openings)
 
     def conditions(self, window: Window, first: int) -> Conditions:
         """Returns the conditions of the painted frames of a window; a row per view.

@@ -21,7 +21,6 @@ from auteur.painting.tone_matching import tone_of
 from auteur.prefetch import prefetched
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.contrast import with_contrast
-from auteur.synthesis.masks import holes, with_rim
 from auteur.synthesis.samplers import OnStep
 from auteur.synthesis.windows import Video, WindowSettings, explained_memory, generate
 
@@ -129,19 +128,13 @@ class Inpainter:
     def _contrasted(self, window: Window, content: Tensor) -> Tensor:
         """Squares [views, F, 3, S, S] in [0, 1] with the contrast of real mouths between the lips."""
         gains = self._config.painting.contrast
-        if not gains:
+        if not gains or not window.openings:
             return content
-        rows: list[Tensor] = []
-        for regions in window.regions:
-            squares = [regions[pick] for pick in window.picks]
-            points = [
-                one.own_points(window.moved[pick]) for one, pick in zip(squares, window.picks, strict=True)
-            ]
-            opening = [
-                holes(p, one.own_pixels, only_mouth=True) for p, one in zip(points, squares, strict=True)
-            ]
-            rows.append(with_rim(torch.stack(opening)))
-        return with_contrast(content, torch.stack(rows)[:, :, None], gains)
+        rows = [
+            row if opening is None else with_contrast(row, opening[:, None], gains)
+            for row, opening in zip(content, window.openings, strict=True)
+        ]
+        return torch.stack(rows)
 
     def _finish(self, window: Window, index: int, content: Tensor) -> Frames:
         """The full-size frame with what is laid on its squares, [views, 3, S, S]."""

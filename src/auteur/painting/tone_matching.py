@@ -7,12 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from auteur.synthesis.luminance import LUMINANCE, luminance
 from auteur.synthesis.warp.sampling import smooth_step
 
 Floats = NDArray[np.floating]
 
-_LUMINANCE = (0.299, 0.587, 0.114)
-"""Of ITU-R BT.601."""
 _ONE_TONE, _COLOURED = 2.0 / 255, 3.8 / 255
 """Root mean square difference of the face's colours from one tone: up to the first it has no other tone,
 from the second on it is coloured. A sepia JPEG has 2.6, varnished Mona Lisa 3.0, photographs 4.2 and more."""
@@ -39,12 +38,12 @@ class Tone:
         """Returns pictures [..., 3, h, w] in [0, 1] in the tone, as far as the portrait has only one."""
         if self.strength == 0:
             return pictures
-        luminance = torch.einsum("c,...chw->...hw", pictures.new_tensor(_LUMINANCE), pictures)
-        known = luminance.clamp(self.darkest, self.brightest)
+        light = luminance(pictures)
+        known = light.clamp(self.darkest, self.brightest)
         powers = torch.stack([torch.ones_like(known), known, known.square()], dim=-3)
         toned = torch.einsum("cp,...phw->...chw", self.coefficients.to(pictures), powers)
-        darker = (luminance / known).clamp(max=1)[..., None, :, :]
-        toned = toned * darker + (luminance - known).clamp(min=0)[..., None, :, :]
+        darker = (light / known).clamp(max=1)[..., None, :, :]
+        toned = toned * darker + (light - known).clamp(min=0)[..., None, :, :]
         return torch.lerp(pictures, toned.clamp(0, 1), self.strength)
 
 
@@ -59,11 +58,11 @@ def tone_of(portrait: Tensor, landmarks: Floats) -> Tone:
     high = np.ceil(landmarks[:, :2].max(axis=0)).astype(int)
     pixels = portrait[:, low[1] : high[1], low[0] : high[0]].flatten(1)
     pixels = pixels[:, :: max(1, pixels.shape[1] // _SAMPLES)].double() / 255
-    luminance = pixels.new_tensor(_LUMINANCE) @ pixels
-    powers = torch.stack([torch.ones_like(luminance), luminance, luminance.square()], dim=1)
+    light = pixels.new_tensor(LUMINANCE) @ pixels
+    powers = torch.stack([torch.ones_like(light), light, light.square()], dim=1)
     coefficients = torch.linalg.lstsq(powers, pixels.T, driver="gelsd").solution.T
     rest = (pixels - coefficients @ powers.T).square().mean().sqrt()
-    ends = torch.quantile(luminance, luminance.new_tensor([0.01, 0.99])).clamp(min=1 / 255)
+    ends = torch.quantile(light, light.new_tensor([0.01, 0.99])).clamp(min=1 / 255)
     return Tone(
         coefficients=coefficients.float(),
         darkest=float(ends[0]),

@@ -13,15 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_LUMINANCE = (0.299, 0.587, 0.114)
-"""Of ITU-R BT.601."""
+from auteur.synthesis.luminance import luminance
+
 _DARKEST = 0.02
 """Luminance below which colours are not scaled any further down."""
-
-
-def luminance(pictures: Tensor) -> Tensor:
-    """Returns the luminance of pictures [..., 3, H, W], [..., H, W]."""
-    return torch.einsum("c,...chw->...hw", pictures.new_tensor(_LUMINANCE), pictures)
 
 
 def bands(values: Tensor, count: int) -> tuple[list[Tensor], Tensor]:

@@ -5,8 +5,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from auteur.lab.data.denoiser_clips import ClipBatch
+from auteur.synthesis.luminance import LUMINANCE
 
-_LUMINANCE = (0.299, 0.587, 0.114)
 _GREY, _SOFT = 0.08, 0.2
 """Probabilities that a row loses its colours, or its finest detail."""
 
@@ -48,7 +48,7 @@ def _colours(rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
     saturation = 0.6 + 0.8 * torch.rand(rows, generator=generator)
     saturation = torch.where(torch.rand(rows, generator=generator) < _GREY, 0.0, saturation)
-    grey = torch.tensor(_LUMINANCE).expand(3, 3)
+    grey = torch.tensor(LUMINANCE).expand(3, 3)
     mixed = torch.lerp(grey.expand(rows, 3, 3), torch.eye(3).expand(rows, 3, 3), saturation[:, None, None])
     gains = torch.exp(normal(rows, 1, deviation=0.15) + normal(rows, 3, deviation=0.06))
     matrices = gains[:, :, None] * mixed

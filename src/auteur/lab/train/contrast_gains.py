@@ -7,12 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from auteur.errors import UsageError
 from auteur.lab.data.denoiser_clips import BatchOf
 from auteur.lab.data.face_views import REGION_FLOOR
 from auteur.lab.train.validation_images import paint
-from auteur.synthesis.contrast import bands, luminance
+from auteur.synthesis.contrast import bands
 from auteur.synthesis.denoiser.network import VideoDenoiser
 from auteur.synthesis.losses import draw_noise
+from auteur.synthesis.luminance import luminance
 from auteur.synthesis.noise import step_generator
 
 _MOST_BANDS = 4
@@ -27,6 +29,9 @@ def contrast_gains(denoiser: VideoDenoiser, clips: BatchOf) -> tuple[float, ...]
     Args:
         denoiser: In evaluation mode; it paints in one step.
         clips: Pictures of people whom it was trained on, with `warped` and `region`.
+
+    Raises:
+        UsageError: The clips lack one of these.
     """
     sums: dict[int, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
     for number in range(_BATCHES):
@@ -34,7 +39,7 @@ def contrast_gains(denoiser: VideoDenoiser, clips: BatchOf) -> tuple[float, ...]
         batch = clips(_ROWS, 1, generator)
         warped = batch.conditions.warped
         if warped is None or batch.region is None:
-            raise ValueError("clips for gains of contrast hold warped and region")
+            raise UsageError("clips for gains of contrast hold warped and region")
         noise = draw_noise(batch.clean, denoiser.config.noise_common, generator)
         painted = paint(denoiser, batch, noise, 1)
         region = ((batch.region - REGION_FLOOR) / (1 - REGION_FLOOR)).clamp(0, 1)
