@@ -12,21 +12,11 @@ from auteur.errors import InputError, UsageError, WeightsError
 from auteur.evaluate.judges import IdentityNetwork, NetworkEmotionClassifier, load_network
 from auteur.evaluate.streams import Networks, RealFrame, VideoStream
 from auteur.face.tracker import find_face
-
-
-class Colours(nn.Module):
-    """Mean colours of the four quarters: as many numbers as requested."""
-
-    def __init__(self, numbers: int) -> None:
-        super().__init__()
-        self.numbers = numbers
-
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return nn.functional.adaptive_avg_pool2d(pictures, 2).flatten(1)[:, : self.numbers]
+from support.networks import QuarterColours
 
 
 def exported(path: Path, numbers: int, side: int) -> Path:
-    torch.jit.trace(Colours(numbers), torch.rand(2, 3, side, side)).save(str(path))
+    torch.jit.trace(QuarterColours(numbers), torch.rand(2, 3, side, side)).save(str(path))
     return path
 
 

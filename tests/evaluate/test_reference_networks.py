@@ -26,6 +26,7 @@ from auteur.evaluate.pairing import Clip
 from auteur.evaluate.reference_networks import I3d, Inception, Lpips
 from auteur.evaluate.scoring import REAL, ClipScorer
 from auteur.evaluate.streams import Networks
+from support.networks import QuarterColours
 
 pytestmark = pytest.mark.slow
 FRAMES = 17
@@ -93,17 +94,6 @@ def test_a_package_that_is_missing_is_named(package, network, monkeypatch, tmp_p
         network(tmp_path / "weights")
 
 
-class Colours(nn.Module):
-    """Mean colours of the four quarters of pictures [B, 3, H, W], the first `numbers` of them."""
-
-    def __init__(self, numbers: int) -> None:
-        super().__init__()
-        self.numbers = numbers
-
-    def forward(self, given: torch.Tensor) -> torch.Tensor:
-        return nn.functional.adaptive_avg_pool2d(given, 2).flatten(1)[:, : self.numbers]
-
-
 class Inflated(nn.Module):
     """Takes the arguments of StyleGAN-V's I3D; mean and deviation of each channel of a clip."""
 
@@ -133,7 +123,7 @@ def scipys(first: np.ndarray, second: np.ndarray) -> float:
 def classifier(tmp_path_factory) -> NetworkEmotionClassifier:
     """Names the side of a picture that is brighter."""
     path = tmp_path_factory.mktemp("classifier") / "emotions.pt"
-    torch.jit.trace(Colours(2), torch.rand(2, 3, 32, 32)).save(str(path))
+    torch.jit.trace(QuarterColours(2), torch.rand(2, 3, 32, 32)).save(str(path))
     path.with_name("emotions.pt.json").write_text(json.dumps({"labels": ["happy", "sad"], "size_px": 32}))
     return NetworkEmotionClassifier(path)
 
@@ -142,7 +132,7 @@ def classifier(tmp_path_factory) -> NetworkEmotionClassifier:
 def scored(talk, backend, classifier, write_film, tmp_path_factory):
     """Three clips of three people beside darkened and noisy ones, with a stand-in for every network."""
     place, random = tmp_path_factory.mktemp("given"), np.random.default_rng(0)
-    torch.jit.trace(Colours(12), torch.rand(2, 3, 112, 112)).save(str(place / "face.pt"))
+    torch.jit.trace(QuarterColours(12), torch.rand(2, 3, 112, 112)).save(str(place / "face.pt"))
     torch.jit.script(Inflated()).save(str(place / "i3d.pt"))
     clips = []
     for number, person in enumerate("abc"):

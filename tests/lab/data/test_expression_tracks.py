@@ -117,8 +117,8 @@ def test_the_height_of_an_emotion_is_its_prototype(space: CompactExpressionSpace
         moved = basis.displacement(prototype(emotion, convention="facs"))
         left = np.sqrt(np.square(space.decode(vector[None])[0] - moved).sum(1).mean())
         # Oblique brows are hardly drawn by people who talk, whose basis this is: the route adds the rest.
-        least = 0.45 if emotion == "sad" else 0.4
-        assert left < least * np.sqrt(np.square(moved).sum(1).mean()), emotion
+        most = 0.43 if emotion == "sad" else 0.4
+        assert left < most * np.sqrt(np.square(moved).sum(1).mean()), emotion
     assert size_of(vectors["happy"], sizes) > size_of(vectors["sad"], sizes) > 1
 
 
