@@ -320,6 +320,16 @@ def test_held_out_people_are_kept_apart(folder):
         ClipFolder(folder, part="validation")
 
 
+def test_generated_videos_train_whoever_they_show_and_choose_and_test_nothing(folder, tmp_path):
+    clean = 9 * torch.ones(8, 3, SIDE, SIDE)
+    made = write_clips(tmp_path / "made", [("9", HELD_OUT_PERSON, {"clean": clean})])
+    corpora = replace(folder, generated=(made,))
+    drawn = ClipFolder(corpora).batch(60, 2, torch.Generator().manual_seed(0)).clean[:, 0, 0, 0, 0]
+    assert set(drawn.floor().tolist()) == {0.0, 1.0, 9.0}
+    tested = ClipFolder(corpora, part="test").batch(60, 2, torch.Generator().manual_seed(0))
+    assert set(tested.clean[:, 0, 0, 0, 0].floor().tolist()) == {2.0}
+
+
 def test_conditions_of_latents_come_from_the_features_of_the_preset(tmp_path):
     frames, clean = 9, np.arange(9, dtype=np.float16)
     features = {

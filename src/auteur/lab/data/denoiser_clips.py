@@ -8,7 +8,7 @@ the validity of `warped`. They are members "FEATURE.NAME" or, where a sample giv
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from auteur.synthesis.conditioners.conditioner import Input
 from auteur.synthesis.conditioners.registry import inputs_by_name
 from auteur.synthesis.conditions import CONDITION_NAMES, Conditions
 
+_GENERATED = "generated"
+"""In place of the corpus of clips that no ratio of corpora concerns."""
 _CLEAN = Input("clean", per_frame=True, bytes_mean="signed")
 _REGION = Input("region", per_frame=True)
 _OWNERS = {name: owner for name, (_, owner) in inputs_by_name().items()}
@@ -135,7 +137,7 @@ class ClipFolder:
     """Clips of prepared corpora, read window by window; memory does not grow with the data.
 
     Args:
-        corpora: With the features.
+        corpora: With the features; videos that talking-head systems made train, whoever they show.
         names: Conditions to read; those that a clip lacks are absent in its rows.
         features: That hold the clips.
         past: Frames before the window to give as `past`, if the network has a conditioner for it.
@@ -166,6 +168,8 @@ class ClipFolder:
         if not self._clips:
             raise InputError(no_person_of(part, corpora, "clip"))
         self._shares = corpora.shares(clip.corpus for clip in self._clips)
+        for reader in _generated_readers(corpora, features) if part == "train" else ():
+            self._clips += [replace(clip, corpus=_GENERATED) for _, clip in _clips_of(reader)]
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -213,6 +217,12 @@ def _readers(corpora: Corpora, features: Sequence[str], part: PartName) -> list[
     others = [name for name in features if name != "flame"]
     readers = corpora.readers(others, part=part)
     return [with_flame(reader, part, others) for reader in readers] if "flame" in features else readers
+
+
+def _generated_readers(corpora: Corpora, features: Sequence[str]) -> list[ShardReader]:
+    others = [name for name in features if name != "flame"]
+    readers = corpora.generated_readers(others)
+    return [with_flame(reader, None, others) for reader in readers] if "flame" in features else readers
 
 
 def _clips_of(reader: ShardReader) -> Iterator[tuple[str, _StoredClip]]:
