@@ -1,16 +1,17 @@
-"""Lips of the motion and of the final video, both against the real person: a table of weights/face_flow.md.
+"""Lips and face of the motion and of the final video against the real person: a table of weights/face_flow.md.
 
     python benchmarks/final_lips.py --data DATA --teacher face_landmarker.task --out final_lips.json
 
 Each held-out clip with speech is made again by `auteur generate` from its first frame and its sound. The
 motion is read from the landmarks that are to be rendered, the final video by MediaPipe, which shares nothing
-with the tracker that ships and also reads the real video. Gap and width of the lips in eye distances, in the
-plane of the picture, up to six seconds a clip; the two columns differ by what rendering and reading lose.
+with the tracker that ships and also reads the real video; the two rows differ by what rendering and reading
+lose. Pose-free, up to six seconds a clip; scores and measures are those of `auteur.evaluate.mouth_motion`,
+a loud frame is one above the median level of the clip.
 """
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,20 @@ import tyro
 from numpy.typing import NDArray
 
 from auteur.errors import AuteurError
-from auteur.evaluate.lags import best_correlation, correlation
+from auteur.evaluate.mouth_motion import CLOSED, FaceMotion, mouth_scores
 from auteur.face.mediapipe_backend import MediaPipeBackend
+from auteur.face.pose import without_pose
 from auteur.lab.data.splits import is_held_out
-from auteur.media import VideoReader
+from auteur.media import VideoReader, read_speech
 from auteur.motion.grid import MOTION_RATE
+from auteur.speech.prosody import energy_db
 from auteur.talking_head.talking_head import Settings, TalkingHead
 
 Floats = NDArray[np.floating[Any]]
 
 LARGEST_PX = 1000
 """Wider videos are left out."""
-LARGEST_LAG = 6
-MEASURES, WHERE = ("gap", "width"), ("motion", "final video")
-_FOREHEAD, _CHIN, _EYES, _LIPS, _CORNERS = 10, 152, (33, 263), (13, 14), (61, 291)
+LEVELS_PER_FRAME = 4
 
 
 @dataclass(frozen=True)
@@ -49,96 +50,100 @@ class Benchmark:
     seconds: float = 6.0
 
 
-def lips_of(landmarks: Floats) -> Floats:
-    """Returns gap and width of the lips in eye distances, [..., 2], of landmarks [..., 478, 3] in pixels."""
-    points = np.asarray(landmarks)[..., :2]
-    eyes = np.linalg.norm(points[..., _EYES[0], :] - points[..., _EYES[1], :], axis=-1)
-    down = points[..., _CHIN, :] - points[..., _FOREHEAD, :]
-    down = down / np.linalg.norm(down, axis=-1, keepdims=True)
-    gap = ((points[..., _LIPS[1], :] - points[..., _LIPS[0], :]) * down).sum(axis=-1)
-    width = np.linalg.norm(points[..., _CORNERS[0], :] - points[..., _CORNERS[1], :], axis=-1)
-    return np.stack([gap / eyes, width / eyes], axis=-1)
+@dataclass(frozen=True, eq=False)
+class Talk:
+    """A clip and its video, as pose-free faces [T, 478, 3]."""
+
+    name: str
+    person: str
+    real: Floats
+    motion: Floats
+    final: Floats
+    is_loud: NDArray[np.bool_]
+    """[T]."""
 
 
 def read(teacher: MediaPipeBackend, frames: list[NDArray[np.uint8]]) -> Floats:
-    """Returns `lips_of` frames as the teacher reads them, [T, 2]; frames without a face are interpolated."""
+    """Returns pose-free faces [T, 478, 3]; of frames without a face those of the one before."""
     found = [teacher.find(frame) for frame in frames]
-    seen = np.flatnonzero([bool(faces) for faces in found])
-    values = np.stack([lips_of(found[index][0].landmarks) for index in seen])
-    return np.stack([np.interp(np.arange(len(frames)), seen, column) for column in values.T], axis=-1)
+    seen = [index for index, faces in enumerate(found) if faces]
+    nearest = np.maximum(np.searchsorted(seen, np.arange(len(frames)), side="right") - 1, 0)
+    return without_pose(np.stack([found[seen[index]][0].landmarks for index in nearest]))
 
 
 def frames_of(video: Path, seconds: float) -> list[NDArray[np.uint8]]:
     """Returns the first frames of a video at 25 per second, by time."""
-    reader, frames = VideoReader(video), []
-    for frame in reader:
+    frames: list[NDArray[np.uint8]] = []
+    for frame in VideoReader(video):
         while frame.time_sec >= len(frames) / MOTION_RATE and len(frames) < seconds * MOTION_RATE:
             frames.append(frame.image)
     return frames
 
 
-def compared(real: Floats, made: Floats) -> dict[str, float]:
-    """Returns correlations of curves [T] with the real ones, and the ratio of their deviations."""
-    return {
-        "r": correlation(real, made),
-        "r at the best lag": best_correlation(real, made, LARGEST_LAG),
-        "deviation": float(made.std() / real.std()),
-    }
-
-
-def scores_of(run: Benchmark, head: TalkingHead, teacher: MediaPipeBackend, video: Path, sound: Path) -> Any:
-    """Returns by measure what the motion and the final video have of the real lips."""
+def talk_of(run: Benchmark, head: TalkingHead, teacher: MediaPipeBackend, row: dict[str, str]) -> Talk:
+    """Returns a clip of the manifest and the video that is made of its first frame and sound."""
+    video = run.data / row["file"]
+    sound = run.data / row["wav"] if row["wav"] else video
     truth = frames_of(video, run.seconds)
     made = head(truth[0], sound, settings=Settings(seconds=len(truth) / float(MOTION_RATE)))
     frames = list(made)
-    curves = lips_of(made.landmarks_in_view(0, len(frames)).values), read(teacher, frames)
-    real = read(teacher, truth)
-    count = min(len(real), len(frames))
-    return {
-        measure: {
-            name: compared(real[:count, column], curve[:count, column])
-            for name, curve in zip(WHERE, curves, strict=True)
-        }
-        for column, measure in enumerate(MEASURES)
-    }
+    count = min(len(truth), len(frames))
+    level = energy_db(read_speech(sound))[::LEVELS_PER_FRAME][:count]
+    return Talk(
+        name=video.stem,
+        person=row["identity"],
+        real=read(teacher, truth[:count]),
+        motion=without_pose(made.landmarks_in_view(0, count).values),
+        final=read(teacher, frames[:count]),
+        is_loud=np.pad(level > np.median(level), (0, count - len(level))),
+    )
 
 
-def averages(clips: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Returns median and mean over clips of every score."""
-    columns = {name: [clip[name] for clip in clips] for name in clips[0]}
-    return {
-        name: {"median": float(np.median(column)), "mean": float(np.mean(column))}
-        for name, column in columns.items()
+def closed_while_loud(faces: Floats, is_loud: NDArray[np.bool_]) -> float:
+    """Returns the share of loud frames with closed lips."""
+    return float((FaceMotion.of(faces).gap[is_loud] < CLOSED).mean())
+
+
+def range_of(talks: list[Talk], name: str) -> dict[str, float]:
+    """Returns medians over clips of what moves how far, in eye distances or hundredths of them."""
+    faces = [getattr(talk, name) for talk in talks]
+    found = [FaceMotion.of(face) for face in faces]
+    spread = {key: float(np.median([one.spread[key] for one in found])) for key in found[0].spread}
+    loud = [closed_while_loud(face, talk.is_loud) for face, talk in zip(faces, talks, strict=True)]
+    return spread | {
+        "rounded": float(np.mean([one.rounded for one in found])),
+        "closed": float(np.mean([one.closed for one in found])),
+        "closed while loud": float(np.mean(loud)),
     }
 
 
 def main(run: Benchmark) -> None:
     torch.set_num_threads(1)
     head, teacher = TalkingHead.from_pretrained(run.preset), MediaPipeBackend(run.teacher, max_faces=1)
-    clips: dict[str, Any] = {}
-    people: set[str] = set()
     with (run.data / "clips" / "manifest.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    talks: list[Talk] = []
     for row in rows:
-        if not is_held_out(row["identity"]) or row["speech"] != "yes" or int(row["width"]) > LARGEST_PX:
-            continue
-        video = run.data / row["file"]
-        try:
-            clips[video.stem] = scores_of(
-                run, head, teacher, video, run.data / row["wav"] if row["wav"] else video
-            )
-        except AuteurError as error:
-            print(f"{video.stem}: {error}")
-            continue
-        people.add(row["identity"])
-        print(video.stem, json.dumps(clips[video.stem]), flush=True)
-    summary = {
-        measure: {where: averages([clip[measure][where] for clip in clips.values()]) for where in WHERE}
-        for measure in MEASURES
+        if is_held_out(row["identity"]) and row["speech"] == "yes" and int(row["width"]) <= LARGEST_PX:
+            try:
+                talks.append(talk_of(run, head, teacher, row))
+            except AuteurError as error:
+                print(f"{row['file']}: {error}")
+                continue
+            print(row["file"], flush=True)
+    real = [talk.real for talk in talks]
+    report = {
+        "preset": run.preset,
+        "clips": [talk.name for talk in talks],
+        "people": len({talk.person for talk in talks}),
+        "scores": {
+            name: asdict(mouth_scores([getattr(talk, name) for talk in talks], real))
+            for name in ("motion", "final")
+        },
+        "range": {name: range_of(talks, name) for name in ("real", "motion", "final")},
     }
-    report = {"clips": len(clips), "people": len(people), "preset": run.preset, **summary, "by clip": clips}
     run.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(summary, indent=1))
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
