@@ -1,4 +1,4 @@
-"""Lips and face of the motion and of the final video against the real person: a table of weights/face_flow.md.
+"""Lips and face of the motion and of the final video against the real person, as in weights/face_flow.md.
 
     python benchmarks/final_lips.py --data DATA --teacher face_landmarker.task --out final_lips.json
 
