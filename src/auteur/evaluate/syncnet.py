@@ -21,7 +21,6 @@ from auteur.evaluate.mfcc import mfcc
 from auteur.signals import Waveform
 from auteur.weights import load_file
 
-FRAME_RATE = 25
 SIDE_PX = 224
 WINDOW_FRAMES = 5
 CEPSTRA_PER_FRAME, SAMPLES_PER_FRAME = 4, 640

@@ -78,9 +78,9 @@ class RecordedPerformance:
         )
 
 
-def read_au_track(path: Path | str, *, rate: Fraction | None = None, face_id: int | None = None) -> AUTrack:
+def read_au_track(path: Path | str, *, rate: Fraction | None = None) -> AUTrack:
     """The Action Units in a file of any known kind, in the convention of its columns; as `read_recorded`."""
-    recorded = read_recorded(path, TrackReading(rate=rate, face=face_id))
+    recorded = read_recorded(path, TrackReading(rate=rate))
     return recorded.action_units if recorded.columns is None else recorded.columns
 
 

@@ -7,8 +7,6 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-_JSON_CALLS = ("/v1/videos", "/v1/preview")
-
 _EXAMPLES: dict[str, Any] = {
     "/v1/say": {"text": "Hello there."},
     "/v1/listen": {"speech": "91be6f0d0c6b4c7f8a9b0c1d2e3f4a5b"},
