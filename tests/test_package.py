@@ -232,7 +232,7 @@ def test_only_data_preparation_and_voices_start_programs():
     assert users <= {"lab.data", "lab.prepare", "voice"}
 
 
-def test_only_the_service_listens_and_uvicorn_opens_its_socket():
+def test_only_the_service_opens_a_socket_and_uvicorn_does_it():
     web = {"fastapi", "multipart", "python_multipart", "sse_starlette", "starlette", "uvicorn"}
     users = [(name_of(module), name.split(".")[0]) for module in MODULES for name, _ in imports(module)]
     assert {layer_of(PACKAGE / file) for file, name in users if name in web} <= {"service"}
@@ -426,7 +426,7 @@ def test_python_on_the_first_page_runs(film, astronaut, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_continuous_integration_runs_what_the_first_page_says():
+def test_continuous_integration_runs_the_commands_of_the_first_page():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert re.search(r"make .*\btest\b", script.read_text(encoding="utf-8"))

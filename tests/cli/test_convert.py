@@ -39,7 +39,7 @@ def test_the_kinds_of_the_command_are_those_of_the_formats():
         ("my.take.csv", None, "auteur"),
     ],
 )
-def test_name_or_option_say_the_kind(out, to, kind):
+def test_name_or_option_give_the_kind(out, to, kind):
     assert kind_of_output(Path(out), to) == kind
 
 

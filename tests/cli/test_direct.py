@@ -105,7 +105,7 @@ def test_nothing_is_overwritten_unasked(model, speech, tmp_path):
     assert out.read_text() == "mine"
 
 
-def test_silence_is_neutral_and_said_so(model, tmp_path, capsys):
+def test_silence_is_neutral_and_reported(model, tmp_path, capsys):
     soundfile.write(tmp_path / "quiet.wav", np.zeros(RATE_HZ), RATE_HZ)
     assert direct(tmp_path / "quiet.wav", "-o", tmp_path / "t.json", "--model", model) == 0
     said = capsys.readouterr()

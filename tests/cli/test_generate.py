@@ -70,7 +70,7 @@ def folder(inputs, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_it_writes_a_video_and_says_so_in_json(folder, capsys):
+def test_it_writes_a_video_and_reports_it_as_json(folder, capsys):
     assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", "--emotion", "sad", "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["output"] == "out.mp4" and result["frames"] == 12 and result["seed"] > 0
@@ -235,7 +235,7 @@ def test_a_track_alone_makes_a_video(folder, capsys):
     assert main(["verify", "out.mp4"]) == 0
 
 
-def test_odd_speech_is_used_and_said(folder, capsys):
+def test_odd_speech_is_used_and_noted(folder, capsys):
     loud = np.clip(np.random.default_rng(0).normal(0, 2, 4000), -1, 1).astype(np.float32)
     write_audio("clipped.wav", Waveform(samples=loud, rate_hz=8000), mark=provenance.Mark(watermark=False))
     write_audio(
@@ -250,7 +250,7 @@ def test_odd_speech_is_used_and_said(folder, capsys):
     assert "silent" in capsys.readouterr().err
 
 
-def test_a_short_track_at_another_rate_is_used_and_said(folder, capsys):
+def test_a_short_track_at_another_rate_is_used_and_noted(folder, capsys):
     track = AUTrack(values=np.full((3, 1), 0.5), rate=Fraction(10), channels=("AU12L",), convention="facs")
     track.save("short.csv")
     assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", "--track", "short.csv"]) == 0
@@ -399,7 +399,7 @@ def test_the_warp_alone_loads_no_library_of_diffusion(folder):
     assert done.stdout.splitlines()[-1] == "0 []", done.stderr
 
 
-def test_a_missing_diffusers_is_one_line_that_says_what_to_install(folder):
+def test_a_missing_diffusers_is_one_line_that_names_what_to_install(folder):
     Path("papers").mkdir()
     done = run_python(
         "import sys; sys.modules['diffusers'] = None\n"

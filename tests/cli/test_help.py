@@ -81,7 +81,7 @@ def test_an_option_that_is_nearly_right(capsys):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_knows_verbs_and_choices(capsys, shell):
+def test_completion_lists_verbs_and_choices(capsys, shell):
     assert main(["--tyro-print-completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(verb in script for verb in VERBS)

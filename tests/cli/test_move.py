@@ -45,7 +45,7 @@ def test_both_formats_hold_the_same_landmarks(folder, capsys):
     np.testing.assert_allclose(table.mesh.values, track.values, atol=0.01)
 
 
-def test_a_track_moves_the_face_when_it_says(folder):
+def test_a_track_moves_the_face_at_its_times(folder):
     values = np.repeat([0.0, 1.0], 6)[:, None].astype(np.float32)
     AUTrack(values=values, rate=Fraction(25), channels=("AU26",), convention="facs").save("jaw.csv")
     asked = ["move", "talk.wav", "--portrait", "me.png", "--track", "jaw.csv", "-o", "out.json", *STILL]

@@ -81,7 +81,7 @@ def test_the_emotion_sweep_is_a_table_of_seven_and_leaves_out_what_shows_no_face
     write_report(done, tmp_path)
 
 
-def test_what_a_protocol_needs_is_asked_for(real_videos, puppet, tmp_path):
+def test_what_a_protocol_lacks_is_named(real_videos, puppet, tmp_path):
     write_image(tmp_path / "me.png", puppet.portrait, mark=Mark(watermark=False))
     with pytest.raises(UsageError, match="--speech"):
         run_protocol(
@@ -96,7 +96,7 @@ def test_what_a_protocol_needs_is_asked_for(real_videos, puppet, tmp_path):
         )
 
 
-def test_anchors_say_what_same_and_different_score(puppet, backend, write_film, tmp_path):
+def test_anchors_give_the_scores_of_same_and_different(puppet, backend, write_film, tmp_path):
     tinted = np.clip(puppet.portrait * [0.85, 0.95, 1.1], 0, 255).astype(np.uint8)
     films = {
         write_film(tmp_path / f"{name}.mp4", [picture] * 27, sound=True): name

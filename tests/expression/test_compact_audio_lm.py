@@ -154,7 +154,7 @@ def test_the_ear_does_not_mind_silence_around_speech(model, rows):
     )
 
 
-def test_it_learns_to_say_what_it_is_shown(rows):
+def test_it_learns_to_write_its_examples(rows):
     """A few steps on one answer make that answer likelier: gradients reach everything but the ear."""
     from auteur.expression.audio_lm.prompts import answer_text
     from auteur.lab.data.audio_lm_batches import padded

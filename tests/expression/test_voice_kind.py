@@ -33,7 +33,7 @@ def woman(seconds: float) -> Waveform:
     return waveform(0.3 * source / np.abs(source).max())
 
 
-def test_a_dialogue_is_told_from_a_monologue():
+def test_a_dialogue_is_separated_from_a_monologue():
     alone = turns(*[voice(2, hertz=hertz) for hertz in (130, 140, 150, 135)])
     both = turns(voice(2, hertz=130), woman(2), voice(2, hertz=140), woman(2))
     assert not has_several_speakers(acoustic_features(alone).rows)
@@ -42,7 +42,7 @@ def test_a_dialogue_is_told_from_a_monologue():
     assert speaker_distance(acoustic_features(silence(9)).rows) == 0
 
 
-def test_a_dialogue_is_shown_as_one_and_a_line_says_so():
+def test_a_dialogue_is_shown_as_one_and_noted():
     model = SpeechToAU(RegressorAUGenerator(tiny_regressor()))
     both = turns(voice(2, hertz=130), woman(2), voice(2, hertz=140), woman(2))
     heard = model(both)

@@ -133,14 +133,14 @@ def test_a_still_channel_is_no_loss(tmp_path):
     assert "has nothing for" not in said
 
 
-def test_our_own_file_keeps_every_channel_and_says_that_it_holds_no_pose(tmp_path):
+def test_our_own_file_keeps_every_channel_and_notes_that_it_holds_no_pose(tmp_path):
     before = performance("facs")
     notes = write_recorded(before, tmp_path / "a.json", "auteur")
     assert read_recorded(tmp_path / "a.json").action_units == before.action_units
     assert notes == ("our track holds no head pose and no gaze: not carried over",)
 
 
-def test_unknown_is_empty_where_a_kind_can_say_so_and_bridged_where_not(tmp_path):
+def test_unknown_is_empty_where_a_kind_allows_it_and_bridged_where_not(tmp_path):
     values = np.full((5, 52), 0.5, np.float32)
     values[2] = np.nan
     values[:, 0] = np.nan

@@ -72,7 +72,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, arrays: dict[str, np.ndarr
         read_flame_parameters(tmp_path / "a.npz")
 
 
-def test_a_missing_file_says_so(tmp_path: Path):
+def test_a_missing_file_is_named(tmp_path: Path):
     for name in ("none.npz", "none.pkl"):
         with pytest.raises(InputError, match="none"):
             read_flame_parameters(tmp_path / name)

@@ -24,7 +24,7 @@ ARABIC = "٠١٢٣"
 
 
 @pytest.mark.parametrize(("rows", "channels"), [(300_000, 1), (4_000, 60), (2_000, 2_000)])
-def test_frames_times_channels_are_limited_whatever_each_row_asks_for(rows, channels):
+def test_frames_times_channels_are_limited_whatever_each_row_states(rows, channels):
     times_sec = np.arange(rows) * 0.999
     values = np.broadcast_to(np.zeros((1, 1)), (rows, channels))  # a single number in memory
     frames = rows * 999

@@ -106,7 +106,7 @@ def test_a_wav_that_ends_before_its_sound_is_refused(tmp_path: Path, kept: float
 
 
 @pytest.mark.parametrize("length", [0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
-def test_a_wav_from_a_pipe_does_not_know_its_length_and_is_read(tmp_path: Path, length: int) -> None:
+def test_a_wav_of_unknown_length_from_a_pipe_is_read(tmp_path: Path, length: int) -> None:
     soundfile.write(tmp_path / "a.wav", tone(1.0).samples, 16_000)
     whole = bytearray((tmp_path / "a.wav").read_bytes())
     place = whole.index(b"data") + 4

@@ -19,7 +19,7 @@ def track(values: list[float]):
 
 @pytest.mark.slow
 @given(UNITS)
-def test_scale_1_is_as_asked_and_0_is_nothing(values):
+def test_scale_1_is_as_requested_and_0_is_nothing(values):
     asked = track(values)
     assert guided_track(asked, 1.0) is asked
     still = guided_track(asked, 0.0)

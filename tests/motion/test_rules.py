@@ -203,7 +203,7 @@ def test_blinks_come_as_often_and_look_like_peoples(idle: IdleMotion):
     assert 0.04 <= down <= 0.14 < up + 0.05 and up > 1.3 * down
 
 
-def test_habits_do_not_depend_on_how_many_frames_are_asked_for(idle: IdleMotion):
+def test_idle_motion_does_not_depend_on_the_number_of_frames(idle: IdleMotion):
     assert np.allclose(idle.blinks(100, seed=7), idle.blinks(1000, seed=7)[:100])
     assert np.allclose(idle.gaze_angles(100, seed=7), idle.gaze_angles(1000, seed=7)[:100])
     assert not np.allclose(idle.gaze_angles(500, seed=8), idle.gaze_angles(500, seed=7))
@@ -253,7 +253,7 @@ def test_no_motion_gives_the_portrait_back(portrait: np.ndarray):
     assert np.allclose(moved, portrait, atol=1e-3)
 
 
-def test_lids_meet_on_any_portrait_and_only_on_the_side_asked(portrait: np.ndarray):
+def test_lids_meet_on_any_portrait_and_only_on_the_requested_side(portrait: np.ndarray):
     moved = apply_to(portrait, np.zeros((1, 478, 3)), lids=np.array([[1.0, 0.0]]))[0]
     assert abs(moved[159, 1] - moved[145, 1]) < 0.1
     assert np.allclose(moved[[386, 374]], portrait[[386, 374]], atol=1e-3)

@@ -86,7 +86,7 @@ def test_lids_meet_on_the_portraits_own_geometry(portrait, basis):
 
 
 @pytest.mark.parametrize("form", ["lines", "mesh"])
-def test_drawings_show_what_was_asked(portrait, basis, form):
+def test_drawings_show_the_requested_units(portrait, basis, form):
     rest, smile, again = drawn(asked({}, {"AU12": 1}, {}), portrait, basis, form=form, size_px=SIDE)
     assert rest.shape == (3, SIDE, SIDE)
     assert torch.equal(rest, again)

@@ -127,7 +127,7 @@ def frames_of(head, folder, **settings):
     return np.stack(list(film(head, folder, **settings).frames()))
 
 
-def test_same_seed_same_frames_however_they_are_asked_for(head, folder, monkeypatch):
+def test_same_seed_same_frames_in_any_order_of_access(head, folder, monkeypatch):
     first = frames_of(head, folder)
     monkeypatch.setattr(warp_renderer, "FRAMES_AT_ONCE", 5)
     monkeypatch.setattr(talking_head, "_READ_AT_ONCE", 3)
@@ -218,7 +218,7 @@ class TestConditions:
             assert warped[1, 0, 3, centre[1], centre[0]] < 0.9  # an eye is few pixels high here
         assert warped[1, 0, 3, pixels[4][1], pixels[4][0]] == 1  # the tip of the nose
 
-    def test_nothing_asked_is_absent_and_not_neutral(self, scene):
+    def test_an_empty_request_is_absent_and_not_neutral(self, scene):
         video, told = scene
         told.action_units = None
         assert told.conditions(told.window(video.landmarks(0, 4)), 0).au is None
@@ -236,7 +236,7 @@ def test_frames_of_a_long_video_come_without_waiting_for_all(head, folder, monke
     assert "prefetch" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_what_fails_while_a_window_is_made_ready_is_said(head, folder, monkeypatch):
+def test_an_error_in_preparing_a_window_is_raised(head, folder, monkeypatch):
     video = film(head, folder)
     original = video.landmarks
 
@@ -268,7 +268,7 @@ def test_cancelling_between_steps(head, folder):
     assert told == [(1, 6), (2, 6), (3, 6)]
 
 
-def test_running_out_of_memory_says_what_to_lower(head, folder, monkeypatch):
+def test_running_out_of_memory_names_what_to_lower(head, folder, monkeypatch):
     def too_much(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -389,7 +389,7 @@ def test_a_folder_of_the_papers_size_paints_a_clip(models, folder, tmp_path):
     assert changed[:, *(side.start for side in builder.whole.box)].max() <= 1  # the corner: a soft border
 
 
-def test_the_papers_size_says_what_it_needs(models, tmp_path, monkeypatch):
+def test_the_papers_size_names_what_it_needs(models, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match=r"needs a CUDA GPU and there is none here: .* GB"):
         TalkingHead.from_pretrained(models)
@@ -409,7 +409,7 @@ def folder_without(place: Path) -> Path:
     return place / "empty"
 
 
-def test_full_without_a_folder_says_what_to_name_and_what_it_would_need(monkeypatch):
+def test_full_without_a_folder_names_the_option_and_the_parts(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match=r"name a folder as preset.*vae/.*CUDA GPU.* GB"):
         TalkingHead.from_pretrained("full")

@@ -244,7 +244,7 @@ def test_a_portrait_without_a_face_fails_its_job_alone(client, pair):
     assert ended(client, good)["status"] == "done"
 
 
-def test_consent_is_asked_for_where_it_is_not_stated(client, pair):
+def test_consent_is_demanded_where_it_is_not_stated(client, pair):
     assert client.get("/v1").json()["consent"] == NOTE
     job = client.post("/v1/videos", json=pair).json()
     assert job["notes"] == [NOTE]

@@ -55,7 +55,7 @@ def test_mel_power_equals_an_independent_transcription():
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-12)
 
 
-def test_every_filter_hears_something_and_peaks_rise():
+def test_every_filter_has_weight_and_peaks_rise():
     filters = mel_filters(CONFIG)
     assert (filters.sum(0) > 0).all()
     assert (filters.argmax(0).diff() >= 0).all()

@@ -102,7 +102,7 @@ def test_every_row_has_its_own_time(process):
 
 
 @both
-def test_the_network_is_told_distinct_times_below_1000(process):
+def test_the_network_gets_distinct_times_below_1000(process):
     told = process.model_time(torch.linspace(0.001, 1, 1000, dtype=torch.float64)).float()
     assert len(told.unique()) == 1000
     assert told.min() >= 0
@@ -257,7 +257,7 @@ def test_student_times_are_where_its_steps_start():
 
 
 @pytest.mark.parametrize("process", [Flow(), Diffusion()])
-def test_the_network_is_told_the_time_exactly_whatever_the_sample_is_in(process):
+def test_the_network_gets_the_exact_time_in_any_dtype_of_the_sample(process):
     told: list[float] = []
 
     def predict(now, rows):

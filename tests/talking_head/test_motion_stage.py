@@ -119,7 +119,7 @@ def test_guidance_acts_on_the_motion_and_not_on_what_was_requested():
     assert np.isnan(guided.acted.channel("AU1L")).all()
 
 
-def test_origins_are_requested_heard_or_idle():
+def test_origins_are_requested_recognised_or_idle():
     heard = performance(PerformanceRequest(), track(AU12L=0.5, AU12R=0.5))
     assert heard.origin("AU12L") is Origin.HEARD and heard.origin("AU9L") is Origin.IDLE
     by_emotion = performance(PerformanceRequest("happy"), track(AU12L=0.5), route="auhead")
@@ -188,7 +188,7 @@ def test_recorded_blinks_take_the_place_of_drawn_ones(mover: SpeechMotion):
 
 
 @pytest.mark.slow
-def test_faces_whose_units_were_heard_in_the_speech_blink_too(mover: SpeechMotion):
+def test_faces_whose_units_were_predicted_from_speech_blink_too(mover: SpeechMotion):
     heard = track(AU12L=0.3, AU45L=0.0, AU45R=0.0)
     blinking = MotionOptions(seed=3, gaze=False, head=0.0)
     whole = performance_of(PerformanceRequest(), predicted(heard, 500), 500, Settings())

@@ -33,7 +33,7 @@ def constants(request: PerformanceRequest) -> dict[str, float]:
     return {name: float(value) for name, value in zip(track.channels, track.values[-1], strict=True) if value}
 
 
-def test_nothing_asked_for_is_no_track():
+def test_an_empty_request_is_no_track():
     assert shown(PerformanceRequest(), 10) is None
 
 
@@ -79,7 +79,7 @@ def test_curves_are_resampled_by_time_and_the_larger_of_two_counts():
         ({"action_units": {"jawForward": 0.5}}, r"jawForward \(jaw thrust\) cannot be shown"),
     ],
 )
-def test_what_cannot_be_asked_for_says_what_can(asked, message):
+def test_an_impossible_request_lists_the_possible_ones(asked, message):
     with pytest.raises(UsageError, match=message):
         PerformanceRequest(**asked)
 
@@ -94,7 +94,7 @@ def test_scales_come_last_and_touch_everything():
     assert not asked.channel("AU4L").any() and (asked.channel("AU1R") == 1).all()
 
 
-def test_who_directs_the_whole_face():
+def test_which_requests_direct_the_whole_face():
     track = AUTrack(values=np.zeros((4, 1)), rate=RATE, channels=("AU12L",), convention="facs")
     assert (PerformanceRequest("sad", 0.4).override(3) == 0.4).all()
     assert (PerformanceRequest(action_units={"AU1": 1.0}).override(3) == 0).all()
@@ -176,7 +176,7 @@ def test_holes_at_another_rate_are_filled_before_resampling():
     np.testing.assert_allclose(asked.channel("AU12L"), 0.8, rtol=1e-6)
 
 
-def test_what_a_track_does_not_measure_is_said():
+def test_what_a_track_does_not_measure_is_noted():
     track = smile([(40, 41), (60, 62)])
     blank = np.full((75, 1), np.nan)
     track = track.replace(values=np.hstack([track.values, blank]), channels=("AU12_r", "AU04_r"))
@@ -192,14 +192,14 @@ def test_what_a_track_does_not_measure_is_said():
     assert track_notes(RecordedPerformance(action_units=smile([])), Fraction(3)) == []
 
 
-def test_a_track_of_what_no_face_shows_is_used_and_said():
+def test_a_track_of_what_no_face_shows_is_used_and_noted():
     values = np.full((25, 2), 0.4, dtype=np.float32)
     track = AUTrack(values=values, rate=RATE, channels=("tongueOut", "cheekPuff"), convention="arkit52")
     notes = track_notes(RecordedPerformance(action_units=track), Fraction(1))
     assert "the track holds AU19, which generated faces do not show" in notes
 
 
-def test_a_track_starts_when_it_is_said_to():
+def test_a_track_starts_at_the_given_time():
     ramp = AUTrack(values=np.linspace(0, 1, 26)[:, None], rate=RATE, channels=("AU12L",), convention="facs")
     asked = PerformanceRequest(track=ramp, track_reading=TrackReading(start_sec=1.0))
     track = shown(asked, 75)
@@ -216,7 +216,7 @@ def test_a_track_beside_the_speech_is_refused(start_sec):
         asked.check_covers(Fraction(3))
 
 
-def test_a_track_that_ends_before_or_after_the_speech_is_said():
+def test_a_track_that_ends_before_or_after_the_speech_is_noted():
     recorded = RecordedPerformance(action_units=smile([]))  # 3 s
     assert track_notes(recorded, Fraction(3)) == track_notes(recorded, Fraction(302, 100)) == []
     (shorter,) = track_notes(recorded, Fraction(4))
@@ -247,7 +247,7 @@ def test_files_and_sources_are_named_by_role():
     assert request.sources() == {"lips": "both", "gaze_from": "none"}
 
 
-def test_units_that_work_against_an_emotion_are_shown_and_said():
+def test_units_that_work_against_an_emotion_are_shown_and_noted():
     asked = PerformanceRequest("happy", action_units={"AU15": 0.8})
     held = constants(asked)
     assert held["AU15L"] == pytest.approx(0.8) and held["AU12L"] > 0.5

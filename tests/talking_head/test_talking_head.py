@@ -84,7 +84,7 @@ def test_same_seed_same_frames_however_many_at_once(head, folder, monkeypatch):
 
 
 @pytest.mark.parametrize(("control", "channel"), [("AU2", "AU02_r"), ("AU26", "AU26_r"), ("AU45", "AU45_r")])
-def test_an_asked_unit_is_seen_in_the_frames(head, folder, backend, control, channel):
+def test_a_requested_unit_changes_the_frames(head, folder, backend, control, channel):
     def measured(**asked):
         video = head(folder / "me.png", folder / "quiet.wav", settings=STILL, **asked)
         reading = backend.find(video.frame(7 / 25))[0]
@@ -95,7 +95,7 @@ def test_an_asked_unit_is_seen_in_the_frames(head, folder, backend, control, cha
     assert convert(track, "openface17").channel(channel)[0] > 1.0
 
 
-def test_more_au_guidance_shows_more_and_is_no_part_of_what_was_asked(head, folder):
+def test_more_au_guidance_shows_more_and_leaves_the_request_unchanged(head, folder):
     brows = []
     for scale in (0, 1, 2, 3.5, 5):
         settings = replace(STILL, au_guidance=scale)
@@ -105,7 +105,7 @@ def test_more_au_guidance_shows_more_and_is_no_part_of_what_was_asked(head, fold
     assert np.all(np.diff(brows) > 0.1)  # px of a face of 105
 
 
-def test_in_silence_the_face_is_still_when_asked(head, folder):
+def test_in_silence_the_face_is_still_without_idle_motion(head, folder):
     frames = head(folder / "me.png", folder / "quiet.wav", settings=STILL).landmarks().values
     assert np.abs(frames - frames[:1]).max() < 1.0  # px of a face of 105
 
@@ -125,7 +125,7 @@ def test_hiss_keeps_the_lips_shut_and_quiet_speech_moves_them(head, folder, tmp_
     assert notes == ("no speech was found in the recording: the lips stay closed",)
 
 
-def test_noise_keeps_the_lips_shut_and_is_said(head, folder, tmp_path):
+def test_noise_keeps_the_lips_shut_and_adds_a_note(head, folder, tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
     write_audio(tmp_path / "noise.wav", Waveform(samples=noise, rate_hz=16000), mark=MARK)
     video = head(folder / "me.png", tmp_path / "noise.wav", settings=STILL)
@@ -254,7 +254,7 @@ def test_a_sheet_shows_frames_and_mouths(head, folder, tmp_path):
     assert width == 6 * (257 + 6) and height > 2 * (257 + 6)
 
 
-def test_a_portrait_that_smiles_gives_way_to_what_is_asked(head, folder):
+def test_the_smile_of_a_portrait_gives_way_to_the_request(head, folder):
     """The portrait smiles with parted lips; all is measured in its own pixels, the face being 105 large."""
 
     def shape(**asked):

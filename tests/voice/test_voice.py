@@ -77,7 +77,7 @@ def test_what_can_go_wrong_is_one_line_and_leaves_nothing(model, tmp_path):
         speak("hello", out, voice="nobody")
 
 
-def test_without_a_program_the_message_says_how_to_get_one(tmp_path, monkeypatch):
+def test_without_a_program_the_message_names_how_to_install_one(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert voices() == ()
@@ -127,7 +127,7 @@ def test_options_that_contradict_each_other(capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_portrait_says_a_text_with_captions(model, tmp_path, astronaut, capsys):
+def test_a_text_becomes_a_video_with_captions(model, tmp_path, astronaut, capsys):
     from auteur.media import probe, write_image
     from auteur.provenance import Mark
 
@@ -140,7 +140,7 @@ def test_a_portrait_says_a_text_with_captions(model, tmp_path, astronaut, capsys
 
 
 @pytest.mark.slow
-def test_a_real_voice_speaks_and_is_aligned(tmp_path):
+def test_speech_of_a_real_voice_is_aligned(tmp_path):
     if not voices():
         pytest.skip("no voice is installed: pip install '.[voice]' and the program piper")
     pytest.importorskip("pocketsphinx", reason="the extra voice is not installed")

@@ -82,7 +82,7 @@ FREE = {"matte"}
 
 
 @pytest.mark.parametrize("name", weights.shipped())
-def test_what_learned_from_research_data_says_so(tmp_path, name):
+def test_models_trained_on_research_data_are_marked(tmp_path, name):
     text = (save_pretrained(name, tmp_path) / CARD).read_text(encoding="utf-8")
     if name in FREE:
         assert text.startswith("---\nlicense: apache-2.0\n")
@@ -133,7 +133,7 @@ def test_the_front_matter_is_what_the_hub_reads(tmp_path):
     assert "talking-head" in facts.tags
 
 
-def test_the_config_says_what_it_is(tmp_path):
+def test_the_config_names_its_kind(tmp_path):
     config = json.loads((save_pretrained("face_flow", tmp_path) / CONFIG).read_text(encoding="utf-8"))
     assert config["model"] == "face_flow"
     assert config["sha256"] == weights.shipped()["face_flow"]
@@ -179,7 +179,7 @@ def test_an_unknown_model(tmp_path):
         save_pretrained("mouth", tmp_path)
 
 
-def test_another_model_than_asked_for(tmp_path):
+def test_another_model_than_requested(tmp_path):
     with pytest.raises(WeightsError, match="holds the model 'habits', not 'motion'"):
         from_pretrained("motion", save_pretrained(SMALL, tmp_path))
 

@@ -28,7 +28,7 @@ def test_without_a_table_the_first_folder_is_the_person(tmp_path):
     assert by_name["a.mp4"].held_out == is_held_out("folder:ann")
 
 
-def test_keys_tell_names_apart_that_a_key_cannot_hold(tmp_path):
+def test_keys_separate_names_that_a_key_cannot_hold(tmp_path):
     names = ["a b.mp4", "a-b.mp4", "a/b.mp4", "a_b.mp4", "我.mp4", "你.mp4", "a.b.mp4"]
     recordings = open_corpus("folder", grow(tmp_path, *names)).recordings()
     assert len({each.key for each in recordings}) == len(names)

@@ -117,7 +117,7 @@ def test_stretches_keep_their_number_when_one_is_broken(tmp_path):
     assert [each.key for each in open_corpus("hdtf", tree).recordings()] == ["hdtf-WDA-A-001"]
 
 
-def test_who_is_held_out(tmp_path):
+def test_which_people_are_held_out(tmp_path):
     names = [f"Someone{letter}" for letter in "ABCDEFGHIJKLMNOP"]
     tree = grow(
         tmp_path,

@@ -38,7 +38,7 @@ def finished_recordings(out: Path) -> int:
     return packed + len(list((out / ".work" / "items").glob("[!.]*.tar")))
 
 
-def test_the_command_and_python_prepare_the_same_unless_told_otherwise(tmp_path):
+def test_the_command_and_python_prepare_the_same_by_default(tmp_path):
     arguments = PrepareArguments(dataset=tmp_path, kind="folder", out=tmp_path)
     assert arguments.options() == PrepareOptions(kind="folder")
 

@@ -54,7 +54,7 @@ def test_totals_agree(prepared):
     assert totals["frames"] == sum(row["frames"] for row in reader.rows)
 
 
-def test_nobody_is_in_both_parts(prepared):
+def test_no_person_is_in_both_parts(prepared):
     train, test = (ShardReader(prepared.out, part=part) for part in ("train", "held_out"))
     assert not {row["person"] for row in train.rows} & {row["person"] for row in test.rows}
     assert {row["held_out"] for row in test.rows} == {True}

@@ -182,7 +182,7 @@ def test_a_damaged_item_is_named(tmp_path):
         list(read_tar(path))
 
 
-def test_archives_hold_no_time_and_nobody(tmp_path):
+def test_archives_hold_no_time_and_no_user(tmp_path):
     import tarfile
 
     folder = finished(tmp_path / "out")

@@ -127,7 +127,7 @@ def test_long_stretches_are_divided_evenly(counting):
     assert [clip.frames for clip in watched(counting, Faces(), longest_sec=0.8).clips] == [16, 17, 17]
 
 
-def test_no_face_says_why(counting):
+def test_no_face_has_a_reason(counting):
     nothing = watched(counting, Faces(missing=set(range(100))))
     assert nothing.clips == []
     assert "no face found in 'count.mp4'" in nothing.problem

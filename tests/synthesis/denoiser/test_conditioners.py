@@ -311,7 +311,7 @@ def test_more_configs_that_make_no_sense():
         UNetConfig(widths=(8192,) * 4)
 
 
-def test_windows_longer_than_the_motion_modules_know():
+def test_windows_longer_than_the_motion_modules():
     model = loud(BARE.changed(temporal=PARTS["temporal"]))
     with pytest.raises(UsageError, match="lower it to 8"):
         model(sample_of(BARE, frames=9), times(), Conditions())

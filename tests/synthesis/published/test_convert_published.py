@@ -62,7 +62,7 @@ def test_converted_folders_load_every_number(kind, checkpoints, tmp_path: Path) 
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_is_not_used_is_said(checkpoints, tmp_path: Path) -> None:
+def test_what_is_not_used_is_noted(checkpoints, tmp_path: Path) -> None:
     out = convert_checkpoint(checkpoints["aniportrait"], tmp_path / "out")
     notes = json.loads((out / "published.json").read_text())["notes"]
     assert any("20 tensors of reference_unet" in note for note in notes)

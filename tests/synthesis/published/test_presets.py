@@ -91,7 +91,7 @@ def test_frames_are_the_portrait_around_a_generated_square(kind, folders, inputs
     assert np.array_equal(again, frames[[2, 17]])
 
 
-def test_an_identity_changes_the_picture_and_is_said(folders, inputs, tmp_path: Path, capsys) -> None:
+def test_an_identity_changes_the_picture_and_is_recorded(folders, inputs, tmp_path: Path, capsys) -> None:
     me, talk = map(str, inputs)
     np.save(tmp_path / "face.npy", np.linspace(-2, 2, 20))
     options = f"--preset {folders['hallo']} --device cpu --steps 1 --sampler dpm --seconds 0.1 --json".split()
