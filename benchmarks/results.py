@@ -286,7 +286,7 @@ def anchor_lines(part: Part) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for row in part["anchors"]:
-        cells = " | ".join(_plain(row[name], 2) for name in ("same", "different", "told_apart"))
+        cells = " | ".join(_plain(row[name], 2) for name in ("same", "different", "separated"))
         lines.append(f"| {row['title']} | {cells} | {row['pairs'][0]}, {row['pairs'][1]} |")
     return lines
 

@@ -68,7 +68,7 @@ def videos(folder: Path) -> dict[str, bytes]:
 
 def states(folder: Path, state: str) -> list[int]:
     lines = map(json.loads, (folder / RESULTS).read_text(encoding="utf-8").splitlines())
-    return [said["line"] for said in lines if said["state"] == state]
+    return [event["line"] for event in lines if event["state"] == state]
 
 
 @pytest.fixture(scope="module")

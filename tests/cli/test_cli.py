@@ -80,9 +80,9 @@ def test_usage_errors_end_with_2(run, tmp_path, arguments):
 def test_track_writes_a_table_and_reports_it(run, photo, tmp_path):
     code, out, err = run("track", photo, "-o", "photo.csv", "--json")
     assert code == 0
-    said = json.loads(out[-1])
-    assert said["output"] == "photo.csv"
-    assert (said["frames"], said["frames_with_face"], said["backend"]) == (1, 1, "auteur")
+    report = json.loads(out[-1])
+    assert report["output"] == "photo.csv"
+    assert (report["frames"], report["frames_with_face"], report["backend"]) == (1, 1, "auteur")
     assert (tmp_path / "photo.csv").read_text(encoding="utf-8").startswith("frame,")
     assert all(line.startswith("auteur: ") for line in err)
 

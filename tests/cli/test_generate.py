@@ -168,8 +168,8 @@ def test_bad_input_ends_with_one_line_and_nothing_written(folder, capsys, argume
 @pytest.mark.parametrize("route", ["auto", "emodiffhead"])
 def test_an_emotion_curve_is_performed_and_written_down(folder, capsys, route):
     curve = "0s neutral, 0.2s happy:0.3, 0.4s surprised:1.1"
-    asked = ["--emotion-curve", curve, "--route", route, "--save-tracks", "tracks", "--preset", "warp"]
-    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *asked]) == 0
+    options = ["--emotion-curve", curve, "--route", route, "--save-tracks", "tracks", "--preset", "warp"]
+    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *options]) == 0
     assert "extrapolate" in capsys.readouterr().err
     track = read_au_track("tracks/requested_aus.json")
     assert track.channel("AU1L")[-1] > 0.2 and not track.channel("AU1L")[0]
@@ -244,8 +244,8 @@ def test_odd_speech_is_used_and_noted(folder, capsys):
         mark=provenance.Mark(watermark=False),
     )
     assert main(["generate", "me.png", "clipped.wav", "-o", "a.mp4"]) == 0
-    said = capsys.readouterr().err
-    assert "clipped" in said and "8000 Hz" in said
+    printed = capsys.readouterr().err
+    assert "clipped" in printed and "8000 Hz" in printed
     assert main(["generate", "me.png", "silent.wav", "-o", "b.mp4"]) == 0
     assert "silent" in capsys.readouterr().err
 
@@ -254,8 +254,8 @@ def test_a_short_track_at_another_rate_is_used_and_noted(folder, capsys):
     track = AUTrack(values=np.full((3, 1), 0.5), rate=Fraction(10), channels=("AU12L",), convention="facs")
     track.save("short.csv")
     assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", "--track", "short.csv"]) == 0
-    said = capsys.readouterr().err
-    assert "covers 0.30 s of 0.50 s" in said and "10 frames/s" in said
+    printed = capsys.readouterr().err
+    assert "covers 0.30 s of 0.50 s" in printed and "10 frames/s" in printed
 
 
 def test_ctrl_c_while_rendering_leaves_nothing(folder):

@@ -72,8 +72,8 @@ def test_unit_errors_and_correlations_leave_out_what_was_not_measured():
     seen = np.delete(np.linspace(0, 1, 10), 3)
     assert errors[0] == pytest.approx(np.abs(seen * 0.5 - 0.1).mean())
     assert correlations[0] == pytest.approx(1)
-    assert np.isnan(correlations[1]), "asked to stand still"
-    assert correlations[2] == 0, "asked to move and does not"
+    assert np.isnan(correlations[1]), "requested to stand still"
+    assert correlations[2] == 0, "requested to move and does not"
 
 
 @pytest.mark.slow

@@ -103,6 +103,6 @@ def test_anchors_give_the_scores_of_same_and_different(puppet, backend, write_fi
         for name, picture in (("ada", puppet.portrait), ("tinted", tinted))
     }
     looks, *lips = anchors(films, backend)
-    assert looks.pairs == (2, 1) and looks.told_apart == 1
+    assert looks.pairs == (2, 1) and looks.separated == 1
     assert looks.same > looks.different
-    assert all(found.pairs == (0, 0) and np.isnan(found.told_apart) for found in lips), "too short to tell"
+    assert all(found.pairs == (0, 0) and np.isnan(found.separated) for found in lips), "too short to decide"

@@ -41,7 +41,7 @@ def touch(folder, *names):
 def test_folders_are_paired_by_stem_and_leftovers_are_named(tmp_path):
     made = touch(tmp_path / "made", "M003_happy_1.mp4", "M005_sad_2.mp4", "extra.mp4", "notes.txt")
     real = touch(tmp_path / "real", "M003_happy_1.mpg", "M005_sad_2.mkv", "W009_fear_3.mp4")
-    requested = touch(tmp_path / "asked", "M005_sad_2.csv")
+    requested = touch(tmp_path / "requested", "M005_sad_2.csv")
     clips, notes = find_clips({"ours": made}, real, requests=requested)
     assert [(c.name, c.person, c.emotion) for c in clips] == [
         ("M003_happy_1", "M003", "happy"),

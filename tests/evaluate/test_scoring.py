@@ -1,4 +1,4 @@
-"""Whole clips: the real video wins, worse videos score worse, and what could not be measured is said."""
+"""Whole clips: the real video wins, worse videos score worse, and what could not be measured is noted."""
 
 import dataclasses
 from fractions import Fraction

@@ -120,17 +120,17 @@ def test_every_kind_is_written_from_every_convention(tmp_path, convention, targe
 
 def test_what_is_lost_is_named(tmp_path):
     notes = write_recorded(performance(), tmp_path / "a.csv", "fex")
-    said = "\n".join(notes)
-    assert "no head pose and no gaze" in said
-    assert "py-feat has nothing for tongueOut" in said
-    assert "does not measure AU11: left empty" in said
-    assert "does not state the rate" in said
+    noted = "\n".join(notes)
+    assert "no head pose and no gaze" in noted
+    assert "py-feat has nothing for tongueOut" in noted
+    assert "does not measure AU11: left empty" in noted
+    assert "does not state the rate" in noted
 
 
 def test_a_still_channel_is_no_loss(tmp_path):
     values = np.zeros((3, 52))
-    said = "\n".join(write_recorded(performance(values=values, pose=False), tmp_path / "a.csv", "openface"))
-    assert "has nothing for" not in said
+    noted = "\n".join(write_recorded(performance(values=values, pose=False), tmp_path / "a.csv", "openface"))
+    assert "has nothing for" not in noted
 
 
 def test_our_own_file_keeps_every_channel_and_notes_that_it_holds_no_pose(tmp_path):

@@ -25,8 +25,8 @@ RATE, FRAMES = Fraction(25), 50
 
 
 def performed(emotion: str, intensity: float = 1.0, **request) -> Performance:
-    asked = PerformanceRequest(emotion, intensity, **request)
-    return performance_of(asked, None, FRAMES, Settings(liveliness=0, seed=0))
+    requested = PerformanceRequest(emotion, intensity, **request)
+    return performance_of(requested, None, FRAMES, Settings(liveliness=0, seed=0))
 
 
 def moved(made: Performance, head_factor: float = 1.0, gaze: bool = True) -> tuple[PoseTrack, np.ndarray]:

@@ -22,7 +22,7 @@ def smiling(portrait: np.ndarray, basis: AUBasis) -> np.ndarray:
     return apply_to(portrait, basis.displacement({"AU12": 0.8, "AU25": 1.0})[None])[0]
 
 
-def asked(frames: int, **levels: float):
+def requested(frames: int, **levels: float):
     values = np.zeros((frames, len(CONTROLS)))
     for name, level in levels.items():
         values[:, [i for i, c in enumerate(CONTROLS) if c in (name, f"{name}L", f"{name}R")]] = level
@@ -57,9 +57,9 @@ def test_the_override_weight_decides_what_gives_way():
     column = CONTROLS.index("AU12L")
     whole = own.replaced_by(None, np.array([0.0, 0.5, 1.0])).values[:, column]
     np.testing.assert_allclose(whole, [0, 0.3, 0.6], rtol=1e-5)
-    mouth = own.replaced_by(asked(2, AU15=0.5), np.zeros(2)).values
+    mouth = own.replaced_by(requested(2, AU15=0.5), np.zeros(2)).values
     assert mouth[0, column] == pytest.approx(0.3) and not mouth[:, CONTROLS.index("AU6L")].any()
-    assert not own.replaced_by(asked(2, AU2=1.0), np.zeros(2)).values.any()
+    assert not own.replaced_by(requested(2, AU2=1.0), np.zeros(2)).values.any()
 
 
 def test_a_requested_smile_replaces_a_smile(speech_motion: SpeechMotion, portrait, basis):
@@ -69,7 +69,7 @@ def test_a_requested_smile_replaces_a_smile(speech_motion: SpeechMotion, portrai
 
     def width(level: float, own: PortraitExpression | None) -> float:
         made = speech_motion.generate(
-            torch.zeros(30, 5), Performance(frames=30, added=asked(30, AU12=level)), options=still
+            torch.zeros(30, 5), Performance(frames=30, added=requested(30, AU12=level)), options=still
         )
         track = speech_motion.landmarks_on(made, face, image_size_px=(640, 640), own=own)
         return float(np.ptp(track.values[-1][[61, 291], 0]))
@@ -119,7 +119,7 @@ def test_closed_eyes_go_with_the_head_and_nothing_else(speech_motion: SpeechMoti
     )
     made = speech_motion.generate(
         torch.zeros(40, 5),
-        Performance(frames=40, added=asked(40, AU5=1.0, AU1=1.0)),
+        Performance(frames=40, added=requested(40, AU5=1.0, AU1=1.0)),
         options=MotionOptions(seed=3),
     )
     track = speech_motion.landmarks_on(made, face, image_size_px=(640, 640), own=own)

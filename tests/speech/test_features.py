@@ -57,7 +57,7 @@ def test_frame_count_does_not_drift_in_an_hour():
 
 
 def test_resampling_goes_by_time():
-    ramp = torch.arange(2_000, dtype=torch.float32)[:, None] / 50  # row n says its own time
+    ramp = torch.arange(2_000, dtype=torch.float32)[:, None] / 50  # row n holds its own time
     at = at_frame_rate(ramp, Fraction(50), NTSC, 1_100)
     wanted = torch.arange(1_100, dtype=torch.float64)[:, None] * 1_001 / 30_000
     torch.testing.assert_close(at.double(), wanted, atol=1e-5, rtol=0)

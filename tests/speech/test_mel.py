@@ -121,6 +121,6 @@ def test_faint_hiss_is_silence_and_quiet_speech_is_not(level_db):
         assert torch.equal(levelled(power, measure_level(power)), nothing)
     spoken = babble(2.0).samples
     quiet = torch.from_numpy(spoken / spoken.std() * level)
-    if level_db > -65:  # where speech can still be told from nothing
+    if level_db > -65:  # where speech still differs from silence
         power = mel_power(quiet, MelConfig())
         assert loudness(power, measure_level(power)).max() > 0.9

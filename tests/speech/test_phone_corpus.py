@@ -96,9 +96,9 @@ def test_crops_come_in_two_versions_and_never_from_held_out_people():
 def test_a_disguise_keeps_the_time_and_changes_the_sound():
     sound = np.sin(np.arange(16_000) * 0.1).astype(np.float32) * (np.arange(16_000) > 8_000)
     disguise = Disguise(np.random.default_rng(0), AugmentConfig(noise_db=(20.0, 30.0)))
-    heard = [disguise.sound(sound) for _ in range(8)]
-    assert all(one.shape == sound.shape and np.abs(one).max() <= 1 for one in heard)
-    assert all(np.square(one[9_000:]).mean() > 4 * np.square(one[:7_000]).mean() for one in heard)
+    disguised = [disguise.sound(sound) for _ in range(8)]
+    assert all(one.shape == sound.shape and np.abs(one).max() <= 1 for one in disguised)
+    assert all(np.square(one[9_000:]).mean() > 4 * np.square(one[:7_000]).mean() for one in disguised)
     power = torch.rand(3, 5, 80)
     assert disguise.throats(power).shape == power.shape
     assert not torch.allclose(disguise.throats(power), disguise.throats(power))
@@ -120,8 +120,8 @@ def test_words_without_a_transcript_are_recognised():
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_sentences_have_words_and_no_full_stop(language):
     chance = random.Random(0)  # noqa: S311
-    said = [sentence(language, chance) for _ in range(20)]
-    assert all(4 <= len(text.split()) <= 9 and "." not in text for text in said)
+    sentences = [sentence(language, chance) for _ in range(20)]
+    assert all(4 <= len(text.split()) <= 9 and "." not in text for text in sentences)
 
 
 @needs_espeak

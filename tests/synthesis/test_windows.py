@@ -189,9 +189,11 @@ def test_the_past_is_carried(model, supply, reference_run):
 
 def test_steps_are_counted_and_cancelling_stops_at_once(model, supply):
     video = Video(frames=FRAMES, shape=SHAPE)
-    told = []
-    list(generate(model, supply, video, process=FLOW, settings=SETTINGS, on_step=lambda *at: told.append(at)))
-    assert told == [(done, 8) for done in range(1, 9)]
+    calls = []
+    list(
+        generate(model, supply, video, process=FLOW, settings=SETTINGS, on_step=lambda *at: calls.append(at))
+    )
+    assert calls == [(done, 8) for done in range(1, 9)]
 
     class CancelledError(Exception):
         pass
@@ -206,14 +208,14 @@ def test_steps_are_counted_and_cancelling_stops_at_once(model, supply):
 
 
 def test_nothing_is_computed_before_it_is_read(model, supply):
-    told = []
+    calls = []
     video = Video(frames=FRAMES, shape=SHAPE)
     pieces = generate(
-        model, supply, video, process=FLOW, settings=SETTINGS, on_step=lambda *at: told.append(at)
+        model, supply, video, process=FLOW, settings=SETTINGS, on_step=lambda *at: calls.append(at)
     )
-    assert not told
+    assert not calls
     next(pieces)
-    assert len(told) == SETTINGS.steps
+    assert len(calls) == SETTINGS.steps
 
 
 def living_bytes() -> int:

@@ -85,8 +85,8 @@ def test_same_seed_same_frames_however_many_at_once(head, folder, monkeypatch):
 
 @pytest.mark.parametrize(("control", "channel"), [("AU2", "AU02_r"), ("AU26", "AU26_r"), ("AU45", "AU45_r")])
 def test_a_requested_unit_changes_the_frames(head, folder, backend, control, channel):
-    def measured(**asked):
-        video = head(folder / "me.png", folder / "quiet.wav", settings=STILL, **asked)
+    def measured(**request):
+        video = head(folder / "me.png", folder / "quiet.wav", settings=STILL, **request)
         reading = backend.find(video.frame(7 / 25))[0]
         return reading.landmarks[None], reading.blendshapes[None]
 
@@ -151,31 +151,31 @@ def test_a_frame_of_a_video_is_a_portrait(head, folder, film, tmp_path):
 
 def test_sound_is_not_held_while_frames_are_made(head, folder, tmp_path, monkeypatch):
     """However long the recording, a second of it is in memory at a time."""
-    asked: list[int] = []
+    sizes: list[int] = []
     pieces = SpeechFile.pieces
 
     def counted(self, step, **around):
         for begin, samples in pieces(self, step, **around):
-            asked.append(len(samples))
+            sizes.append(len(samples))
             yield begin, samples
 
     monkeypatch.setattr(SpeechFile, "pieces", counted)
 
     def counted_blocks(self):
         for block in blocks(self):
-            asked.append(len(block))
+            sizes.append(len(block))
             yield block
 
     blocks = Soundtrack.blocks
     monkeypatch.setattr(Soundtrack, "blocks", counted_blocks)
-    monkeypatch.setattr(SpeechFile, "samples", None)  # nobody asks for all of it
+    monkeypatch.setattr(SpeechFile, "samples", None)  # all of it is never read
     sound = buzz(1.02).resample(48_000)
     write_audio(
         tmp_path / "hifi.wav", Waveform(samples=np.tile(sound.samples, 42), rate_hz=48_000), mark=MARK
     )
     video = head(folder / "me.png", tmp_path / "hifi.wav", emotion="happy")
-    assert max(asked) < 40 * 16_000
-    asked.clear()
+    assert max(sizes) < 40 * 16_000
+    sizes.clear()
 
     def stop(done: int) -> None:
         if done == 60:
@@ -183,7 +183,7 @@ def test_sound_is_not_held_while_frames_are_made(head, folder, tmp_path, monkeyp
 
     with pytest.raises(KeyboardInterrupt):
         video.save(tmp_path / "out.mp4", on_frame=stop)
-    assert 48_000 * 2.4 <= sum(asked) <= 48_000 * 4 and max(asked) <= 65_536
+    assert 48_000 * 2.4 <= sum(sizes) <= 48_000 * 4 and max(sizes) <= 65_536
 
 
 def test_the_saved_video_is_whole_marked_and_as_long_as_the_speech(head, folder, tmp_path):
@@ -236,10 +236,10 @@ def test_the_first_page_of_the_design_works_from_the_package_itself(folder, tmp_
 
 
 def test_the_rendered_performance_is_the_requested_one_where_speech_leaves_it_alone(head, folder):
-    asked = {"AU2": 0.6, "AU4": 0.0, "AU45": 0.5, "AU61": 0.4}
-    video = head(folder / "me.png", folder / "quiet.wav", au=asked, settings=STILL)
+    request = {"AU2": 0.6, "AU4": 0.0, "AU45": 0.5, "AU61": 0.4}
+    video = head(folder / "me.png", folder / "quiet.wav", au=request, settings=STILL)
     done = video.performed()
-    for name, value in asked.items():
+    for name, value in request.items():
         assert np.abs(done.channel(f"{name}L") - value).max() < 0.25, name
     assert done.frames == 15 and done.rate == 25
     requested, rendered = video.requested, video.rendered
@@ -257,18 +257,18 @@ def test_a_sheet_shows_frames_and_mouths(head, folder, tmp_path):
 def test_the_smile_of_a_portrait_gives_way_to_the_request(head, folder):
     """The portrait smiles with parted lips; all is measured in its own pixels, the face being 105 large."""
 
-    def shape(**asked):
-        video = head(folder / "me.png", folder / "quiet.wav", settings=STILL, **asked)
+    def shape(**request):
+        video = head(folder / "me.png", folder / "quiet.wav", settings=STILL, **request)
         face = video.landmarks().values[-1]
         return lip_gap(face), face[[61, 291], 1].mean() - face[0, 1], np.ptp(face[[61, 291], 0])
 
     gap, drop, width = shape()
     assert abs(gap) < 0.6  # at rest the lips meet
-    for asked in ({"emotion": "sad"}, {"emotion": "neutral"}, {"au": {"AU15": 1.0}}):
-        other_gap, other_drop, other_width = shape(**asked)
+    for request in ({"emotion": "sad"}, {"emotion": "neutral"}, {"au": {"AU15": 1.0}}):
+        other_gap, other_drop, other_width = shape(**request)
         assert abs(other_gap) < 0.6
         assert other_drop > drop + 0.5 and other_width < width - 0.5
-    assert shape(emotion="happy")[2] < 1.35 * width  # a smile asked for replaces the smile
+    assert shape(emotion="happy")[2] < 1.35 * width  # a smile request for replaces the smile
 
 
 def test_a_route_makes_the_action_units_of_the_speech(folder, monkeypatch):

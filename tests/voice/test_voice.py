@@ -1,4 +1,4 @@
-"""Text to speech by a program: how it is called, when words are said, captions."""
+"""Text to speech by a program: how it is called, times of words, captions."""
 
 import stat
 import subprocess
@@ -16,7 +16,7 @@ PROGRAM = """#!{python}
 import json, sys, wave
 from pathlib import Path
 text = sys.stdin.buffer.read().decode()
-Path(sys.argv[0] + ".said").write_text(json.dumps([sys.argv[1:], text]))
+Path(sys.argv[0] + ".call").write_text(json.dumps([sys.argv[1:], text]))
 if "fail" in text:
     sys.exit("no such phoneme")
 if "nothing" in text:
@@ -45,8 +45,8 @@ def model(tmp_path, monkeypatch) -> Path:
     return model
 
 
-def said(model: Path) -> str:
-    return (model.parent / "bin" / "piper.said").read_text(encoding="utf-8")
+def call_of(model: Path) -> str:
+    return (model.parent / "bin" / "piper.call").read_text(encoding="utf-8")
 
 
 def test_text_reaches_the_program_by_its_input_and_no_shell(model, tmp_path):
@@ -54,7 +54,7 @@ def test_text_reaches_the_program_by_its_input_and_no_shell(model, tmp_path):
     spoken = speak(text, tmp_path / "out.wav", voice=str(model))
     assert spoken.voice == "voice" and (tmp_path / "out.wav").stat().st_size > 1000
     assert not list(tmp_path.rglob("owned"))
-    assert "second line" in said(model) and str(model) in said(model)
+    assert "second line" in call_of(model) and str(model) in call_of(model)
     assert len(spoken.words) == 7 and spoken.words[-1].word == "line"
     assert all(a.end_sec <= b.start_sec + 1e-6 for a, b in zip(spoken.words, spoken.words[1:], strict=False))
 

@@ -185,7 +185,7 @@ def test_another_model_than_requested(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda place: (place / WEIGHTS).write_bytes(b"x" * 100), "SHA-256"),
         (lambda place: (place / WEIGHTS).unlink(), "cannot read the weights"),
@@ -195,10 +195,10 @@ def test_another_model_than_requested(tmp_path):
         (lambda place: (place / CONFIG).write_text('{"model": "habits"}'), "SHA-256"),
     ],
 )
-def test_damage_is_named(tmp_path, damage, said):
+def test_damage_is_named(tmp_path, damage, message):
     place = save_pretrained(SMALL, tmp_path)
     damage(place)
-    with pytest.raises(WeightsError, match=said):
+    with pytest.raises(WeightsError, match=message):
         from_pretrained(SMALL, place)
 
 

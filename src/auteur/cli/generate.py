@@ -44,9 +44,9 @@ def generate(arguments: GenerateArguments) -> int:
     portrait, speech = check_alone(arguments)
     if arguments.voice.say is None:
         return generate_one(arguments, portrait, speech)
-    from auteur.cli.generate_said import said
+    from auteur.cli.spoken_text import spoken_text
 
-    with said(arguments, portrait) as spoken:
+    with spoken_text(arguments, portrait) as spoken:
         code = generate_one(arguments, portrait, spoken.path)
         spoken.write_captions()
     return code

@@ -236,7 +236,7 @@ class _Maker:
             if not calm:
                 raise InputError(
                     f"{clip.person} has no neutral clip to take the portrait from; add one, whose name or "
-                    "record says neutral"
+                    "record names neutral"
                 )
             with VideoReader(calm[0].video) as reader:
                 self._portraits[clip.person] = next(iter(reader)).image

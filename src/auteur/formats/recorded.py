@@ -44,7 +44,7 @@ class TrackReading:
         if self.start_sec is not None:
             exact_seconds(self.start_sec, "the start of the track")
 
-    def said(self) -> dict[str, str]:
+    def given(self) -> dict[str, str]:
         """Returns what is given, as text by name, for the record of an output."""
         values = {"track_rate": self.rate, "track_face": self.face, "track_start_sec": self.start_sec}
         return {name: str(value) for name, value in values.items() if value is not None}

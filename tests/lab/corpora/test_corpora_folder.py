@@ -61,7 +61,7 @@ def test_only_rows_count(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ("b.mp4,,,,,", "b.mp4"),
         (",,,,,", "names no video"),
@@ -78,12 +78,12 @@ def test_only_rows_count(tmp_path):
         ("/,,,,,", "is missing"),
     ],
 )
-def test_a_bad_row_is_named_and_the_rest_listed(tmp_path, row, said):
+def test_a_bad_row_is_named_and_the_rest_listed(tmp_path, row, message):
     text = f"video,audio,emotion,intensity,box,start_seconds\n{row}\ngood.mp4,,,,,\n"
     corpus = open_corpus("folder", with_table(tmp_path, text, "a.mp4", "good.mp4"))
     assert [each.video.name for each in corpus.recordings()] == ["good.mp4"]
     (problem,) = corpus.problems
-    assert said in str(problem)
+    assert message in str(problem)
     assert "line 2" in str(problem)
 
 

@@ -82,8 +82,8 @@ def test_landmarks_lie_on_the_face_in_the_crop(prepared, backend):
     for sample in ShardReader(prepared.out, part="held_out"):
         frame = np.ascontiguousarray(np.kron(sample.frames()[5], np.ones((2, 2, 1), np.uint8)))
         [seen, *_] = backend.find(frame)
-        told = 2 * sample.array("landmarks")[5][:, :2] + 0.5
-        assert np.linalg.norm(seen.landmarks[:, :2] - told, axis=1).mean() < 4
+        labelled = 2 * sample.array("landmarks")[5][:, :2] + 0.5
+        assert np.linalg.norm(seen.landmarks[:, :2] - labelled, axis=1).mean() < 4
 
 
 def test_the_report_holds_everything_itself(prepared):

@@ -174,7 +174,7 @@ def talking(gap_mm: np.ndarray, **changes) -> Clip:
     return Clip(**given | changes)
 
 
-def heard(gap: np.ndarray) -> SpeechAnalysis:
+def analysis_of(gap: np.ndarray) -> SpeechAnalysis:
     features = torch.zeros(len(gap), 80)
     features[:, -2] = torch.from_numpy(gap)
     return SpeechAnalysis(
@@ -185,27 +185,27 @@ def heard(gap: np.ndarray) -> SpeechAnalysis:
 @pytest.mark.parametrize("offset", [-9, -3, 0, 4, 12])
 def test_the_offset_is_found(offset):
     gap = speaking(250)
-    found = lip_agreement(talking(np.roll(gap, offset)).landmarks, heard(gap))
+    found = lip_agreement(talking(np.roll(gap, offset)).landmarks, analysis_of(gap))
     assert found is not None
     assert found.offset_frames == offset
     assert found.is_believed
 
 
 def test_other_lips_do_not_agree():
-    found = lip_agreement(talking(speaking(500, seed=1)).landmarks, heard(speaking(500, seed=2)))
+    found = lip_agreement(talking(speaking(500, seed=1)).landmarks, analysis_of(speaking(500, seed=2)))
     assert found is not None
     assert not found.is_believed
 
 
 def test_too_little_to_judge():
-    assert lip_agreement(talking(speaking(40)).landmarks, heard(speaking(40))) is None
-    assert lip_agreement(talking(np.full(200, 3.0)).landmarks, heard(speaking(200))) is None
+    assert lip_agreement(talking(speaking(40)).landmarks, analysis_of(speaking(40))) is None
+    assert lip_agreement(talking(np.full(200, 3.0)).landmarks, analysis_of(speaking(200))) is None
 
 
 def sound(clip: Clip, agreement: LipAgreement | None = None, level: float = -20.0) -> ClipSound:
     prosody = np.full((clip.frames, 3), level, np.float32)
     waveform = Waveform(samples=np.zeros(clip.frames * 640, np.float32), rate_hz=16_000)
-    analysis = heard(speaking(clip.frames))
+    analysis = analysis_of(speaking(clip.frames))
     return ClipSound(waveform=waveform, analysis=analysis, prosody=prosody, agreement=agreement)
 
 

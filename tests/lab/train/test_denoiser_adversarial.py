@@ -88,7 +88,7 @@ def test_a_discriminator_learns_to_separate_noise_from_smooth_pictures():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert loss < 1.0  # 2 when it cannot tell
+    assert loss < 1.0  # 2 without any separation
 
 
 def test_a_teacher_without_last_layers_gets_some_that_change_nothing_at_first(tmp_path):
