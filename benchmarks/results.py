@@ -27,7 +27,8 @@ from auteur.evaluate.evaluation import Evaluation, evaluate_clips
 from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.evaluate.metrics import BY_NAME
 from auteur.evaluate.pairing import sound_of
-from auteur.evaluate.performances import Run, run_protocol, self_reenactment
+from auteur.evaluate.performances import run_protocol, self_reenactment
+from auteur.evaluate.protocol_run import Run
 from auteur.evaluate.report import tables, write_report
 from auteur.evaluate.scoring import ClipScorer
 from auteur.evaluate.streams import Networks

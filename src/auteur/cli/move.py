@@ -134,16 +134,7 @@ def write_landmarks(
         from auteur.talking_head.moving import save_landmarks
         from auteur.talking_head.talking_head import Settings, TalkingHead
 
-        motion = arguments.motion
-        settings = Settings(
-            seed=motion.seed,
-            liveliness=motion.liveliness,
-            fps=fps,
-            head=motion.head,
-            blinks=motion.blinks,
-            gaze=motion.gaze,
-            route=arguments.performance.route,
-        )
+        settings = Settings(**vars(arguments.motion), fps=fps, route=arguments.performance.route)
         one_thread()
         head = TalkingHead.from_pretrained("warp")
         video = head.perform(portrait, arguments.speech, requested, settings, face=arguments.face)

@@ -102,7 +102,7 @@ class PerformanceOptions:
 
 @options
 class MotionOptions:
-    """What the face does by itself."""
+    """What the face does by itself; each is a field of `Settings`, too."""
 
     seed: int | None = None
     """The same seed gives the same motion; unless given, it follows from what portrait and speech hold."""

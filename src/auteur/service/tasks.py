@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from auteur.errors import InputError, UsageError
 from auteur.provenance import Signing, consent_notes
-from auteur.service.child import Context
+from auteur.service.context import Context, Message
 from auteur.service.problems import CallError
 
 if TYPE_CHECKING:
     from auteur.batch.jobs import Job
     from auteur.signals import Track
 
-Message = dict[str, Any]
 Done = tuple[Message, bytes | None]
 
 _TABLE_STARTS = (b"{", b"#", b"frame", b"timecode", b"sep=", b"face", b"confidence", b'"')
