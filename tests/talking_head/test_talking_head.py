@@ -209,8 +209,13 @@ def test_cancelling_leaves_nothing(head, folder, tmp_path):
 
 
 def test_a_large_portrait_is_reduced_to_1920():
-    assert fitted(np.zeros((3000, 2000, 3), np.uint8)).shape == (1920, 1280, 3)
-    assert fitted(np.zeros((300, 200, 3), np.uint8)).shape == (300, 200, 3)
+    half = np.zeros((3000, 2000, 3), np.uint8)
+    half[:1500, :, 1] = 200
+    smaller = fitted(half)
+    assert smaller.shape == (1920, 1280, 3)
+    assert (smaller[:959] == [0, 200, 0]).all() and not smaller[961:].any()
+    small = half[1400:1700, :200]
+    assert fitted(small) is small
 
 
 def test_bad_input_is_refused(head, folder, tmp_path):

@@ -62,9 +62,15 @@ def test_a_stretch_of_a_recording(counting):
     assert numbers(pictures_of(late)) == numbers(pictures_of(recording(counting)))[40:43]
 
 
-def test_a_box_cuts_the_picture(counting):
-    boxed = next(pictures_of(recording(counting, box=(10.2, 5, 30, 600))))
-    assert boxed.shape == (43, 20, 3)
+def test_a_box_cuts_the_picture(tmp_path):
+    ramp = np.broadcast_to(np.arange(64)[None, :, None] * 2 + np.arange(48)[:, None, None], (48, 64, 3))
+    with VideoWriter(
+        tmp_path / "ramp.mp4", size_px=(64, 48), rate=25, mark=Mark(watermark=False), quality_crf=4
+    ) as video:
+        video.write(ramp.astype(np.uint8))
+    whole = next(pictures_of(recording(tmp_path / "ramp.mp4")))
+    boxed = next(pictures_of(recording(tmp_path / "ramp.mp4", box=(10.2, 5, 30, 600))))
+    np.testing.assert_array_equal(boxed, whole[5:, 10:30])
 
 
 def test_a_box_beside_the_picture_is_refused(counting):
