@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -69,6 +70,11 @@ NETWORK = {"aiohttp", "ftplib", "http", "httpx", "requests", "smtplib", "socket"
 UNSAFE_MODULES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "torch.load", "yaml.load", "os.system", "os.popen"}
 UNSAFE_ARGUMENTS = {"shell", "allow_pickle", "trust_remote_code"}
+
+PERSONS = re.compile(
+    r"(?<![a-z])(told|tells|asks|asked|hears|knows|wants|nobody|somebody|whoever)(?![a-z])", re.IGNORECASE
+)
+"""What values and functions do not do, and who is no subject of a sentence."""
 
 MOST_LINES_PER_FILE = 400
 MOST_LINES_PER_FUNCTION = 60
@@ -293,6 +299,31 @@ def test_the_scan_itself(code, unsafe):
 def test_files_are_short():
     long = {name_of(module): len(module.read_text(encoding="utf-8").splitlines()) for module in MODULES}
     assert not {name: lines for name, lines in long.items() if lines > MOST_LINES_PER_FILE}
+
+
+def test_values_are_no_persons():
+    """Of the prose rules in CONTRIBUTING.md: docstrings, comments, and names of functions and classes."""
+    wrong = [
+        f"{module.relative_to(ROOT)}:{line}: {found.group()}"
+        for module in [*MODULES, *sorted((ROOT / "tests").rglob("*.py"))]
+        for line, text in prose(module)
+        if (found := PERSONS.search(text))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def prose(module: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(parse(module)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield node.lineno, str(node.value.value)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+    with module.open("rb") as file:
+        yield from (
+            (token.start[0], token.string)
+            for token in tokenize.tokenize(file.readline)
+            if token.type == tokenize.COMMENT
+        )
 
 
 def test_functions_are_short():

@@ -268,7 +268,7 @@ def test_ctrl_c_while_rendering_leaves_nothing(folder):
     )
     before = sorted(folder.iterdir())
     command = [sys.executable, "-m", "auteur.cli", "generate", "me.png", "talk.wav"]
-    # Whoever runs the tests in the background has Ctrl-C switched off, and children inherit that.
+    # A run in the background has Ctrl-C switched off, and children inherit that.
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([*command, "--save-tracks", "tracks"], stderr=subprocess.PIPE, text=True)
     signal.signal(signal.SIGINT, inherited)
