@@ -97,7 +97,7 @@ def test_refusals_leave_nothing_behind(model, speech, tmp_path, arguments, messa
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_overwritten_unasked(model, speech, tmp_path):
+def test_nothing_is_overwritten_by_default(model, speech, tmp_path):
     out = tmp_path / "talk.csv"
     out.write_text("mine")
     with pytest.raises(InputError, match="exists already"):

@@ -162,7 +162,7 @@ def test_weights_of_another_model_are_not_saved(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-def test_nothing_is_replaced_unasked(tmp_path):
+def test_nothing_is_replaced_by_default(tmp_path):
     place = save_pretrained(SMALL, tmp_path / "model")
     with pytest.raises(InputError, match="exists already"):
         save_pretrained(SMALL, place)
