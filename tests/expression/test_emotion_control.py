@@ -99,7 +99,7 @@ def test_intensity_0_forgets_the_label():
 
 
 @torch.no_grad()
-def test_speech_of_weight_0_changes_nothing():
+def test_speech_that_is_masked_changes_nothing():
     torch.manual_seed(0)
     config = GeneratorConfig(hidden=8)
     generator = ExpressionGenerator(config).eval()

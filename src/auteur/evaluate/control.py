@@ -4,11 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.facs import ACTION_UNITS
+from auteur.facs.conventions import OPENFACE_NUMBERS
 from auteur.signals import AUTrack
 
 Floats = NDArray[np.floating]
 
-UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
+UNITS = OPENFACE_NUMBERS
 """OpenFace's 17 intensities."""
 
 VARIES = 0.03
