@@ -3,16 +3,14 @@
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from auteur.facs import EMOTIONS, listed_controls, prototype
+from auteur.service.context import Message
 from auteur.service.jobs import Job, JobQueue
 from auteur.service.limits import FORMATS, PRESETS, ServiceSettings
 from auteur.service.problems import CallError
 from auteur.service.processes import ModelProcess, ProcessAnswer
 from auteur.service.store import Record, Store, is_id, new_id, shown_name, stamp
-
-Message = dict[str, Any]
 
 FILE_KEYS = ("portrait", "speech", "track", "drive", "head_track", "gaze_track", "background")
 """Keys of a body that name uploads."""
