@@ -13,7 +13,7 @@ from denoiser_samples import TINY
 from toy_conditioner import DefocusConditioner
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.conditioner import (
+from auteur.synthesis.conditioners.base import (
     Entry,
     Given,
     GuidanceScale,

@@ -8,7 +8,7 @@ from denoiser_samples import FRAMES, ROWS, SIDE, TINY, conditions_of, loud, samp
 
 from auteur.errors import UsageError
 from auteur.synthesis.conditioners.audio import AudioConditioner, windows_around
-from auteur.synthesis.conditioners.conditioner import SampleSize
+from auteur.synthesis.conditioners.base import SampleSize
 from auteur.synthesis.conditioners.landmarks import LandmarksConfig
 from auteur.synthesis.conditioners.layers import NULL_DEVIATION
 from auteur.synthesis.conditioners.reference import ReferenceAttention, set_attention_processors
