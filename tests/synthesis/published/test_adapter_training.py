@@ -169,12 +169,8 @@ def test_a_row_without_its_conditions_is_the_unconditional_one_of_guidance(kind,
     with torch.no_grad():
         encoded = networks.encoded(given, (False, True))
         features = networks.portrait(reference, encoded[0])
-        names = ("context", "audio", "located" if kind == "hallo" else "emotions")
-        more = {} if kind == "hallo" else {"memory": Memory()}
-        both = networks.predict(
-            sample.expand(2, -1, -1, -1, -1), 400.0, features=features, given=given,
-            **dict(zip(names, encoded, strict=True)), **more,
-        )  # fmt: skip
+        twice = sample.expand(2, -1, -1, -1, -1)
+        both = networks.prediction(twice, 400.0, encoded, features, given, Memory())
     torch.testing.assert_close(torch.cat(rows), both, atol=1e-9, rtol=1e-9)
 
 
