@@ -23,7 +23,7 @@ from auteur.expression.generator.network import ExpressionGenerator, GeneratorCo
 from auteur.expression.regressor import Regressor, RegressorConfig
 from auteur.facs import CONVENTIONS
 from auteur.formats import LiveLinkTake, OpenFaceRow, OpenFaceWriter, live_link_text, read_au_track
-from auteur.formats.flame import read_flame_model, read_flame_parameters
+from auteur.formats.flame import read_flame_parameters
 from auteur.media import VideoReader, VideoWriter, probe, read_audio, read_image, write_audio, write_image
 from auteur.motion.generator import MotionConfig, MotionGenerator
 from auteur.provenance import Mark, verify
@@ -235,22 +235,6 @@ def _flame(folder: Path) -> list[Path]:
     return [*paths, folder / "plain.npz", folder / "small.npz", folder / "emoca" / "exp.npy"]
 
 
-def _flame_models(folder: Path) -> list[Path]:
-    vertices = 7
-    tables = {
-        "v_template": np.zeros((vertices, 3)),
-        "shapedirs": np.zeros((vertices, 3, 400)),
-        "posedirs": np.zeros((vertices, 3, 36)),
-        "J_regressor": np.zeros((5, vertices)),
-        "weights": np.zeros((vertices, 5)),
-        "kintree_table": np.array([[2**32 - 1, 0, 1, 1, 1], [0, 1, 2, 3, 4]], np.uint32),
-        "f": np.zeros((3, 3), np.uint32),
-    }
-    (folder / "model.pkl").write_bytes(pickle.dumps(tables, protocol=2))
-    np.savez(folder / "model.npz", **tables)
-    return [folder / "model.pkl", folder / "model.npz"]
-
-
 def _protocols(folder: Path) -> list[Path]:
     text = (Path(protocols.__file__).parent / "pairs.toml").read_text(encoding="utf-8")
     (folder / "pairs.toml").write_text(text, encoding="utf-8")
@@ -278,7 +262,6 @@ READERS: dict[str, Reader] = {
     "flame": Reader(
         lambda path: read_flame_parameters(path.parent if path.suffix == ".npy" else path), _flame, "FLAME"
     ),
-    "flame_models": Reader(read_flame_model, _flame_models, "FLAME"),
     "protocols": Reader(_read_protocol, _protocols, "TOML"),
 }
 """By what --readers names."""

@@ -27,7 +27,8 @@ from auteur.evaluate.evaluation import Evaluation, evaluate_clips
 from auteur.evaluate.face_features import FaceFeatureNet
 from auteur.evaluate.metrics import BY_NAME
 from auteur.evaluate.pairing import sound_of
-from auteur.evaluate.performances import Run, run_protocol, self_reenactment
+from auteur.evaluate.performances import run_protocol, self_reenactment
+from auteur.evaluate.protocol_run import Run
 from auteur.evaluate.report import tables, write_report
 from auteur.evaluate.scoring import ClipScorer
 from auteur.evaluate.streams import Networks
@@ -286,7 +287,7 @@ def anchor_lines(part: Part) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for row in part["anchors"]:
-        cells = " | ".join(_plain(row[name], 2) for name in ("same", "different", "told_apart"))
+        cells = " | ".join(_plain(row[name], 2) for name in ("same", "different", "separated"))
         lines.append(f"| {row['title']} | {cells} | {row['pairs'][0]}, {row['pairs'][1]} |")
     return lines
 

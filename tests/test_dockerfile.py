@@ -47,7 +47,7 @@ def test_every_instruction_is_known_and_base_images_are_fixed():
         assert re.fullmatch(r"python:3\.\d+-slim-\w+", name), f"{name} is no fixed small image"
 
 
-def test_it_runs_as_somebody_else_than_root():
+def test_it_runs_as_another_user_than_root():
     last = max(place for place, (word, _) in enumerate(instructions()) if word == "FROM")
     users = [rest for word, rest in instructions()[last:] if word == "USER"]
     assert users and users[-1] not in ("root", "0")

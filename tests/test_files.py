@@ -141,7 +141,7 @@ def test_pipes_are_not_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000, b"9" * 5000, b" " * 50])
-def test_what_is_no_json_is_said_in_one_line(tmp_path, content):
+def test_what_is_no_json_is_an_error_of_one_line(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(InputError) as caught:
         read_json(tmp_path / "a.json")

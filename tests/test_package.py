@@ -8,9 +8,11 @@ import re
 import shlex
 import subprocess
 import sys
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, get_type_hints
@@ -44,9 +46,11 @@ LAYERS = (
     {"lab.corpora"},
     {"lab.prepare"},
     {"lab.train"},
-    {"cli", "apps"},
+    {"cli"},
 )
 """A module imports its own folder and whatever stands further up in this list."""
+NO_PYTHON = {"studio"}
+"""A folder of files that the service gives out."""
 
 LABORATORY_VERBS = {"cli/prepare.py", "cli/train.py"}
 """Of the product, only the two verbs that start the laboratory import it."""
@@ -66,6 +70,11 @@ NETWORK = {"aiohttp", "ftplib", "http", "httpx", "requests", "smtplib", "socket"
 UNSAFE_MODULES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "torch.load", "yaml.load", "os.system", "os.popen"}
 UNSAFE_ARGUMENTS = {"shell", "allow_pickle", "trust_remote_code"}
+
+PERSONS = re.compile(
+    r"(?<![a-z])(told|tells|asks|asked|hears|knows|wants|nobody|somebody|whoever)(?![a-z])", re.IGNORECASE
+)
+"""What values and functions do not do, and who is no subject of a sentence."""
 
 MOST_LINES_PER_FILE = 400
 MOST_LINES_PER_FUNCTION = 60
@@ -166,8 +175,7 @@ def test_reading_media_needs_no_torch(tmp_path):
 
 
 def test_every_folder_has_its_place():
-    known = set().union(*LAYERS)
-    assert {layer_of(module) for module in MODULES} - {"__init__", "lab"} <= known
+    assert {layer_of(module) for module in MODULES} - {"__init__", "lab"} == set().union(*LAYERS) - NO_PYTHON
 
 
 def test_arrows_point_one_way():
@@ -179,6 +187,19 @@ def test_arrows_point_one_way():
         if not may_import(layer_of(module), other) and (name_of(module), other) not in UPWARD
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_file_imports_itself_through_others():
+    """Imports inside functions and for type checkers count as well, those of an `__init__` do not."""
+    files = {
+        f"auteur.{name_of(module)[:-3].replace('/', '.')}": module
+        for module in MODULES
+        if module.stem != "__init__"
+    }
+    graph = {
+        name: {other for other, _ in imports(module) if other in files} for name, module in files.items()
+    }
+    TopologicalSorter(graph).prepare()  # CycleError names the files
 
 
 def test_only_two_verbs_start_the_laboratory():
@@ -232,7 +253,7 @@ def test_only_data_preparation_and_voices_start_programs():
     assert users <= {"lab.data", "lab.prepare", "voice"}
 
 
-def test_only_the_service_listens_and_uvicorn_opens_its_socket():
+def test_only_the_service_opens_a_socket_and_uvicorn_does_it():
     web = {"fastapi", "multipart", "python_multipart", "sse_starlette", "starlette", "uvicorn"}
     users = [(name_of(module), name.split(".")[0]) for module in MODULES for name, _ in imports(module)]
     assert {layer_of(PACKAGE / file) for file, name in users if name in web} <= {"service"}
@@ -278,6 +299,31 @@ def test_the_scan_itself(code, unsafe):
 def test_files_are_short():
     long = {name_of(module): len(module.read_text(encoding="utf-8").splitlines()) for module in MODULES}
     assert not {name: lines for name, lines in long.items() if lines > MOST_LINES_PER_FILE}
+
+
+def test_values_are_no_persons():
+    """Of the prose rules in CONTRIBUTING.md: docstrings, comments, and names of functions and classes."""
+    wrong = [
+        f"{module.relative_to(ROOT)}:{line}: {found.group()}"
+        for module in [*MODULES, *sorted((ROOT / "tests").rglob("*.py"))]
+        for line, text in prose(module)
+        if (found := PERSONS.search(text))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def prose(module: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(parse(module)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield node.lineno, str(node.value.value)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+    with module.open("rb") as file:
+        yield from (
+            (token.start[0], token.string)
+            for token in tokenize.tokenize(file.readline)
+            if token.type == tokenize.COMMENT
+        )
 
 
 def test_functions_are_short():
@@ -426,7 +472,7 @@ def test_python_on_the_first_page_runs(film, astronaut, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_continuous_integration_runs_what_the_first_page_says():
+def test_continuous_integration_runs_the_commands_of_the_first_page():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert re.search(r"make .*\btest\b", script.read_text(encoding="utf-8"))

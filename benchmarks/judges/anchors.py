@@ -38,7 +38,7 @@ class Anchor:
     """Median where it should be high."""
     different: float
     """Median where it should be low."""
-    told_apart: float
+    separated: float
     """Chance that one of the first is above one of the second (area under the ROC curve)."""
     pairs: tuple[int, int]
 

@@ -68,7 +68,7 @@ def videos(folder: Path) -> dict[str, bytes]:
 
 def states(folder: Path, state: str) -> list[int]:
     lines = map(json.loads, (folder / RESULTS).read_text(encoding="utf-8").splitlines())
-    return [said["line"] for said in lines if said["state"] == state]
+    return [event["line"] for event in lines if event["state"] == state]
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_bad_jobs_are_listed_and_do_not_stop_the_rest(inputs: Path, tmp_path: Pa
     assert list(videos(tmp_path / "out")) == ["000003.mp4"]
 
 
-def test_what_is_there_is_kept_unless_told_otherwise(inputs: Path, tmp_path: Path, capsys) -> None:
+def test_what_is_there_is_kept_without_overwrite(inputs: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "000001.mp4").write_bytes(b"precious")
     path = write_jobs(inputs / "one.jsonl", [{"seed": 1}])
     arguments = ["generate", "--preset", "warp", "--batch", str(path), "-o", str(tmp_path), "--workers", "1"]

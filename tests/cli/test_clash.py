@@ -31,7 +31,7 @@ def prepare(place: Path) -> Path:
     return place
 
 
-def test_alone_nothing_is_said(tmp_path):
+def test_alone_nothing_is_printed(tmp_path):
     assert version_of(prepare(tmp_path)) == (0, f"auteur {auteur.__version__}\n", "")
 
 

@@ -77,12 +77,12 @@ def test_usage_errors_end_with_2(run, tmp_path, arguments):
 
 
 @pytest.mark.slow
-def test_track_writes_a_table_and_says_what_it_did(run, photo, tmp_path):
+def test_track_writes_a_table_and_reports_it(run, photo, tmp_path):
     code, out, err = run("track", photo, "-o", "photo.csv", "--json")
     assert code == 0
-    said = json.loads(out[-1])
-    assert said["output"] == "photo.csv"
-    assert (said["frames"], said["frames_with_face"], said["backend"]) == (1, 1, "auteur")
+    report = json.loads(out[-1])
+    assert report["output"] == "photo.csv"
+    assert (report["frames"], report["frames_with_face"], report["backend"]) == (1, 1, "auteur")
     assert (tmp_path / "photo.csv").read_text(encoding="utf-8").startswith("frame,")
     assert all(line.startswith("auteur: ") for line in err)
 
@@ -97,7 +97,7 @@ def test_track_draws_a_plot(run, photo, tmp_path):
     assert json.loads(out[-1])
 
 
-def test_several_faces_are_told(run, astronaut, tmp_path):
+def test_several_faces_are_reported(run, astronaut, tmp_path):
     head = astronaut[26:218, 128:320]
     Image.fromarray(np.concatenate([head, head], axis=1)).save(tmp_path / "two.png")
     code, _, err = run("track", "two.png", "-o", "two.csv")
@@ -106,7 +106,7 @@ def test_several_faces_are_told(run, astronaut, tmp_path):
 
 
 @pytest.mark.slow
-def test_frames_without_a_face_are_told(run, film):
+def test_frames_without_a_face_are_reported(run, film):
     code, _, err = run("track", film(4, empty=(1,)), "-o", "film.csv")
     assert code == 0
     assert "auteur: no usable face in 1 of 4 frames; their rows have success 0" in err

@@ -1,4 +1,4 @@
-"""`auteur convert` and `auteur units`: what is written, what is said, what is refused."""
+"""`auteur convert` and `auteur units`: what is written, printed and refused."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def test_the_kinds_of_the_command_are_those_of_the_formats():
         ("my.take.csv", None, "auteur"),
     ],
 )
-def test_name_or_option_say_the_kind(out, to, kind):
+def test_name_or_option_give_the_kind(out, to, kind):
     assert kind_of_output(Path(out), to) == kind
 
 
@@ -55,9 +55,9 @@ def test_it_writes_what_another_program_reads(folder, capsys):
     assert (result["kind"], result["frames"], result["fps"]) == ("livelink", 60, "50")
     assert read_recorded("take.livelink.csv").action_units.rate == 50
     assert main(["convert", "take.livelink.csv", "-o", "face.csv", "--to", "openface"]) == 0
-    said = capsys.readouterr()
-    assert said.out == "face.csv: openface, 60 frames\n"
-    assert "OpenFace has nothing for tongueOut" in said.err
+    printed = capsys.readouterr()
+    assert printed.out == "face.csv: openface, 60 frames\n"
+    assert "OpenFace has nothing for tongueOut" in printed.err
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_units_are_filtered_by_words(capsys):
 
 def test_units_that_are_not_there(capsys):
     assert main(["units", "wing"]) == 2
-    said = capsys.readouterr().err
-    assert "'wing'" in said and "brow, eye" in said
+    printed = capsys.readouterr().err
+    assert "'wing'" in printed and "brow, eye" in printed
 
 
 def test_messages_point_to_the_list(capsys):

@@ -51,19 +51,19 @@ def direct(*arguments: object) -> int:
 def test_writes_a_track_that_can_be_read(model, speech, tmp_path, capsys, ending):
     out = tmp_path / f"talk.{ending}"
     assert direct(speech, "-o", out, "--model", model, "--json") == 0
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
     track = read_au_track(out)
-    assert track.frames == said["frames"] == 50
+    assert track.frames == report["frames"] == 50
     assert track.convention == "feafa24"
-    assert 0 < said["probability"] <= 1
-    assert said["emotion"] in said["probabilities"]
+    assert 0 < report["probability"] <= 1
+    assert report["emotion"] in report["probabilities"]
 
 
 def test_emotion_and_adjustments(model, speech, tmp_path, capsys):
     out = tmp_path / "talk.csv"
     adjustments = ["--au-offset", "AU12=0.4", "--au-scale", "AU26=0.5", "--mute", "AU4", "AU5"]
     assert direct(speech, "-o", out, "--model", model, "--emotion", "joy", *adjustments) == 0
-    assert "happy (as asked)" in capsys.readouterr().out
+    assert "happy (as requested)" in capsys.readouterr().out
     track = read_au_track(out)
     assert track.channel("lip_corner_pull_left").min() >= 0.4 - 1e-6
     assert not track.channel("brow_lower_left").any()
@@ -97,7 +97,7 @@ def test_refusals_leave_nothing_behind(model, speech, tmp_path, arguments, messa
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_overwritten_unasked(model, speech, tmp_path):
+def test_nothing_is_overwritten_by_default(model, speech, tmp_path):
     out = tmp_path / "talk.csv"
     out.write_text("mine")
     with pytest.raises(InputError, match="exists already"):
@@ -105,12 +105,12 @@ def test_nothing_is_overwritten_unasked(model, speech, tmp_path):
     assert out.read_text() == "mine"
 
 
-def test_silence_is_neutral_and_said_so(model, tmp_path, capsys):
+def test_silence_is_neutral_and_reported(model, tmp_path, capsys):
     soundfile.write(tmp_path / "quiet.wav", np.zeros(RATE_HZ), RATE_HZ)
     assert direct(tmp_path / "quiet.wav", "-o", tmp_path / "t.json", "--model", model) == 0
-    said = capsys.readouterr()
-    assert "neutral (100%)" in said.out
-    assert "silent" in said.err
+    printed = capsys.readouterr()
+    assert "neutral (100%)" in printed.out
+    assert "silent" in printed.err
     assert not read_au_track(tmp_path / "t.json").values.any()
 
 

@@ -141,7 +141,7 @@ def test_bad_input_ends_with_one_line(folders, capsys, arguments, code, message)
     assert message in error and len(error.splitlines()) == 1
 
 
-def test_a_report_is_not_replaced_unasked(folders, capsys):
+def test_a_report_is_not_replaced_without_overwrite(folders, capsys):
     Path("report").mkdir()
     Path("report/report.html").write_text("precious")
     assert main(["evaluate", "first", "real", "-o", "report"]) == 3

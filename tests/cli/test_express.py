@@ -27,9 +27,9 @@ def test_a_table_of_units_that_generate_plays(tmp_path: Path, capsys: pytest.Cap
     track = read_au_track(out)
     assert (track.convention, track.frames, track.rate) == ("facs", 50, 25)
     assert track.channel("AU12L").mean() > 0.2
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert said["emotions"] == ["happy"]
-    assert said["frames"] == 50
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["emotions"] == ["happy"]
+    assert report["frames"] == 50
     with pytest.raises(InputError, match="exists"):
         express(ExpressArguments(out, emotion="happy", seconds=2))
 

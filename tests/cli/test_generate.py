@@ -70,7 +70,7 @@ def folder(inputs, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_it_writes_a_video_and_says_so_in_json(folder, capsys):
+def test_it_writes_a_video_and_reports_it_as_json(folder, capsys):
     assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", "--emotion", "sad", "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["output"] == "out.mp4" and result["frames"] == 12 and result["seed"] > 0
@@ -168,8 +168,8 @@ def test_bad_input_ends_with_one_line_and_nothing_written(folder, capsys, argume
 @pytest.mark.parametrize("route", ["auto", "emodiffhead"])
 def test_an_emotion_curve_is_performed_and_written_down(folder, capsys, route):
     curve = "0s neutral, 0.2s happy:0.3, 0.4s surprised:1.1"
-    asked = ["--emotion-curve", curve, "--route", route, "--save-tracks", "tracks", "--preset", "warp"]
-    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *asked]) == 0
+    options = ["--emotion-curve", curve, "--route", route, "--save-tracks", "tracks", "--preset", "warp"]
+    assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", *options]) == 0
     assert "extrapolate" in capsys.readouterr().err
     track = read_au_track("tracks/requested_aus.json")
     assert track.channel("AU1L")[-1] > 0.2 and not track.channel("AU1L")[0]
@@ -235,7 +235,7 @@ def test_a_track_alone_makes_a_video(folder, capsys):
     assert main(["verify", "out.mp4"]) == 0
 
 
-def test_odd_speech_is_used_and_said(folder, capsys):
+def test_odd_speech_is_used_and_noted(folder, capsys):
     loud = np.clip(np.random.default_rng(0).normal(0, 2, 4000), -1, 1).astype(np.float32)
     write_audio("clipped.wav", Waveform(samples=loud, rate_hz=8000), mark=provenance.Mark(watermark=False))
     write_audio(
@@ -244,18 +244,18 @@ def test_odd_speech_is_used_and_said(folder, capsys):
         mark=provenance.Mark(watermark=False),
     )
     assert main(["generate", "me.png", "clipped.wav", "-o", "a.mp4"]) == 0
-    said = capsys.readouterr().err
-    assert "clipped" in said and "8000 Hz" in said
+    printed = capsys.readouterr().err
+    assert "clipped" in printed and "8000 Hz" in printed
     assert main(["generate", "me.png", "silent.wav", "-o", "b.mp4"]) == 0
     assert "silent" in capsys.readouterr().err
 
 
-def test_a_short_track_at_another_rate_is_used_and_said(folder, capsys):
+def test_a_short_track_at_another_rate_is_used_and_noted(folder, capsys):
     track = AUTrack(values=np.full((3, 1), 0.5), rate=Fraction(10), channels=("AU12L",), convention="facs")
     track.save("short.csv")
     assert main(["generate", "me.png", "talk.wav", "-o", "out.mp4", "--track", "short.csv"]) == 0
-    said = capsys.readouterr().err
-    assert "covers 0.30 s of 0.50 s" in said and "10 frames/s" in said
+    printed = capsys.readouterr().err
+    assert "covers 0.30 s of 0.50 s" in printed and "10 frames/s" in printed
 
 
 def test_ctrl_c_while_rendering_leaves_nothing(folder):
@@ -268,7 +268,7 @@ def test_ctrl_c_while_rendering_leaves_nothing(folder):
     )
     before = sorted(folder.iterdir())
     command = [sys.executable, "-m", "auteur.cli", "generate", "me.png", "talk.wav"]
-    # Whoever runs the tests in the background has Ctrl-C switched off, and children inherit that.
+    # A run in the background has Ctrl-C switched off, and children inherit that.
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([*command, "--save-tracks", "tracks"], stderr=subprocess.PIPE, text=True)
     signal.signal(signal.SIGINT, inherited)
@@ -399,7 +399,7 @@ def test_the_warp_alone_loads_no_library_of_diffusion(folder):
     assert done.stdout.splitlines()[-1] == "0 []", done.stderr
 
 
-def test_a_missing_diffusers_is_one_line_that_says_what_to_install(folder):
+def test_a_missing_diffusers_is_one_line_that_names_what_to_install(folder):
     Path("papers").mkdir()
     done = run_python(
         "import sys; sys.modules['diffusers'] = None\n"

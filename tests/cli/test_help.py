@@ -40,19 +40,19 @@ def test_names_in_help_are_those_that_work():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_has_no_noise(help_of, verb):
-    said = help_of(verb)
+    printed = help_of(verb)
     for noise in ("{None}", "arguments options", "(default: )", "(default: None)", "(default: False)"):
-        assert noise not in said
-    assert said.rindex("Examples:") > said.rindex("show this help message")
-    assert f"auteur {verb}" in said.partition("Examples:")[2]
+        assert noise not in printed
+    assert printed.rindex("Examples:") > printed.rindex("show this help message")
+    assert f"auteur {verb}" in printed.partition("Examples:")[2]
 
 
 def test_options_of_generate_stand_in_groups_with_their_choices(help_of):
-    said = help_of("generate")
+    printed = help_of("generate")
     for title in ("performance", "motion", "rendering", "extra output", "batch"):
-        assert f" {title} options " in said
+        assert f" {title} options " in printed
     for choices in (EMOTIONS, ROUTES, PRESETS, ("local", "ray"), ("cpu", "cuda")):
-        assert "{" + ",".join(choices) + "}" in said
+        assert "{" + ",".join(choices) + "}" in printed
 
 
 @pytest.mark.slow
@@ -70,18 +70,18 @@ def test_synonyms_of_emotions_pass_and_wrong_ones_are_one_line(capsys, tmp_path,
 )
 def test_a_verb_that_is_nearly_right(capsys, word, meant):
     assert main([word, "me.jpg"]) == 2
-    said = capsys.readouterr().err
-    assert f"did you mean `auteur {meant}`?" in said and len(said.splitlines()) == 1
+    printed = capsys.readouterr().err
+    assert f"did you mean `auteur {meant}`?" in printed and len(printed.splitlines()) == 1
 
 
 def test_an_option_that_is_nearly_right(capsys):
     assert main(["generate", "a.jpg", "a.wav", "--emotoin", "happy"]) == 2
-    said = capsys.readouterr().err
-    assert "--emotion {neutral,happy" in said and "auteur direct" not in said
+    printed = capsys.readouterr().err
+    assert "--emotion {neutral,happy" in printed and "auteur direct" not in printed
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_knows_verbs_and_choices(capsys, shell):
+def test_completion_lists_verbs_and_choices(capsys, shell):
     assert main(["--tyro-print-completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(verb in script for verb in VERBS)
@@ -109,9 +109,9 @@ print(json.dumps([code, heavy, time.process_time()]))
         for _ in range(3)
     ]
     assert all("nofile.jpg" in run.stderr for run in runs)
-    said = [json.loads(run.stdout) for run in runs]
-    assert all(one[:2] == [3, []] for one in said)
-    assert min(one[2] for one in said) < MOST_CPU_SEC
+    printed = [json.loads(run.stdout) for run in runs]
+    assert all(one[:2] == [3, []] for one in printed)
+    assert min(one[2] for one in printed) < MOST_CPU_SEC
 
 
 def test_plain_progress_comes_now_and_then_with_the_time_left(capsys):

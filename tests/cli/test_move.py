@@ -34,8 +34,8 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 def test_both_formats_hold_the_same_landmarks(folder, capsys):
     assert main(["move", "talk.wav", "--portrait", "me.png", "-o", "out.json", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (said["output"], said["frames"], said["fps"]) == ("out.json", 12, "25")
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (report["output"], report["frames"], report["fps"]) == ("out.json", 12, "25")
     assert main(["move", "talk.wav", "--portrait", "me.png", "-o", "out.csv"]) == 0
     track = LandmarkTrack.load("out.json")
     assert track.values.shape == (12, 478, 3) and track.image_size_px == (256, 256)
@@ -45,11 +45,11 @@ def test_both_formats_hold_the_same_landmarks(folder, capsys):
     np.testing.assert_allclose(table.mesh.values, track.values, atol=0.01)
 
 
-def test_a_track_moves_the_face_when_it_says(folder):
+def test_a_track_moves_the_face_at_its_times(folder):
     values = np.repeat([0.0, 1.0], 6)[:, None].astype(np.float32)
     AUTrack(values=values, rate=Fraction(25), channels=("AU26",), convention="facs").save("jaw.csv")
-    asked = ["move", "talk.wav", "--portrait", "me.png", "--track", "jaw.csv", "-o", "out.json", *STILL]
-    assert main(asked) == 0
+    command = ["move", "talk.wav", "--portrait", "me.png", "--track", "jaw.csv", "-o", "out.json", *STILL]
+    assert main(command) == 0
     gap = lip_gap(LandmarkTrack.load("out.json").values)
     assert gap[:6].max() < 1 and gap[6:].min() > 4  # px of a face of 105
 

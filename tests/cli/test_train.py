@@ -33,12 +33,12 @@ def test_listing_loads_no_torch():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_teaches(name, capsys):
-    code, said = main(["train", name, "--help"]), capsys.readouterr()
-    if missing := re.search(r"needs (\w+); run: pip install", said.err):
+    code, printed = main(["train", name, "--help"]), capsys.readouterr()
+    if missing := re.search(r"needs (\w+); run: pip install", printed.err):
         assert code == 2 and find_spec(missing[1]) is None
-        pytest.skip(said.err)
+        pytest.skip(printed.err)
     assert code == 0
-    page = said.out
+    page = printed.out
     assert RECIPES[name].sentence.split("; ")[0][:60] in " ".join(page.split())
     assert f"auteur train {name} --smoke" in page
     assert "--out PATH" in page and "--json" in page
@@ -46,9 +46,9 @@ def test_every_recipe_teaches(name, capsys):
 
 def test_a_trial_from_the_command_line(tmp_path, capsys):
     assert main(["train", "au-basis", "--smoke", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told["recipe"] == "au-basis"
-    assert told["last_loss"] < told["first_loss"]
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["recipe"] == "au-basis"
+    assert report["last_loss"] < report["first_loss"]
 
 
 def test_a_trial_can_be_given_again_whatever_is_left_of_it(tmp_path, capsys):
@@ -71,8 +71,8 @@ def test_a_run_from_the_command_line(tmp_path, capsys):
     shards = write_tracks(tmp_path).shards[0]
     out = tmp_path / "runs" / "basis"
     assert main(["train", "au-basis", "--shards", str(shards), "--out", str(out), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert Path(told["out"]) == out / "au_basis.safetensors"
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert Path(report["out"]) == out / "au_basis.safetensors"
     assert (out / "au_basis.safetensors").is_file()
 
 

@@ -130,7 +130,7 @@ def test_dying_at_the_start_is_not_tried_for_ever(name: str) -> None:
         list(make_engine(name, 1).map(DiesAtStart(), [1, 2, 3]))
 
 
-def test_a_task_that_cannot_be_sent_is_said(name: str) -> None:
+def test_a_task_that_cannot_be_sent_is_an_error(name: str) -> None:
     with pytest.raises(AuteurError, match="could not be sent"):
         list(make_engine(name, 1).map((i for i in range(3)), [1]))  # pyright: ignore[reportArgumentType]
 

@@ -33,7 +33,7 @@ def test_empty_frames():
     assert au_scores([something], [nothing]).active_error == pytest.approx(0.2)
 
 
-def test_threshold_decides_who_is_active():
+def test_the_threshold_decides_which_units_are_active():
     found = au_scores([np.array([[0.05, 0.5]])], [np.array([[0.0, 0.5]])], threshold=0.1)
     assert found.f1 == 1
 

@@ -62,7 +62,7 @@ def test_mesh_points_become_the_68():
         face_landmark_distance(np.zeros((2, 68, 2)), np.zeros((3, 68, 2)))
 
 
-def test_unit_errors_and_correlations_leave_out_what_was_not_seen():
+def test_unit_errors_and_correlations_leave_out_what_was_not_measured():
     requested = np.tile(np.linspace(0, 1, 10)[:, None], (1, len(UNITS)))
     requested[:, 1] = 0.4
     shown = requested * 0.5 + 0.1
@@ -72,8 +72,8 @@ def test_unit_errors_and_correlations_leave_out_what_was_not_seen():
     seen = np.delete(np.linspace(0, 1, 10), 3)
     assert errors[0] == pytest.approx(np.abs(seen * 0.5 - 0.1).mean())
     assert correlations[0] == pytest.approx(1)
-    assert np.isnan(correlations[1]), "asked to stand still"
-    assert correlations[2] == 0, "asked to move and does not"
+    assert np.isnan(correlations[1]), "requested to stand still"
+    assert correlations[2] == 0, "requested to move and does not"
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ def test_the_emotion_sweep_is_a_table_of_seven_and_leaves_out_what_shows_no_face
     write_report(done, tmp_path)
 
 
-def test_what_a_protocol_needs_is_asked_for(real_videos, puppet, tmp_path):
+def test_what_a_protocol_lacks_is_named(real_videos, puppet, tmp_path):
     write_image(tmp_path / "me.png", puppet.portrait, mark=Mark(watermark=False))
     with pytest.raises(UsageError, match="--speech"):
         run_protocol(
@@ -96,13 +96,13 @@ def test_what_a_protocol_needs_is_asked_for(real_videos, puppet, tmp_path):
         )
 
 
-def test_anchors_say_what_same_and_different_score(puppet, backend, write_film, tmp_path):
+def test_anchors_give_the_scores_of_same_and_different(puppet, backend, write_film, tmp_path):
     tinted = np.clip(puppet.portrait * [0.85, 0.95, 1.1], 0, 255).astype(np.uint8)
     films = {
         write_film(tmp_path / f"{name}.mp4", [picture] * 27, sound=True): name
         for name, picture in (("ada", puppet.portrait), ("tinted", tinted))
     }
     looks, *lips = anchors(films, backend)
-    assert looks.pairs == (2, 1) and looks.told_apart == 1
+    assert looks.pairs == (2, 1) and looks.separated == 1
     assert looks.same > looks.different
-    assert all(found.pairs == (0, 0) and np.isnan(found.told_apart) for found in lips), "too short to tell"
+    assert all(found.pairs == (0, 0) and np.isnan(found.separated) for found in lips), "too short to decide"

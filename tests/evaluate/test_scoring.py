@@ -1,4 +1,4 @@
-"""Whole clips: the real video wins, worse videos score worse, and what could not be measured is said."""
+"""Whole clips: the real video wins, worse videos score worse, and what could not be measured is noted."""
 
 import dataclasses
 from fractions import Fraction
@@ -115,12 +115,12 @@ def test_lost_faces_are_reported(scored):
     assert value(scored, "good", "face_rate") == 1
 
 
-def test_missing_sound_is_said_and_sync_left_out(scored):
+def test_missing_sound_is_noted_and_sync_left_out(scored):
     assert any("no sound" in note for note in scored.notes)
     assert "lip_agreement" not in scored.summary["good"]
 
 
-def test_rates_and_lengths_are_bridged_by_time_and_said(scorer, talk, write_film, tmp_path):
+def test_rates_and_lengths_are_bridged_by_time_and_noted(scorer, talk, write_film, tmp_path):
     real = write_film(tmp_path / "real.mp4", talk)
     double = [frame for frame in talk for _ in range(2)]
     made = write_film(tmp_path / "made.mp4", double[:30], fps=Fraction(50))
@@ -200,7 +200,7 @@ def test_another_person_is_less_similar_than_the_same_one_smiling(puppet, backen
         assert appearance_similarity(rest, look(read_image(path)))[0] < same - 0.05
 
 
-def test_the_sweep_reads_back_what_the_staircase_asked():
+def test_the_sweep_reads_back_the_staircase():
     track = unit_staircase()
     requested = np.zeros((1 + 17 * 4, 17))
     for unit in range(17):

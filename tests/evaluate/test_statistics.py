@@ -18,7 +18,7 @@ def test_one_person_has_no_interval_however_many_clips():
     assert found.mean == 4.5 and np.isnan(found.low) and found.count == 10
 
 
-def test_nothing_measured_says_so():
+def test_nothing_measured_counts_0():
     assert bootstrap(np.array([np.nan])).count == 0
 
 

@@ -36,7 +36,7 @@ def answered(out: Path, path: Path, favourite: str | None) -> Path:
     return path
 
 
-def test_sides_and_order_follow_from_the_seed_and_names_tell_nothing(systems, tmp_path):
+def test_sides_and_order_follow_from_the_seed_and_names_reveal_nothing(systems, tmp_path):
     page, key = make_study(systems, tmp_path / "a", seed=3)
     make_study(systems, tmp_path / "b", seed=3)
     make_study(systems, tmp_path / "c", seed=4)

@@ -23,7 +23,7 @@ def test_scale_offset_mute():
     assert not done.channel("lid_raise_right").any()
 
 
-def test_nothing_asked_changes_nothing():
+def test_an_empty_request_changes_nothing():
     assert Adjustment().applied(track()) == track()
 
 

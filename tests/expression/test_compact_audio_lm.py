@@ -50,7 +50,7 @@ def test_writing_step_by_step_gives_the_logits_of_the_whole_text(model, rows):
     decoder = ConstrainedDecoder(model)
     _, answer = whole_answer(decoder, rows, frames=6, order=Order.UNITS)
     batch = padded([answer.tokens], [-1]) | {
-        "asked": torch.tensor([[vocabulary.order_token(Order.UNITS), vocabulary.PAD]]),
+        "prompt": torch.tensor([[vocabulary.order_token(Order.UNITS), vocabulary.PAD]]),
         "rows": rows[None],
         "heard": decoder.emotion_log_probabilities(rows)[None],
         "frames": torch.tensor(6),
@@ -58,7 +58,7 @@ def test_writing_step_by_step_gives_the_logits_of_the_whole_text(model, rows):
     }
     with torch.no_grad():
         whole = model(batch)[0]
-        prefix = model.prefix(batch["asked"], batch["rows"], batch["heard"], 6)
+        prefix = model.prefix(batch["prompt"], batch["rows"], batch["heard"], 6)
         logits, cache = model.run(prefix.states, prefix.heard)
         reader, stepwise = vocabulary.Reader(), [logits[0, -1]]
         for token in answer.tokens:
@@ -154,7 +154,7 @@ def test_the_ear_does_not_mind_silence_around_speech(model, rows):
     )
 
 
-def test_it_learns_to_say_what_it_is_shown(rows):
+def test_it_learns_to_write_its_examples(rows):
     """A few steps on one answer make that answer likelier: gradients reach everything but the ear."""
     from auteur.expression.audio_lm.prompts import answer_text
     from auteur.lab.data.audio_lm_batches import padded
@@ -164,7 +164,7 @@ def test_it_learns_to_say_what_it_is_shown(rows):
     model.ear.requires_grad_(False)
     text = answer_text(Order.EMOTION_THEN_UNITS, emotion="happy", frames=[((11, 0.5), (12, 0.5))] * 6)
     batch = padded([vocabulary.tokens_of(text)], [-1]) | {
-        "asked": torch.tensor([[vocabulary.order_token(Order.EMOTION_THEN_UNITS), vocabulary.PAD]]),
+        "prompt": torch.tensor([[vocabulary.order_token(Order.EMOTION_THEN_UNITS), vocabulary.PAD]]),
         "rows": rows[None],
         "heard": torch.log_softmax(torch.zeros(1, len(VOICE_EMOTIONS)), -1),
         "frames": torch.tensor(6),

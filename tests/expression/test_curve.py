@@ -30,7 +30,7 @@ def test_keys_are_met_exactly():
         ("0s angry:1.2", {"angry": 1.2}),
     ],
 )
-def test_what_one_key_may_say(text: str, wanted: dict[str, float]):
+def test_what_one_key_may_hold(text: str, wanted: dict[str, float]):
     values = parse_curve(text).at(np.zeros(1))[0]
     assert {e: pytest.approx(v) for e, v in zip(NON_NEUTRAL_EMOTIONS, values, strict=True) if v} == wanted
 

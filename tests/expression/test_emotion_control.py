@@ -99,7 +99,7 @@ def test_intensity_0_forgets_the_label():
 
 
 @torch.no_grad()
-def test_unheard_speech_changes_nothing():
+def test_speech_that_is_masked_changes_nothing():
     torch.manual_seed(0)
     config = GeneratorConfig(hidden=8)
     generator = ExpressionGenerator(config).eval()
@@ -135,7 +135,7 @@ def test_a_generator_of_another_space_is_refused():
 
 
 @needs_weights
-def test_the_dial_asks_for_nothing_at_0(control: EmotionControl):
+def test_strength_0_changes_nothing(control: EmotionControl):
     nothing, neutral = (
         control.direct(EmotionCurve.constant(e, a), 50) for e, a in (("angry", 0.0), ("neutral", 1.0))
     )

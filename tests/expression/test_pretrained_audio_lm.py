@@ -117,7 +117,7 @@ def test_answers_parse_whatever_the_weights(base):
     assert answers[1].emotion is None
 
 
-def test_a_batch_says_what_each_says_alone(base):
+def test_a_batch_gives_what_each_gives_alone(base):
     model = PretrainedAudioLM.from_folder(base)
     questions = [Question(sound=tone(0.4)), Question(sound=tone(0.8, 350))]
     assert model.answer(questions) == [model.answer([one])[0] for one in questions]
@@ -204,7 +204,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         PretrainedAudioLM.from_folder(tmp_path)
 
 
-def test_clips_are_those_of_people_who_train(tmp_path):
+def test_clips_are_those_of_training_people(tmp_path):
     from auteur.lab.train.audio_lm_lora import AnsweredClips
 
     clips = AnsweredClips(corpora := tones_in(tmp_path), order=Order.UNITS_GIVEN_EMOTION)

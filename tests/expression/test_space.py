@@ -69,8 +69,8 @@ def test_irises_do_not_count(space: CompactExpressionSpace):
 
 
 def test_a_smile_becomes_a_vector_and_a_smile_again(space: CompactExpressionSpace):
-    asked = prototype("happy", convention="facs")
-    units = au_track(np.array([[asked[name] for name in CONTROLS]]), convention="facs", rate=25)
+    intensities = prototype("happy", convention="facs")
+    units = au_track(np.array([[intensities[name] for name in CONTROLS]]), convention="facs", rate=25)
     vectors = units.values @ space.controls.numpy()
     back = space.action_units(ExpressionTrack(values=vectors, rate=25, convention=space.name))
     smile = [back.channel(f"AU12{side}")[0] for side in "LR"]

@@ -39,7 +39,7 @@ def test_the_track_is_as_long_as_the_speech(model, seconds):
     assert 0 < direction.probability <= 1
 
 
-def test_pieces_add_up_to_the_track_and_say_when_they_are(model):
+def test_pieces_add_up_to_the_track_and_have_times(model):
     speech = voice(9.5)
     pieces = list(model.stream(speech))
     whole = np.concatenate([piece.values for piece in pieces])
@@ -57,7 +57,7 @@ def test_speech_that_begins_later_keeps_its_times(model):
     assert direction.track.frames == 50
 
 
-def test_the_emotion_is_known_before_the_first_piece():
+def test_the_emotion_is_predicted_before_the_first_piece():
     made = []
 
     class Counting(CompactAUGenerator):
@@ -82,7 +82,7 @@ def test_the_emotion_is_known_before_the_first_piece():
     assert len(made) == 30
 
 
-def test_an_emotion_overrides_what_is_heard(model):
+def test_a_requested_emotion_overrides_the_recognised_one(model):
     given = model(voice(2), emotion="Surprise".lower() + "d")
     assert (given.emotion, given.probability) == ("surprised", 1.0)
     assert model(voice(2), emotion="joy").emotion == "happy"
@@ -123,7 +123,7 @@ def test_less_than_a_tenth_of_a_second_is_refused(model):
         model(voice(0.09))
 
 
-def test_quiet_recordings_say_the_same(model):
+def test_quiet_recordings_give_the_same(model):
     loud, quiet = model(voice(2)), model(voice(2, gain=0.01))
     np.testing.assert_allclose(loud.track.values, quiet.track.values, atol=0.02)
     assert loud.emotion == quiet.emotion
@@ -166,7 +166,7 @@ def test_models_of_a_path(tmp_path):
         SpeechToAU.shipped("huge")
 
 
-def test_hearing_is_the_same_in_pieces_and_knows_silence():
+def test_acoustic_features_are_the_same_in_pieces_and_mark_silence():
     speech = voice(61.3)
     whole = acoustic_features(speech)
     assert len(whole.rows) == -(-int(61.3 * 100) // 2)

@@ -33,21 +33,23 @@ def woman(seconds: float) -> Waveform:
     return waveform(0.3 * source / np.abs(source).max())
 
 
-def test_a_dialogue_is_told_from_a_monologue():
+def test_a_dialogue_is_separated_from_a_monologue():
     alone = turns(*[voice(2, hertz=hertz) for hertz in (130, 140, 150, 135)])
     both = turns(voice(2, hertz=130), woman(2), voice(2, hertz=140), woman(2))
     assert not has_several_speakers(acoustic_features(alone).rows)
     assert has_several_speakers(acoustic_features(both).rows)
-    assert not has_several_speakers(acoustic_features(turns(voice(2), woman(2))).rows), "too short to tell"
+    assert not has_several_speakers(acoustic_features(turns(voice(2), woman(2))).rows), "too short to decide"
     assert speaker_distance(acoustic_features(silence(9)).rows) == 0
 
 
-def test_a_dialogue_is_shown_as_one_and_a_line_says_so():
+def test_a_dialogue_is_shown_as_one_and_noted():
     model = SpeechToAU(RegressorAUGenerator(tiny_regressor()))
     both = turns(voice(2, hertz=130), woman(2), voice(2, hertz=140), woman(2))
-    heard = model(both)
-    assert heard.track.values.any()
-    assert len(heard.notes) == 1 and heard.notes[0].startswith("the recording sounds like several speakers")
+    predicted = model(both)
+    assert predicted.track.values.any()
+    assert len(predicted.notes) == 1 and predicted.notes[0].startswith(
+        "the recording sounds like several speakers"
+    )
     assert not model(both, emotion="happy").notes
     assert not model(turns(*[voice(2)] * 4)).notes
 

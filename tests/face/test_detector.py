@@ -43,7 +43,7 @@ def test_shapes_batches_and_repetition(network):
         assert torch.allclose(cells, torch.cat([network(picture[None]) for picture in pictures]), atol=1e-5)
 
 
-def test_a_new_network_sees_no_faces(network):
+def test_an_untrained_network_finds_no_faces(network):
     assert not detect(network.eval(), torch.zeros(120, 90, 3, dtype=torch.uint8), 96)
 
 
@@ -56,7 +56,7 @@ def test_gradients_reach_every_parameter(network):
 
 
 @torch.inference_mode()
-def test_folded_network_says_the_same(network):
+def test_a_folded_network_returns_the_same(network):
     pictures = torch.rand(2, 3, 64, 64, generator=torch.manual_seed(2))
     network.train()(pictures)
     before = network.eval()(pictures)

@@ -55,7 +55,7 @@ def test_gradients_reach_every_parameter(network):
 
 
 @torch.inference_mode()
-def test_folded_network_says_the_same(network):
+def test_a_folded_network_returns_the_same(network):
     network = used(network)
     batch = crops(2)
     before = network(batch)

@@ -53,7 +53,7 @@ def test_the_largest_of_several_is_taken(backend, couple):
     assert sightings[0].chosen == 0
 
 
-def test_another_can_be_asked_for_and_is_kept(backend, couple):
+def test_another_face_can_be_chosen_and_is_kept(backend, couple):
     faces = backend.find(couple)
     right = next(i for i, r in enumerate(faces) if r.center_px[0] > 192)
     tracker = FaceTracker(backend, face=right)
@@ -70,7 +70,7 @@ def test_a_number_that_is_not_there_is_refused(backend, couple):
         find_face(backend, couple, face=90)
 
 
-def test_no_face_says_so_and_what_to_do(backend):
+def test_no_face_is_an_error_that_names_the_remedy(backend):
     with pytest.raises(FaceError, match=r"no face found in 'wall.png'; use a picture"):
         find_face(backend, WALL, name="wall.png")
     assert list(FaceTracker(backend).track([WALL, WALL])) == [None, None]

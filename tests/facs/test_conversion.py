@@ -71,7 +71,7 @@ def test_conversion_stays_in_range_and_zero_stays_zero(source, target):
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
-def test_lossiness_says_exactly_which_channels_move(source, target):
+def test_lossiness_names_exactly_the_channels_that_move(source, target):
     losses = lossiness(source, target)
     full = convert(constant(source, CONVENTIONS[source].maximum), target)
     assert tuple(losses) == full.channels

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from action_units_page import action_units_page
 from auteur.errors import UsageError
 from auteur.facs import (
     ACTION_UNITS,
@@ -17,7 +18,6 @@ from auteur.facs import (
     prototype,
     resolve,
 )
-from auteur.facs.page import action_units_page
 
 
 @pytest.mark.parametrize(

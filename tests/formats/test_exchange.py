@@ -120,27 +120,27 @@ def test_every_kind_is_written_from_every_convention(tmp_path, convention, targe
 
 def test_what_is_lost_is_named(tmp_path):
     notes = write_recorded(performance(), tmp_path / "a.csv", "fex")
-    said = "\n".join(notes)
-    assert "no head pose and no gaze" in said
-    assert "py-feat has nothing for tongueOut" in said
-    assert "does not measure AU11: left empty" in said
-    assert "does not state the rate" in said
+    noted = "\n".join(notes)
+    assert "no head pose and no gaze" in noted
+    assert "py-feat has nothing for tongueOut" in noted
+    assert "does not measure AU11: left empty" in noted
+    assert "does not state the rate" in noted
 
 
 def test_a_still_channel_is_no_loss(tmp_path):
     values = np.zeros((3, 52))
-    said = "\n".join(write_recorded(performance(values=values, pose=False), tmp_path / "a.csv", "openface"))
-    assert "has nothing for" not in said
+    noted = "\n".join(write_recorded(performance(values=values, pose=False), tmp_path / "a.csv", "openface"))
+    assert "has nothing for" not in noted
 
 
-def test_our_own_file_keeps_every_channel_and_says_that_it_holds_no_pose(tmp_path):
+def test_our_own_file_keeps_every_channel_and_notes_that_it_holds_no_pose(tmp_path):
     before = performance("facs")
     notes = write_recorded(before, tmp_path / "a.json", "auteur")
     assert read_recorded(tmp_path / "a.json").action_units == before.action_units
     assert notes == ("our track holds no head pose and no gaze: not carried over",)
 
 
-def test_unknown_is_empty_where_a_kind_can_say_so_and_bridged_where_not(tmp_path):
+def test_unknown_is_empty_where_a_kind_allows_it_and_bridged_where_not(tmp_path):
     values = np.full((5, 52), 0.5, np.float32)
     values[2] = np.nan
     values[:, 0] = np.nan

@@ -1,4 +1,4 @@
-"""FLAME parameters and model files: aliases, shapes, and pickles that would run code."""
+"""FLAME parameters: aliases, shapes, and pickles that would run code."""
 
 import contextlib
 import os
@@ -12,11 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auteur.errors import AuteurError, FormatError, InputError
-from auteur.formats.flame import (
-    ALIASES,
-    read_flame_model,
-    read_flame_parameters,
-)
+from auteur.formats.flame import ALIASES, read_flame_parameters
 from auteur.formats.inert_pickle import Inert, read_inert_pickle
 
 
@@ -44,14 +40,14 @@ def test_deca_pose_is_head_then_jaw(tmp_path: Path):
     pose = np.arange(12.0).reshape(2, 6) / 10
     np.savez(tmp_path / "deca.npz", exp=np.zeros((2, 50)), pose=pose)
     found = read_flame_parameters(tmp_path / "deca.npz")
-    np.testing.assert_array_equal(found.global_pose_rad, pose[:, :3])
     np.testing.assert_array_equal(found.jaw_pose_rad, pose[:, 3:])
     assert found.expression.rate == 25
 
 
-def test_smirk_eyelids_and_emoca_folder(tmp_path: Path):
-    np.savez(tmp_path / "s.npz", expression_params=np.ones((3, 50)), eyelid_params=np.full((3, 2), 0.5))
-    np.testing.assert_array_equal(read_flame_parameters(tmp_path / "s.npz").eyelids, np.full((3, 2), 0.5))
+def test_smirk_file_and_emoca_folder(tmp_path: Path):
+    jaw = np.full((3, 3), 0.5)
+    np.savez(tmp_path / "s.npz", expression_params=np.ones((3, 50)), jaw_params=jaw)
+    np.testing.assert_array_equal(read_flame_parameters(tmp_path / "s.npz").jaw_pose_rad, jaw)
     folder = tmp_path / "emoca"
     folder.mkdir()
     np.save(folder / "exp.npy", np.ones(50))
@@ -62,7 +58,7 @@ def test_smirk_eyelids_and_emoca_folder(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"shape": np.zeros((2, 100))}, "no expression"),
+        ({"pose": np.zeros((2, 6))}, "no expression"),
         ({"exp": np.full((2, 50), np.nan)}, "NaN"),
         ({"exp": np.full((2, 50), 1e9)}, "over 10000"),
         ({"exp": np.zeros((2, 50)), "pose": np.zeros((3, 6))}, r"\[2, 6\]"),
@@ -76,12 +72,10 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, arrays: dict[str, np.ndarr
         read_flame_parameters(tmp_path / "a.npz")
 
 
-def test_a_missing_file_says_so(tmp_path: Path):
+def test_a_missing_file_is_named(tmp_path: Path):
     for name in ("none.npz", "none.pkl"):
         with pytest.raises(InputError, match="none"):
             read_flame_parameters(tmp_path / name)
-        with pytest.raises(InputError, match="none"):
-            read_flame_model(tmp_path / name)
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -106,9 +100,8 @@ def test_a_hostile_pickle_is_refused_and_nothing_runs(tmp_path: Path, protocol: 
         path = tmp_path / "hostile.pkl"
         content = {"exp": np.zeros((1, 50)), "extra": Hostile(function, *arguments)}
         path.write_bytes(pickle.dumps(content, protocol=protocol))
-        for read in (read_flame_parameters, read_flame_model):
-            with pytest.raises(InputError, match="nothing was executed"):
-                read(path)
+        with pytest.raises(InputError, match="nothing was executed"):
+            read_flame_parameters(path)
         assert not marker.exists()
 
 

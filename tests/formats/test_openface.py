@@ -130,7 +130,7 @@ def test_unsuccessful_rows_are_not_measured_and_gaps_are_linear():
     np.testing.assert_allclose(track.channel("AU12_r"), [1, np.nan, 3, 4, 5])
 
 
-def test_faces_are_told_apart():
+def test_faces_are_kept_apart():
     some_rows = [face(1, 0.0, 1, face_id=0), face(1, 0.0, 2, face_id=3), face(2, 0.04, 2, face_id=3)]
     assert openface_tracks(some_rows).action_units.frames == 2
     assert openface_tracks(some_rows, face_id=0).action_units.frames == 1

@@ -106,7 +106,7 @@ def test_parts_of_an_openface_table_are_read(tmp_path, names):
     assert any("no column success" in note for note in recorded.notes) == ("success" not in names)
 
 
-def test_a_table_without_times_says_how_to_give_the_rate(tmp_path):
+def test_a_table_without_times_names_the_option_for_the_rate(tmp_path):
     names = ("frame", "success", "AU12_r")
     path = saved(tmp_path, columns_of(openface(), names))
     with pytest.raises(FormatError, match=r"track.csv: column 'timestamp' is missing.*--track-rate"):
@@ -127,7 +127,7 @@ def test_errors_of_a_table_name_its_file(tmp_path):
         read_au_track(path)
 
 
-def test_a_rate_that_is_not_used_is_said(tmp_path):
+def test_a_rate_that_is_not_used_is_noted(tmp_path):
     recorded = read_recorded(saved(tmp_path, openface()), TrackReading(rate=Fraction(30)))
     assert recorded.action_units.rate == 25 and "25 frames/s" in recorded.notes[0]
     AUTrack(values=[[0.5]], rate=25, channels=("AU12L",), convention="facs").save(tmp_path / "a.json")
@@ -188,7 +188,7 @@ def live_link(codes, names=(*SHAPE_COLUMNS, *ANGLE_COLUMNS), value="0.25"):
 
 
 @pytest.mark.parametrize("fps", [24, 25, 30, 50, 60])
-def test_sub_frames_that_only_count_say_nothing_about_time(tmp_path, fps):
+def test_sub_frames_that_only_count_do_not_set_the_time(tmp_path, fps):
     codes = [f"10:{i // fps // 60:02}:{i // fps % 60:02}:{i % fps:02}.{i % 1000:03}" for i in range(1200)]
     track = read_au_track(saved(tmp_path, live_link(codes)))
     assert (track.rate, track.frames) == (fps, 1200)
@@ -204,7 +204,7 @@ def test_a_take_goes_on_past_midnight(tmp_path):
     assert read_au_track(saved(tmp_path, live_link(codes))).frames == 48
 
 
-def test_missing_shapes_and_angles_are_not_measured_and_others_are_said(tmp_path):
+def test_missing_shapes_and_angles_are_not_measured_and_others_are_noted(tmp_path):
     names = [name for name in SHAPE_COLUMNS if name != "TongueOut"]
     recorded = read_recorded(saved(tmp_path, live_link(["10:00:00:00", "10:00:00:01"], names)))
     assert np.isnan(recorded.action_units.channel("tongueOut")).all()

@@ -235,7 +235,7 @@ def test_damaged_files_end_in_our_errors(
         pass
 
 
-def test_numbers_that_are_not_finite_are_seen(tmp_path: Path) -> None:
+def test_numbers_that_are_not_finite_are_detected(tmp_path: Path) -> None:
     for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
         bad = {
             "nan": torch.tensor([1, float("nan")]),

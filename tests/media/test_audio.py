@@ -66,8 +66,8 @@ def test_sound_in_containers(tmp_path: Path, name: str, codec: str, sound: tuple
     assert samples.shape[1] == {"mono": 1, "stereo": 2, "5.1": 6}[sound[2]]
     assert len(samples) / rate_hz == pytest.approx(0.5, abs=0.06)
     # The low-frequency channel of AAC passes no tone of 440 Hz.
-    heard = np.delete(samples, 3, axis=1) if sound[2] == "5.1" else samples
-    assert np.sqrt((heard[1000:-1000] ** 2).mean()) == pytest.approx(0.5 / 2**0.5, rel=0.1)
+    kept = np.delete(samples, 3, axis=1) if sound[2] == "5.1" else samples
+    assert np.sqrt((kept[1000:-1000] ** 2).mean()) == pytest.approx(0.5 / 2**0.5, rel=0.1)
     assert read_speech(path).rate_hz == 16_000
 
 
@@ -106,7 +106,7 @@ def test_a_wav_that_ends_before_its_sound_is_refused(tmp_path: Path, kept: float
 
 
 @pytest.mark.parametrize("length", [0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
-def test_a_wav_from_a_pipe_does_not_know_its_length_and_is_read(tmp_path: Path, length: int) -> None:
+def test_a_wav_of_unknown_length_from_a_pipe_is_read(tmp_path: Path, length: int) -> None:
     soundfile.write(tmp_path / "a.wav", tone(1.0).samples, 16_000)
     whole = bytearray((tmp_path / "a.wav").read_bytes())
     place = whole.index(b"data") + 4

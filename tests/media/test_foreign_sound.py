@@ -107,7 +107,7 @@ def channels_of(*levels: float, seconds: float = 1.0, rate_hz: int = RATE_HZ) ->
     return tone(seconds, rate_hz, level=1.0).samples[:, None] * np.array(levels, np.float32)
 
 
-def test_channels_in_opposite_phase_are_not_silent_and_it_is_said(tmp_path: Path) -> None:
+def test_channels_in_opposite_phase_are_not_silent_and_noted(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", channels_of(0.5, -0.5), RATE_HZ, subtype="FLOAT")
     speech, notes = examine_speech(tmp_path / "a.wav")
     assert np.abs(speech.samples).max() == pytest.approx(0.5, abs=1e-3)
@@ -196,7 +196,7 @@ def test_a_mono_recording_stays_mono_and_surround_becomes_stereo(tmp_path: Path,
     np.testing.assert_allclose(np.abs(surround).max(axis=0), 0.4, atol=0.04)
 
 
-def test_a_soundtrack_gives_as_many_samples_as_it_says(tmp_path: Path) -> None:
+def test_a_soundtrack_gives_as_many_samples_as_its_length(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", channels_of(0.5, 0.2, seconds=3.21, rate_hz=22_050), 22_050)
     track = open_speech(tmp_path / "a.wav")[0].soundtrack()
     assert (

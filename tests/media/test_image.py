@@ -121,7 +121,7 @@ def test_bad_arrays_and_suffixes_are_usage_errors(tmp_path: Path, mark: Mark) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_overwritten_unasked(tmp_path: Path, mark: Mark) -> None:
+def test_nothing_is_overwritten_by_default(tmp_path: Path, mark: Mark) -> None:
     write_image(tmp_path / "a.png", gradient(), mark=mark)
     before = (tmp_path / "a.png").read_bytes()
     with pytest.raises(InputError, match="overwrite"):

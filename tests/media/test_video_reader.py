@@ -37,7 +37,7 @@ def test_containers(tmp_path: Path, name: str, codec: str) -> None:
         assert abs(frame.time_sec - Fraction(frame.index, 25)) <= Fraction(1, 1000)
         assert frame.image.shape == (48, 64, 3)
         assert frame.image.dtype == np.uint8
-        # The mean tells frames apart; 4:2:0 and the codecs blur the rest.
+        # The means of frames differ; 4:2:0 and the codecs blur the rest.
         difference = frame.image.mean(axis=(0, 1)) - gradient(shift=20 * frame.index).mean(axis=(0, 1))
         assert np.abs(difference).max() < 8
 

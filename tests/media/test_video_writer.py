@@ -118,7 +118,7 @@ def test_failed_writes_leave_nothing(tmp_path: Path, mark: Mark, failure: str) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_existing_files_are_kept_unless_asked(tmp_path: Path, mark: Mark) -> None:
+def test_existing_files_are_kept_without_overwrite(tmp_path: Path, mark: Mark) -> None:
     path = write_clip(tmp_path / "a.mp4", mark)
     before = path.read_bytes()
     with (

@@ -25,8 +25,8 @@ RATE, FRAMES = Fraction(25), 50
 
 
 def performed(emotion: str, intensity: float = 1.0, **request) -> Performance:
-    asked = PerformanceRequest(emotion, intensity, **request)
-    return performance_of(asked, None, FRAMES, Settings(liveliness=0, seed=0))
+    requested = PerformanceRequest(emotion, intensity, **request)
+    return performance_of(requested, None, FRAMES, Settings(liveliness=0, seed=0))
 
 
 def moved(made: Performance, head_factor: float = 1.0, gaze: bool = True) -> tuple[PoseTrack, np.ndarray]:
@@ -92,7 +92,7 @@ def test_a_still_head_and_still_eyes_stay_still():
     assert not head.values.any() and not gaze.any()
 
 
-def test_what_a_performance_says_of_head_and_gaze_wins():
+def test_head_and_gaze_of_a_performance_win():
     turned = PoseTrack(values=np.full((FRAMES, 6), 0.05), rate=RATE, convention=POSE_CONVENTION)
     made = performed("sad", head_track=turned)
     np.testing.assert_allclose(moved(made)[0].values, turned.values)

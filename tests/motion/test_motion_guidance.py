@@ -19,10 +19,10 @@ def track(values: list[float]):
 
 @pytest.mark.slow
 @given(UNITS)
-def test_scale_1_is_as_asked_and_0_is_nothing(values):
-    asked = track(values)
-    assert guided_track(asked, 1.0) is asked
-    still = guided_track(asked, 0.0)
+def test_scale_1_is_as_requested_and_0_is_nothing(values):
+    requested = track(values)
+    assert guided_track(requested, 1.0) is requested
+    still = guided_track(requested, 0.0)
     assert still is not None and not still.values.any()
 
 

@@ -16,7 +16,7 @@ from auteur.motion.mouth_shapes import MouthMotion, cues_of_shapes, mouth_shapes
 
 
 def motion(gap, width=1.02, **likely):
-    """Returns a mouth that opens by `gap` mm and makes no sound unless said."""
+    """Returns a mouth that opens by `gap` mm and makes no sound unless given."""
     gap = np.asarray(gap, dtype=np.float64)
     names = ("silence", "labiodental", "rounded", "lateral")
     sounds = {name: np.broadcast_to(np.asarray(likely.get(name, 0.0)), gap.shape) for name in names}

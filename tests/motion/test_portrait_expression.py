@@ -22,14 +22,14 @@ def smiling(portrait: np.ndarray, basis: AUBasis) -> np.ndarray:
     return apply_to(portrait, basis.displacement({"AU12": 0.8, "AU25": 1.0})[None])[0]
 
 
-def asked(frames: int, **levels: float):
+def requested(frames: int, **levels: float):
     values = np.zeros((frames, len(CONTROLS)))
     for name, level in levels.items():
         values[:, [i for i, c in enumerate(CONTROLS) if c in (name, f"{name}L", f"{name}R")]] = level
     return au_track(values, convention="facs", rate=25)
 
 
-def test_a_smile_is_seen_and_a_plain_face_shows_nothing(portrait: np.ndarray, basis: AUBasis):
+def test_a_smile_is_measured_and_a_plain_face_shows_nothing(portrait: np.ndarray, basis: AUBasis):
     blank = np.zeros(52)
     open_smile = ("mouthSmileLeft", "mouthSmileRight", "jawOpen")
     laughs = np.array([0.9 if name in open_smile else 0.0 for name in MEDIAPIPE_BLENDSHAPES])
@@ -52,24 +52,24 @@ def test_closing_brings_every_pair_of_the_lips_together(portrait, basis, jaw_sha
     assert np.abs(after[still] - before[still]).max() < 0.2
 
 
-def test_who_takes_over_decides_what_gives_way():
+def test_the_override_weight_decides_what_gives_way():
     own = PortraitExpression(intensities=SMILE, jaw_share=0.0)
     column = CONTROLS.index("AU12L")
     whole = own.replaced_by(None, np.array([0.0, 0.5, 1.0])).values[:, column]
     np.testing.assert_allclose(whole, [0, 0.3, 0.6], rtol=1e-5)
-    mouth = own.replaced_by(asked(2, AU15=0.5), np.zeros(2)).values
+    mouth = own.replaced_by(requested(2, AU15=0.5), np.zeros(2)).values
     assert mouth[0, column] == pytest.approx(0.3) and not mouth[:, CONTROLS.index("AU6L")].any()
-    assert not own.replaced_by(asked(2, AU2=1.0), np.zeros(2)).values.any()
+    assert not own.replaced_by(requested(2, AU2=1.0), np.zeros(2)).values.any()
 
 
-def test_a_smile_asked_for_replaces_a_smile(speech_motion: SpeechMotion, portrait, basis):
+def test_a_requested_smile_replaces_a_smile(speech_motion: SpeechMotion, portrait, basis):
     face = smiling(portrait, basis)
     own = PortraitExpression(intensities=SMILE, jaw_share=0.0)
     still = MotionOptions(temperature=0, blinks=False, gaze=False, head=0.0)
 
     def width(level: float, own: PortraitExpression | None) -> float:
         made = speech_motion.generate(
-            torch.zeros(30, 5), Performance(frames=30, added=asked(30, AU12=level)), options=still
+            torch.zeros(30, 5), Performance(frames=30, added=requested(30, AU12=level)), options=still
         )
         track = speech_motion.landmarks_on(made, face, image_size_px=(640, 640), own=own)
         return float(np.ptp(track.values[-1][[61, 291], 0]))
@@ -86,7 +86,7 @@ def test_at_rest_is_the_portrait_without_its_expression(speech_motion: SpeechMot
     assert np.ptp(rest[[61, 291], 0]) < np.ptp(face[[61, 291], 0]) - 3
 
 
-def test_a_wide_mouth_is_closed_by_the_jaw_whatever_the_blendshapes_say(portrait, basis):
+def test_a_wide_mouth_is_closed_by_the_jaw_for_any_blendshapes(portrait, basis):
     wide = apply_to(portrait, 24 * basis.opening.numpy()[None])[0]
     gap = float(lip_gap(without_pose(wide)))
     moved = closing(wide, basis, jaw_share=0.0)
@@ -101,7 +101,7 @@ def lidded(portrait: np.ndarray, right: float, left: float) -> np.ndarray:
     return apply_to(portrait, np.zeros((1, 478, 3)), lids=np.array([[right, left]]))[0]
 
 
-def test_what_is_behind_closed_lids_is_not_known(portrait):
+def test_closed_lids_show_no_eye(portrait):
     blank = np.zeros(52)
     lashes = np.array([0.5 if name.startswith("eyeBlink") else 0.0 for name in MEDIAPIPE_BLENDSHAPES])
     assert portrait_expression(portrait, blank).eyes_shown.tolist() == [1, 1]
@@ -119,7 +119,7 @@ def test_closed_eyes_go_with_the_head_and_nothing_else(speech_motion: SpeechMoti
     )
     made = speech_motion.generate(
         torch.zeros(40, 5),
-        Performance(frames=40, added=asked(40, AU5=1.0, AU1=1.0)),
+        Performance(frames=40, added=requested(40, AU5=1.0, AU1=1.0)),
         options=MotionOptions(seed=3),
     )
     track = speech_motion.landmarks_on(made, face, image_size_px=(640, 640), own=own)

@@ -26,7 +26,7 @@ STILL = MotionOptions(blinks=False, gaze=False, head=0.0)
 millimetres = st.floats(-5, 25)
 
 
-def _asked(frames: int, **controls: float):
+def _requested(frames: int, **controls: float):
     values = np.zeros((frames, len(CONTROLS)))
     for name, value in controls.items():
         values[:, [i for i, c in enumerate(CONTROLS) if c in (name, f"{name}L", f"{name}R")]] = value
@@ -171,7 +171,7 @@ def test_brows_of_one_side_and_of_weaker_units_are_a_part_of_it(basis: AUBasis):
     crossed = basis.displacement({"AU1L": 1.0, "AU4R": 1.0})
     alone = basis.displacement({"AU1L": 1.0}) + basis.displacement({"AU4R": 1.0})
     assert np.array_equal(crossed, alone)
-    track = _asked(2, AU1=0.9, AU4=0.3)
+    track = _requested(2, AU1=0.9, AU4=0.3)
     assert np.allclose(
         basis.track_displacement(track)[1], basis.displacement({"AU1": 0.9, "AU4": 0.3}), atol=1e-3
     )
@@ -184,7 +184,7 @@ def test_basis_is_linear_in_intensity_and_ignores_what_it_cannot_move(basis: AUB
     moved_elsewhere = {43, 61, 62, 63, 64}
     assert set(ACTION_UNITS) == {*BASIS_UNITS, *moved_elsewhere, *UNSHOWN_UNITS}
     assert not UNSHOWN_UNITS & {*BASIS_UNITS, *moved_elsewhere}
-    track = _asked(3, AU12=0.5)
+    track = _requested(3, AU12=0.5)
     assert np.allclose(basis.track_displacement(track)[1], half, atol=1e-4)
 
 
@@ -203,7 +203,7 @@ def test_blinks_come_as_often_and_look_like_peoples(idle: IdleMotion):
     assert 0.04 <= down <= 0.14 < up + 0.05 and up > 1.3 * down
 
 
-def test_habits_do_not_depend_on_how_many_frames_are_asked_for(idle: IdleMotion):
+def test_idle_motion_does_not_depend_on_the_number_of_frames(idle: IdleMotion):
     assert np.allclose(idle.blinks(100, seed=7), idle.blinks(1000, seed=7)[:100])
     assert np.allclose(idle.gaze_angles(100, seed=7), idle.gaze_angles(1000, seed=7)[:100])
     assert not np.allclose(idle.gaze_angles(500, seed=8), idle.gaze_angles(500, seed=7))
@@ -253,7 +253,7 @@ def test_no_motion_gives_the_portrait_back(portrait: np.ndarray):
     assert np.allclose(moved, portrait, atol=1e-3)
 
 
-def test_lids_meet_on_any_portrait_and_only_on_the_side_asked(portrait: np.ndarray):
+def test_lids_meet_on_any_portrait_and_only_on_the_requested_side(portrait: np.ndarray):
     moved = apply_to(portrait, np.zeros((1, 478, 3)), lids=np.array([[1.0, 0.0]]))[0]
     assert abs(moved[159, 1] - moved[145, 1]) < 0.1
     assert np.allclose(moved[[386, 374]], portrait[[386, 374]], atol=1e-3)
@@ -310,7 +310,7 @@ def test_long_silence_closes_the_mouth_and_closure_too(speech_motion: SpeechMoti
     )
     assert np.abs(gap[56:]).max() < 0.02 * np.abs(gap[:38]).max()
     closing = SpeechCues(silence=np.zeros(100), closure=np.ones(100), pause=np.zeros(100))
-    opened = _performance(100, added=_asked(100, AU26=1.0))
+    opened = _performance(100, added=_requested(100, AU26=1.0))
     made = speech_motion.generate(speech, opened, cues=closing)
     assert lip_gap(speech_motion.displacement_mm(made)).max() < 0.1
 
@@ -334,7 +334,7 @@ def test_added_units_are_linear(speech_motion: SpeechMotion, basis: AUBasis):
     speech = _speech(30)
     plain = speech_motion.displacement_mm(speech_motion.generate(speech, _performance(30), options=STILL))
     for level in (0.25, 0.5, 1.0):
-        requested = _performance(30, added=_asked(30, AU2=level))
+        requested = _performance(30, added=_requested(30, AU2=level))
         added = (
             speech_motion.displacement_mm(speech_motion.generate(speech, requested, options=STILL)) - plain
         )
@@ -346,7 +346,7 @@ def test_a_performance_replaces_what_is_drawn(speech_motion: SpeechMotion):
     speech, options = _speech(200), MotionOptions(seed=1)
     blinking = speech_motion.generate(speech, _performance(200), options=options)
     assert blinking.lids.any() and blinking.gaze_rad.any() and blinking.head.values.any()
-    shut = speech_motion.generate(speech, _performance(200, added=_asked(200, AU43=1.0)), options=options)
+    shut = speech_motion.generate(speech, _performance(200, added=_requested(200, AU43=1.0)), options=options)
     assert (shut.lids == 1).all()
     still = speech_motion.generate(speech, _performance(200), options=STILL)
     assert not (still.lids.any() or still.gaze_rad.any() or still.head.values.any())
@@ -368,7 +368,7 @@ def test_heads_stay_within_what_the_warp_has_pixels_for(speech_motion: SpeechMot
 
 def _acted(frames: int, **controls: float):
     """A recorded track that measures the given controls and nothing else."""
-    track = _asked(frames, **controls)
+    track = _requested(frames, **controls)
     given = np.isin(track.channels, [c for c in CONTROLS for n in controls if c in (n, f"{n}L", f"{n}R")])
     return track.replace(values=np.where(given, track.values, np.nan))
 

@@ -38,7 +38,7 @@ def portrait() -> np.ndarray:
     return face
 
 
-def asked(*frames: dict[str, float]):
+def requested(*frames: dict[str, float]):
     values = np.zeros((len(frames), len(CONTROLS)))
     for row, wanted in zip(values, frames, strict=True):
         for name, value in wanted.items():
@@ -56,12 +56,12 @@ def moved(track, portrait, basis) -> np.ndarray:
 
 
 def test_neutral_is_the_portrait_itself(portrait, basis):
-    assert np.abs(moved(asked({}), portrait, basis)).max() < 1e-3
+    assert np.abs(moved(requested({}), portrait, basis)).max() < 1e-3
 
 
 def test_units_move_their_parts_the_right_way(portrait, basis):
     smile, raised, lowered, opened, left = moved(
-        asked({"AU12": 1}, {"AU1": 1, "AU2": 1}, {"AU4": 1}, {"AU26": 1}, {"AU12L": 1}), portrait, basis
+        requested({"AU12": 1}, {"AU1": 1, "AU2": 1}, {"AU4": 1}, {"AU26": 1}, {"AU12L": 1}), portrait, basis
     )
     assert smile[RIGHT_CORNER, 0] < -2
     assert smile[LEFT_CORNER, 0] > 2
@@ -73,12 +73,12 @@ def test_units_move_their_parts_the_right_way(portrait, basis):
 
 
 def test_movement_is_linear_in_intensity(portrait, basis):
-    half, full = moved(asked({"AU12": 0.5}, {"AU12": 1}), portrait, basis)
+    half, full = moved(requested({"AU12": 0.5}, {"AU12": 1}), portrait, basis)
     assert np.allclose(2 * half, full, atol=0.05)
 
 
 def test_lids_meet_on_the_portraits_own_geometry(portrait, basis):
-    open_eyes, wink = action_units_to_landmarks(asked({}, {"AU45R": 1}), portrait, basis)
+    open_eyes, wink = action_units_to_landmarks(requested({}, {"AU45R": 1}), portrait, basis)
     for upper, lower in (RIGHT_LID,):
         assert open_eyes[lower, 1] - open_eyes[upper, 1] > 5
         assert abs(wink[lower, 1] - wink[upper, 1]) < 0.5
@@ -86,8 +86,8 @@ def test_lids_meet_on_the_portraits_own_geometry(portrait, basis):
 
 
 @pytest.mark.parametrize("form", ["lines", "mesh"])
-def test_drawings_show_what_was_asked(portrait, basis, form):
-    rest, smile, again = drawn(asked({}, {"AU12": 1}, {}), portrait, basis, form=form, size_px=SIDE)
+def test_drawings_show_the_requested_units(portrait, basis, form):
+    rest, smile, again = drawn(requested({}, {"AU12": 1}, {}), portrait, basis, form=form, size_px=SIDE)
     assert rest.shape == (3, SIDE, SIDE)
     assert torch.equal(rest, again)
     changed = (smile - rest).abs().amax(0)
@@ -98,20 +98,20 @@ def test_drawings_show_what_was_asked(portrait, basis, form):
 
 @pytest.mark.parametrize("form", ["lines", "mesh"])
 def test_a_smile_leaves_the_brows(portrait, basis, form):
-    rest, smile = drawn(asked({}, {"AU12": 1}), portrait, basis, form=form, size_px=SIDE)
+    rest, smile = drawn(requested({}, {"AU12": 1}), portrait, basis, form=form, size_px=SIDE)
     assert (smile - rest).abs().amax(0)[: SIDE // 3].max() < 0.1
 
 
 def test_the_frame_holds_the_face_with_an_open_jaw(portrait, basis):
     frame = drawing_frame(portrait)
-    opened = action_units_to_landmarks(asked({"AU26": 1}), portrait, basis)
+    opened = action_units_to_landmarks(requested({"AU26": 1}), portrait, basis)
     drawn = draw_landmarks(opened, frame, size_px=SIDE)[0]
     border = torch.cat([drawn[:, 0], drawn[:, -1], drawn[:, :, 0], drawn[:, :, -1]], 1)
     assert border.max() == 0
 
 
 def test_pieces_are_the_whole(portrait, basis):
-    track = asked(*({"AU26": i / 40} for i in range(40)))
+    track = requested(*({"AU26": i / 40} for i in range(40)))
     landmarks = action_units_to_landmarks(track, portrait, basis)
     frame = drawing_frame(portrait)
     whole = draw_landmarks(landmarks, frame, size_px=32)
@@ -122,4 +122,4 @@ def test_pieces_are_the_whole(portrait, basis):
 
 def test_an_unknown_form_is_refused(portrait, basis):
     with pytest.raises(UsageError, match="choose lines or mesh"):
-        drawn(asked({}), portrait, basis, form="clay")
+        drawn(requested({}), portrait, basis, form="clay")

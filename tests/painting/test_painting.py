@@ -102,8 +102,8 @@ def head(plain) -> TalkingHead:
 
 
 def film(head, folder, **settings):
-    asked = Settings(**{"steps": 2, **settings} if head._renderer.is_sequential else {})
-    return head(folder / "me.png", folder / "talk.wav", au={"AU12": 0.7}, settings=asked)
+    chosen = Settings(**{"steps": 2, **settings} if head._renderer.is_sequential else {})
+    return head(folder / "me.png", folder / "talk.wav", au={"AU12": 0.7}, settings=chosen)
 
 
 def builder_of(head, video, **given) -> ConditionBuilder:
@@ -127,7 +127,7 @@ def frames_of(head, folder, **settings):
     return np.stack(list(film(head, folder, **settings).frames()))
 
 
-def test_same_seed_same_frames_however_they_are_asked_for(head, folder, monkeypatch):
+def test_same_seed_same_frames_in_any_order_of_access(head, folder, monkeypatch):
     first = frames_of(head, folder)
     monkeypatch.setattr(warp_renderer, "FRAMES_AT_ONCE", 5)
     monkeypatch.setattr(talking_head, "_READ_AT_ONCE", 3)
@@ -189,25 +189,25 @@ class TestConditions:
     def scene(self, head, folder):
         video = film(head, folder)
         values = np.linspace(0, 1, video.frame_count, dtype=np.float32)[:, None]
-        asked = AUTrack(values=values, rate=25, channels=("AU12L",), convention="facs")
-        heard = torch.arange(video.frame_count)[:, None].expand(-1, 80).float()
-        return video, builder_of(head, video, action_units=asked, speech_features=heard)
+        requested = AUTrack(values=values, rate=25, channels=("AU12L",), convention="facs")
+        features = torch.arange(video.frame_count)[:, None].expand(-1, 80).float()
+        return video, builder_of(head, video, action_units=requested, speech_features=features)
 
     def test_frames_at_the_edge_of_a_window_see_their_true_neighbours(self, scene):
-        video, told = scene
-        conditions = told.conditions(told.window(video.landmarks(8, 16)), 8)
+        video, builder = scene
+        conditions = builder.conditions(builder.window(video.landmarks(8, 16)), 8)
         smile = conditions.au[0, :, 11]  # lip_corner_pull_left
         assert torch.allclose(smile, torch.linspace(0, 1, 22)[6:18])
         assert conditions.margins == {"au": 2}
         assert conditions.audio[0, 0, :, 0].tolist() == [6, 7, 8, 9, 10]
         assert conditions.audio[0, 7, :, 0].tolist() == [13, 14, 15, 16, 17]
-        ending = told.conditions(told.window(video.landmarks(16, 22)), 16)
+        ending = builder.conditions(builder.window(video.landmarks(16, 22)), 16)
         assert ending.audio[0, -1, :, 0].tolist() == [19, 20, 21, 21, 21]
 
     def test_the_warp_is_what_the_viewer_would_see_and_its_holes_are_marked(self, scene):
-        video, told = scene
+        video, builder = scene
         track = video.landmarks(4, 6)
-        warped = told.conditions(told.window(track), 4).warped
+        warped = builder.conditions(builder.window(track), 4).warped
         assert warped.shape == (2, 2, 4, SIZE_PX, SIZE_PX)
         seen = torch.from_numpy(warped_frame(video, 4))
         mouth, eyes = (crop_frames(track.values[:1], view)[0] for view in ("mouth", "eyes"))
@@ -218,25 +218,25 @@ class TestConditions:
             assert warped[1, 0, 3, centre[1], centre[0]] < 0.9  # an eye is few pixels high here
         assert warped[1, 0, 3, pixels[4][1], pixels[4][0]] == 1  # the tip of the nose
 
-    def test_nothing_asked_is_absent_and_not_neutral(self, scene):
-        video, told = scene
-        told.action_units = None
-        assert told.conditions(told.window(video.landmarks(0, 4)), 0).au is None
+    def test_an_empty_request_is_absent_and_not_neutral(self, scene):
+        video, builder = scene
+        builder.action_units = None
+        assert builder.conditions(builder.window(video.landmarks(0, 4)), 0).au is None
 
 
 def test_frames_of_a_long_video_come_without_waiting_for_all(head, folder, monkeypatch):
-    asked: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     video = film(head, folder)
     original = video.landmarks
-    monkeypatch.setattr(video, "landmarks", lambda *span: asked.append(span) or original(*span))
+    monkeypatch.setattr(video, "landmarks", lambda *span: spans.append(span) or original(*span))
     frames = video.frames()
     next(frames)
-    assert asked in ([(0, 8)], [(0, 8), (8, 16)], [(0, 8), (8, 16), (16, 22)])
+    assert spans in ([(0, 8)], [(0, 8), (8, 16)], [(0, 8), (8, 16), (16, 22)])
     frames.close()
     assert "prefetch" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_what_fails_while_a_window_is_made_ready_is_said(head, folder, monkeypatch):
+def test_an_error_in_preparing_a_window_is_raised(head, folder, monkeypatch):
     video = film(head, folder)
     original = video.landmarks
 
@@ -255,20 +255,20 @@ def test_what_fails_while_a_window_is_made_ready_is_said(head, folder, monkeypat
 def test_cancelling_between_steps(head, folder):
     video = film(head, folder)
     builder = builder_of(head, video)
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
 
     def cancel(done: int, of: int) -> None:
-        told.append((done, of))
+        calls.append((done, of))
         if done == 3:
             raise KeyboardInterrupt
 
     settings = WindowSettings(frames=8, steps=2)
     with pytest.raises(KeyboardInterrupt):
         list(Inpainter(builder).frames(video.landmarks, count=22, seed=0, settings=settings, on_step=cancel))
-    assert told == [(1, 6), (2, 6), (3, 6)]
+    assert calls == [(1, 6), (2, 6), (3, 6)]
 
 
-def test_running_out_of_memory_says_what_to_lower(head, folder, monkeypatch):
+def test_running_out_of_memory_names_what_to_lower(head, folder, monkeypatch):
     def too_much(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -389,7 +389,7 @@ def test_a_folder_of_the_papers_size_paints_a_clip(models, folder, tmp_path):
     assert changed[:, *(side.start for side in builder.whole.box)].max() <= 1  # the corner: a soft border
 
 
-def test_the_papers_size_says_what_it_needs(models, tmp_path, monkeypatch):
+def test_the_papers_size_names_what_it_needs(models, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match=r"needs a CUDA GPU and there is none here: .* GB"):
         TalkingHead.from_pretrained(models)
@@ -409,7 +409,7 @@ def folder_without(place: Path) -> Path:
     return place / "empty"
 
 
-def test_full_without_a_folder_says_what_to_name_and_what_it_would_need(monkeypatch):
+def test_full_without_a_folder_names_the_option_and_the_parts(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match=r"name a folder as preset.*vae/.*CUDA GPU.* GB"):
         TalkingHead.from_pretrained("full")
@@ -441,8 +441,8 @@ def test_the_shipped_denoiser_paints_open_mouths_in_one_step_and_leaves_the_rest
 
 def test_fast_paints_every_second_frame_and_goes_over_in_between(folder, plain):
     every, half = (TalkingHead.from_pretrained(name) for name in ("compact", "fast"))
-    asked = {"au": {"AU26": 0.9, "AU25": 0.9}, "settings": Settings(head=0.0)}
-    videos = [head(folder / "me.png", folder / "talk.wav", **asked) for head in (every, half)]
+    request = {"au": {"AU26": 0.9, "AU25": 0.9}, "settings": Settings(head=0.0)}
+    videos = [head(folder / "me.png", folder / "talk.wav", **request) for head in (every, half)]
     whole, spared = (np.stack(list(video.frames())).astype(int) for video in videos)
     assert whole.shape == spared.shape
     assert np.abs(whole[0] - spared[0]).max() <= 3  # alone in neither window, but painted in both

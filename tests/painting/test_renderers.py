@@ -81,7 +81,7 @@ def test_the_first_frame_comes_before_the_last_landmarks_are_made(renderer, give
     assert "prefetch" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_what_it_says_about_itself_can_be_written_down(renderer):
+def test_its_description_can_be_serialised(renderer):
     assert all(isinstance(text, str) for pair in renderer.models.items() for text in pair)
     assert isinstance(renderer.is_sequential, bool)
     json.dumps(renderer.resolve({}))

@@ -301,11 +301,11 @@ def test_a_forged_sidecar_of_a_signed_file_contradicts_its_manifest(tmp_path, si
 
 
 def test_a_manifest_elsewhere_is_not_fetched(tmp_path, signer):
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             self.send_error(404)
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -315,7 +315,7 @@ def test_a_manifest_elsewhere_is_not_fetched(tmp_path, signer):
         path = signed_elsewhere(tmp_path / "a.png", signer, address=address)
         report = verify(path)
         server.shutdown()
-    assert report.manifest.verdict is ManifestVerdict.ELSEWHERE and not asked
+    assert report.manifest.verdict is ManifestVerdict.ELSEWHERE and not requests
 
 
 def test_damaged_manifests_are_verdicts(tmp_path, signer):

@@ -1,4 +1,4 @@
-"""Marks: on every kind of file, in every layer, and what is said when a layer is missing or wrong."""
+"""Marks: on every kind of file, in every layer, and what is reported when a layer is missing or wrong."""
 
 import ast
 import hashlib

@@ -126,10 +126,10 @@ def test_previews_are_quick_after_the_first_and_exact_after_a_full_one(client, p
 
 
 def test_listening_tracking_and_converting(client, pair):
-    heard = client.post("/v1/listen", json={"speech": pair["speech"]}).json()
-    assert heard["duration_sec"] == 0.5 and len(heard["envelope"]["peak"]) == 50
-    assert sum(heard["probabilities"].values()) == pytest.approx(1, abs=0.01)
-    assert AUTrack.from_document(heard["action_units"], source="heard").convention == "facs"
+    content = client.post("/v1/listen", json={"speech": pair["speech"]}).json()
+    assert content["duration_sec"] == 0.5 and len(content["envelope"]["peak"]) == 50
+    assert sum(content["probabilities"].values()) == pytest.approx(1, abs=0.01)
+    assert AUTrack.from_document(content["action_units"], source="heard").convention == "facs"
     seen = client.post("/v1/track", json={"source": pair["portrait"]}).json()
     units = AUTrack.from_document(seen["action_units"], source="seen")
     assert units.frames == 1 and seen["head"]["kind"] == "pose"
@@ -219,9 +219,9 @@ def test_text_is_spoken_by_a_voice_of_the_list_alone(client, monkeypatch):
     if not voices:
         assert code_of(answer) == (422, "no_voice")
         return
-    said = answer.json()
-    assert said["kind"] == "sound" and [one["word"] for one in said["words"]] == ["Hello", "there."]
-    assert client.post("/v1/listen", json={"speech": said["id"]}).json()["words"] == said["words"]
+    spoken = answer.json()
+    assert spoken["kind"] == "sound" and [one["word"] for one in spoken["words"]] == ["Hello", "there."]
+    assert client.post("/v1/listen", json={"speech": spoken["id"]}).json()["words"] == spoken["words"]
 
 
 def test_an_upload_of_the_wrong_kind_and_speech_that_is_too_long(client, pair):
@@ -244,7 +244,7 @@ def test_a_portrait_without_a_face_fails_its_job_alone(client, pair):
     assert ended(client, good)["status"] == "done"
 
 
-def test_consent_is_asked_for_where_it_is_not_stated(client, pair):
+def test_consent_is_demanded_where_it_is_not_stated(client, pair):
     assert client.get("/v1").json()["consent"] == NOTE
     job = client.post("/v1/videos", json=pair).json()
     assert job["notes"] == [NOTE]

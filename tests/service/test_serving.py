@@ -40,7 +40,7 @@ def refused(process, *options):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired:
         process.kill()
-        pytest.fail(f"it was not refused; the first one said {process.communicate()}")
+        pytest.fail(f"it was not refused; the first one printed {process.communicate()}")
     assert process.poll() is None, process.communicate()
     assert done.returncode == 3 and len(done.stderr.strip().splitlines()) == 1, done.stderr
     return done.stderr
@@ -50,8 +50,8 @@ def test_a_second_service_is_refused_in_one_line(running, tmp_path):
     process, url = running
     assert url.startswith("http://127.0.0.1:")
     port = url.rstrip("/").rpartition(":")[2]
-    said = refused(process, "--port", port, "--folder", str(tmp_path / "two"))
-    assert f"port {port}" in said and "--port" in said
+    message = refused(process, "--port", port, "--folder", str(tmp_path / "two"))
+    assert f"port {port}" in message and "--port" in message
     assert "--folder" in refused(process, "--port", "0", "--folder", str(tmp_path / "one"))
 
     httpx = pytest.importorskip("httpx2", reason="needs an HTTP client")

@@ -56,7 +56,7 @@ def test_each_kind_survives_a_file(tmp_path):
     assert '"rate": "30000/1001"' in (tmp_path / "expression.json").read_text()
 
 
-def test_saving_never_replaces_a_file_unasked(tmp_path):
+def test_saving_never_replaces_a_file_by_default(tmp_path):
     path = tmp_path / "track.json"
     small_track().save(path)
     with pytest.raises(InputError, match="exists already"):

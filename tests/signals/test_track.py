@@ -197,7 +197,7 @@ def test_unknown_channel_lists_the_known_ones():
         au_track(np.zeros((3, 1))).channel("AU99")
 
 
-def test_landmarks_know_their_channels_and_centre():
+def test_landmarks_have_channels_and_a_centre():
     points = np.random.default_rng(1).uniform(0, 100, (4, 478, 3))
     track = LandmarkTrack(values=points, rate=25, convention="mediapipe478", image_size_px=(100, 80))
     np.testing.assert_array_equal(track.channel("v61"), points[:, 61].astype(np.float32))
@@ -282,7 +282,7 @@ def test_a_track_becomes_a_table_of_pandas() -> None:
     assert table.index.tolist() == [1.0, 1.04, 1.08] and table["b"].tolist() == [0, 1, 0]
 
 
-def test_without_pandas_the_message_says_what_to_install(monkeypatch) -> None:
+def test_without_pandas_the_message_names_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     track = AUTrack(values=np.eye(3), rate=Fraction(25), channels=("a", "b", "c"), convention="facs")
     with pytest.raises(UsageError, match="notebook"):

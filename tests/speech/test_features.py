@@ -57,7 +57,7 @@ def test_frame_count_does_not_drift_in_an_hour():
 
 
 def test_resampling_goes_by_time():
-    ramp = torch.arange(2_000, dtype=torch.float32)[:, None] / 50  # row n says its own time
+    ramp = torch.arange(2_000, dtype=torch.float32)[:, None] / 50  # row n holds its own time
     at = at_frame_rate(ramp, Fraction(50), NTSC, 1_100)
     wanted = torch.arange(1_100, dtype=torch.float64)[:, None] * 1_001 / 30_000
     torch.testing.assert_close(at.double(), wanted, atol=1e-5, rtol=0)
@@ -74,7 +74,7 @@ def test_chunks_give_the_same_as_the_whole(tiny, chunk_sec):
     torch.testing.assert_close(pieces.phones, whole.phones, atol=2e-5, rtol=1e-5)
 
 
-def test_the_network_waits_no_longer_than_it_says(tiny):
+def test_the_network_waits_no_longer_than_its_stated_delay(tiny):
     config = tiny.config
     assert config.look_ahead_sec == pytest.approx(0.1525)
     assert config.look_ahead_sec <= 0.2
@@ -174,7 +174,7 @@ def test_files_without_config_are_refused(tiny, tmp_path):
         CompactSpeechFeatures.from_file(path)
 
 
-def test_shipped_weights_tell_vowels_from_the_pauses_between_them(shipped):
+def test_shipped_weights_separate_vowels_from_the_pauses_between_them(shipped):
     formants = ((700.0, 1200.0, 2600.0), (300.0, 2300.0, 3000.0), (350.0, 800.0, 2400.0))
     pieces = [silence(0.4).samples]
     for each in formants:
@@ -186,7 +186,7 @@ def test_shipped_weights_tell_vowels_from_the_pauses_between_them(shipped):
     assert in_vowels.mean() < 0.5 < in_pauses.mean()
 
 
-def test_shipped_weights_tell_a_vowel_from_silence(shipped):
+def test_shipped_weights_separate_a_vowel_from_silence(shipped):
     sound = np.concatenate([silence(0.6).samples, vowel(0.8).samples, silence(0.6).samples])
     analysis = shipped.analyse(waveform(sound), Fraction(25))
     silent = analysis.articulation[:, ARTICULATIONS.index("silence")]
@@ -198,7 +198,7 @@ def test_shipped_weights_tell_a_vowel_from_silence(shipped):
 
 
 @pytest.mark.xfail(strict=True, reason="a held vowel becomes its own average and fades; see the card")
-def test_shipped_weights_hear_a_held_vowel_to_its_end(shipped):
+def test_shipped_weights_detect_a_held_vowel_to_its_end(shipped):
     sound = np.concatenate([silence(0.6).samples, vowel(0.8).samples, silence(0.6).samples])
     analysis = shipped.analyse(waveform(sound), Fraction(25))
     assert analysis.articulation[16:34, ARTICULATIONS.index("voiced")].min() > 0.5
@@ -223,7 +223,7 @@ def test_shipped_weights_are_the_default_encoder(shipped):
     assert shipped.look_ahead_sec <= 0.2
 
 
-def test_the_network_never_sees_more_than_a_chunk_and_its_surroundings(tiny):
+def test_the_network_input_is_at_most_a_chunk_and_its_surroundings(tiny):
     encoder = CompactSpeechFeatures(tiny, chunk_sec=2)
     seen: list[int] = []
     hook = tiny.stem.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[-1]))

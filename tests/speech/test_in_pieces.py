@@ -36,7 +36,7 @@ class Streamed:
         self._sound, self.largest_sec = sound, 0.0
 
     def __getattr__(self, name: str):
-        assert name != "samples", "the whole sound was asked for"
+        assert name != "samples", "the whole sound was read"
         return getattr(self._sound, name)
 
     def resample(self, rate_hz: int) -> "Streamed":
@@ -68,8 +68,8 @@ def test_level(name):
 @pytest.mark.parametrize("name", SOUNDS)
 def test_loudness_for_the_expression_generator(name, rate):
     sound, power = SOUNDS[name], whole_power(SOUNDS[name])
-    heard = loudness(power, measure_level(power))[:, None]
-    wanted = at_frame_rate(heard, Fraction(100), rate, max(1, frames_at(sound, rate)))[:, 0].numpy()
+    loud = loudness(power, measure_level(power))[:, None]
+    wanted = at_frame_rate(loud, Fraction(100), rate, max(1, frames_at(sound, rate)))[:, 0].numpy()
     streamed = Streamed(sound)
     np.testing.assert_allclose(loudness_of(streamed, rate), wanted, atol=1e-6)
     assert streamed.largest_sec < 31

@@ -55,7 +55,7 @@ def test_mel_power_equals_an_independent_transcription():
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-12)
 
 
-def test_every_filter_hears_something_and_peaks_rise():
+def test_every_filter_has_weight_and_peaks_rise():
     filters = mel_filters(CONFIG)
     assert (filters.sum(0) > 0).all()
     assert (filters.argmax(0).diff() >= 0).all()
@@ -121,6 +121,6 @@ def test_faint_hiss_is_silence_and_quiet_speech_is_not(level_db):
         assert torch.equal(levelled(power, measure_level(power)), nothing)
     spoken = babble(2.0).samples
     quiet = torch.from_numpy(spoken / spoken.std() * level)
-    if level_db > -65:  # where speech can still be told from nothing
+    if level_db > -65:  # where speech still differs from silence
         power = mel_power(quiet, MelConfig())
         assert loudness(power, measure_level(power)).max() > 0.9

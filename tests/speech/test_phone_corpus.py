@@ -80,7 +80,7 @@ def test_damaged_corpora_are_refused(tmp_path):
         load_corpus(path)
 
 
-def test_crops_are_heard_twice_and_never_held_out():
+def test_crops_come_in_two_versions_and_never_from_held_out_people():
     corpus = PhoneCorpus(name="toy", utterances=(utterance(), utterance(is_held_out=True)))
     batch = next(iter(SpeechCrops([(corpus, 1.0)], pairs=3)))
     assert batch["frames"].shape == (6, 300, 80) and torch.isfinite(batch["frames"]).all()
@@ -96,15 +96,15 @@ def test_crops_are_heard_twice_and_never_held_out():
 def test_a_disguise_keeps_the_time_and_changes_the_sound():
     sound = np.sin(np.arange(16_000) * 0.1).astype(np.float32) * (np.arange(16_000) > 8_000)
     disguise = Disguise(np.random.default_rng(0), AugmentConfig(noise_db=(20.0, 30.0)))
-    heard = [disguise.sound(sound) for _ in range(8)]
-    assert all(one.shape == sound.shape and np.abs(one).max() <= 1 for one in heard)
-    assert all(np.square(one[9_000:]).mean() > 4 * np.square(one[:7_000]).mean() for one in heard)
+    disguised = [disguise.sound(sound) for _ in range(8)]
+    assert all(one.shape == sound.shape and np.abs(one).max() <= 1 for one in disguised)
+    assert all(np.square(one[9_000:]).mean() > 4 * np.square(one[:7_000]).mean() for one in disguised)
     power = torch.rand(3, 5, 80)
     assert disguise.throats(power).shape == power.shape
     assert not torch.allclose(disguise.throats(power), disguise.throats(power))
 
 
-def test_words_that_nobody_wrote_down_are_heard():
+def test_words_without_a_transcript_are_recognised():
     pytest.importorskip("pocketsphinx")
     from auteur.lab.data.speech.recognise import Recogniser
 
@@ -120,12 +120,12 @@ def test_words_that_nobody_wrote_down_are_heard():
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_sentences_have_words_and_no_full_stop(language):
     chance = random.Random(0)  # noqa: S311
-    said = [sentence(language, chance) for _ in range(20)]
-    assert all(4 <= len(text.split()) <= 9 and "." not in text for text in said)
+    sentences = [sentence(language, chance) for _ in range(20)]
+    assert all(4 <= len(text.split()) <= 9 and "." not in text for text in sentences)
 
 
 @needs_espeak
-def test_espeak_knows_when_lips_close():
+def test_espeak_gives_the_times_of_closed_lips():
     speech = Espeak().speak("papa", Voice(language="de", words_per_minute=120))
     spans = [span for span in speech.spans if span.phones and span.phones != ("sil",)]
     assert [span.phones for span in spans] == [("p",), ("ɑ",), ("p",), ("ɑ",)]
@@ -162,7 +162,7 @@ def test_a_small_corpus_is_built_and_learnt_from(tmp_path):
 
 
 @needs_espeak
-def test_missing_recordings_are_said_so(tmp_path):
+def test_missing_recordings_are_an_error(tmp_path):
     with pytest.raises(InputError, match="manifest"):
         next(recorded(Espeak(), tmp_path, "emodb"))
 

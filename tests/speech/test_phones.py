@@ -50,7 +50,7 @@ def test_affricates_and_diphthongs_stay_whole_for_the_aligner():
     assert phones_of_arpabet("SIL") == ("sil",)
 
 
-def test_the_articulation_table_says_what_lips_do():
+def test_the_articulation_table_follows_the_lips():
     table = articulation_table()
     closed = ARTICULATIONS.index("lips_closed")
     assert [phone for phone, row in zip(PHONES, table, strict=True) if row[closed]] == ["p", "b", "m"]

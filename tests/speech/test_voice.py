@@ -75,7 +75,7 @@ def test_speech_over_something_is_speech(is_speech, talk, name):
 
 
 @pytest.mark.slow
-def test_speech_after_a_minute_of_noise_is_heard(is_speech, talk):
+def test_speech_after_a_minute_of_noise_is_found(is_speech, talk):
     noise = 0.3 * talk.std() * RANDOM.normal(size=60 * RATE_HZ)
     assert is_speech(np.concatenate([noise, talk]))
 

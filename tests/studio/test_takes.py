@@ -253,7 +253,7 @@ def test_texts_stand_out_and_a_telephone_shows_everything(visit, scheme):
     assert all(value >= 4.5 for value in contrasts.values()), contrasts
 
 
-def test_consent_is_asked_for_and_sent(studio):
+def test_consent_is_demanded_and_sent(studio):
     studio.fill("#consent", "Jane Doe, release of 2 May")
     studio.press("#consent", "Tab")
     assert saved(studio)["settings"]["consent"] == "Jane Doe, release of 2 May"

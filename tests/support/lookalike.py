@@ -2,8 +2,8 @@
 
     PYTHONPATH=tests python -m support.lookalike --kind mead --out DIR
 
-People are one portrait, mirrored and shaded: every second one is held out. Labels are what the faces were
-told to show; with clips of your own they mean nothing.
+People are one portrait, mirrored and shaded: every second one is held out. Labels are the rendered
+expressions; with clips of your own they mean nothing.
 """
 
 import csv

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from auteur.signals.topology import RIGHT_IRIS
 from auteur.synthesis.warp import PortraitWarper
 from auteur.synthesis.warp.lids import ClosingLid
 from auteur.synthesis.warp.mesh import (
@@ -16,7 +17,6 @@ from auteur.synthesis.warp.mesh import (
     LEFT_UNDER_BROW,
     RIGHT_EYE_LOWER,
     RIGHT_EYE_UPPER,
-    RIGHT_IRIS,
     RIGHT_LID_CREASE,
     RIGHT_LID_FOOT,
     RIGHT_UNDER_BROW,

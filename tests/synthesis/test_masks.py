@@ -4,17 +4,16 @@ import pytest
 import torch
 from torch.nn import functional
 
+from auteur.signals.topology import LEFT_IRIS, RIGHT_IRIS
 from auteur.synthesis.masks import holes, moved_mask
 from auteur.synthesis.warp.apertures import aperture_between
 from auteur.synthesis.warp.mesh import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
-    LEFT_IRIS,
     MOUTH_LOWER,
     MOUTH_UPPER,
     RIGHT_EYE_LOWER,
     RIGHT_EYE_UPPER,
-    RIGHT_IRIS,
     generic_face,
 )
 from auteur.synthesis.warp.sampling import Box

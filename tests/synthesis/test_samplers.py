@@ -102,11 +102,11 @@ def test_every_row_has_its_own_time(process):
 
 
 @both
-def test_the_network_is_told_distinct_times_below_1000(process):
-    told = process.model_time(torch.linspace(0.001, 1, 1000, dtype=torch.float64)).float()
-    assert len(told.unique()) == 1000
-    assert told.min() >= 0
-    assert told.max() < 1000
+def test_the_network_gets_distinct_times_below_1000(process):
+    times = process.model_time(torch.linspace(0.001, 1, 1000, dtype=torch.float64)).float()
+    assert len(times.unique()) == 1000
+    assert times.min() >= 0
+    assert times.max() < 1000
 
 
 @both
@@ -174,9 +174,9 @@ def test_sampling_a_gaussian_ends_where_the_flow_of_probability_does(process):
 
 @both
 def test_callbacks_count_and_cancel(process):
-    told = []
-    sample(process, gaussian(process), torch.zeros(1, 2), 3, on_step=lambda *at: told.append(at))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    calls = []
+    sample(process, gaussian(process), torch.zeros(1, 2), 3, on_step=lambda *at: calls.append(at))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
 
     def stop(done, _):
         if done == 2:
@@ -225,11 +225,11 @@ def test_progressive_distillation_reaches_in_one_step_what_takes_many(process):
         time = draw_student_times(256, steps, generator)
         clean = MEAN + DEVIATION * torch.randn(256, 6, generator=generator)
         given_lesson = lesson(process, teacher, clean, torch.randn(256, 6, generator=generator), time, steps)
-        told = process.model_time(given_lesson.time).float()
+        times = process.model_time(given_lesson.time).float()
 
-        def closure(student=student, optimizer=optimizer, given_lesson=given_lesson, told=told):
+        def closure(student=student, optimizer=optimizer, given_lesson=given_lesson, times=times):
             optimizer.zero_grad()
-            loss = distillation_loss(process, student(given_lesson.sample, told), given_lesson)
+            loss = distillation_loss(process, student(given_lesson.sample, times), given_lesson)
             loss.backward()
             return loss
 
@@ -257,12 +257,12 @@ def test_student_times_are_where_its_steps_start():
 
 
 @pytest.mark.parametrize("process", [Flow(), Diffusion()])
-def test_the_network_is_told_the_time_exactly_whatever_the_sample_is_in(process):
-    told: list[float] = []
+def test_the_network_gets_the_exact_time_in_any_dtype_of_the_sample(process):
+    times: list[float] = []
 
     def predict(now, rows):
-        told.append(float(rows[0]))
+        times.append(float(rows[0]))
         return torch.zeros_like(now)
 
     sample(process, predict, torch.zeros(1, 2, dtype=torch.bfloat16), 1)
-    assert 998 < told[0] < 1000
+    assert 998 < times[0] < 1000

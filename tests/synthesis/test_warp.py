@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from auteur.errors import InputError
+from auteur.signals.topology import FACE_OVAL
 from auteur.synthesis.warp import PortraitWarper
 from auteur.synthesis.warp.field import SkinField, grid_over
 from auteur.synthesis.warp.mesh import (
-    FACE_OVAL,
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
     MOUTH_LOWER,

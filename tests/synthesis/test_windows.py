@@ -56,11 +56,11 @@ def z_score(film: torch.Tensor, order: int, stride: int) -> float:
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_window_boundaries_cannot_be_told_from_other_frames(minute, order):
+def test_window_boundaries_do_not_differ_from_other_frames(minute, order):
     assert abs(z_score(minute, order, 16)) < 3
 
 
-def test_the_seam_test_sees_the_seams_of_windows_that_know_no_past():
+def test_the_seam_test_finds_the_seams_of_windows_without_past():
     settings = WindowSettings(frames=16, past=2, steps=20)
     denoiser = ExactDenoiser(FLOW, pole=POLE, knows_past=False)
     film = whole(
@@ -78,7 +78,7 @@ def test_the_last_minute_is_like_the_first(minute):
     assert float(lagged) == pytest.approx(float(correlation(6, POLE)[5]), abs=0.03)
 
 
-def test_an_overlap_softens_the_seams_of_windows_that_know_no_past():
+def test_an_overlap_softens_the_seams_of_windows_without_past():
     denoiser = ExactDenoiser(FLOW, pole=0.8, knows_past=False)
     video = Video(frames=300, shape=(1, 4, 4))
     jumps = []
@@ -189,9 +189,11 @@ def test_the_past_is_carried(model, supply, reference_run):
 
 def test_steps_are_counted_and_cancelling_stops_at_once(model, supply):
     video = Video(frames=FRAMES, shape=SHAPE)
-    told = []
-    list(generate(model, supply, video, process=FLOW, settings=SETTINGS, on_step=lambda *at: told.append(at)))
-    assert told == [(done, 8) for done in range(1, 9)]
+    calls = []
+    list(
+        generate(model, supply, video, process=FLOW, settings=SETTINGS, on_step=lambda *at: calls.append(at))
+    )
+    assert calls == [(done, 8) for done in range(1, 9)]
 
     class CancelledError(Exception):
         pass
@@ -205,15 +207,15 @@ def test_steps_are_counted_and_cancelling_stops_at_once(model, supply):
         pieces.extend(generate(model, supply, video, process=FLOW, settings=SETTINGS, on_step=cancel))
 
 
-def test_nothing_is_computed_before_it_is_asked_for(model, supply):
-    told = []
+def test_nothing_is_computed_before_it_is_read(model, supply):
+    calls = []
     video = Video(frames=FRAMES, shape=SHAPE)
     pieces = generate(
-        model, supply, video, process=FLOW, settings=SETTINGS, on_step=lambda *at: told.append(at)
+        model, supply, video, process=FLOW, settings=SETTINGS, on_step=lambda *at: calls.append(at)
     )
-    assert not told
+    assert not calls
     next(pieces)
-    assert len(told) == SETTINGS.steps
+    assert len(calls) == SETTINGS.steps
 
 
 def living_bytes() -> int:
@@ -245,7 +247,7 @@ class Greedy(ExactDenoiser):
         return torch.empty(2**60)
 
 
-def test_out_of_memory_says_what_to_lower():
+def test_out_of_memory_names_what_to_lower():
     settings = WindowSettings(frames=16, guidance=Guidance.auhead(au=2.0))
     video = Video(frames=20, shape=SHAPE)
     with pytest.raises(

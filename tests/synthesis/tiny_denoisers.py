@@ -60,7 +60,7 @@ def correlation(count: int, pole: float) -> Tensor:
 class ExactDenoiser:
     """The perfect denoiser of a film whose pixels follow a known second-order process in time.
 
-    Two past frames say all there is to know about what follows, so windows that are told them join without
+    Two past frames determine what follows, so windows that are given them join without
     any seam; windows that are not do not.
     """
 

@@ -53,7 +53,8 @@ def live_link(path: Path) -> Path:
     shapes = [name[0].upper() + name[1:] for name in CONVENTIONS["arkit52"].channels]
     rows = [",".join(["Timecode", "BlendshapeCount", *shapes, *ANGLE_COLUMNS])]
     for i in range(FRAMES):
-        angles = {"HeadYaw": 0.1 + NOD_RAD[i], "LeftEyeYaw": 0.05, "RightEyeYaw": 0.05}
+        eyes = 0.05 + NOD_RAD[i] / 2
+        angles = {"HeadYaw": 0.1 + NOD_RAD[i], "LeftEyeYaw": eyes, "RightEyeYaw": eyes}
         cells = [f"{angles.get(name, 0.0):.6g}" for name in ANGLE_COLUMNS]
         rows.append(",".join([f"10:00:{i // 25:02d}:{i % 25:02d}", "61", *["0.0"] * len(shapes), *cells]))
     path.write_text("\n".join(rows), encoding="utf-8")
@@ -139,7 +140,9 @@ def test_gaze_against_the_camera_is_without_the_head(tmp_path):
 def test_eyes_in_blend_shapes_are_not_given_twice_but_another_file_is_read(tmp_path):
     take = live_link(tmp_path / "take.csv")
     assert driven_gaze(PerformanceRequest(track=take), FRAMES) is None
-    assert driven_gaze(PerformanceRequest(gaze_track=take), FRAMES) is not None
+    gaze = driven_gaze(PerformanceRequest(gaze_track=take), FRAMES)
+    assert gaze is not None and not gaze[:, 1].any()
+    np.testing.assert_allclose(gaze[:, 0], NOD_RAD / 2, atol=1e-5)
 
 
 def test_another_gaze_leaves_that_of_the_units_out():

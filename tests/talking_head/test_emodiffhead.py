@@ -105,5 +105,5 @@ def test_a_curve_comes_and_goes_and_a_blend_is_the_sum(head: TalkingHead, inputs
 
 
 def test_a_constant_curve_is_the_emotion(head: TalkingHead, inputs: tuple[Path, Path]):
-    curve, label = (head(*inputs, emotion=asked, settings=STILL) for asked in ("0s angry:1", "angry"))
+    curve, label = (head(*inputs, emotion=emotion, settings=STILL) for emotion in ("0s angry:1", "angry"))
     np.testing.assert_array_equal(curve.landmarks().values, label.landmarks().values)

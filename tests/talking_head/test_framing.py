@@ -14,7 +14,7 @@ from auteur.talking_head.framing import Framing
 SIDES = st.integers(64, 1920)
 
 
-def test_nothing_said_is_the_whole_picture() -> None:
+def test_without_a_crop_it_is_the_whole_picture() -> None:
     view = Framing.parse(None, None).view(257, 131, (100, 50))
     assert (view.left, view.top, view.width, view.height, view.size_px) == (0, 0, 257, 131, (257, 131))
 

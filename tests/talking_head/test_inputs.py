@@ -70,7 +70,7 @@ def test_grey_and_transparent_pictures_become_rgb() -> None:
         assert (portrait_of(value).picture == 255).all()
 
 
-def test_a_pillow_image_is_turned_as_its_file_says() -> None:
+def test_a_pillow_image_is_turned_by_its_exif_orientation() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     content = io.BytesIO()

@@ -119,9 +119,9 @@ def test_guidance_acts_on_the_motion_and_not_on_what_was_requested():
     assert np.isnan(guided.acted.channel("AU1L")).all()
 
 
-def test_origins_are_requested_heard_or_idle():
-    heard = performance(PerformanceRequest(), track(AU12L=0.5, AU12R=0.5))
-    assert heard.origin("AU12L") is Origin.HEARD and heard.origin("AU9L") is Origin.IDLE
+def test_origins_are_requested_recognised_or_idle():
+    recognised = performance(PerformanceRequest(), track(AU12L=0.5, AU12R=0.5))
+    assert recognised.origin("AU12L") is Origin.HEARD and recognised.origin("AU9L") is Origin.IDLE
     by_emotion = performance(PerformanceRequest("happy"), track(AU12L=0.5), route="auhead")
     assert by_emotion.origin("AU12L") is Origin.REQUESTED
     mixed = performance(PerformanceRequest(action_units={"AU1": 0.5}), track(AU12L=0.5))
@@ -134,7 +134,7 @@ def test_origins_are_requested_heard_or_idle():
 
 
 def test_a_recorded_opening_is_not_opened_twice(mover: SpeechMotion, features: torch.Tensor):
-    """The lip gap is what the flow draws of the track alone: nothing of it is added, whatever is said."""
+    """The lip gap is what the flow draws of the track alone: nothing of the speech is added."""
     opening = 0.3 + 0.3 * np.sin(2 * np.pi * np.arange(FRAMES) / 25)
     made = performance(PerformanceRequest(track=track(AU25=opening, AU26=opening)))
     assert made.lips == "track" and made.added is None
@@ -188,12 +188,12 @@ def test_recorded_blinks_take_the_place_of_drawn_ones(mover: SpeechMotion):
 
 
 @pytest.mark.slow
-def test_faces_whose_units_were_heard_in_the_speech_blink_too(mover: SpeechMotion):
-    heard = track(AU12L=0.3, AU45L=0.0, AU45R=0.0)
+def test_faces_whose_units_were_predicted_from_speech_blink_too(mover: SpeechMotion):
+    recognised = track(AU12L=0.3, AU45L=0.0, AU45R=0.0)
     blinking = MotionOptions(seed=3, gaze=False, head=0.0)
-    whole = performance_of(PerformanceRequest(), predicted(heard, 500), 500, Settings())
+    whole = performance_of(PerformanceRequest(), predicted(recognised, 500), 500, Settings())
     assert mover.generate(None, whole, options=blinking).lids.max() > 0.9
-    recorded = performance(PerformanceRequest(track=heard))
+    recorded = performance(PerformanceRequest(track=recognised))
     assert not mover.generate(None, recorded, options=blinking).lids.any()
 
 

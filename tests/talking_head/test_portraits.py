@@ -177,7 +177,7 @@ def test_closed_eyes_neither_open_nor_blink(animated, head, portraits, folder, b
     assert np.abs(wide - portraits["glasses"][rows, columns].astype(float)).mean() > 8
 
 
-def test_a_wide_open_mouth_closes_and_speaks(head, folder, backend):
+def test_a_wide_open_mouth_closes_and_moves(head, folder, backend):
     video = head(folder / "mouth open.png", folder / "quiet.wav", settings=SETTINGS)
     before = lip_gap(backend.find(read_image(folder / "mouth open.png"))[0].landmarks)
     after = lip_gap(backend.find(next(iter(video.frames())))[0].landmarks)
@@ -228,12 +228,12 @@ def test_nothing_is_painted_over_glasses_and_beard(head, folder, portraits):
 def test_a_covered_mouth_is_refused_with_nothing_left(folder, tmp_path, capsys):
     arguments = ["generate", str(folder / f"{REFUSED}.png"), str(folder / "quiet.wav"), "-o"]
     assert main([*arguments, str(tmp_path / "out.mp4")]) == 3
-    said = capsys.readouterr().err.strip()
-    assert "the mouth in 'mask.png' cannot be made out" in said and said.count("\n") == 0
+    printed = capsys.readouterr().err.strip()
+    assert "the mouth in 'mask.png' cannot be made out" in printed and printed.count("\n") == 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_says_it_in_one_line(folder, tmp_path, capsys):
+def test_the_command_reports_it_in_one_line(folder, tmp_path, capsys):
     arguments = ["generate", str(folder / "eyes closed.png"), str(folder / "quiet.wav"), "-o"]
     assert main([*arguments, str(tmp_path / "out.mp4"), "--preset", "warp", "--fps", "2"]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "eyes" in line]
@@ -277,7 +277,7 @@ class Posed:
 
 
 @pytest.mark.parametrize(
-    ("pose", "told"),
+    ("pose", "words"),
     [
         ({"yaw": 25.0}, None),
         ({"yaw": 45.0}, "turned by 45°"),
@@ -286,10 +286,10 @@ class Posed:
         ({"pitch": -30.0}, "tilted down by 30°"),
     ],
 )
-def test_an_extreme_pose_is_said(photo, pose, told):
+def test_an_extreme_pose_adds_a_note(photo, pose, words):
     _, notes = read_portrait(Posed(**pose), photo)
     lines = [line for line in notes if "head" in line]
-    assert len(lines) == (told is not None) and all(str(told) in line for line in lines)
+    assert len(lines) == (words is not None) and all(str(words) in line for line in lines)
 
 
 def test_a_profile_is_refused(photo):

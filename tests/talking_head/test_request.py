@@ -33,7 +33,7 @@ def constants(request: PerformanceRequest) -> dict[str, float]:
     return {name: float(value) for name, value in zip(track.channels, track.values[-1], strict=True) if value}
 
 
-def test_nothing_asked_for_is_no_track():
+def test_an_empty_request_is_no_track():
     assert shown(PerformanceRequest(), 10) is None
 
 
@@ -57,14 +57,14 @@ def test_curves_are_resampled_by_time_and_the_larger_of_two_counts():
     curve = np.linspace(0, 1, 11, dtype=np.float32)[:, None]
     track = AUTrack(values=curve, rate=Fraction(10), channels=("smile",), convention="facs")
     track = track.replace(channels=("AU12L",))
-    asked = shown(PerformanceRequest(track=track, action_units={"AU1": 0.5}), 26)
-    assert asked is not None
-    np.testing.assert_allclose(asked.channel("AU12L")[:26:5], [0, 0.2, 0.4, 0.6, 0.8, 1.0], atol=1e-6)
-    np.testing.assert_allclose(asked.channel("AU1L"), 0.5)
+    requested = shown(PerformanceRequest(track=track, action_units={"AU1": 0.5}), 26)
+    assert requested is not None
+    np.testing.assert_allclose(requested.channel("AU12L")[:26:5], [0, 0.2, 0.4, 0.6, 0.8, 1.0], atol=1e-6)
+    np.testing.assert_allclose(requested.channel("AU1L"), 0.5)
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("requested", "message"),
     [
         ({"emotion": "hapy"}, "happy"),
         ({"action_units": {"AU99": 0.5}}, "AU6[0-9]"),
@@ -79,22 +79,22 @@ def test_curves_are_resampled_by_time_and_the_larger_of_two_counts():
         ({"action_units": {"jawForward": 0.5}}, r"jawForward \(jaw thrust\) cannot be shown"),
     ],
 )
-def test_what_cannot_be_asked_for_says_what_can(asked, message):
+def test_an_impossible_request_lists_the_possible_ones(requested, message):
     with pytest.raises(UsageError, match=message):
-        PerformanceRequest(**asked)
+        PerformanceRequest(**requested)
 
 
 def test_scales_come_last_and_touch_everything():
     curve = np.full((4, 1), 0.4, dtype=np.float32)
     track = AUTrack(values=curve, rate=RATE, channels=("AU12L",), convention="facs")
     scales = {"AU12": 1.5, "AU4": 0.0, "AU1": 4.0}
-    asked = shown(PerformanceRequest("sad", 1.0, {"AU1": 0.5, "AU4": 0.9}, track, scales), 4)
-    assert asked is not None
-    np.testing.assert_allclose(asked.channel("AU12L"), 0.6, rtol=1e-6)
-    assert not asked.channel("AU4L").any() and (asked.channel("AU1R") == 1).all()
+    requested = shown(PerformanceRequest("sad", 1.0, {"AU1": 0.5, "AU4": 0.9}, track, scales), 4)
+    assert requested is not None
+    np.testing.assert_allclose(requested.channel("AU12L"), 0.6, rtol=1e-6)
+    assert not requested.channel("AU4L").any() and (requested.channel("AU1R") == 1).all()
 
 
-def test_who_directs_the_whole_face():
+def test_which_requests_direct_the_whole_face():
     track = AUTrack(values=np.zeros((4, 1)), rate=RATE, channels=("AU12L",), convention="facs")
     assert (PerformanceRequest("sad", 0.4).override(3) == 0.4).all()
     assert (PerformanceRequest(action_units={"AU1": 1.0}).override(3) == 0).all()
@@ -105,9 +105,9 @@ def test_a_routes_expression_takes_the_place_of_the_prototype_and_the_user_overr
     expression = AUTrack(
         values=np.full((10, 2), 0.5), rate=Fraction(5), channels=("AU12L", "AU12R"), convention="facs"
     )
-    asked = shown(PerformanceRequest("sad", 1.0, {"AU12L": 0.1}), 6, expression)
-    assert asked is not None and not asked.channel("AU15L").any()
-    assert asked.channel("AU12L")[3] == np.float32(0.1) and asked.channel("AU12R")[3] == 0.5
+    requested = shown(PerformanceRequest("sad", 1.0, {"AU12L": 0.1}), 6, expression)
+    assert requested is not None and not requested.channel("AU15L").any()
+    assert requested.channel("AU12L")[3] == np.float32(0.1) and requested.channel("AU12R")[3] == 0.5
 
 
 @pytest.mark.parametrize("factor", [-0.1, 4.1, float("nan")])
@@ -118,9 +118,9 @@ def test_factors_have_a_range(factor):
 
 def test_a_curve_scales_prototypes_over_time_and_blends_add_up():
     curve = parse_curve("0s neutral, 1s happy:0.5, 2s happy:0.5+surprised:0.5")
-    asked = PerformanceRequest(emotion_curve=curve)
-    track = shown(asked, 51)
-    assert track is not None and not asked.is_empty
+    requested = PerformanceRequest(emotion_curve=curve)
+    track = shown(requested, 51)
+    assert track is not None and not requested.is_empty
     happy, surprised = (
         constants(PerformanceRequest(emotion=e, intensity=0.5)) for e in ("happy", "surprised")
     )
@@ -129,12 +129,12 @@ def test_a_curve_scales_prototypes_over_time_and_blends_add_up():
     assert track.channel("AU1L")[25] == 0
     assert track.channel("AU12L")[50] == pytest.approx(happy["AU12L"])
     assert track.channel("AU1L")[50] == pytest.approx(surprised["AU1L"])
-    assert asked.override(51).tolist() == [1.0] * 51
+    assert requested.override(51).tolist() == [1.0] * 51
 
 
 def test_single_units_overrule_a_curve():
-    asked = PerformanceRequest(action_units={"AU12": 0.1}, emotion_curve=parse_curve("0s happy"))
-    track = shown(asked, 5)
+    requested = PerformanceRequest(action_units={"AU12": 0.1}, emotion_curve=parse_curve("0s happy"))
+    track = shown(requested, 5)
     assert track is not None
     np.testing.assert_allclose(track.channel("AU12L"), 0.1, rtol=1e-6)
     assert track.channel("AU6L").min() > 0.5
@@ -157,26 +157,26 @@ def smile(spans, frames=75):
 
 
 def test_a_lost_frame_does_not_drop_the_smile():
-    asked = shown(PerformanceRequest(track=smile([(40, 41), (60, 62)])), 75)
-    assert asked is not None
-    np.testing.assert_allclose(asked.channel("AU12L"), 0.8, rtol=1e-6)
+    requested = shown(PerformanceRequest(track=smile([(40, 41), (60, 62)])), 75)
+    assert requested is not None
+    np.testing.assert_allclose(requested.channel("AU12L"), 0.8, rtol=1e-6)
 
 
 def test_a_long_hole_eases_the_smile_out_and_in():
-    asked = shown(PerformanceRequest(track=smile([(20, 60)])), 75)
-    assert asked is not None
-    values = asked.channel("AU12L")
+    requested = shown(PerformanceRequest(track=smile([(20, 60)])), 75)
+    assert requested is not None
+    values = requested.channel("AU12L")
     assert values[40] == 0 and np.abs(np.diff(values)).max() < 0.12
 
 
 def test_holes_at_another_rate_are_filled_before_resampling():
     track = smile([(40, 41)]).replace(rate=Fraction(30))
-    asked = shown(PerformanceRequest(track=track), 60)
-    assert asked is not None
-    np.testing.assert_allclose(asked.channel("AU12L"), 0.8, rtol=1e-6)
+    requested = shown(PerformanceRequest(track=track), 60)
+    assert requested is not None
+    np.testing.assert_allclose(requested.channel("AU12L"), 0.8, rtol=1e-6)
 
 
-def test_what_a_track_does_not_measure_is_said():
+def test_what_a_track_does_not_measure_is_noted():
     track = smile([(40, 41), (60, 62)])
     blank = np.full((75, 1), np.nan)
     track = track.replace(values=np.hstack([track.values, blank]), channels=("AU12_r", "AU04_r"))
@@ -184,39 +184,39 @@ def test_what_a_track_does_not_measure_is_said():
         action_units=track,
         head=PoseTrack(values=np.zeros((75, 6)), rate=25, convention="openface_mm"),
         gaze=GazeTrack(values=np.zeros((75, 2)), rate=25, convention="camera"),
-        notes=("the file says so",),
+        notes=("the note of the file",),
     )
     first, unknown, holes = track_notes(recorded, Fraction(3))
-    assert first == "the file says so" and unknown == "the track does not measure AU04_r"
+    assert first == "the note of the file" and unknown == "the track does not measure AU04_r"
     assert holes.startswith("3 of 75 frames of the track are not measured: over up to 0.5 s they are bridged")
     assert track_notes(RecordedPerformance(action_units=smile([])), Fraction(3)) == []
 
 
-def test_a_track_of_what_no_face_shows_is_used_and_said():
+def test_a_track_of_what_no_face_shows_is_used_and_noted():
     values = np.full((25, 2), 0.4, dtype=np.float32)
     track = AUTrack(values=values, rate=RATE, channels=("tongueOut", "cheekPuff"), convention="arkit52")
     notes = track_notes(RecordedPerformance(action_units=track), Fraction(1))
     assert "the track holds AU19, which generated faces do not show" in notes
 
 
-def test_a_track_starts_when_it_is_said_to():
+def test_a_track_starts_at_the_given_time():
     ramp = AUTrack(values=np.linspace(0, 1, 26)[:, None], rate=RATE, channels=("AU12L",), convention="facs")
-    asked = PerformanceRequest(track=ramp, track_reading=TrackReading(start_sec=1.0))
-    track = shown(asked, 75)
+    requested = PerformanceRequest(track=ramp, track_reading=TrackReading(start_sec=1.0))
+    track = shown(requested, 75)
     assert track is not None
     np.testing.assert_allclose(track.channel("AU12L")[[0, 25, 50, 74]], [0, 0, 1, 1], atol=1e-6)
-    notes = track_notes(asked.recorded, Fraction(3))
+    notes = track_notes(requested.recorded, Fraction(3))
     assert "starts at 1.00 s" in notes[0] and "covers 1.04 s of 3.00 s" in notes[1]
 
 
 @pytest.mark.parametrize("start_sec", [-3.0, 3.0, 100.0])
 def test_a_track_beside_the_speech_is_refused(start_sec):
-    asked = PerformanceRequest(track=smile([]), track_reading=TrackReading(start_sec=start_sec))
+    requested = PerformanceRequest(track=smile([]), track_reading=TrackReading(start_sec=start_sec))
     with pytest.raises(UsageError, match=r"none of the 3\.00 s of speech; .* --track-start"):
-        asked.check_covers(Fraction(3))
+        requested.check_covers(Fraction(3))
 
 
-def test_a_track_that_ends_before_or_after_the_speech_is_said():
+def test_a_track_that_ends_before_or_after_the_speech_is_noted():
     recorded = RecordedPerformance(action_units=smile([]))  # 3 s
     assert track_notes(recorded, Fraction(3)) == track_notes(recorded, Fraction(302, 100)) == []
     (shorter,) = track_notes(recorded, Fraction(4))
@@ -247,11 +247,11 @@ def test_files_and_sources_are_named_by_role():
     assert request.sources() == {"lips": "both", "gaze_from": "none"}
 
 
-def test_units_that_work_against_an_emotion_are_shown_and_said():
-    asked = PerformanceRequest("happy", action_units={"AU15": 0.8})
-    held = constants(asked)
+def test_units_that_work_against_an_emotion_are_shown_and_noted():
+    requested = PerformanceRequest("happy", action_units={"AU15": 0.8})
+    held = constants(requested)
     assert held["AU15L"] == pytest.approx(0.8) and held["AU12L"] > 0.5
-    (note,) = contradictions(asked)
+    (note,) = contradictions(requested)
     assert note.startswith("AU15 works against AU12 of happy: both are shown") and "--mute AU12" in note
     assert not contradictions(PerformanceRequest("happy", action_units={"AU12": 0.2, "AU1": 1.0}))
     assert not contradictions(PerformanceRequest("happy", action_units={"AU15": 0.8, "AU12": 0.0}))

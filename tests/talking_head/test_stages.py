@@ -74,7 +74,7 @@ def test_paper_c_generator_moves_the_face_and_the_rest_is_compact(tmp_path):
 
 
 @pytest.mark.parametrize("condition", ["label", "audio_emotion"])
-def test_the_condition_of_the_generator_is_what_its_config_says(condition):
+def test_the_condition_of_the_generator_is_that_of_its_config(condition):
     torch.manual_seed(0)
     model = MotionGenerator(replace(SMALL, condition=condition)).eval()
     assert model.au_code[0].in_features == len(EMOTIONS)
@@ -145,7 +145,7 @@ def test_other_expression_spaces_are_refused_by_name(tmp_path):
         load_stages(tmp_path).routes.load("emodiffhead")
 
 
-def test_the_base_of_an_adapter_is_found_or_asked_for(tmp_path):
+def test_the_base_of_an_adapter_is_found_or_named_in_an_error(tmp_path):
     adapter = tmp_path / "audio_lm"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "nowhere/base"}))

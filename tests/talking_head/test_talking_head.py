@@ -84,9 +84,9 @@ def test_same_seed_same_frames_however_many_at_once(head, folder, monkeypatch):
 
 
 @pytest.mark.parametrize(("control", "channel"), [("AU2", "AU02_r"), ("AU26", "AU26_r"), ("AU45", "AU45_r")])
-def test_an_asked_unit_is_seen_in_the_frames(head, folder, backend, control, channel):
-    def measured(**asked):
-        video = head(folder / "me.png", folder / "quiet.wav", settings=STILL, **asked)
+def test_a_requested_unit_changes_the_frames(head, folder, backend, control, channel):
+    def measured(**request):
+        video = head(folder / "me.png", folder / "quiet.wav", settings=STILL, **request)
         reading = backend.find(video.frame(7 / 25))[0]
         return reading.landmarks[None], reading.blendshapes[None]
 
@@ -95,7 +95,7 @@ def test_an_asked_unit_is_seen_in_the_frames(head, folder, backend, control, cha
     assert convert(track, "openface17").channel(channel)[0] > 1.0
 
 
-def test_more_au_guidance_shows_more_and_is_no_part_of_what_was_asked(head, folder):
+def test_more_au_guidance_shows_more_and_leaves_the_request_unchanged(head, folder):
     brows = []
     for scale in (0, 1, 2, 3.5, 5):
         settings = replace(STILL, au_guidance=scale)
@@ -105,7 +105,7 @@ def test_more_au_guidance_shows_more_and_is_no_part_of_what_was_asked(head, fold
     assert np.all(np.diff(brows) > 0.1)  # px of a face of 105
 
 
-def test_in_silence_the_face_is_still_when_asked(head, folder):
+def test_in_silence_the_face_is_still_without_idle_motion(head, folder):
     frames = head(folder / "me.png", folder / "quiet.wav", settings=STILL).landmarks().values
     assert np.abs(frames - frames[:1]).max() < 1.0  # px of a face of 105
 
@@ -125,7 +125,7 @@ def test_hiss_keeps_the_lips_shut_and_quiet_speech_moves_them(head, folder, tmp_
     assert notes == ("no speech was found in the recording: the lips stay closed",)
 
 
-def test_noise_keeps_the_lips_shut_and_is_said(head, folder, tmp_path):
+def test_noise_keeps_the_lips_shut_and_adds_a_note(head, folder, tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
     write_audio(tmp_path / "noise.wav", Waveform(samples=noise, rate_hz=16000), mark=MARK)
     video = head(folder / "me.png", tmp_path / "noise.wav", settings=STILL)
@@ -151,31 +151,31 @@ def test_a_frame_of_a_video_is_a_portrait(head, folder, film, tmp_path):
 
 def test_sound_is_not_held_while_frames_are_made(head, folder, tmp_path, monkeypatch):
     """However long the recording, a second of it is in memory at a time."""
-    asked: list[int] = []
+    sizes: list[int] = []
     pieces = SpeechFile.pieces
 
     def counted(self, step, **around):
         for begin, samples in pieces(self, step, **around):
-            asked.append(len(samples))
+            sizes.append(len(samples))
             yield begin, samples
 
     monkeypatch.setattr(SpeechFile, "pieces", counted)
 
     def counted_blocks(self):
         for block in blocks(self):
-            asked.append(len(block))
+            sizes.append(len(block))
             yield block
 
     blocks = Soundtrack.blocks
     monkeypatch.setattr(Soundtrack, "blocks", counted_blocks)
-    monkeypatch.setattr(SpeechFile, "samples", None)  # nobody asks for all of it
+    monkeypatch.setattr(SpeechFile, "samples", None)  # all of it is never read
     sound = buzz(1.02).resample(48_000)
     write_audio(
         tmp_path / "hifi.wav", Waveform(samples=np.tile(sound.samples, 42), rate_hz=48_000), mark=MARK
     )
     video = head(folder / "me.png", tmp_path / "hifi.wav", emotion="happy")
-    assert max(asked) < 40 * 16_000
-    asked.clear()
+    assert max(sizes) < 40 * 16_000
+    sizes.clear()
 
     def stop(done: int) -> None:
         if done == 60:
@@ -183,7 +183,7 @@ def test_sound_is_not_held_while_frames_are_made(head, folder, tmp_path, monkeyp
 
     with pytest.raises(KeyboardInterrupt):
         video.save(tmp_path / "out.mp4", on_frame=stop)
-    assert 48_000 * 2.4 <= sum(asked) <= 48_000 * 4 and max(asked) <= 65_536
+    assert 48_000 * 2.4 <= sum(sizes) <= 48_000 * 4 and max(sizes) <= 65_536
 
 
 def test_the_saved_video_is_whole_marked_and_as_long_as_the_speech(head, folder, tmp_path):
@@ -209,8 +209,13 @@ def test_cancelling_leaves_nothing(head, folder, tmp_path):
 
 
 def test_a_large_portrait_is_reduced_to_1920():
-    assert fitted(np.zeros((3000, 2000, 3), np.uint8)).shape == (1920, 1280, 3)
-    assert fitted(np.zeros((300, 200, 3), np.uint8)).shape == (300, 200, 3)
+    half = np.zeros((3000, 2000, 3), np.uint8)
+    half[:1500, :, 1] = 200
+    smaller = fitted(half)
+    assert smaller.shape == (1920, 1280, 3)
+    assert (smaller[:959] == [0, 200, 0]).all() and not smaller[961:].any()
+    small = half[1400:1700, :200]
+    assert fitted(small) is small
 
 
 def test_bad_input_is_refused(head, folder, tmp_path):
@@ -236,10 +241,10 @@ def test_the_first_page_of_the_design_works_from_the_package_itself(folder, tmp_
 
 
 def test_the_rendered_performance_is_the_requested_one_where_speech_leaves_it_alone(head, folder):
-    asked = {"AU2": 0.6, "AU4": 0.0, "AU45": 0.5, "AU61": 0.4}
-    video = head(folder / "me.png", folder / "quiet.wav", au=asked, settings=STILL)
+    request = {"AU2": 0.6, "AU4": 0.0, "AU45": 0.5, "AU61": 0.4}
+    video = head(folder / "me.png", folder / "quiet.wav", au=request, settings=STILL)
     done = video.performed()
-    for name, value in asked.items():
+    for name, value in request.items():
         assert np.abs(done.channel(f"{name}L") - value).max() < 0.25, name
     assert done.frames == 15 and done.rate == 25
     requested, rendered = video.requested, video.rendered
@@ -254,21 +259,21 @@ def test_a_sheet_shows_frames_and_mouths(head, folder, tmp_path):
     assert width == 6 * (257 + 6) and height > 2 * (257 + 6)
 
 
-def test_a_portrait_that_smiles_gives_way_to_what_is_asked(head, folder):
+def test_the_smile_of_a_portrait_gives_way_to_the_request(head, folder):
     """The portrait smiles with parted lips; all is measured in its own pixels, the face being 105 large."""
 
-    def shape(**asked):
-        video = head(folder / "me.png", folder / "quiet.wav", settings=STILL, **asked)
+    def shape(**request):
+        video = head(folder / "me.png", folder / "quiet.wav", settings=STILL, **request)
         face = video.landmarks().values[-1]
         return lip_gap(face), face[[61, 291], 1].mean() - face[0, 1], np.ptp(face[[61, 291], 0])
 
     gap, drop, width = shape()
     assert abs(gap) < 0.6  # at rest the lips meet
-    for asked in ({"emotion": "sad"}, {"emotion": "neutral"}, {"au": {"AU15": 1.0}}):
-        other_gap, other_drop, other_width = shape(**asked)
+    for request in ({"emotion": "sad"}, {"emotion": "neutral"}, {"au": {"AU15": 1.0}}):
+        other_gap, other_drop, other_width = shape(**request)
         assert abs(other_gap) < 0.6
         assert other_drop > drop + 0.5 and other_width < width - 0.5
-    assert shape(emotion="happy")[2] < 1.35 * width  # a smile asked for replaces the smile
+    assert shape(emotion="happy")[2] < 1.35 * width  # a smile request for replaces the smile
 
 
 def test_a_route_makes_the_action_units_of_the_speech(folder, monkeypatch):

@@ -92,7 +92,7 @@ def test_ranges(table):
         assert row.pose[2] > 0  # before the camera
 
 
-def test_a_smile_is_seen(table):
+def test_a_smile_is_measured(table):
     intensities = openface_tracks(rows(table)).action_units
     assert intensities.channel("AU12_r").mean() > 1
 

@@ -1,4 +1,4 @@
-"""Text to speech by a program: how it is called, when words are said, captions."""
+"""Text to speech by a program: how it is called, times of words, captions."""
 
 import stat
 import subprocess
@@ -16,7 +16,7 @@ PROGRAM = """#!{python}
 import json, sys, wave
 from pathlib import Path
 text = sys.stdin.buffer.read().decode()
-Path(sys.argv[0] + ".said").write_text(json.dumps([sys.argv[1:], text]))
+Path(sys.argv[0] + ".call").write_text(json.dumps([sys.argv[1:], text]))
 if "fail" in text:
     sys.exit("no such phoneme")
 if "nothing" in text:
@@ -45,8 +45,8 @@ def model(tmp_path, monkeypatch) -> Path:
     return model
 
 
-def said(model: Path) -> str:
-    return (model.parent / "bin" / "piper.said").read_text(encoding="utf-8")
+def call_of(model: Path) -> str:
+    return (model.parent / "bin" / "piper.call").read_text(encoding="utf-8")
 
 
 def test_text_reaches_the_program_by_its_input_and_no_shell(model, tmp_path):
@@ -54,7 +54,7 @@ def test_text_reaches_the_program_by_its_input_and_no_shell(model, tmp_path):
     spoken = speak(text, tmp_path / "out.wav", voice=str(model))
     assert spoken.voice == "voice" and (tmp_path / "out.wav").stat().st_size > 1000
     assert not list(tmp_path.rglob("owned"))
-    assert "second line" in said(model) and str(model) in said(model)
+    assert "second line" in call_of(model) and str(model) in call_of(model)
     assert len(spoken.words) == 7 and spoken.words[-1].word == "line"
     assert all(a.end_sec <= b.start_sec + 1e-6 for a, b in zip(spoken.words, spoken.words[1:], strict=False))
 
@@ -77,7 +77,7 @@ def test_what_can_go_wrong_is_one_line_and_leaves_nothing(model, tmp_path):
         speak("hello", out, voice="nobody")
 
 
-def test_without_a_program_the_message_says_how_to_get_one(tmp_path, monkeypatch):
+def test_without_a_program_the_message_names_how_to_install_one(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert voices() == ()
@@ -127,7 +127,7 @@ def test_options_that_contradict_each_other(capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_portrait_says_a_text_with_captions(model, tmp_path, astronaut, capsys):
+def test_a_text_becomes_a_video_with_captions(model, tmp_path, astronaut, capsys):
     from auteur.media import probe, write_image
     from auteur.provenance import Mark
 
@@ -140,7 +140,7 @@ def test_a_portrait_says_a_text_with_captions(model, tmp_path, astronaut, capsys
 
 
 @pytest.mark.slow
-def test_a_real_voice_speaks_and_is_aligned(tmp_path):
+def test_speech_of_a_real_voice_is_aligned(tmp_path):
     if not voices():
         pytest.skip("no voice is installed: pip install '.[voice]' and the program piper")
     pytest.importorskip("pocketsphinx", reason="the extra voice is not installed")

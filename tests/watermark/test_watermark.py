@@ -154,7 +154,7 @@ def test_written_files_carry_the_run_of_their_sidecar(tmp_path: Path, name: str)
 
 
 @pytest.mark.slow
-def test_switched_off_nothing_is_embedded_and_the_sidecar_says_so(tmp_path: Path):
+def test_switched_off_nothing_is_embedded_and_the_sidecar_records_it(tmp_path: Path):
     write_image(tmp_path / "a.png", SCENE, mark=replace(MARK, watermark=False))
     assert np.array_equal(read_image(tmp_path / "a.png"), SCENE)
     sidecar = read_sidecar(tmp_path / "a.png")
@@ -196,7 +196,7 @@ def test_what_cannot_carry_a_mark_is_named(tmp_path: Path):
         ("frames", 64, False),
     ],
 )
-def test_the_record_says_watermark_only_where_there_is_one(
+def test_the_record_names_the_watermark_only_where_there_is_one(
     tmp_path: Path, name: str, side_px: int, carries: bool
 ):
     path, sound = tmp_path / name, Waveform(samples=np.zeros(800, np.float32), rate_hz=16_000)

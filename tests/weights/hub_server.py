@@ -40,10 +40,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         path = urlsplit(self.path).path
         if path == "/api/repos/create":
-            asked = json.loads(content)
-            name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
+            repo = json.loads(content)
+            name = f"{repo['organization']}/{repo['name']}" if repo.get("organization") else repo["name"]
             self.hub.files.setdefault(name, {})
-            self.hub.private[name] = asked.get("private") or asked.get("visibility") == "private"
+            self.hub.private[name] = repo.get("private") or repo.get("visibility") == "private"
             self._answer({"url": f"{self.hub.address}/{name}", "name": name})
         elif path == "/api/validate-yaml":
             self._answer({"errors": [], "warnings": []})

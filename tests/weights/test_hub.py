@@ -82,7 +82,7 @@ FREE = {"matte"}
 
 
 @pytest.mark.parametrize("name", weights.shipped())
-def test_what_learned_from_research_data_says_so(tmp_path, name):
+def test_models_trained_on_research_data_are_marked(tmp_path, name):
     text = (save_pretrained(name, tmp_path) / CARD).read_text(encoding="utf-8")
     if name in FREE:
         assert text.startswith("---\nlicense: apache-2.0\n")
@@ -133,7 +133,7 @@ def test_the_front_matter_is_what_the_hub_reads(tmp_path):
     assert "talking-head" in facts.tags
 
 
-def test_the_config_says_what_it_is(tmp_path):
+def test_the_config_names_its_kind(tmp_path):
     config = json.loads((save_pretrained("face_flow", tmp_path) / CONFIG).read_text(encoding="utf-8"))
     assert config["model"] == "face_flow"
     assert config["sha256"] == weights.shipped()["face_flow"]
@@ -162,7 +162,7 @@ def test_weights_of_another_model_are_not_saved(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-def test_nothing_is_replaced_unasked(tmp_path):
+def test_nothing_is_replaced_by_default(tmp_path):
     place = save_pretrained(SMALL, tmp_path / "model")
     with pytest.raises(InputError, match="exists already"):
         save_pretrained(SMALL, place)
@@ -179,13 +179,13 @@ def test_an_unknown_model(tmp_path):
         save_pretrained("mouth", tmp_path)
 
 
-def test_another_model_than_asked_for(tmp_path):
+def test_another_model_than_requested(tmp_path):
     with pytest.raises(WeightsError, match="holds the model 'habits', not 'motion'"):
         from_pretrained("motion", save_pretrained(SMALL, tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda place: (place / WEIGHTS).write_bytes(b"x" * 100), "SHA-256"),
         (lambda place: (place / WEIGHTS).unlink(), "cannot read the weights"),
@@ -195,10 +195,10 @@ def test_another_model_than_asked_for(tmp_path):
         (lambda place: (place / CONFIG).write_text('{"model": "habits"}'), "SHA-256"),
     ],
 )
-def test_damage_is_named(tmp_path, damage, said):
+def test_damage_is_named(tmp_path, damage, message):
     place = save_pretrained(SMALL, tmp_path)
     damage(place)
-    with pytest.raises(WeightsError, match=said):
+    with pytest.raises(WeightsError, match=message):
         from_pretrained(SMALL, place)
 
 

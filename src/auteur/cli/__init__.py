@@ -182,5 +182,5 @@ auteur studio                          all of it on a page: draw the performance
 auteur serve                           the same for programs, over HTTP
 auteur verify out.mp4                  what marks a file carries
 
-Any verb with --help says more. --debug shows the traceback of an error, --version the version.
+VERB --help lists its options. --debug shows the traceback of an error, --version the version.
 Shell completion: auteur --tyro-print-completion bash (or zsh, fish)."""

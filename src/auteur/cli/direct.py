@@ -80,11 +80,11 @@ def direct(arguments: DirectArguments) -> int:
     if arguments.plot is not None:
         check_plot(arguments.plot, overwrite=arguments.overwrite)
     with working(f"directing {arguments.speech.name}"):
-        speech, heard = examine_speech(arguments.speech)
+        speech, content = examine_speech(arguments.speech)
         one_thread()
         model = _model(arguments.model, arguments.adapter)
         predicted = model(speech, emotion=emotion, intensity=arguments.intensity, adjustment=adjustment)
-    for line in (*heard.lines(), *predicted.notes):
+    for line in (*content.lines(), *predicted.notes):
         note(line)
     track = convert(predicted.track, arguments.convention)
     track.save(arguments.out, overwrite=arguments.overwrite)
@@ -100,8 +100,8 @@ def direct(arguments: DirectArguments) -> int:
         "seconds": round(time.monotonic() - started_sec, 3),
         "probabilities": {word: round(value, 3) for word, value in predicted.probabilities.items()},
     }
-    said = "as asked" if emotion is not None else f"{predicted.probability:.0%}"
-    text = f"{arguments.out}: {predicted.emotion} ({said}), {counted(track.frames, 'frame')}"
+    label = "as requested" if emotion is not None else f"{predicted.probability:.0%}"
+    text = f"{arguments.out}: {predicted.emotion} ({label}), {counted(track.frames, 'frame')}"
     print(json_text.dumps(result) if arguments.json else text)
     return 0
 

@@ -159,7 +159,8 @@ def _check_options(arguments: EvaluateArguments, protocol: "Protocol") -> None:
     ):
         if is_given and not is_of_paper:
             raise UsageError(f"{name}: no effect with --protocol {protocol.name}; it is for those of papers")
-    if is_of_paper and (arguments.reference is not None or arguments.requests is not None):
+    makes_videos = protocol.kind not in ("pairs", "user_study", "user_study_tally")
+    if makes_videos and (arguments.reference is not None or arguments.requests is not None):
         raise UsageError(
             f"--protocol {protocol.name} makes its own videos; leave --reference and --requests away"
         )
@@ -233,9 +234,9 @@ def _study(arguments: EvaluateArguments) -> int:
 
 
 @contextmanager
-def counting(what: str) -> "Iterator[Callable[[], None]]":
-    """Yields a function to call for every frame, which moves a bar without an end."""
-    with progress(what, None) as advance:
+def counting(what: str, total: int | None = None) -> "Iterator[Callable[[], None]]":
+    """Yields a function to call for every frame, which moves a bar; without a total it has no end."""
+    with progress(what, total) as advance:
         done = 0
 
         def step() -> None:
@@ -253,17 +254,13 @@ def _pairs(arguments: EvaluateArguments, protocol: "Protocol") -> "Evaluation":
     systems, reference = _systems(arguments)
     clips, notes = find_clips(systems, reference, requests=arguments.requests)
     scorer = _scorer(arguments, protocol)
-    with _frames_bar("scoring", clips, protocol) as step:
+    with counting("scoring", _frames_of(clips, protocol)) as step:
         return evaluate_clips(clips, scorer, notes=notes, settings=_weights_given(arguments), on_frame=step)
 
 
 def _made(arguments: EvaluateArguments, protocol: "Protocol") -> "Evaluation":
     from auteur.evaluate.performances import run_protocol
 
-    if arguments.reference is not None or arguments.requests is not None:
-        raise UsageError(
-            f"--protocol {protocol.name} makes its own videos; leave --reference and --requests away"
-        )
     with counting(protocol.name) as step:
         return run_protocol(
             protocol,
@@ -350,8 +347,8 @@ def _weights_given(arguments: EvaluateArguments) -> dict[str, str]:
     return {name: f"SHA-256 {hash_file(path)[:12]}" for name, path in given.items() if path is not None}
 
 
-@contextmanager
-def _frames_bar(what: str, clips: "Sequence[Clip]", protocol: "Protocol") -> Iterator:
+def _frames_of(clips: "Sequence[Clip]", protocol: "Protocol") -> int | None:
+    """Frames that will be scored, by the lengths that files state; None where none does."""
     from auteur.errors import MediaError
     from auteur.media import probe
 
@@ -362,15 +359,7 @@ def _frames_bar(what: str, clips: "Sequence[Clip]", protocol: "Protocol") -> Ite
         except MediaError:
             continue
         total += round(min(seconds, protocol.longest_sec or seconds) * protocol.fps)
-    done = 0
-    with progress(what, total or None) as advance:
-
-        def step() -> None:
-            nonlocal done
-            done += 1
-            advance(done)
-
-        yield step
+    return total or None
 
 
 def _finite(value: float) -> float | None:

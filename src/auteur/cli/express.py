@@ -61,7 +61,7 @@ def express(arguments: ExpressArguments) -> int:
     """
     from auteur.files import check_writable
 
-    curve = asked_curve(arguments)
+    curve = requested_curve(arguments)
     if arguments.out.suffix.lower() not in (".csv", ".json"):
         raise UsageError(f"a track is written as .csv or .json, and {str(arguments.out)!r} ends in neither")
     check_writable(arguments.out, overwrite=arguments.overwrite)
@@ -97,7 +97,7 @@ def express(arguments: ExpressArguments) -> int:
     return 0
 
 
-def asked_curve(arguments: ExpressArguments) -> EmotionCurve:
+def requested_curve(arguments: ExpressArguments) -> EmotionCurve:
     """Returns the emotion curve of the arguments.
 
     Raises:

@@ -4,7 +4,7 @@ import json as json_text
 import time
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auteur.cli.arguments import check_readable
 from auteur.cli.console import counted, note, one_thread, progress, working
@@ -44,9 +44,9 @@ def generate(arguments: GenerateArguments) -> int:
     portrait, speech = check_alone(arguments)
     if arguments.voice.say is None:
         return generate_one(arguments, portrait, speech)
-    from auteur.cli.generate_said import said
+    from auteur.cli.spoken_text import spoken_text
 
-    with said(arguments, portrait) as spoken:
+    with spoken_text(arguments, portrait) as spoken:
         code = generate_one(arguments, portrait, spoken.path)
         spoken.write_captions()
     return code
@@ -147,33 +147,19 @@ def settings_of(arguments: GenerateArguments, fps: Fraction) -> "Settings":
     """
     from auteur.talking_head.settings import Settings
 
-    motion, rendering = arguments.motion, arguments.rendering
+    values: dict[str, Any] = {**vars(arguments.motion), **vars(arguments.rendering)}
+    for name in ("preset", "face", "device"):
+        del values[name]  # of the models and the portrait
+    identity = arguments.rendering.identity
     return Settings(
-        seed=motion.seed,
-        liveliness=motion.liveliness,
-        fps=fps,
-        seconds=rendering.seconds,
-        crop=rendering.crop,
-        size=rendering.size,
-        quality=rendering.quality,
-        background=rendering.background,
-        watermark=rendering.watermark,
-        head=motion.head,
-        blinks=motion.blinks,
-        gaze=motion.gaze,
-        route=arguments.performance.route,
-        steps=rendering.steps,
-        au_guidance=rendering.au_guidance,
-        audio_guidance=rendering.audio_guidance,
-        reference_guidance=rendering.reference_guidance,
-        expression_guidance=rendering.expression_guidance,
-        guidance_form=rendering.guidance_form,  # pyright: ignore[reportArgumentType]  # Settings checks it
-        window=rendering.window,
-        sampler=rendering.sampler,
-        compile=rendering.compile,
-        identity=None if rendering.identity is None else str(rendering.identity),
-        consent=arguments.record.consent,
-        signing=arguments.record.signing(),
+        **values
+        | {
+            "fps": fps,
+            "identity": None if identity is None else str(identity),
+            "route": arguments.performance.route,
+            "consent": arguments.record.consent,
+            "signing": arguments.record.signing(),
+        }
     )
 
 

@@ -62,13 +62,13 @@ def move(arguments: MoveArguments) -> int:
         raise UsageError("-o and --portrait go together: landmarks are points on a portrait")
     check_outputs(arguments, fps)
     result: dict[str, Any] = {"seed": arguments.motion.seed, "notes": []}
-    said: list[str] = []
+    lines: list[str] = []
     if arguments.out is not None and arguments.portrait is not None:
-        said.append(write_landmarks(arguments, arguments.portrait, arguments.out, requested, fps, result))
+        lines.append(write_landmarks(arguments, arguments.portrait, arguments.out, requested, fps, result))
     if arguments.cues is not None:  # after the landmarks, whose seed depends on the portrait
-        said.append(write_cues(arguments, arguments.cues, requested, fps, result))
+        lines.append(write_cues(arguments, arguments.cues, requested, fps, result))
     result["seconds"] = round(time.monotonic() - started_sec, 3)
-    print(json_text.dumps(result) if arguments.json else "\n".join(said))
+    print(json_text.dumps(result) if arguments.json else "\n".join(lines))
     return 0
 
 
@@ -109,13 +109,13 @@ def write_cues(
         one_thread()
         if result["seed"] is None:
             result["seed"] = seed_of(hash_file(arguments.speech))
-        cues, heard = mouth_cues(arguments.speech, requested, seed=result["seed"])
+        cues, content = mouth_cues(arguments.speech, requested, seed=result["seed"])
     text = cues_text(cues, path.suffix.lower(), sound=arguments.speech.name, rate=fps)
     write_text(path, text, overwrite=arguments.overwrite)
     if arguments.out is None:  # else the notes on the landmarks are the same
-        for line in heard.lines():
+        for line in content.lines():
             note(line)
-        result["notes"] = list(heard.lines())
+        result["notes"] = list(content.lines())
     result |= {"cues": str(path), "cue_count": len(cues), "cues_end_sec": round(float(cues[-1].end_sec), 6)}
     return f"{path}: {counted(len(cues), 'mouth cue')}"
 
@@ -134,16 +134,7 @@ def write_landmarks(
         from auteur.talking_head.moving import save_landmarks
         from auteur.talking_head.talking_head import Settings, TalkingHead
 
-        motion = arguments.motion
-        settings = Settings(
-            seed=motion.seed,
-            liveliness=motion.liveliness,
-            fps=fps,
-            head=motion.head,
-            blinks=motion.blinks,
-            gaze=motion.gaze,
-            route=arguments.performance.route,
-        )
+        settings = Settings(**vars(arguments.motion), fps=fps, route=arguments.performance.route)
         one_thread()
         head = TalkingHead.from_pretrained("warp")
         video = head.perform(portrait, arguments.speech, requested, settings, face=arguments.face)

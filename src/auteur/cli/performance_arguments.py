@@ -81,8 +81,8 @@ class PerformanceOptions:
 
         rate = None if self.track_rate is None else parse_rate(self.track_rate, "--track-rate")
         reading = TrackReading(rate=rate, face=self.track_face, start_sec=self.track_start)
-        if not self.files() and reading.said():
-            option = next(iter(reading.said())).replace("_sec", "").replace("_", "-")
+        if not self.files() and reading.given():
+            option = next(iter(reading.given())).replace("_sec", "").replace("_", "-")
             raise UsageError(f"--{option} sets how a track is read, and there is none; name it with --track")
         curve = None if self.emotion_curve is None else parse_curve(self.emotion_curve)
         return PerformanceRequest(
@@ -102,7 +102,7 @@ class PerformanceOptions:
 
 @options
 class MotionOptions:
-    """What the face does by itself."""
+    """What the face does by itself; each is a field of `Settings`, too."""
 
     seed: int | None = None
     """The same seed gives the same motion; unless given, it follows from what portrait and speech hold."""

@@ -1,25 +1,24 @@
 """Agreement of the Action Units of a video with the request. T frames, A units."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from auteur.facs import ACTION_UNITS
+from auteur.facs.conventions import OPENFACE_NUMBERS
 from auteur.signals import AUTrack
 
 Floats = NDArray[np.floating]
 
-UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
+UNITS = OPENFACE_NUMBERS
 """OpenFace's 17 intensities."""
 
 VARIES = 0.03
 """Standard deviation from which a requested intensity counts as moving."""
 
 
-def unit_intensities(track: AUTrack, units: Sequence[int] = UNITS) -> Floats:
+def unit_intensities(track: AUTrack) -> Floats:
     """Returns the intensity of every unit [T, A] in [0, 1] of a "facs" track, the mean of its sides."""
-    sides = [[track.channel(control) for control in ACTION_UNITS[unit].controls] for unit in units]
+    sides = [[track.channel(control) for control in ACTION_UNITS[unit].controls] for unit in UNITS]
     return np.stack([np.mean(values, axis=0) for values in sides], axis=1).astype(np.float64)
 
 
@@ -65,12 +64,12 @@ def is_monotonic(shown: Floats, *, slack: float = 0.02) -> bool:
     return bool((np.diff(shown) >= -slack).all() and shown[-1] - shown[0] > slack)
 
 
-def other_regions(unit: int, units: Sequence[int] = UNITS) -> list[int]:
-    """Returns the places in `units` of those that move another part of the face."""
+def other_regions(unit: int) -> list[int]:
+    """Returns the places in `UNITS` of those that move another part of the face."""
     region = ACTION_UNITS[unit].region
-    return [i for i, other in enumerate(units) if ACTION_UNITS[other].region != region]
+    return [i for i, other in enumerate(UNITS) if ACTION_UNITS[other].region != region]
 
 
-def cross_talk(change: Floats, unit: int, units: Sequence[int] = UNITS) -> float:
+def cross_talk(change: Floats, unit: int) -> float:
     """Returns the cross-talk of a unit: mean |change| of other regions' units."""
-    return float(np.abs(change[other_regions(unit, units)]).mean())
+    return float(np.abs(change[other_regions(unit)]).mean())

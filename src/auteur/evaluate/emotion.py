@@ -76,11 +76,6 @@ def prototype_intensities(emotion: str) -> Floats:
     return values
 
 
-def accuracy(named: Sequence[str], requested: Sequence[str]) -> float:
-    """Returns the share of clips in [0, 1] with the requested emotion predicted; NaN without clips."""
-    return float(np.mean([a == b for a, b in zip(named, requested, strict=True)])) if requested else np.nan
-
-
 def majority(labels: Sequence[str]) -> str:
     """Returns the most frequent label; the first of equals."""
     return Counter(labels).most_common(1)[0][0]

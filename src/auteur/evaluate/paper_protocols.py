@@ -14,7 +14,8 @@ from auteur.errors import FaceError, InputError, MediaError, UsageError
 from auteur.evaluate.corpus import TestClip, of_people, read_corpus, spread_over
 from auteur.evaluate.evaluation import Evaluation, evaluate_clips
 from auteur.evaluate.pairing import Clip
-from auteur.evaluate.performances import Driver, Run, Step, driver_of
+from auteur.evaluate.performances import Driver, driver_of
+from auteur.evaluate.protocol_run import Run, Step
 from auteur.evaluate.protocols import Protocol, Row
 from auteur.evaluate.published_tables import OwnRow, published_table
 from auteur.evaluate.scoring import BASELINES, ClipScorer
@@ -236,7 +237,7 @@ class _Maker:
             if not calm:
                 raise InputError(
                     f"{clip.person} has no neutral clip to take the portrait from; add one, whose name or "
-                    "record says neutral"
+                    "record names neutral"
                 )
             with VideoReader(calm[0].video) as reader:
                 self._portraits[clip.person] = next(iter(reader)).image

@@ -16,8 +16,10 @@ from auteur.evaluate.control import UNITS
 from auteur.evaluate.emotion import PrototypeClassifier
 from auteur.evaluate.evaluation import Evaluation, Table, evaluate_clips
 from auteur.evaluate.pairing import Clip, person_of, sound_of
+from auteur.evaluate.protocol_run import Run, Step
 from auteur.evaluate.protocols import Protocol
 from auteur.evaluate.scoring import ClipScorer
+from auteur.evaluate.stress_protocols import long_audio, noise_and_silence
 from auteur.evaluate.sweeps import (
     FRAMES_PER_LEVEL,
     SWEPT_EMOTIONS,
@@ -30,7 +32,6 @@ from auteur.evaluate.sweeps import (
 )
 from auteur.evaluate.views import Observation, observe
 from auteur.face.auteur_backend import AuteurBackend
-from auteur.face.backend import FaceBackend
 from auteur.face.pose import head_pose
 from auteur.facs import ACTION_UNITS
 from auteur.files import make_folder
@@ -43,7 +44,6 @@ from auteur.weights import version
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.floating]
-Step = Callable[[], None] | None
 
 STILL = Settings(head=0.0, blinks=False, gaze=False)
 TRUE_UNITS, SPEECH_ONLY = "auteur, true AUs", "auteur, speech only"
@@ -51,24 +51,6 @@ UNITS_AND_HEAD, SPOKEN_LIPS = "auteur, true AUs and head", "auteur, true AUs, li
 
 _PORTRAIT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _STAIRCASE = f"a staircase of levels, {FRAMES_PER_LEVEL} frames each, tracked and smoothed as a whole"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One protocol under way."""
-
-    protocol: Protocol
-    head: TalkingHead
-    backend: FaceBackend
-    videos: Path
-    """Where generated videos are kept."""
-    overwrite: bool
-    on_frame: Step
-
-    def step(self, _: int = 0) -> None:
-        """Counts a frame."""
-        if self.on_frame is not None:
-            self.on_frame()
 
 
 def run_protocol(
@@ -117,8 +99,6 @@ def run_protocol(
     if protocol.kind in ("long_audio", "noise_and_silence"):
         if speech is None:
             raise UsageError(f"--protocol {protocol.name} needs --speech, a recording of a voice")
-        from auteur.evaluate.stress_protocols import long_audio, noise_and_silence
-
         make_tables = long_audio if protocol.kind == "long_audio" else noise_and_silence
         tables = tuple(make_tables(run, portraits, speech))
         missing: tuple[str, ...] = ()

@@ -273,8 +273,8 @@ class _Judge:
         self._points = ibug68(real.landmarks)
         self._gap = behaviour.lip_gap_mm(real.landmarks)
         self._closed_gap = behaviour.closed_gap_mm(self._gap)
-        self._heard = scorer.analyse(clip.reference)
-        if self._heard is None:
+        self._analysed = scorer.analyse(clip.reference)
+        if self._analysed is None:
             notes.append(f"{clip.name}: no sound; audio-lip figures are left out")
         self._asked = self._request(len(real.landmarks), real.rate)
 
@@ -341,13 +341,13 @@ class _Judge:
         return {"blinks": blinks, "head_spread": spread, "head_speed": speed}
 
     def _speech(self, name: str, seen: Observation, gap: Floats, stream: VideoStream) -> dict[str, float]:
-        heard = None
+        analysed = None
         if name in self._clip.videos:
-            heard = self._scorer.analyse(self._clip.videos[name])
-        heard = heard or self._heard
-        if heard is None:
+            analysed = self._scorer.analyse(self._clip.videos[name])
+        analysed = analysed or self._analysed
+        if analysed is None:
             return {}
-        sound, analysis = heard
+        sound, analysis = analysed
         frames = min(len(gap), len(analysis.loudness))
         found = agreement(seen.landmarks, analysis)
         articulation = analysis.articulation.numpy()[:frames]

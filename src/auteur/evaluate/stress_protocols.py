@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +11,13 @@ from numpy.typing import NDArray
 from auteur import provenance
 from auteur.evaluate.behaviour import lip_gap_mm
 from auteur.evaluate.evaluation import Table
+from auteur.evaluate.protocol_run import Run
 from auteur.evaluate.views import observe
 from auteur.face.pose import without_pose
 from auteur.media import VideoReader, read_speech, write_audio
 from auteur.signals import Waveform
 from auteur.talking_head.request import PerformanceRequest
 from auteur.talking_head.talking_head import Settings
-
-if TYPE_CHECKING:
-    from auteur.evaluate.performances import Run
 
 Floats = NDArray[np.floating]
 Picture = NDArray[np.uint8]
@@ -29,7 +26,7 @@ ENDS_SEC = 10
 NOISE_SEC = 5
 
 
-def long_audio(run: "Run", portraits: Sequence[Path], speech: Path) -> Iterator[Table]:
+def long_audio(run: Run, portraits: Sequence[Path], speech: Path) -> Iterator[Table]:
     """Yields the table of one long video per portrait: its last ten seconds against its first."""
     voice = read_speech(speech)
     seconds = run.protocol.longest_sec
@@ -49,7 +46,7 @@ def long_audio(run: "Run", portraits: Sequence[Path], speech: Path) -> Iterator[
     )
 
 
-def ends_compared(video: Path, run: "Run") -> tuple[float, float, float, float]:
+def ends_compared(video: Path, run: Run) -> tuple[float, float, float, float]:
     """Returns drift in mm, largest and median change between frames, and the ratio of lip gaps."""
     rate = run.protocol.fps
     steps: list[float] = []
@@ -74,7 +71,7 @@ def ends_compared(video: Path, run: "Run") -> tuple[float, float, float, float]:
     return drift, max(steps), float(np.median(steps)), gaps[1] / max(gaps[0], 1e-6)
 
 
-def noise_and_silence(run: "Run", portraits: Sequence[Path], speech: Path) -> Iterator[Table]:
+def noise_and_silence(run: Run, portraits: Sequence[Path], speech: Path) -> Iterator[Table]:
     """Yields the table of lip motion under silence, noise and speech."""
     rate_hz = 16_000
     count = NOISE_SEC * rate_hz
@@ -110,7 +107,7 @@ def _lip_motion(gap: Floats, rate: Fraction) -> tuple[float, float]:
     return speed, float(high - low)
 
 
-def _speak(run: "Run", portrait: Path, sound: Waveform, path: Path) -> None:
+def _speak(run: Run, portrait: Path, sound: Waveform, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         speech = Path(folder) / "speech.wav"
         write_audio(speech, sound, mark=provenance.Mark(watermark=False))

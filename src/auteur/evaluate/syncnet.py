@@ -21,7 +21,6 @@ from auteur.evaluate.mfcc import mfcc
 from auteur.signals import Waveform
 from auteur.weights import load_file
 
-FRAME_RATE = 25
 SIDE_PX = 224
 WINDOW_FRAMES = 5
 CEPSTRA_PER_FRAME, SAMPLES_PER_FRAME = 4, 640
@@ -106,15 +105,15 @@ def lip_sync(model: SyncNet, faces: NDArray[np.uint8], speech: Waveform) -> LipS
     pictures = pictures.transpose(0, 1)
     last = min(len(faces), len(samples) // SAMPLES_PER_FRAME) - WINDOW_FRAMES
     lips: list[Tensor] = []
-    heard: list[Tensor] = []
+    sounds: list[Tensor] = []
     for first in range(0, last, _BATCH):
         starts = range(first, min(first + _BATCH, last))
         lips.append(model.forward_lip(torch.stack([pictures[:, i : i + WINDOW_FRAMES] for i in starts])))
         windows = [
             sound[0, :, :, CEPSTRA_PER_FRAME * i : CEPSTRA_PER_FRAME * (i + WINDOW_FRAMES)] for i in starts
         ]
-        heard.append(model.forward_aud(torch.stack(windows)))
-    return figures(torch.cat(lips), torch.cat(heard))
+        sounds.append(model.forward_aud(torch.stack(windows)))
+    return figures(torch.cat(lips), torch.cat(sounds))
 
 
 def figures(lips: Tensor, sound: Tensor, largest_lag: int = LARGEST_LAG) -> LipSync:

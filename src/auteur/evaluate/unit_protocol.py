@@ -207,8 +207,8 @@ def regressor() -> Model:
         if emotion is not None:
             raise UsageError(f"the regressor has no order {order}; it predicts from speech alone")
         frames = codec.frame_count(speech.duration_sec)
-        units, heard = network(torch.from_numpy(acoustic_features(speech).rows)[None], None)
+        units, emotions = network(torch.from_numpy(acoustic_features(speech).rows)[None], None)
         step = int(codec.TRACK_RATE / codec.CODEC_RATE)
-        return units[0, ::step][:frames].numpy(), codec.VOICE_EMOTIONS[int(heard[0].argmax())]
+        return units[0, ::step][:frames].numpy(), codec.VOICE_EMOTIONS[int(emotions[0].argmax())]
 
     return answer

@@ -1,8 +1,7 @@
 """Expression spaces: vectors of the expression of a face, independent of identity.
 
 A space is linear, so a vector and its double are the same expression at two strengths, on which the linear
-editing of paper B (EMOdiffhead, arXiv 2409.07255) rests. Two exist: `CompactExpressionSpace`, which ships,
-and `auteur.expression.flame.space.FlameExpressionSpace`, which needs the licensed model.
+editing of paper B (EMOdiffhead, arXiv 2409.07255) rests. `CompactExpressionSpace` ships.
 
 Axes: T frames, E numbers per expression, V vertices of the space's own mesh, C controls of the convention
 "facs".
@@ -46,7 +45,7 @@ class ExpressionSpace(Protocol):
 
     @property
     def vertices(self) -> int:
-        """V: 478 of MediaPipe's mesh, 5023 of FLAME's."""
+        """V: 478 of MediaPipe's mesh."""
         ...
 
     def encode(self, displacement_mm: Floats) -> Floats:

@@ -21,17 +21,16 @@ class MediaPipeBackend:
     Args:
         model: Path of a `face_landmarker.task` file.
         max_faces: Largest number of faces, at least 1.
-        any_version: Accept a file other than the one that was measured.
 
     Raises:
         UsageError: MediaPipe is not installed.
         InputError: The file is missing.
-        WeightsError: It is not the known file and `any_version` is false.
+        WeightsError: It is not the known file.
     """
 
     name = "mediapipe"
 
-    def __init__(self, model: Path | str, *, max_faces: int = 5, any_version: bool = False) -> None:
+    def __init__(self, model: Path | str, *, max_faces: int = 5) -> None:
         try:
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
@@ -44,10 +43,10 @@ class MediaPipeBackend:
             raise InputError(f"no model file at {str(path)!r}; give the path of a face_landmarker.task")
         content = path.read_bytes()
         found = hashlib.sha256(content).hexdigest()
-        if found != KNOWN_SHA256 and not any_version:
+        if found != KNOWN_SHA256:
             raise WeightsError(
                 f"{str(path)!r} has SHA-256 {found[:12]}…, not the known {KNOWN_SHA256[:12]}…; "
-                "pass any_version=True if you trust it"
+                "give the float16 bundle, version 1"
             )
         self._mediapipe = mediapipe
         self._landmarker = vision.FaceLandmarker.create_from_options(

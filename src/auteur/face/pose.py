@@ -13,13 +13,9 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
+from auteur.signals.topology import RIGID_VERTICES
 
-RIGID_VERTICES = (
-    *(6, 168, 197, 195, 8, 9, 151, 10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251),
-    *(33, 133, 362, 263, 127, 356, 162, 389, 234, 454, 48, 278),
-)
-"""Vertices that expressions hardly move: nose bridge, forehead, temples, eye corners, nostril wings."""
+Floats = NDArray[np.floating]
 
 
 @cache

@@ -4,7 +4,6 @@ from auteur.facs.action_units import (
     ACTION_UNITS,
     CONTROLS,
     UNSHOWN_UNITS,
-    UPPER_REGIONS,
     ActionUnit,
 )
 from auteur.facs.controls import Control, resolve
@@ -53,7 +52,6 @@ __all__ = [
     "SHOWN_TABLE",
     "SUBSTITUTES",
     "UNSHOWN_UNITS",
-    "UPPER_REGIONS",
     "ActionUnit",
     "Channel",
     "Control",

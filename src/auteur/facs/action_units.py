@@ -11,9 +11,6 @@ Region = Literal["brow", "eye", "nose", "cheek", "mouth", "jaw", "gaze"]
 Side = Literal["", "L", "R", "T", "B"]
 """Subject's left or right, top or bottom lip; "" is the whole movement."""
 
-UPPER_REGIONS: frozenset[Region] = frozenset({"brow", "eye", "gaze"})
-"""Regions of the upper face, which speech leaves alone."""
-
 
 @dataclass(frozen=True)
 class ActionUnit:
@@ -43,11 +40,6 @@ class ActionUnit:
     def controls(self) -> tuple[str, ...]:
         """Code of each side, such as ("AU12L", "AU12R"): the channels of convention "facs"."""
         return tuple(self.code + side for side in self.sides)
-
-    @property
-    def is_upper(self) -> bool:
-        """Whether it moves the upper face (brows, lids, eyes)."""
-        return self.region in UPPER_REGIONS
 
 
 _LEFT_RIGHT: tuple[Side, ...] = ("L", "R")

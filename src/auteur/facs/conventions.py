@@ -88,8 +88,9 @@ _FEAFA24 = (
     Channel("nose_wrinkle", _bilateral(9)),
 )
 
-_OPENFACE_NUMBERS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
-_OPENFACE17 = tuple(Channel(f"AU{n:02d}_r", _bilateral(n), full=5.0) for n in _OPENFACE_NUMBERS)
+OPENFACE_NUMBERS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
+"""Units of which OpenFace gives an intensity."""
+_OPENFACE17 = tuple(Channel(f"AU{n:02d}_r", _bilateral(n), full=5.0) for n in OPENFACE_NUMBERS)
 _OPENFACE18 = (*_OPENFACE17, Channel("AU28_c", _bilateral(28), unit="presence"))
 
 _PYFEAT_NUMBERS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43)

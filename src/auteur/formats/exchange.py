@@ -20,7 +20,7 @@ from auteur.formats.arkit_json import ArkitWeights, arkit_json_text
 from auteur.formats.fex import FexTable, fex_text
 from auteur.formats.live_link import NOMINAL_RATES, LiveLinkTake, live_link_text
 from auteur.formats.openface import PRESENCE_COLUMNS, OpenFaceRow, OpenFaceWriter, pose_to_openface
-from auteur.formats.recorded import RecordedPerformance
+from auteur.formats.recorded import RecordedPerformance, few
 from auteur.signals import AUTrack, GazeTrack
 
 Floats = NDArray[np.floating]
@@ -39,7 +39,6 @@ _EYE_SHAPES = {
 _SHAPES_PER_RAD = 2.0
 _PRESENT_FROM = 1.0
 """Intensity, 0 to 5, from which `auteur track` counts a unit as present."""
-_MOST_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -138,13 +137,13 @@ def _converted(
             notes.append(f"{cells} not measured: bridged, since {kind.title} has no empty cells")
     lost = _lost_channels(source, target, ignoring=() if gaze is None else tuple(_EYE_SHAPES))
     if lost:
-        notes.append(f"{kind.title} has nothing for {_few(lost)}: not carried over")
+        notes.append(f"{kind.title} has nothing for {few(lost)}: not carried over")
     if absent:
         filling = "left empty" if kind.has_gaps else "written as 0"
-        notes.append(f"the source does not measure {_few(absent)}: {filling}")
+        notes.append(f"the source does not measure {few(absent)}: {filling}")
     rough = [name for name, loss in losses.items() if loss.kind == "approximate"]
     if rough:
-        notes.append(f"made of other channels, and so approximate: {_few(rough)}")
+        notes.append(f"made of other channels, and so approximate: {few(rough)}")
     if not kind.states_rate(source):
         notes.append(f"{kind.title} does not state the rate, which is {source.rate} frames/s")
     notes += _motion_notes(recorded, gaze if target == "arkit52" else None, kind)
@@ -283,11 +282,6 @@ def _live_link_text(recorded: RecordedPerformance) -> str:
 
 def _arkit_text(recorded: RecordedPerformance) -> str:
     return arkit_json_text(ArkitWeights(shapes=recorded.action_units, head=recorded.head, gaze=recorded.gaze))
-
-
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMED])
-    return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED} more"
 
 
 FILE_KINDS: dict[str, FileKind] = {

@@ -56,7 +56,7 @@ def openface_tracks(
         rows: Rows of one table.
         face_id: The face to take.
         image_size_px: Size of the picture, which the table does not state.
-        rate: Frames per second, by which frame numbers say where rows lie if all timestamps are the same.
+        rate: Frames per second, by which frame numbers place rows if all timestamps are the same.
         source: Name of the table in errors.
 
     Raises:

@@ -118,7 +118,7 @@ def _array(file: Any, size: int) -> np.ndarray[Any, Any]:
         raise FormatError(f"it holds {str(dtype)[:40]}; only plain arrays are read")
     count = math.prod(shape)
     if not 0 <= count * dtype.itemsize <= size or any(side < 0 for side in shape):
-        raise FormatError(f"its header says {str(list(shape))[:60]}, which is not what the file holds")
+        raise FormatError(f"its header states {str(list(shape))[:60]}, which is not what the file holds")
     flat = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
     return flat.reshape(shape, order="F" if is_fortran else "C")
 

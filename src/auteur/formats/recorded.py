@@ -20,7 +20,7 @@ from auteur.signals import AU_TABLE_MARK, AUTrack, GazeTrack, PoseTrack
 from auteur.signals.storage import MAX_TRACK_BYTES, parse_document, read_text
 from auteur.signals.timebase import Seconds, exact_rate, exact_seconds
 
-_MOST_NAMED = 5
+_MOST_NAMED = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class TrackReading:
         if self.start_sec is not None:
             exact_seconds(self.start_sec, "the start of the track")
 
-    def said(self) -> dict[str, str]:
+    def given(self) -> dict[str, str]:
         """Returns what is given, as text by name, for the record of an output."""
         values = {"track_rate": self.rate, "track_face": self.face, "track_start_sec": self.start_sec}
         return {name: str(value) for name, value in values.items() if value is not None}
@@ -78,9 +78,9 @@ class RecordedPerformance:
         )
 
 
-def read_au_track(path: Path | str, *, rate: Fraction | None = None, face_id: int | None = None) -> AUTrack:
+def read_au_track(path: Path | str, *, rate: Fraction | None = None) -> AUTrack:
     """The Action Units in a file of any known kind, in the convention of its columns; as `read_recorded`."""
-    recorded = read_recorded(path, TrackReading(rate=rate, face=face_id))
+    recorded = read_recorded(path, TrackReading(rate=rate))
     return recorded.action_units if recorded.columns is None else recorded.columns
 
 
@@ -149,12 +149,12 @@ def _own(track: AUTrack, reading: TrackReading) -> RecordedPerformance:
 
 
 def _of_weights(weights: ArkitWeights) -> RecordedPerformance:
-    notes = (f"blend shapes that ARKit has not: {_few(weights.unknown)}",) if weights.unknown else ()
+    notes = (f"blend shapes that ARKit has not: {few(weights.unknown)}",) if weights.unknown else ()
     return RecordedPerformance(action_units=weights.shapes, head=weights.head, gaze=weights.gaze, notes=notes)
 
 
 def _of_take(take: LiveLinkTake) -> RecordedPerformance:
-    notes = (f"columns that nothing reads: {_few(take.unknown)}",) if take.unknown else ()
+    notes = (f"columns that nothing reads: {few(take.unknown)}",) if take.unknown else ()
     first_eye = ANGLE_COLUMNS.index("LeftEyeYaw")
     has_head, has_gaze = (not np.isnan(part).all() for part in np.split(take.angles, [first_eye], axis=1))
     return RecordedPerformance(
@@ -194,7 +194,7 @@ def _of_openface(
 def _face_notes(tracks: OpenFaceTracks, reading: TrackReading) -> tuple[str, ...]:
     if reading.face is not None or len(tracks.face_ids) < 2:
         return ()
-    known = _few([str(face) for face in tracks.face_ids])
+    known = few([str(face) for face in tracks.face_ids])
     return (
         f"the track file holds faces {known}: face {tracks.face_id}, tracked longest, is taken; "
         "choose another "
@@ -215,10 +215,11 @@ def _fex_notes(faces: int, extra: Collection[str], reading: TrackReading) -> tup
         )
     unused = [name for name in ("Pitch", "Roll", "Yaw", "gaze_pitch", "gaze_yaw") if name in extra]
     if unused:
-        notes.append(f"columns that nothing reads: {_few(unused)}")
+        notes.append(f"columns that nothing reads: {few(unused)}")
     return tuple(notes)
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """Returns the first names of a list, and how many more there are."""
     shown = ", ".join(names[:_MOST_NAMED])
     return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED} more"

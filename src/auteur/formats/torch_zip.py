@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from auteur.errors import FormatError, InputError
 from auteur.formats.inert_pickle import PERSISTENT, Inert, Name, interpreted
-from auteur.formats.tensor_files import ITEM_BYTES, StoredTensor, TensorFile, checked_shape
+from auteur.formats.stored_tensors import ITEM_BYTES, StoredTensor, TensorFile, checked_shape
 
 LARGEST_PICKLE_BYTES = 64 * 2**20
 """Two thousand tensors take a third of a megabyte."""

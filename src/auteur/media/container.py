@@ -176,7 +176,7 @@ def _moving_pictures(container: InputContainer) -> list[VideoStream]:
 
 
 def _check_codec(stream: VideoStream | AudioStream, allowed: frozenset[str], name: str) -> None:
-    # Streams that FFmpeg has no decoder for have no codec context, whatever the type stubs say.
+    # Streams that FFmpeg has no decoder for have no codec context, unlike in the type stubs.
     codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
     if codec not in allowed and not (stream.type == "audio" and codec.startswith("pcm_")):
         raise MediaError(

@@ -1,6 +1,7 @@
 """The writer of frames by the name of the output: a video file, a GIF, or a folder of pictures."""
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from auteur.errors import UsageError
@@ -40,24 +41,14 @@ def open_frames(
     check_ending(path, is_transparent=is_transparent)
     if path.suffix.lower() == _GIF:
         return GifWriter(path, size_px=size_px, rate=rate, mark=mark, overwrite=overwrite)
-    if not path.suffix:
-        return FrameFolderWriter(
-            path,
-            size_px=size_px,
-            rate=rate,
-            mark=mark,
-            audio=audio,
-            overwrite=overwrite,
-            is_transparent=is_transparent,
-        )
-    return VideoWriter(
+    writer = partial(VideoWriter, quality_crf=quality_crf) if path.suffix else FrameFolderWriter
+    return writer(
         path,
         size_px=size_px,
         rate=rate,
         mark=mark,
         audio=audio,
         overwrite=overwrite,
-        quality_crf=quality_crf,
         is_transparent=is_transparent,
     )
 

@@ -122,8 +122,7 @@ def exact_frame_rate(rate: Fraction | int) -> Fraction:
     Raises:
         UsageError: It is rounded, or outside what videos can have.
     """
-    # A float is refused although the type says so already: int(29.97) and 29.97 are the classic way to lose
-    # sync.
+    # A float is refused although the type excludes it: int(29.97) and 29.97 are the classic way to lose sync.
     if isinstance(rate, float):
         raise UsageError(f"rate is {rate}, a rounded number; give a Fraction such as 30000/1001 for 29.97")
     exact = Fraction(rate)

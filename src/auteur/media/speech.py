@@ -46,7 +46,7 @@ class SpeechNotes:
 
     @property
     def is_silent(self) -> bool:
-        """Whether no sample is loud enough to be heard."""
+        """Whether no sample is audible."""
         return self.peak < _SILENT_PEAK
 
     def lines(self) -> tuple[str, ...]:

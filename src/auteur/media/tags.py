@@ -60,6 +60,6 @@ def _common_text(folder: Path) -> str | None:
     mark = parse_container_text(text or "")
     if text is None or mark is None:
         return text
-    # The sound carries no watermark and says so; in older folders it has the text of the pictures.
+    # The sound carries no watermark, as its record states; in older folders it has the text of the pictures.
     of_sound = (text, replace(mark, watermark=False).container_text())
     return text if all(read_mark_text(sound) in of_sound for sound in sounds) else None

@@ -160,7 +160,7 @@ class VideoWriter(FrameWriter):
         return self._audio.rate_hz if self._audio is not None else self._rate.numerator
 
     def _add_video(self) -> VideoStream:
-        # The stubs of `add_stream` know a few codecs by name and return any stream for others.
+        # The stubs of `add_stream` list a few codecs by name and return any stream for others.
         options = self._codec.options_at(self._crf)
         stream = cast(
             "VideoStream", self._container.add_stream(self._codec.name, self._rate, options=options)

@@ -27,11 +27,11 @@ from auteur.painting.compositing import CropRegion, mouth_openings, painted_mask
 from auteur.painting.loading import DenoiserBundle
 from auteur.painting.renderer import ShadingOf
 from auteur.signals import AUTrack, ExpressionTrack, LandmarkTrack
+from auteur.signals.topology import FACE_OVAL
 from auteur.synthesis.canonical_crops import crop_frames
 from auteur.synthesis.conditions import Conditions
 from auteur.synthesis.masks import holes, lip_oval, oval
 from auteur.synthesis.warp import PortraitWarper
-from auteur.synthesis.warp.mesh import FACE_OVAL
 
 Floats = NDArray[np.floating]
 Numbers = NDArray[np.integer]

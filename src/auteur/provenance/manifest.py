@@ -17,7 +17,7 @@ from auteur.files import read_bytes
 
 METADATA = "cawg.metadata"
 """Label of the assertion that holds the record of the sidecar: JSON-LD of any vocabulary (CAWG Metadata
-Assertion 1.0). C2PA wants a label of one's own to begin with one's Internet domain; this project has none."""
+Assertion 1.0). C2PA: a label of one's own begins with one's Internet domain; this project has none."""
 
 RECORD = "auteur:record"
 """Property of that assertion whose value is the record."""

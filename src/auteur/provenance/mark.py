@@ -11,7 +11,7 @@ from typing import Any
 from auteur import __version__
 from auteur.errors import MediaError, UsageError
 from auteur.provenance.consent import check_consent
-from auteur.provenance.signing import Signing
+from auteur.provenance.credentials import Signing
 
 LABEL = "AI-generated"
 """First word of the text in the container, for people and searches."""

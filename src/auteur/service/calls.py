@@ -96,7 +96,7 @@ def mesh(request: Request) -> Message:
     }
 
 
-@router.post("/v1/listen", summary="What is heard in a speech")
+@router.post("/v1/listen", summary="Words, phones and emotion of a speech")
 async def listen(request: Request) -> Message:
     """{"speech": id}: emotion, Action Units, envelope, phones and, of synthesised speech, words."""
     service, body = service_of(request), await json_body(request)

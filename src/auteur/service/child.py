@@ -2,59 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any
 
 from auteur.engines.local import enter_worker
+from auteur.service.context import Context, Message, StoppedError
 from auteur.service.problems import problem_of
-
-Message = dict[str, Any]
-
-
-class StoppedError(Exception):
-    """The call that is worked on was cancelled."""
-
-
-class Context:
-    """What a task has besides its request: options, and the way back to its caller.
-
-    Attributes:
-        options: Preset, device and folder of the service.
-    """
-
-    def __init__(self, pipe: Connection, options: Message) -> None:
-        self._pipe, self.options = pipe, options
-        self.models: dict[Any, Any] = {}
-        """Loaded models by name, kept between calls."""
-
-    def tell(self, **event: Any) -> None:
-        """Sends an event, and ends the task if it was cancelled.
-
-        Raises:
-            StoppedError: It was.
-        """
-        self._pipe.send_bytes(json.dumps({"kind": "event", **event}).encode())
-        self.check()
-
-    def check(self) -> None:
-        """Ends the task if it was cancelled.
-
-        Raises:
-            StoppedError: It was.
-        """
-        if self._pipe.poll(0):
-            self._pipe.recv_bytes()
-            raise StoppedError
-
-    def kept(self, key: Any, make: Callable[[], Any], *, most: int = 2) -> Any:
-        """Returns the model of a key, loaded the first time; the oldest of over `most` go."""
-        if key not in self.models:
-            for old in list(self.models)[: max(0, len(self.models) - most + 1)]:
-                del self.models[old]
-            self.models[key] = make()
-        return self.models[key]
+from auteur.service.tasks import TASKS
 
 
 def child_main(pipe: Connection, options: str) -> None:
@@ -72,8 +26,6 @@ def child_main(pipe: Connection, options: str) -> None:
 
 
 def _answer(pipe: Connection, request: Message, context: Context) -> None:
-    from auteur.service.tasks import TASKS
-
     try:
         result, payload = TASKS[request["task"]](request, context)
     except StoppedError:

@@ -1,13 +1,12 @@
 """The page that lists every call; it loads nothing from elsewhere, as usual pages of this kind do."""
 
 import json
-from html import escape
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-_JSON_CALLS = ("/v1/videos", "/v1/preview")
+from auteur.templates import render
 
 _EXAMPLES: dict[str, Any] = {
     "/v1/say": {"text": "Hello there."},
@@ -17,19 +16,6 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 _FILE = {"type": "string", "format": "binary"}
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-body { color: #1b1b1f }
-code, pre { font: 13px/1.45 ui-monospace, monospace; background: #f2f2f5; border-radius: 4px }
-code { padding: 1px 4px } pre { padding: .7rem; overflow: auto }
-h2 { margin: 2rem 0 .3rem; font-size: 1.05rem }
-b { display: inline-block; min-width: 4.2rem; color: #14508c }
-@media (prefers-color-scheme: dark) {
-body { background: #17171a; color: #e6e6ea }
-code, pre { background: #26262b }
-b { color: #8cc0ff } }
-"""
 
 
 def openapi_of(app: FastAPI, schema: dict[str, Any]) -> dict[str, Any]:
@@ -79,25 +65,27 @@ def openapi_of(app: FastAPI, schema: dict[str, Any]) -> dict[str, Any]:
 
 def documentation_page(description: dict[str, Any]) -> str:
     """Returns an HTML page of an OpenAPI description; it runs no script and loads nothing."""
-    parts = [
-        "<!doctype html><html lang='en'><meta charset='utf-8'>",
-        "<meta name='viewport' content='width=device-width'>",
-        f"<title>Auteur {escape(description['info']['version'])}: calls</title><style>{_STYLE}</style>",
-        "<h1>Auteur: calls of the service</h1><p>The same for programs: "
-        "<a href='/openapi.json'><code>/openapi.json</code></a>.</p>",
+    calls = [
+        {
+            "method": method.upper(),
+            "path": path,
+            "summary": call.get("summary", ""),
+            "description": call.get("description", ""),
+            "example": _example_of(call),
+        }
+        for path, methods in description["paths"].items()
+        for method, call in methods.items()
     ]
-    for path, methods in description["paths"].items():
-        for method, call in methods.items():
-            parts.append(f"<h2><b>{method.upper()}</b> <code>{escape(path)}</code></h2>")
-            parts.append(f"<p>{escape(call.get('summary', ''))}. {escape(call.get('description', ''))}</p>")
-            content = call.get("requestBody", {}).get("content", {})
-            example = content.get("application/json", {}).get("example")
-            if example is not None:
-                parts.append(f"<pre>{escape(json.dumps(example, indent=1, ensure_ascii=False))}</pre>")
     keys = description["components"]["schemas"]["Moment"]["properties"]
-    rows = "".join(
-        f"<tr><td><code>{escape(key)}</code></td><td><code>{escape(json.dumps(value))}</code></td></tr>"
-        for key, value in sorted(keys.items())
+    return render(
+        "calls.html",
+        title=f"Auteur {description['info']['version']}: calls of the service",
+        calls=calls,
+        keys=[(key, json.dumps(value)) for key, value in sorted(keys.items())],
     )
-    parts.append(f"<h2>Keys of jobs and previews</h2><table>{rows}</table></html>")
-    return "".join(parts)
+
+
+def _example_of(call: dict[str, Any]) -> str:
+    content = call.get("requestBody", {}).get("content", {})
+    example = content.get("application/json", {}).get("example")
+    return "" if example is None else json.dumps(example, indent=1, ensure_ascii=False)

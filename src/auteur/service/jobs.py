@@ -9,6 +9,7 @@ from typing import Any
 
 from auteur.batch.results import remove_parts
 from auteur.provenance import consent_notes
+from auteur.service.context import Message
 from auteur.service.limits import Limits
 from auteur.service.problems import CallError, problem_of
 from auteur.service.processes import CancelledError, ModelProcess
@@ -17,8 +18,6 @@ from auteur.service.store import Store, new_id, stamp
 ENDED = ("done", "failed", "cancelled")
 MOST_ATTEMPTS = 2
 """How often a job is begun that the end of the service interrupted."""
-
-Message = dict[str, Any]
 
 
 @dataclass

@@ -15,6 +15,11 @@ GIGABYTE = 1000 * MEGABYTE
 SHORTEST_TOKEN = 16
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
+PRESETS = ("compact", "fast", "warp")
+"""Shipped presets that a request can name, besides the service's own."""
+FORMATS = ("mp4", "webm", "mov", "gif")
+"""Kinds of video that a request can name; the first unless named."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:

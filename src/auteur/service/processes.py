@@ -14,12 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from auteur.service.child import child_main
+from auteur.service.context import Message
 from auteur.service.problems import CallError
-
-Message = dict[str, Any]
 
 _LOOK_SEC = 0.1
 _GRACE_SEC = 4.0

@@ -4,6 +4,7 @@ from typing import Any
 
 from auteur.batch.jobs import kinds_of_keys
 from auteur.provenance.consent import MOST_CHARACTERS, NOTE
+from auteur.service.limits import FORMATS, PRESETS
 
 _IDENTITY = {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "id of an upload"}
 _KEYFRAMES = {
@@ -44,8 +45,8 @@ _OWN: dict[str, dict[str, Any]] = {
     "gaze_track": {"oneOf": [_IDENTITY, {"enum": ["track", "none"]}]},
     "background": {"type": "string", "description": "none, a colour, or the id of a picture"},
     "lips": {"enum": ["speech", "track", "both"]},
-    "preset": {"enum": ["compact", "fast", "warp"]},
-    "format": {"enum": ["mp4", "webm", "mov", "gif"], "default": "mp4"},
+    "preset": {"enum": list(PRESETS)},
+    "format": {"enum": list(FORMATS), "default": FORMATS[0]},
     "consent": {"type": "string", "maxLength": MOST_CHARACTERS, "description": NOTE},
 }
 

@@ -3,16 +3,14 @@
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from auteur.facs import EMOTIONS, listed_controls, prototype
+from auteur.service.context import Message
 from auteur.service.jobs import Job, JobQueue
-from auteur.service.limits import ServiceSettings
+from auteur.service.limits import FORMATS, PRESETS, ServiceSettings
 from auteur.service.problems import CallError
 from auteur.service.processes import ModelProcess, ProcessAnswer
 from auteur.service.store import Record, Store, is_id, new_id, shown_name, stamp
-
-Message = dict[str, Any]
 
 FILE_KEYS = ("portrait", "speech", "track", "drive", "head_track", "gaze_track", "background")
 """Keys of a body that name uploads."""
@@ -26,8 +24,6 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "background": ("image",),
 }
 _WORDS = {"head_track": ("track", "none"), "gaze_track": ("track", "none")}
-_PRESETS = ("compact", "fast", "warp")
-_FORMATS = ("mp4", "webm", "mov", "gif")
 _MOST_COLOUR_CHARACTERS = 32
 _SWEEP_SEC = 30.0
 
@@ -199,8 +195,8 @@ class Service:
         if "portrait" not in files:
             raise CallError("bad_value", "the key 'portrait' is missing; name an upload", field="portrait")
         preset = body.pop("preset", None) or self.settings.preset
-        if preset not in (*_PRESETS, self.settings.preset):
-            shown = ", ".join(_PRESETS)
+        if preset not in (*PRESETS, self.settings.preset):
+            shown = ", ".join(PRESETS)
             raise CallError(
                 "bad_value", f"preset is {str(preset)[:40]!r}; choose one of {shown}", field="preset"
             )
@@ -213,10 +209,10 @@ class Service:
             CallError: There is no such format.
         """
         chosen = body.pop("format", None) or "mp4"
-        if chosen not in _FORMATS:
+        if chosen not in FORMATS:
             raise CallError(
                 "bad_value",
-                f"format is {str(chosen)[:40]!r}; choose one of {', '.join(_FORMATS)}",
+                f"format is {str(chosen)[:40]!r}; choose one of {', '.join(FORMATS)}",
                 field="format",
             )
         return chosen

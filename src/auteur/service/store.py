@@ -120,14 +120,14 @@ class Store:
         """An empty folder for processes to stand in, so that no text is the name of a file by chance."""
         make_folders(self.calm)
 
-    def check_room(self, more_bytes: int = 0) -> None:
+    def check_room(self) -> None:
         """Refuses what would pass the disk budget.
 
         Raises:
             CallError: There is no room.
         """
         used = self.used_bytes()
-        if used + more_bytes > self._limits.disk_bytes:
+        if used > self._limits.disk_bytes:
             raise CallError(
                 "disk_full",
                 f"uploads and results take {used / GIGABYTE:.2f} GB of "

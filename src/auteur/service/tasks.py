@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from auteur.errors import InputError, UsageError
 from auteur.provenance import Signing, consent_notes
-from auteur.service.child import Context
+from auteur.service.context import Context, Message
 from auteur.service.problems import CallError
 
 if TYPE_CHECKING:
     from auteur.batch.jobs import Job
     from auteur.signals import Track
 
-Message = dict[str, Any]
 Done = tuple[Message, bytes | None]
 
 _TABLE_STARTS = (b"{", b"#", b"frame", b"timecode", b"sep=", b"face", b"confidence", b'"')
@@ -69,7 +68,7 @@ def _probe_table(path: Path, head: bytes) -> Message:
             if suffix != ".json":
                 raise
             track = load_track(named)
-    except UsageError:  # such as a rate that is missing: said when it is used
+    except UsageError:  # such as a rate that is missing: an error when it is used
         return {"type": "table", "suffix": suffix, **_NO_MEDIA}
     length = {"duration_sec": float(track.duration_sec), "frames": track.frames, "fps": str(track.rate)}
     return {"type": "table", "suffix": suffix, **_NO_MEDIA, **length}
@@ -166,7 +165,7 @@ def signing_of(context: Context) -> Signing | None:
 
 
 def notes_of(notes: tuple[str, ...], request: Message) -> list[str]:
-    """Notes for a client: what is said of a track that was drawn as curves is left out."""
+    """Notes for a client, without those on a track that was drawn as curves."""
     drawn = "curves" in request["body"] and "track" not in {**request["body"], **request["files"]}
     return [note for note in notes if not (drawn and note.startswith("the track "))]
 
@@ -313,7 +312,7 @@ def say(request: Message, context: Context) -> Done:
 
     known = voices()
     if not known:
-        raise CallError("no_voice", "no voice is installed on this machine; docs/service.md says how")
+        raise CallError("no_voice", "no voice is installed on this machine; see docs/service.md")
     if request.get("voice") not in (None, *known):  # also a path
         raise CallError(
             "bad_value", f"there is no such voice; choose one of {', '.join(known)}", field="voice"

@@ -37,6 +37,11 @@ NOSE = (
     98, 97, 326, 327, 294, 278, 344, 440, 275, 45, 220, 115, 48, 64,
 )  # fmt: skip
 """Bridge and septum from top to bottom (10), then base and wings (14)."""
+RIGID_VERTICES = (
+    6, 168, 197, 195, 8, 9, 151, 10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251,
+    33, 133, 362, 263, 127, 356, 162, 389, 234, 454, 48, 278,
+)  # fmt: skip
+"""Vertices that expressions hardly move: nose bridge, forehead, temples, eye corners, nostril wings."""
 RIGHT_IRIS = (468, 469, 470, 471, 472)
 """Centre, then four points of the rim."""
 LEFT_IRIS = (473, 474, 475, 476, 477)

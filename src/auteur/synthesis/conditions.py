@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.conditioner import Conditioner, Given, ReferenceFeatures
+from auteur.synthesis.conditioners.base import Conditioner, Given, ReferenceFeatures
 from auteur.synthesis.conditioners.registry import CONDITIONERS, inputs_by_name
 
 CONDITION_NAMES = tuple(CONDITIONERS)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.conditioner import GuidanceScale
+from auteur.synthesis.conditioners.base import GuidanceScale
 from auteur.synthesis.conditioners.registry import CONDITIONERS
 from auteur.synthesis.conditions import CONDITION_NAMES, Conditions, Denoiser
 from auteur.synthesis.samplers.process import Predict

@@ -12,17 +12,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from auteur.face.pose import without_pose
-from auteur.signals.topology import OUTER_LIPS
+from auteur.signals.topology import LEFT_IRIS, OUTER_LIPS, RIGHT_IRIS
 from auteur.synthesis.warp.apertures import aperture_between
 from auteur.synthesis.warp.mesh import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
-    LEFT_IRIS,
     MOUTH_LOWER,
     MOUTH_UPPER,
     RIGHT_EYE_LOWER,
     RIGHT_EYE_UPPER,
-    RIGHT_IRIS,
 )
 from auteur.synthesis.warp.sampling import smooth_step
 

@@ -245,7 +245,7 @@ def request_of(
     Raises:
         UsageError: A value is outside its range or unknown.
     """
-    label, curve = told_apart(emotion)
+    label, curve = label_or_curve(emotion)
     drive = options.get("drive")
     return PerformanceRequest(
         label,
@@ -266,7 +266,7 @@ def _source(value: Any) -> Any:
     return Path(value) if isinstance(value, str) and value not in ("track", "none") else value
 
 
-def told_apart(emotion: str | EmotionCurve | None) -> tuple[str | None, EmotionCurve | None]:
+def label_or_curve(emotion: str | EmotionCurve | None) -> tuple[str | None, EmotionCurve | None]:
     """Returns a label or a curve; a text with a number in it is a curve.
 
     Raises:

@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auteur.errors import FaceError
 from auteur.face.backend import FaceBackend, FaceReading, Picture
@@ -14,8 +13,6 @@ from auteur.motion.mouth import LIP_PAIRS
 from auteur.motion.portrait import LID_PAIRS
 from auteur.motion.portrait_expression import portrait_expression
 from auteur.signals.topology import INNER_LIPS, OUTER_LIPS
-
-Floats = NDArray[np.floating]
 
 SMALL_PX = 64
 """Size of a face under which lips are a few pixels high and teeth none."""

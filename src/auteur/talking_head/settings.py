@@ -82,7 +82,7 @@ class Settings:
     """Certificate and key for signed outputs."""
 
     watermark: bool = True
-    """Whether written frames carry the watermark of the run (`auteur.watermark`); the sidecar says which."""
+    """Whether written frames carry the watermark of the run (`auteur.watermark`), which the sidecar names."""
 
     @property
     def framing(self) -> Framing:
@@ -174,7 +174,7 @@ def mark_of(
             "intensity": requested.intensity,
             "action_units": dict(requested.action_units),
             "scales": dict(requested.scales),
-            **requested.track_reading.said(),
+            **requested.track_reading.given(),
             "route": settings.route,
             "fps": str(settings.fps),
             "head": settings.head,

@@ -28,7 +28,7 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class SpokenPhone:
-    """A phone and when it is said."""
+    """A phone and its time."""
 
     phone: str
     """One of `auteur.speech.phones.PHONES`, never silence."""

@@ -21,9 +21,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
-
-from torch import nn
 
 from auteur import weights
 from auteur.errors import WeightsError
@@ -54,8 +51,6 @@ COMPACT_MODELS = ("speech_encoder", "lip_encoder", "face_flow", "head_flow", "au
 """Weights of the compact set's stages but the renderer."""
 _SAVED = "model.safetensors"
 _ADAPTER = "adapter_config.json"
-
-Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,7 +83,7 @@ def track_file(
 
     Raises:
         MediaError: The file cannot be read.
-        FaceError: No usable face in any frame; the message of the first says why.
+        FaceError: No usable face in any frame; the message is that of the first.
         InputError: `out` cannot be written.
     """
     info = probe(path)

@@ -1,4 +1,4 @@
-"""Text in: a voice of this machine speaks it, as a program of its own, and words get their times."""
+"""Text to speech by a voice of this machine, a program of its own, with the times of words."""
 
 from auteur.voice.captions import captions_text, check_captions
 from auteur.voice.speaking import Spoken, speak, voices

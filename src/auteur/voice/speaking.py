@@ -49,7 +49,7 @@ def speak(text: str, path: Path, *, voice: str | None = None, overwrite: bool = 
     """Speaks a text into a file.
 
     Args:
-        text: What to say; line breaks are spaces.
+        text: The words; line breaks are spaces.
         path: The WAV file to write, whole or not at all.
         voice: A name of `voices`, or the path of a Piper model (.onnx with its .onnx.json); None: the best.
         overwrite: Whether `path` may be replaced.
@@ -137,8 +137,8 @@ def _run(command: list[str], text: str) -> None:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise InputError(f"the voice {Path(command[0]).name} cannot be run: {error}") from error
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        printed = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise InputError(
             f"the voice {Path(command[0]).name} ended with code {done.returncode}: "
-            f"{said[-1][:200] if said else 'without a word'}"
+            f"{printed[-1][:200] if printed else 'without a message'}"
         )

@@ -1,4 +1,4 @@
-"""When each word of a text is said in its recording."""
+"""Times of the words of a text in its recording."""
 
 import re
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ _PHONES_OF_LETTERS = {
 
 @dataclass(frozen=True)
 class Word:
-    """A word and when it is said."""
+    """A word and its time."""
 
     word: str
     """As in the text, with the punctuation around it."""
@@ -56,7 +56,7 @@ def word_times(text: str, path: Path) -> tuple[tuple[Word, ...], bool]:
     those in it, and all words without it, share the time by their lengths.
 
     Args:
-        text: What is said.
+        text: Words of the recording.
         path: The recording of it.
     """
     words = [word for word in text.split() if _WORD.search(word)]

@@ -28,7 +28,7 @@ def test_without_a_table_the_first_folder_is_the_person(tmp_path):
     assert by_name["a.mp4"].held_out == is_held_out("folder:ann")
 
 
-def test_keys_tell_names_apart_that_a_key_cannot_hold(tmp_path):
+def test_keys_separate_names_that_a_key_cannot_hold(tmp_path):
     names = ["a b.mp4", "a-b.mp4", "a/b.mp4", "a_b.mp4", "我.mp4", "你.mp4", "a.b.mp4"]
     recordings = open_corpus("folder", grow(tmp_path, *names)).recordings()
     assert len({each.key for each in recordings}) == len(names)
@@ -61,7 +61,7 @@ def test_only_rows_count(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ("b.mp4,,,,,", "b.mp4"),
         (",,,,,", "names no video"),
@@ -78,12 +78,12 @@ def test_only_rows_count(tmp_path):
         ("/,,,,,", "is missing"),
     ],
 )
-def test_a_bad_row_is_named_and_the_rest_listed(tmp_path, row, said):
+def test_a_bad_row_is_named_and_the_rest_listed(tmp_path, row, message):
     text = f"video,audio,emotion,intensity,box,start_seconds\n{row}\ngood.mp4,,,,,\n"
     corpus = open_corpus("folder", with_table(tmp_path, text, "a.mp4", "good.mp4"))
     assert [each.video.name for each in corpus.recordings()] == ["good.mp4"]
     (problem,) = corpus.problems
-    assert said in str(problem)
+    assert message in str(problem)
     assert "line 2" in str(problem)
 
 

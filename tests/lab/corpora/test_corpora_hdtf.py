@@ -108,8 +108,8 @@ def test_broken_lines_are_named(tmp_path):
     corpus = open_corpus("hdtf", tree)
     assert [each.key for each in corpus.recordings()] == ["hdtf-WDA-A-000"]
     reasons = " ".join(str(problem) for problem in corpus.problems)
-    for said in ("'01:00-00:30'", "'later'", "'left'"):
-        assert said in reasons
+    for words in ("'01:00-00:30'", "'later'", "'left'"):
+        assert words in reasons
 
 
 def test_stretches_keep_their_number_when_one_is_broken(tmp_path):
@@ -117,7 +117,7 @@ def test_stretches_keep_their_number_when_one_is_broken(tmp_path):
     assert [each.key for each in open_corpus("hdtf", tree).recordings()] == ["hdtf-WDA-A-001"]
 
 
-def test_who_is_held_out(tmp_path):
+def test_which_people_are_held_out(tmp_path):
     names = [f"Someone{letter}" for letter in "ABCDEFGHIJKLMNOP"]
     tree = grow(
         tmp_path,

@@ -65,7 +65,7 @@ def test_a_face_in_every_good_recording(trees, corpora, backend):
         assert len(backend.find(frames[2])) == 1
 
 
-def test_hdtf_begins_where_its_list_says(trees, corpora, backend):
+def test_hdtf_begins_at_the_time_of_its_list(trees, corpora, backend):
     late = next(each for each in good(trees, corpora, "hdtf") if each.start_seconds)
     with VideoReader(late.video) as video:
         assert not backend.find(next(iter(video)).image)

@@ -126,7 +126,7 @@ def test_references_are_drawn_by_the_seed():
     assert len(drawn) > 4
 
 
-def test_references_are_only_named_when_asked_for(tmp_path):
+def test_references_are_only_named_on_request(tmp_path):
     names = [f"M007/{kind}/{e}/level_1/001" for e in ("sad", "happy") for kind in ("video/front", "audio")]
     tree = grow(tmp_path, *(f"{name}.{'mp4' if 'video' in name else 'm4a'}" for name in names))
     assert {each.reference for each in open_corpus("mead", tree).recordings()} == {None}

@@ -1,5 +1,4 @@
-"""Small look-alikes of what the expression recipes read: shards, photographs, FLAME vectors. Nobody's
-face."""
+"""Small look-alikes of what the expression recipes read: shards, photographs, FLAME vectors. No real face."""
 
 from pathlib import Path
 

@@ -86,7 +86,7 @@ def test_nobodys_photograph_judges_and_teaches(tmp_path: Path):
     assert teaching.any()
 
 
-def test_without_photographs_it_says_so(tmp_path: Path):
+def test_without_photographs_it_is_an_error(tmp_path: Path):
     (tmp_path / "photos.csv").write_text("file,label\n", encoding="utf-8")
     with pytest.raises(InputError, match="no labelled photographs"):
         read_photographs(tmp_path, tmp_path / "photos.csv")
@@ -122,7 +122,7 @@ def test_the_height_of_an_emotion_is_its_prototype(space: CompactExpressionSpace
     assert size_of(vectors["happy"], sizes) > size_of(vectors["sad"], sizes) > 1
 
 
-def test_apexes_are_the_textbook_or_people_who_count_alike():
+def test_apexes_are_the_textbook_or_the_mean_of_people_with_equal_weight():
     def clip(person: str, vector: list[float], strength: float = 1.0) -> ExpressionClip:
         vectors = np.tile(np.array(vector, dtype=np.float32), (5, 1))
         return ExpressionClip("c", person, "train", "sad", strength, vectors, None)

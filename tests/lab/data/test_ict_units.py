@@ -14,10 +14,8 @@ def model_of(deltas_mm: dict[str, np.ndarray]) -> FaceModel:
     front = mesh - [0, 0, mesh[:, 2].max() + 10]  # all of it before the middle of the head
     return FaceModel(
         neutral=front / TO_PICTURE_MM,
-        quads=np.zeros((0, 4), np.int32),
         expression_names=tuple(deltas_mm),
         expression_deltas=np.stack(list(deltas_mm.values())) / TO_PICTURE_MM,
-        identity_deltas=np.zeros((0, len(mesh), 3)),
         part=np.zeros(len(mesh), np.uint8),
     )
 

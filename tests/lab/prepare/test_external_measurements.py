@@ -95,7 +95,7 @@ def openface_table(path: Path, frames: int) -> None:
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
-def test_their_numbers_stand_instead_of_ours_and_the_record_says_so(talk, tmp_path):
+def test_external_numbers_replace_ours_and_the_record_names_them(talk, tmp_path):
     measured = tmp_path / "measured"
     for tool in ("openface", "deca"):
         (measured / tool).mkdir(parents=True)

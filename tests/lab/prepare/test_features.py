@@ -206,7 +206,7 @@ def test_corpora_in_different_spaces_are_refused(shards, copied, tmp_path):
     assert list(read_tracks(Corpora(shards=(shards, other)), speech=None))
 
 
-def test_a_held_out_person_among_those_who_train_is_refused(copied):
+def test_a_held_out_person_in_the_training_part_is_refused(copied):
     held_out, train = copied / "held_out-000000.tar", copied / "train-000000.tar"
     index = json.loads((copied / "index.json").read_text())
     of = {shard["file"]: shard for shard in index["shards"]}

@@ -38,7 +38,7 @@ def finished_recordings(out: Path) -> int:
     return packed + len(list((out / ".work" / "items").glob("[!.]*.tar")))
 
 
-def test_the_command_and_python_prepare_the_same_unless_told_otherwise(tmp_path):
+def test_the_command_and_python_prepare_the_same_by_default(tmp_path):
     arguments = PrepareArguments(dataset=tmp_path, kind="folder", out=tmp_path)
     assert arguments.options() == PrepareOptions(kind="folder")
 
@@ -59,12 +59,12 @@ def test_killed_at_random_moments_it_gives_the_same_shards(prepared, tmp_path):
     kept = finished_recordings(out)
     last = subprocess.run(command(prepared.corpus, out), env=environment, capture_output=True, text=True)
     assert last.returncode == 4, last.stderr
-    said = json.loads(last.stdout.splitlines()[-1])
-    assert said["kept"] == kept
+    report = json.loads(last.stdout.splitlines()[-1])
+    assert report["kept"] == kept
     assert contents(out) == contents(prepared.out)
     assert not (out / ".work").exists()
     times_begun = len(begun.read_text().splitlines())
-    assert times_begun <= said["recordings"] + KILLS * WORKERS
+    assert times_begun <= report["recordings"] + KILLS * WORKERS
 
 
 @pytest.mark.slow
@@ -87,9 +87,9 @@ def run(*words: object) -> int:
 def test_a_finished_folder_ends_as_the_run_that_made_it_did(prepared, capsys):
     assert run(prepared.corpus.folder, *AS_ARGUMENTS, "-o", prepared.out, "--json") == 4
     printed = capsys.readouterr()
-    said = json.loads(printed.out.splitlines()[-1])
-    assert said["samples"] == prepared.summary.totals["samples"]
-    assert said["kept"] == said["recordings"]
+    report = json.loads(printed.out.splitlines()[-1])
+    assert report["samples"] == prepared.summary.totals["samples"]
+    assert report["kept"] == report["recordings"]
     assert "2 could not be read; they are named in" in printed.err
 
 
@@ -99,7 +99,7 @@ def test_changed_options_are_a_usage_error(prepared, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (("--size", "20"), 2, "size_px is 20; it must be between 64 and 1024"),
         (("--workers", "0"), 2, "workers is 0"),
@@ -107,9 +107,9 @@ def test_changed_options_are_a_usage_error(prepared, capsys):
         (("--longest-seconds", "0.5"), 2, "longest_seconds is 0.5"),
     ],
 )
-def test_what_is_refused_before_anything_is_read(corpus, tmp_path, capsys, words, code, said):
+def test_what_is_refused_before_anything_is_read(corpus, tmp_path, capsys, words, code, message):
     assert run(corpus.folder, "--kind", "mead", "-o", tmp_path / "shards", *words) == code
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "shards").exists()
 
 

@@ -54,7 +54,7 @@ def test_totals_agree(prepared):
     assert totals["frames"] == sum(row["frames"] for row in reader.rows)
 
 
-def test_nobody_is_in_both_parts(prepared):
+def test_no_person_is_in_both_parts(prepared):
     train, test = (ShardReader(prepared.out, part=part) for part in ("train", "held_out"))
     assert not {row["person"] for row in train.rows} & {row["person"] for row in test.rows}
     assert {row["held_out"] for row in test.rows} == {True}
@@ -82,8 +82,8 @@ def test_landmarks_lie_on_the_face_in_the_crop(prepared, backend):
     for sample in ShardReader(prepared.out, part="held_out"):
         frame = np.ascontiguousarray(np.kron(sample.frames()[5], np.ones((2, 2, 1), np.uint8)))
         [seen, *_] = backend.find(frame)
-        told = 2 * sample.array("landmarks")[5][:, :2] + 0.5
-        assert np.linalg.norm(seen.landmarks[:, :2] - told, axis=1).mean() < 4
+        labelled = 2 * sample.array("landmarks")[5][:, :2] + 0.5
+        assert np.linalg.norm(seen.landmarks[:, :2] - labelled, axis=1).mean() < 4
 
 
 def test_the_report_holds_everything_itself(prepared):

@@ -148,17 +148,17 @@ def damage(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"), [("missing", "is missing"), ("short", "bytes instead of"), ("flipped", "wrong hash")]
+    ("how", "message"), [("missing", "is missing"), ("short", "bytes instead of"), ("flipped", "wrong hash")]
 )
-def test_a_damaged_shard_is_named_and_the_others_are_still_read(tmp_path, how, said):
+def test_a_damaged_shard_is_named_and_the_others_are_still_read(tmp_path, how, message):
     folder = finished(tmp_path / "out")
     damage(folder / "train-000001.tar", how)
-    with pytest.raises(InputError, match=rf"train-000001\.tar.*{said}"):
+    with pytest.raises(InputError, match=rf"train-000001\.tar.*{message}"):
         list(ShardReader(folder))
     lenient = ShardReader(folder, damaged="skip")
     assert [sample.key for sample in lenient] == ["a1", "b1"]
-    assert [said in each for each in lenient.skipped] == [True]
-    assert [said in each for each in lenient.problems()] == [True]
+    assert [message in each for each in lenient.skipped] == [True]
+    assert [message in each for each in lenient.problems()] == [True]
 
 
 def test_an_unfinished_folder_is_not_read(tmp_path):
@@ -182,7 +182,7 @@ def test_a_damaged_item_is_named(tmp_path):
         list(read_tar(path))
 
 
-def test_archives_hold_no_time_and_nobody(tmp_path):
+def test_archives_hold_no_time_and_no_user(tmp_path):
     import tarfile
 
     folder = finished(tmp_path / "out")

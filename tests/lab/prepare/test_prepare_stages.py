@@ -62,9 +62,15 @@ def test_a_stretch_of_a_recording(counting):
     assert numbers(pictures_of(late)) == numbers(pictures_of(recording(counting)))[40:43]
 
 
-def test_a_box_cuts_the_picture(counting):
-    boxed = next(pictures_of(recording(counting, box=(10.2, 5, 30, 600))))
-    assert boxed.shape == (43, 20, 3)
+def test_a_box_cuts_the_picture(tmp_path):
+    ramp = np.broadcast_to(np.arange(64)[None, :, None] * 2 + np.arange(48)[:, None, None], (48, 64, 3))
+    with VideoWriter(
+        tmp_path / "ramp.mp4", size_px=(64, 48), rate=25, mark=Mark(watermark=False), quality_crf=4
+    ) as video:
+        video.write(ramp.astype(np.uint8))
+    whole = next(pictures_of(recording(tmp_path / "ramp.mp4")))
+    boxed = next(pictures_of(recording(tmp_path / "ramp.mp4", box=(10.2, 5, 30, 600))))
+    np.testing.assert_array_equal(boxed, whole[5:, 10:30])
 
 
 def test_a_box_beside_the_picture_is_refused(counting):
@@ -127,7 +133,7 @@ def test_long_stretches_are_divided_evenly(counting):
     assert [clip.frames for clip in watched(counting, Faces(), longest_sec=0.8).clips] == [16, 17, 17]
 
 
-def test_no_face_says_why(counting):
+def test_no_face_has_a_reason(counting):
     nothing = watched(counting, Faces(missing=set(range(100))))
     assert nothing.clips == []
     assert "no face found in 'count.mp4'" in nothing.problem
@@ -174,7 +180,7 @@ def talking(gap_mm: np.ndarray, **changes) -> Clip:
     return Clip(**given | changes)
 
 
-def heard(gap: np.ndarray) -> SpeechAnalysis:
+def analysis_of(gap: np.ndarray) -> SpeechAnalysis:
     features = torch.zeros(len(gap), 80)
     features[:, -2] = torch.from_numpy(gap)
     return SpeechAnalysis(
@@ -185,27 +191,27 @@ def heard(gap: np.ndarray) -> SpeechAnalysis:
 @pytest.mark.parametrize("offset", [-9, -3, 0, 4, 12])
 def test_the_offset_is_found(offset):
     gap = speaking(250)
-    found = lip_agreement(talking(np.roll(gap, offset)).landmarks, heard(gap))
+    found = lip_agreement(talking(np.roll(gap, offset)).landmarks, analysis_of(gap))
     assert found is not None
     assert found.offset_frames == offset
     assert found.is_believed
 
 
 def test_other_lips_do_not_agree():
-    found = lip_agreement(talking(speaking(500, seed=1)).landmarks, heard(speaking(500, seed=2)))
+    found = lip_agreement(talking(speaking(500, seed=1)).landmarks, analysis_of(speaking(500, seed=2)))
     assert found is not None
     assert not found.is_believed
 
 
 def test_too_little_to_judge():
-    assert lip_agreement(talking(speaking(40)).landmarks, heard(speaking(40))) is None
-    assert lip_agreement(talking(np.full(200, 3.0)).landmarks, heard(speaking(200))) is None
+    assert lip_agreement(talking(speaking(40)).landmarks, analysis_of(speaking(40))) is None
+    assert lip_agreement(talking(np.full(200, 3.0)).landmarks, analysis_of(speaking(200))) is None
 
 
 def sound(clip: Clip, agreement: LipAgreement | None = None, level: float = -20.0) -> ClipSound:
     prosody = np.full((clip.frames, 3), level, np.float32)
     waveform = Waveform(samples=np.zeros(clip.frames * 640, np.float32), rate_hz=16_000)
-    analysis = heard(speaking(clip.frames))
+    analysis = analysis_of(speaking(clip.frames))
     return ClipSound(waveform=waveform, analysis=analysis, prosody=prosody, agreement=agreement)
 
 

@@ -380,7 +380,7 @@ def test_recipes_outside_their_range_are_refused(tmp_path, wrong, message):
         DenoiserRecipe(out=tmp_path, **wrong)
 
 
-def test_a_recipe_says_what_is_missing(tmp_path):
+def test_a_recipe_names_what_is_missing(tmp_path):
     with pytest.raises(UsageError, match="--shards"):
         train(DenoiserRecipe(out=tmp_path))
     with pytest.raises(UsageError, match="no preset 'huge'"):

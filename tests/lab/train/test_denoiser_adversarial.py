@@ -76,7 +76,7 @@ def test_single_frames_leave_what_looks_at_others_as_it_was(tmp_path):
     assert moved and not any(name.startswith(("temporal.", "conditioners.past.")) for name in moved)
 
 
-def test_a_judge_learns_to_tell_noise_from_smooth_pictures():
+def test_a_discriminator_learns_to_separate_noise_from_smooth_pictures():
     torch.manual_seed(0)
     judge = PatchDiscriminator(4, (8, 16))
     optimizer = torch.optim.Adam(judge.parameters(), lr=1e-2)
@@ -88,7 +88,7 @@ def test_a_judge_learns_to_tell_noise_from_smooth_pictures():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert loss < 1.0  # 2 when it cannot tell
+    assert loss < 1.0  # 2 without any separation
 
 
 def test_a_teacher_without_last_layers_gets_some_that_change_nothing_at_first(tmp_path):
@@ -167,7 +167,7 @@ def test_patches_count_by_their_painted_share():
     assert float(mean_of_painted(values, mask)) == pytest.approx((0.5 * 1 + 5) / 1.5)
 
 
-def test_a_lattice_is_seen_and_a_smooth_error_is_not():
+def test_a_lattice_is_penalised_and_a_smooth_error_is_not():
     real, mask = torch.zeros(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
     stripes = 0.1 * (torch.arange(64) % 4 == 0) * mask.expand(2, 3, -1, -1)

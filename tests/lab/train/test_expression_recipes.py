@@ -147,7 +147,7 @@ def test_aiming_fills_in_the_prototypes_or_what_people_show_without_their_jaw(tm
     assert float(of_people.apex[:, 0].abs().max()) < 0.1  # what a fresh generator does to it
 
 
-def test_who_somebody_is_can_be_told(tmp_path: Path):
+def test_faces_of_one_person_are_nearer_than_those_of_two(tmp_path: Path):
     if not hasattr(pytest.importorskip("cv2"), "HOGDescriptor"):
         pytest.skip("OpenCV's headless build has no HOGDescriptor; the extra train brings another")
     from judges.face_identity import FaceIdentity, FaceIdentityRecipe

@@ -24,7 +24,7 @@ def network(basis: torch.Tensor, mean: torch.Tensor, probes: tuple[int, ...]) ->
 
 
 @torch.inference_mode()
-def test_continuing_keeps_what_was_known(tmp_path):
+def test_continuing_keeps_what_was_learned(tmp_path):
     torch.manual_seed(0)
     basis, mean = 0.02 * torch.randn(8, 478, 3), torch.rand(478, 3)
     old = network(basis, mean, FEATURES)
@@ -38,7 +38,7 @@ def test_continuing_keeps_what_was_known(tmp_path):
         assert torch.allclose(getattr(before, field), getattr(after, field), atol=2e-3), field
 
 
-def test_movement_is_told_apart_from_place():
+def test_movement_is_separated_from_place():
     torch.manual_seed(0)
     known = torch.rand(2, 3, 478, 3)
     offset = 0.3 * torch.rand(1, 3, 478, 3)  # both faces of a pair are off by the same
@@ -74,7 +74,7 @@ def test_moved_faces_teach_no_blendshapes():
     assert not torch.equal(loss, landmarker_loss(replace(output, blendshapes=shapes), batch, torch.ones(52)))
 
 
-def test_a_network_that_always_says_the_same_follows_nothing():
+def test_a_network_of_constant_output_follows_nothing():
     torch.manual_seed(0)
     grid = torch.rand(478, 3) * 0.5 + 0.25
     still = network(torch.zeros(8, 478, 3), grid, PROBES)

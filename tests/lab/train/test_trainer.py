@@ -279,7 +279,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(tmp_path):
     assert out.read_bytes() == content
 
 
-def test_a_missing_folder_is_said_before_training(tmp_path):
+def test_a_missing_folder_is_an_error_before_training(tmp_path):
     with pytest.raises(InputError, match="does not exist; create it first"):
         run(tmp_path / "nowhere" / "run.safetensors")
 
@@ -295,7 +295,7 @@ def test_a_missing_folder_is_said_before_training(tmp_path):
         {"minutes": 0},
     ],
 )
-def test_schedules_that_nobody_can_follow_are_refused(wrong):
+def test_impossible_schedules_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         Schedule(**wrong)
 

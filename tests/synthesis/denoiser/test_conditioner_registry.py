@@ -13,7 +13,7 @@ from denoiser_samples import TINY
 from toy_conditioner import DefocusConditioner
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.conditioner import (
+from auteur.synthesis.conditioners.base import (
     Entry,
     Given,
     GuidanceScale,
@@ -121,7 +121,7 @@ def loud(conditioner):
     return conditioner
 
 
-def test_a_row_says_what_the_others_need_to_know(kind):
+def test_a_row_holds_what_the_others_need(kind):
     assert kind.inputs[0].name == kind.name
     assert kind.guided_by in (None, *get_args(GuidanceScale))
     assert 0 <= kind.config_type().dropout < 1

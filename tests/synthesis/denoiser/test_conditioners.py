@@ -8,7 +8,7 @@ from denoiser_samples import FRAMES, ROWS, SIDE, TINY, conditions_of, loud, samp
 
 from auteur.errors import UsageError
 from auteur.synthesis.conditioners.audio import AudioConditioner, windows_around
-from auteur.synthesis.conditioners.conditioner import SampleSize
+from auteur.synthesis.conditioners.base import SampleSize
 from auteur.synthesis.conditioners.landmarks import LandmarksConfig
 from auteur.synthesis.conditioners.layers import NULL_DEVIATION
 from auteur.synthesis.conditioners.reference import ReferenceAttention, set_attention_processors
@@ -311,7 +311,7 @@ def test_more_configs_that_make_no_sense():
         UNetConfig(widths=(8192,) * 4)
 
 
-def test_windows_longer_than_the_motion_modules_know():
+def test_windows_longer_than_the_motion_modules():
     model = loud(BARE.changed(temporal=PARTS["temporal"]))
     with pytest.raises(UsageError, match="lower it to 8"):
         model(sample_of(BARE, frames=9), times(), Conditions())

@@ -148,7 +148,7 @@ def test_motion_modules_start_new_without_an_adapter(folders):
     assert torch.allclose(torch.cat(frames, 1), whole, atol=1e-5)
 
 
-def test_folders_that_do_not_fit_say_everything_at_once(folders, tmp_path):
+def test_folders_that_do_not_fit_are_named_all_at_once(folders, tmp_path):
     from safetensors.torch import load_file, save_file
 
     place = tmp_path / "unet"
@@ -228,7 +228,7 @@ def test_portraits_become_tokens_at_any_size(folders):
         encoder.encode(portrait[0])
 
 
-def test_without_a_gpu_it_says_what_it_would_need(monkeypatch):
+def test_without_a_gpu_the_message_names_the_memory_needed(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match=r"needs a CUDA GPU.*GB in bfloat16.*--preset compact"):
         full_size_device(TINY["auhead"])

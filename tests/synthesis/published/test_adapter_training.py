@@ -169,12 +169,8 @@ def test_a_row_without_its_conditions_is_the_unconditional_one_of_guidance(kind,
     with torch.no_grad():
         encoded = networks.encoded(given, (False, True))
         features = networks.portrait(reference, encoded[0])
-        names = ("context", "audio", "located" if kind == "hallo" else "emotions")
-        more = {} if kind == "hallo" else {"memory": Memory()}
-        both = networks.predict(
-            sample.expand(2, -1, -1, -1, -1), 400.0, features=features, given=given,
-            **dict(zip(names, encoded, strict=True)), **more,
-        )  # fmt: skip
+        twice = sample.expand(2, -1, -1, -1, -1)
+        both = networks.prediction(twice, 400.0, encoded, features, given, Memory())
     torch.testing.assert_close(torch.cat(rows), both, atol=1e-9, rtol=1e-9)
 
 
@@ -210,7 +206,7 @@ def test_the_loss_of_the_same_clips_and_noise_falls(run, folders, clips) -> None
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def performed(tmp_path_factory):
     """A function from Action Units to a performed video of 3 frames."""
     place, mark = tmp_path_factory.mktemp("inputs"), provenance.Mark(watermark=False)
     write_image(place / "me.png", np.ascontiguousarray(data.astronaut()[0:257, 96:353]), mark=mark)
@@ -225,9 +221,11 @@ def told(tmp_path_factory):
     return performed
 
 
-def test_the_renderer_of_the_folder_loads_the_adapter_and_paints_other_pixels(run, folders, told) -> None:
+def test_the_renderer_of_the_folder_loads_the_adapter_and_paints_other_pixels(
+    run, folders, performed
+) -> None:
     kind, out = run
-    speech, smiling = told(AU12=1.0)
+    speech, smiling = performed(AU12=1.0)
 
     def painted(given) -> np.ndarray:
         return np.stack(list(load(folders[kind], speech, "cpu").frames(given)))
@@ -238,7 +236,7 @@ def test_the_renderer_of_the_folder_loads_the_adapter_and_paints_other_pixels(ru
     try:
         adapted = painted(smiling)
         assert not np.array_equal(adapted, plain)
-        assert not np.array_equal(adapted, painted(told(AU4=1.0)[1]))
+        assert not np.array_equal(adapted, painted(performed(AU4=1.0)[1]))
     finally:
         place.unlink()
 
@@ -362,5 +360,5 @@ def test_the_one_dimensional_form_trains_on_numbers_and_is_given_numbers(folders
     values = np.zeros((5, len(CONTROLS)))
     values[:, CONTROLS.index("AU26")] = 0.5
     given = SimpleNamespace(action_units=au_track(values, convention="facs", rate=Fraction(25)))
-    told = adapter_input(given, None, adapter.config, 0, 3)
-    assert told.shape == (3 + 2 * adapter.config.margin, 24) and 0 < float(told.max()) <= 1
+    units = adapter_input(given, None, adapter.config, 0, 3)
+    assert units.shape == (3 + 2 * adapter.config.margin, 24) and 0 < float(units.max()) <= 1

@@ -62,7 +62,7 @@ def test_converted_folders_load_every_number(kind, checkpoints, tmp_path: Path) 
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_is_not_used_is_said(checkpoints, tmp_path: Path) -> None:
+def test_what_is_not_used_is_noted(checkpoints, tmp_path: Path) -> None:
     out = convert_checkpoint(checkpoints["aniportrait"], tmp_path / "out")
     notes = json.loads((out / "published.json").read_text())["notes"]
     assert any("20 tensors of reference_unet" in note for note in notes)
@@ -115,14 +115,14 @@ def test_every_misfit_is_listed_at_once(checkpoint, tmp_path: Path) -> None:
         tensors["conv_layers.3.weight"] = torch.ones(16, 3, 4, 4, dtype=torch.int32)
 
     changed(folder, "pose_guider.pth", spoil)
-    said = refused(folder, tmp_path / "out", "does not fit AniPortrait")
+    message = refused(folder, tmp_path / "out", "does not fit AniPortrait")
     for part in (
         "final_proj.bias is missing",
         "foreign.weight is not part of it",
         "conv_layers.0.weight has shape (3, 3, 5, 5), needs (3, 3, 3, 3)",
         "conv_layers.3.weight has numbers of type I32",
     ):
-        assert part in said
+        assert part in message
 
 
 def test_files_that_were_mixed_up_are_recognised(checkpoint, tmp_path: Path) -> None:

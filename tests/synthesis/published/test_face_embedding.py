@@ -122,11 +122,11 @@ def test_files_that_are_no_embedding_are_named(name, content, message, given, tm
         face_embedding(path, given, 512)
 
 
-def test_options_are_recorded_and_said(tmp_path: Path) -> None:
+def test_options_are_recorded_and_noted(tmp_path: Path) -> None:
     path = tmp_path / "me.npy"
     np.save(path, np.zeros(512))
-    told = {"sampler": "dpm", "compile": True, "identity": str(path), "au_guidance": 2.0}
-    options = PublishedOptions.of(told, "hallo")
+    given = {"sampler": "dpm", "compile": True, "identity": str(path), "au_guidance": 2.0}
+    options = PublishedOptions.of(given, "hallo")
     assert options.loop == LoopSettings(steps=10, sampler="dpm")
     assert options.record.keys() == {
         "steps",

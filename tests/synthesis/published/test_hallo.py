@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from auteur.synthesis.published import schedule
 from auteur.synthesis.published.face_locator import FaceLocator
 from auteur.synthesis.published.hallo import Hallo, HalloConditions
+from auteur.synthesis.published.memory import Memory
 from auteur.synthesis.published.projections import AudioProjection, ImageProjection
 from auteur.synthesis.published.region_masks import box_around, region_masks
 from auteur.synthesis.published.schedule import LoopSettings
@@ -99,15 +100,9 @@ def test_network(key: str, scales: tuple[float, float, float], dtype: torch.dtyp
     features = one.portrait(stored["reference_latents"], stored["context"])
     for place, tokens in features.items():
         assert_near(tokens, stored[f"bank.{kept_name(place)}"], near)
-    found = one.predict(
-        frames_first(stored["sample"]),
-        641,
-        context=stored["context"],
-        features=features,
-        audio=stored["audio"],
-        located=frames_first(stored["face_locator"]),
-        given=conditions(dtype, scales=scales),
-    )
+    encoded = stored["context"], stored["audio"], frames_first(stored["face_locator"])
+    given, sample = conditions(dtype, scales=scales), frames_first(stored["sample"])
+    found = one.prediction(sample, 641, encoded, features, given, Memory())
     assert_near(found, frames_first(stored[key]), near)
 
 

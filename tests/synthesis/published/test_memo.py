@@ -58,19 +58,13 @@ def test_network_and_memory(dtype: torch.dtype, near: float) -> None:
         kind, *index = place.split("_")
         key = "reference.mid.0.0" if kind == "mid" else f"reference.{kind}.{index[0]}.{index[1]}"
         assert_near(found, stored[key], near)
-    memory = Memory()
+    memory, given = Memory(), conditions(dtype, "first")
 
     def predict(starts: bool, adds: bool) -> torch.Tensor:
         memory.starts, memory.adds = starts, adds
-        return one.predict(
-            frames_first(stored["sample"]),
-            float(stored["timestep"]),
-            context=stored["context"],
-            features=features,
-            audio=stored["audio"],
-            emotions=stored["emotion"].long(),
-            memory=memory,
-        )
+        encoded = stored["context"], stored["audio"], stored["emotion"].long()
+        sample = frames_first(stored["sample"])
+        return one.prediction(sample, float(stored["timestep"]), encoded, features, given, memory)
 
     def check_memory(moment: str) -> None:
         keys = [k for k in stored if k.startswith("memory.") and k.endswith(moment)]

@@ -60,8 +60,8 @@ def head() -> TalkingHead:
 
 def given(head, inputs, **performance):
     """A performed video, to be rendered in one step."""
-    told = head(*inputs, settings=Settings(seed=1), **performance)._render_input
-    return replace(told, options={"steps": 1})
+    render_input = head(*inputs, settings=Settings(seed=1), **performance)._render_input
+    return replace(render_input, options={"steps": 1})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,19 +79,19 @@ def test_a_video_from_a_portrait_and_speech(kind, folders, inputs, tmp_path: Pat
 @pytest.mark.parametrize("kind", KINDS)
 def test_frames_are_the_portrait_around_a_generated_square(kind, folders, inputs, head) -> None:
     renderer = load(folders[kind], head._speech.phones, "cpu")
-    told = given(head, inputs)
-    frames = np.stack(list(renderer.frames(told)))
+    render_input = given(head, inputs)
+    frames = np.stack(list(renderer.frames(render_input)))
     assert frames.shape == (FRAMES, 257, 257, 3)
-    square, portrait = head_square(told, 128), told.portrait.permute(1, 2, 0).numpy()
+    square, portrait = head_square(render_input, 128), render_input.portrait.permute(1, 2, 0).numpy()
     outside = np.ones((257, 257), bool)
     outside[square.region.box] = False
     assert (frames[:, outside] == portrait[outside]).all()
     assert (frames != portrait).any()
-    again = np.stack(list(renderer.frames(told, only=[2, 17])))
+    again = np.stack(list(renderer.frames(render_input, only=[2, 17])))
     assert np.array_equal(again, frames[[2, 17]])
 
 
-def test_an_identity_changes_the_picture_and_is_said(folders, inputs, tmp_path: Path, capsys) -> None:
+def test_an_identity_changes_the_picture_and_is_recorded(folders, inputs, tmp_path: Path, capsys) -> None:
     me, talk = map(str, inputs)
     np.save(tmp_path / "face.npy", np.linspace(-2, 2, 20))
     options = f"--preset {folders['hallo']} --device cpu --steps 1 --sampler dpm --seconds 0.1 --json".split()
@@ -119,19 +119,19 @@ def test_compiled_blocks_render_the_same(folders, inputs, head, monkeypatch) -> 
     # Two blocks show that they are compiled; tracing all takes a minute.
     monkeypatch.setattr(compilation, "blocks_of", lambda unet: iter(unet.mid_block.resnets))
     renderer = load(folders["memo"], head._speech.phones, "cpu")
-    told = given(head, inputs)
-    plain = next(renderer.frames(told))
+    render_input = given(head, inputs)
+    plain = next(renderer.frames(render_input))
     assert not traced
-    made = next(renderer.frames(replace(told, options={"steps": 1, "compile": True})))
+    made = next(renderer.frames(replace(render_input, options={"steps": 1, "compile": True})))
     assert traced
     assert np.abs(made.astype(int) - plain).max() <= 1
 
 
 def test_a_single_frame_is_that_of_the_video(folders, inputs, head) -> None:
     renderer = load(folders["hallo"], head._speech.phones, "cpu")
-    told = given(head, inputs)
-    (alone,) = renderer.frames(told, first=3, stop=4)
-    assert np.array_equal(alone, list(renderer.frames(told, stop=4))[3])
+    render_input = given(head, inputs)
+    (alone,) = renderer.frames(render_input, first=3, stop=4)
+    assert np.array_equal(alone, list(renderer.frames(render_input, stop=4))[3])
 
 
 def test_aniportrait_obeys_the_performance(folders, inputs, head) -> None:
@@ -153,17 +153,17 @@ def test_an_untrained_adapter_changes_no_bit_and_a_trained_one_does(
     kind, folders, inputs, head, tmp_path
 ) -> None:
     renderer = load(folders[kind], head._speech.phones, "cpu")
-    told = given(head, inputs, au={"AU12": 1.0})
-    plain = np.stack(list(renderer.frames(told)))
+    render_input = given(head, inputs, au={"AU12": 1.0})
+    plain = np.stack(list(renderer.frames(render_input)))
     networks = renderer.model.networks
     unet = networks.get_submodule("denoising_unet" if kind == "hallo" else "diffusion_net")
     torch.manual_seed(3)
     adapter = new_adapter(unet, AUConfig(width=16, grid=2, head=16))
     networks.adapter = adapter
-    assert np.array_equal(np.stack(list(renderer.frames(told))), plain)
+    assert np.array_equal(np.stack(list(renderer.frames(render_input))), plain)
     for module in adapter.adapters.values():
         torch.nn.init.normal_(module.attention.to_out[0].weight)
-    changed = np.stack(list(renderer.frames(told)))
+    changed = np.stack(list(renderer.frames(render_input)))
     assert not np.array_equal(changed, plain)
     other = np.stack(list(renderer.frames(given(head, inputs, au={"AU4": 1.0}))))
     assert not np.array_equal(changed, other)
@@ -173,7 +173,7 @@ def test_an_untrained_adapter_changes_no_bit_and_a_trained_one_does(
         found = loaded.model.networks.adapter.state_dict()
         assert all(torch.equal(found[name], value) for name, value in adapter.state_dict().items())
         # Products round by where weights lie in memory, from some versions of torch on.
-        assert np.abs(np.stack(list(loaded.frames(told))).astype(int) - changed).max() <= 1
+        assert np.abs(np.stack(list(loaded.frames(render_input))).astype(int) - changed).max() <= 1
     finally:
         (folders[kind] / ADAPTER_FILE).unlink()
 
@@ -192,8 +192,8 @@ def test_an_untrained_adapter_changes_no_bit_and_a_trained_one_does(
     ],
 )
 def test_our_emotions_are_memos(emotion, wanted, inputs, head) -> None:
-    told = given(head, inputs, **({} if emotion is None else {"emotion": emotion}))
-    assert EMOTION_CLASSES[emotion_class(told.action_units, 0, 16)] == wanted
+    render_input = given(head, inputs, **({} if emotion is None else {"emotion": emotion}))
+    assert EMOTION_CLASSES[emotion_class(render_input.action_units, 0, 16)] == wanted
 
 
 def test_what_has_no_effect_or_is_not_there_is_named(folders, head, capsys) -> None:

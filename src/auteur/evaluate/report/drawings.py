@@ -24,12 +24,13 @@ ALL_VIDEO_BYTES = 24_000_000
 """No more than this goes into one page."""
 
 COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8e5ea2", "#e08e0b", "#5f6b6d", "#00818a", "#a0522d")
+_JPEG_QUALITY = 82
 _KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov": "video/mp4"}
 
 
-def jpeg_uri(picture: Picture, quality: int = 82) -> str:
+def jpeg_uri(picture: Picture) -> str:
     """Returns a picture [H, W, 3] as a data URI."""
-    jpeg = jpeg_bytes(picture, mark=Mark(watermark=False), quality=quality)
+    jpeg = jpeg_bytes(picture, mark=Mark(watermark=False), quality=_JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import FormatError, UsageError
-from auteur.facs import CONVENTIONS, EMOTION_ALIASES, EMOTIONS, au_track, convert
+from auteur.facs import CONVENTIONS, EMOTION_ALIASES, EMOTIONS, convert
 from auteur.signals import AUTrack, measured
 from auteur.signals.timebase import Seconds, exact_seconds
 
@@ -92,23 +92,6 @@ def frames_of(track: AUTrack, *, frames: int | None = None, threshold: float = 0
     return tuple(
         tuple((int(i), hundredths[t, i] / 100) for i in np.flatnonzero(active[t])) for t in range(count)
     )
-
-
-def track_of(frames: Sequence[Frame], *, rate: Fraction = CODEC_RATE, count: int | None = None) -> AUTrack:
-    """Returns frames as a FEAFA-24 track: linear between them, the last one held.
-
-    Args:
-        frames: At least one, at `CODEC_RATE`.
-        rate: Frames per second of the result.
-        count: Its length; as long as the frames unless given.
-
-    Raises:
-        UsageError: There are no frames.
-    """
-    if not frames:
-        raise UsageError("the text has no frames; a track needs at least one list")
-    track = au_track(values_of(frames), convention="feafa24", rate=CODEC_RATE)
-    return track.resample(rate, frames=count)
 
 
 def values_of(frames: Iterable[Frame]) -> NDArray[np.float32]:

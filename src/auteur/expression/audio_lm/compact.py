@@ -177,12 +177,12 @@ class AudioLM(SavedModel):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Returns the logits [B, N, vocabulary] that follow each text token; position 0 follows the prefix.
 
-        The batch holds "asked", "rows", "heard", "frames", "offset" and, of the text but its last token,
+        The batch holds "prompt", "rows", "heard", "frames", "offset" and, of the text but its last token,
         "tokens", "frame", "place", "previous".
         """
         frames = int(batch["frames"].max())
         prefix = self.prefix(
-            batch["asked"], batch["rows"], batch["heard"], frames, offset=int(batch["offset"])
+            batch["prompt"], batch["rows"], batch["heard"], frames, offset=int(batch["offset"])
         )
         text = self.text_states(prefix, batch)
         logits, _ = self.run(torch.cat([prefix.states, text], 1), batch["heard"])

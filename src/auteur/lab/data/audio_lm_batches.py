@@ -81,16 +81,16 @@ class AudioLMBatches:
         if not fitting.any():
             fitting = self._shares
         chosen = self.random.choice(len(self._all), self._size, p=fitting / fitting.sum())
-        rows, heard, asked, texts = zip(*(self._one(self._all[i], frames) for i in chosen), strict=True)
+        rows, heard, prompts, texts = zip(*(self._one(self._all[i], frames) for i in chosen), strict=True)
         stacked = torch.from_numpy(np.stack(rows))
         batch = {
             "rows": augmented(stacked, self.random) if self._augment else stacked,
             "heard": torch.from_numpy(np.stack(heard).astype(np.float32)),
-            "asked": torch.tensor(asked),
+            "prompt": torch.tensor(prompts),
             "frames": torch.tensor(frames),
             "offset": torch.tensor(int(self.random.integers(MOST_FRAMES - frames + 1))),
         }
-        places = [-1 if given == vocabulary.PAD else EMOTION_PLACE[given] for _, given in asked]
+        places = [-1 if given == vocabulary.PAD else EMOTION_PLACE[given] for _, given in prompts]
         return batch | padded(texts, places)
 
     def _one(
@@ -105,11 +105,11 @@ class AudioLMBatches:
         target = one.target(self._statistics, self.random, emotion=emotion or None)
         text = answer_text(order, emotion=emotion, frames=text_frames(target[start:], frames))
         given = order is Order.UNITS_GIVEN_EMOTION
-        asked = [
+        prompt = [
             vocabulary.order_token(order),
             vocabulary.EMOTION_TOKENS[VOICE_EMOTIONS.index(emotion)] if given else vocabulary.PAD,
         ]
-        return rows, self._heard[one.name], asked, vocabulary.tokens_of(text)
+        return rows, self._heard[one.name], prompt, vocabulary.tokens_of(text)
 
 
 def rows_of(one: LabelledRecording, start: int, frames: int) -> np.ndarray:

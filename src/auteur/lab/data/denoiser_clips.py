@@ -22,7 +22,7 @@ from auteur.lab.data.made_shards import MadeSample, write_shards
 from auteur.lab.data.motion_tracks import no_person_of
 from auteur.lab.data.shards import Corpora, PartName, ShardReader, feature_folder, mixed_chances, with_flame
 from auteur.lab.data.splits import Part, part_of
-from auteur.synthesis.conditioners.conditioner import Input
+from auteur.synthesis.conditioners.base import Input
 from auteur.synthesis.conditioners.registry import inputs_by_name
 from auteur.synthesis.conditions import CONDITION_NAMES, Conditions
 

@@ -28,17 +28,13 @@ _ICT_STARTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class FaceModel:
-    """A head as a quad mesh whose vertices move linearly with identity and expression."""
+    """An average head whose vertices move linearly with expression."""
 
     neutral: Floats
     """Average head [V, 3], cm."""
-    quads: NDArray[np.int32]
-    """Vertex indices [Q, 4], counter-clockwise seen from outside."""
     expression_names: tuple[str, ...]
     expression_deltas: Floats
     """Offsets [E, V, 3] at weight 1, cm."""
-    identity_deltas: Floats
-    """Offsets [I, V, 3] at one standard deviation, cm."""
     part: NDArray[np.uint8]
     """Index into `PARTS` of each vertex [V]."""
 
@@ -55,10 +51,9 @@ def load_ict(path: Path | str) -> FaceModel:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            quads, names = arrays["quads"].astype(np.int32), tuple(map(str, arrays["expression_names"]))
+            names = tuple(map(str, arrays["expression_names"]))
             neutral = arrays["neutral"].astype(np.float32)
             expressions = arrays["expression_deltas"].astype(np.float32)
-            identities = arrays["identity_deltas"].astype(np.float32)
     except (OSError, KeyError, ValueError) as error:
         message = f"cannot read a face model from {str(path)!r}: {error}; give ICT-FaceKit's npz"
         raise InputError(message) from error
@@ -67,7 +62,4 @@ def load_ict(path: Path | str) -> FaceModel:
     part = np.empty(ICT_VERTICES, np.uint8)
     for (start, name), (stop, _) in pairwise(_ICT_STARTS):
         part[start:stop] = PARTS.index(name)
-    return FaceModel(
-        neutral=neutral, quads=quads, expression_names=names, part=part,
-        expression_deltas=expressions, identity_deltas=identities,
-    )  # fmt: skip
+    return FaceModel(neutral=neutral, expression_names=names, part=part, expression_deltas=expressions)

@@ -87,7 +87,6 @@ class Watched:
 
     clips: list[Clip]
     frames: int
-    shots: int
     problem: str
     """Reason why no face was measured, where there is no clip."""
 
@@ -114,7 +113,6 @@ def watch(recording: Recording, backend: FaceBackend, timer: StageTimer, *, long
     return Watched(
         clips=[_clip(recording, key, *piece) for key, piece in zip(keys, stretches, strict=True)],
         frames=frames,
-        shots=len(seen),
         problem=seen[0].tracker.problem(recording.video.name),
     )
 

@@ -163,8 +163,7 @@ def train_model(training: Training[E], *, schedule: Schedule, out: Path, recipe:
     validation = Validation(
         evaluate=training.evaluate,
         keep=lambda model: save_half(model, out, training.metadata),
-        every_steps=schedule.steps
-        and (schedule.evaluate_every_steps or max(1, schedule.steps // VALIDATIONS)),
+        every_steps=schedule.steps_between_validations,
         every_minutes=schedule.evaluate_every_minutes,
     )
     seen = trainer.fit([lambda: phase], validation)

@@ -10,14 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.synthesis.conditioners.conditioner import (
-    Conditioner,
-    Entry,
-    Given,
-    Input,
-    NetworkShape,
-    SampleSize,
-)
+from auteur.synthesis.conditioners.base import Conditioner, Entry, Given, Input, NetworkShape, SampleSize
 from auteur.synthesis.conditioners.layers import CrossAttention, Place, choose, null, per_frame, per_place
 from auteur.weights.config import LEAST
 

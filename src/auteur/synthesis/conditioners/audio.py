@@ -9,14 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.conditioner import (
-    Conditioner,
-    Entry,
-    Given,
-    Input,
-    NetworkShape,
-    SampleSize,
-)
+from auteur.synthesis.conditioners.base import Conditioner, Entry, Given, Input, NetworkShape, SampleSize
 from auteur.synthesis.conditioners.layers import CrossAttention, Place, choose, null, per_place, zero
 
 REGIONS = ("pose", "face", "lips")

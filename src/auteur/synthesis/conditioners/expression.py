@@ -7,14 +7,7 @@ from typing import Self
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auteur.synthesis.conditioners.conditioner import (
-    Conditioner,
-    Entry,
-    Given,
-    Input,
-    NetworkShape,
-    SampleSize,
-)
+from auteur.synthesis.conditioners.base import Conditioner, Entry, Given, Input, NetworkShape, SampleSize
 from auteur.synthesis.conditioners.layers import Place, choose, null, per_place, zero
 
 

@@ -6,14 +6,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from auteur.synthesis.conditioners.conditioner import (
-    Conditioner,
-    Entry,
-    Given,
-    Input,
-    NetworkShape,
-    SampleSize,
-)
+from auteur.synthesis.conditioners.base import Conditioner, Entry, Given, Input, NetworkShape, SampleSize
 from auteur.synthesis.conditioners.layers import zero
 
 

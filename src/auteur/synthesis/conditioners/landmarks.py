@@ -10,14 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.conditioner import (
-    Conditioner,
-    Entry,
-    Given,
-    Input,
-    NetworkShape,
-    SampleSize,
-)
+from auteur.synthesis.conditioners.base import Conditioner, Entry, Given, Input, NetworkShape, SampleSize
 from auteur.synthesis.conditioners.layers import CrossAttention, choose, null, per_frame, zero
 from auteur.weights.config import LEAST
 

@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from auteur.synthesis.blocks import Attention, SinusoidalPositionalEmbedding
-from auteur.synthesis.conditioners.conditioner import (
+from auteur.synthesis.conditioners.base import (
     Conditioner,
     Entry,
     Given,

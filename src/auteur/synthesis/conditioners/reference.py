@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.conditioner import (
+from auteur.synthesis.conditioners.base import (
     Conditioner,
     Entry,
     Given,

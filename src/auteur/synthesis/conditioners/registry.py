@@ -2,7 +2,7 @@
 
 from auteur.synthesis.conditioners.au import AUConditioner
 from auteur.synthesis.conditioners.audio import AudioConditioner
-from auteur.synthesis.conditioners.conditioner import Conditioner, Input
+from auteur.synthesis.conditioners.base import Conditioner, Input
 from auteur.synthesis.conditioners.expression import ExpressionConditioner
 from auteur.synthesis.conditioners.identity import IdentityConditioner
 from auteur.synthesis.conditioners.landmarks import LandmarksConditioner

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from auteur.errors import UsageError
-from auteur.synthesis.conditioners.conditioner import Conditioner, Entry, NetworkShape, SampleSize
+from auteur.synthesis.conditioners.base import Conditioner, Entry, NetworkShape, SampleSize
 from auteur.synthesis.conditioners.layers import null, per_frame
 from auteur.synthesis.conditioners.reference import ReferenceConditioner, set_attention_processors
 from auteur.synthesis.conditioners.registry import CONDITIONERS

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from auteur.files import atomic_path
 from auteur.synthesis.conditioners.au import AUConditioner, AUConfig
-from auteur.synthesis.conditioners.conditioner import Given, SampleSize
+from auteur.synthesis.conditioners.base import Given, SampleSize
 from auteur.synthesis.denoiser.unet import places_of
 from auteur.synthesis.published.sizes import GROUPS
 from auteur.synthesis.published.unet import VideoUNet

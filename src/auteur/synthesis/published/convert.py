@@ -15,15 +15,8 @@ from torch import Tensor
 import auteur
 from auteur import provenance
 from auteur.errors import InputError, WeightsError
-from auteur.formats.tensor_files import (
-    FLOATS,
-    ITEM_BYTES,
-    NewTensor,
-    Raw,
-    TensorFile,
-    open_tensors,
-    write_safetensors,
-)
+from auteur.formats.stored_tensors import FLOATS, ITEM_BYTES, Raw, TensorFile
+from auteur.formats.tensor_files import NewTensor, open_tensors, write_safetensors
 from auteur.synthesis.blocks import SinusoidalPositionalEmbedding
 from auteur.synthesis.published.checkpoints import (
     EXTRAS,

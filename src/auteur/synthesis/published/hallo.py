@@ -95,48 +95,6 @@ class Hallo(WindowModel[HalloConditions]):
         repeated = latents.repeat(len(context), 1, 1, 1)
         return self.reference_unet.features(repeated, given, half=self.half_features)
 
-    def predict(
-        self,
-        sample: Tensor,
-        time: float,
-        *,
-        context: Tensor,
-        features: dict[str, Tensor],
-        audio: Tensor,
-        located: Tensor,
-        given: HalloConditions,
-    ) -> Tensor:
-        """Returns v of noisy latents [B, F, 4, h, w]; of two rows the first is unconditional.
-
-        Args:
-            sample: Noisy latents.
-            time: 0 to 999.
-            context: Tokens of each row, [B, tokens, D].
-            features: From `portrait`.
-            audio: Tokens of each row and frame, [B, F, K, D].
-            located: Maps of the locator, for each row, [B, F, C, h, w] or F = 1.
-            given: Masks, scales and the input of the adapter.
-        """
-        rows, frames = sample.shape[:2]
-        unet, heard = self.denoising_unet, audio.flatten(0, 1)
-        added = added_by(self.adapter, given.adapter, rows, frames, in_all_rows=given.adapts_all_rows)
-        seen = {place: seen_by(tokens, rows, frames, self.tiling) for place, tokens in features.items()}
-
-        def enter(index: int, hidden: Tensor) -> Tensor:
-            return hidden if index else hidden + located.expand(-1, frames, -1, -1, -1).flatten(0, 1)
-
-        def after(place: str, hidden: Tensor) -> Tensor:
-            listens = unet.module_at("audio_modules", place)
-            if listens is None:  # the lowest level
-                return added(place, hidden)
-            masks = given.masks[unet.level_of(place)].to(hidden)
-            hidden = added(place, listens(hidden, heard, masks, given.scales))
-            past = as_map(features[place].unflatten(0, (rows, -1))[:, 1:], hidden)
-            return unet.module_at("motion_modules", place)(hidden, frames, past)
-
-        portrait = seen if given.sees_portrait else None
-        return unet(sample, time, context, portrait=portrait, after=after, enter=enter)
-
     def encoded(self, given: HalloConditions, conditional: Sequence[bool]) -> Encoded:
         """Returns context [B, tokens, D], audio [B, F, K, D] and located face [B, 1, C, h, w].
 
@@ -161,14 +119,34 @@ class Hallo(WindowModel[HalloConditions]):
         given: HalloConditions,
         memory: Memory,
     ) -> Tensor:
-        """Returns what `predict` returns."""
+        """Returns v of noisy latents [B, F, 4, h, w]; of two rows the first is unconditional.
+
+        Args:
+            sample: Noisy latents.
+            time: 0 to 999.
+            encoded: Of each row: tokens [B, tokens, D], audio [B, F, K, D], maps of the locator
+                [B, F, C, h, w] or F = 1.
+            features: From `portrait`.
+            given: Masks, scales and the input of the adapter.
+            memory: Not used: past frames are among the features.
+        """
         context, audio, located = encoded
-        return self.predict(
-            sample,
-            time,
-            context=context,
-            features=features,
-            audio=audio,
-            located=located,
-            given=given,
-        )
+        rows, frames = sample.shape[:2]
+        unet, heard = self.denoising_unet, audio.flatten(0, 1)
+        added = added_by(self.adapter, given.adapter, rows, frames, in_all_rows=given.adapts_all_rows)
+        seen = {place: seen_by(tokens, rows, frames, self.tiling) for place, tokens in features.items()}
+
+        def enter(index: int, hidden: Tensor) -> Tensor:
+            return hidden if index else hidden + located.expand(-1, frames, -1, -1, -1).flatten(0, 1)
+
+        def after(place: str, hidden: Tensor) -> Tensor:
+            listens = unet.module_at("audio_modules", place)
+            if listens is None:  # the lowest level
+                return added(place, hidden)
+            masks = given.masks[unet.level_of(place)].to(hidden)
+            hidden = added(place, listens(hidden, heard, masks, given.scales))
+            past = as_map(features[place].unflatten(0, (rows, -1))[:, 1:], hidden)
+            return unet.module_at("motion_modules", place)(hidden, frames, past)
+
+        portrait = seen if given.sees_portrait else None
+        return unet(sample, time, context, portrait=portrait, after=after, enter=enter)

@@ -85,59 +85,6 @@ class Memo(WindowModel[MemoConditions]):
         given = contexts_of(context, len(latents), self.tiling)
         return self.reference_net.features(latents.repeat(len(context), 1, 1, 1), given, lowest=True)
 
-    def predict(
-        self,
-        sample: Tensor,
-        time: float,
-        *,
-        context: Tensor,
-        features: dict[str, Tensor],
-        audio: Tensor,
-        emotions: Tensor,
-        memory: Memory,
-        given: MemoConditions | None = None,
-    ) -> Tensor:
-        """Returns the velocity of noisy latents [B, F, 4, h, w]; of two rows the first is unconditional.
-
-        Args:
-            sample: Noisy latents.
-            time: 0 to 1000.
-            context: Tokens of each row, [B, tokens, D].
-            features: From `portrait`.
-            audio: Tokens of each row and frame, [B, F, K, D].
-            emotions: Class of each row, [B].
-            memory: Read, and updated.
-            given: Input of an adapter, and whether the portrait is used; None: no adapter, and it is.
-        """
-        rows, frames = sample.shape[:2]
-        unet, heard = self.diffusion_net, audio.flatten(0, 1)
-        added = added_by(
-            self.adapter,
-            None if given is None else given.adapter,
-            rows,
-            frames,
-            in_all_rows=given is not None and given.adapts_all_rows,
-        )
-        seen = {
-            place: seen_by(found, rows, frames, self.tiling)
-            for place, found in features.items()
-            if found.ndim == 3
-        }
-
-        def after(place: str, hidden: Tensor) -> Tensor:
-            nonlocal heard
-            listens = unet.module_at("audio_modules", place)
-            if listens is not None:
-                hidden, answer = listens(hidden, heard, emotions)
-                heard = heard if answer is None else answer
-            hidden = added(place, hidden)
-            before = features[place].unflatten(0, (rows, -1))[:, 1:]
-            past = as_map(before, hidden) if before.ndim == 4 else before
-            return unet.module_at("motion_modules", place).remember(hidden, frames, past, place, memory)
-
-        portrait = seen if given is None or given.sees_portrait else None
-        return unet(sample, time, context, portrait=portrait, after=after)
-
     def encoded(self, given: MemoConditions, conditional: Sequence[bool]) -> Encoded:
         """Returns context [B, tokens, D], audio [B, F, K, D] and emotions [B].
 
@@ -163,15 +110,36 @@ class Memo(WindowModel[MemoConditions]):
         given: MemoConditions,
         memory: Memory,
     ) -> Tensor:
-        """Returns what `predict` returns."""
+        """Returns the velocity of noisy latents [B, F, 4, h, w]; of two rows the first is unconditional.
+
+        Args:
+            sample: Noisy latents.
+            time: 0 to 1000.
+            encoded: Of each row: tokens [B, tokens, D], audio [B, F, K, D], class of emotion [B].
+            features: From `portrait`.
+            given: Input of an adapter, and whether the portrait is used.
+            memory: Read, and updated.
+        """
         context, audio, emotions = encoded
-        return self.predict(
-            sample,
-            time,
-            context=context,
-            features=features,
-            audio=audio,
-            emotions=emotions,
-            given=given,
-            memory=memory,
-        )
+        rows, frames = sample.shape[:2]
+        unet, heard = self.diffusion_net, audio.flatten(0, 1)
+        added = added_by(self.adapter, given.adapter, rows, frames, in_all_rows=given.adapts_all_rows)
+        seen = {
+            place: seen_by(found, rows, frames, self.tiling)
+            for place, found in features.items()
+            if found.ndim == 3
+        }
+
+        def after(place: str, hidden: Tensor) -> Tensor:
+            nonlocal heard
+            listens = unet.module_at("audio_modules", place)
+            if listens is not None:
+                hidden, answer = listens(hidden, heard, emotions)
+                heard = heard if answer is None else answer
+            hidden = added(place, hidden)
+            before = features[place].unflatten(0, (rows, -1))[:, 1:]
+            past = as_map(before, hidden) if before.ndim == 4 else before
+            return unet.module_at("motion_modules", place).remember(hidden, frames, past, place, memory)
+
+        portrait = seen if given.sees_portrait else None
+        return unet(sample, time, context, portrait=portrait, after=after)

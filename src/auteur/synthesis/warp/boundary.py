@@ -6,7 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from auteur.synthesis.warp.mesh import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP
+from auteur.signals.topology import FACE_OVAL
+from auteur.synthesis.warp.mesh import CHIN_TIP, FOREHEAD_TOP
 from auteur.synthesis.warp.pose import HeadMotion
 from auteur.synthesis.warp.sampling import smooth_step
 

@@ -3,16 +3,10 @@
 import torch
 from torch import Tensor
 
+from auteur.signals.topology import LEFT_IRIS, RIGHT_IRIS
 from auteur.synthesis.warp.apertures import Aperture, Depths, aperture_between
 from auteur.synthesis.warp.lids import ClosingLid
-from auteur.synthesis.warp.mesh import (
-    LEFT_EYE_LOWER,
-    LEFT_EYE_UPPER,
-    LEFT_IRIS,
-    RIGHT_EYE_LOWER,
-    RIGHT_EYE_UPPER,
-    RIGHT_IRIS,
-)
+from auteur.synthesis.warp.mesh import LEFT_EYE_LOWER, LEFT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_EYE_UPPER
 from auteur.synthesis.warp.sampling import Box, Picture, box_around, fill_in, smooth_step
 
 # Share of its openness in the portrait below which a lid starts to be pulled shut, and at which it is shut:

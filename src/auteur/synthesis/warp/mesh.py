@@ -11,20 +11,9 @@ from importlib import resources
 import torch
 from torch import Tensor
 
-LANDMARKS = 478
+from auteur.signals.topology import LEFT_IRIS, RIGHT_IRIS
+
 MESH_VERTICES = 468
-
-FACE_OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
-"""The mesh border, from the top of the forehead over the subject's left (right in the picture) around."""
-
-RIGID_VERTICES = (
-    *(6, 168, 197, 195, 8, 9, 151, 10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251),
-    *(33, 133, 362, 263, 127, 356, 162, 389, 234, 454, 48, 278),
-)
-"""Vertices that expressions hardly move: bridge of the nose, forehead, temples, eye corners, nostrils."""
 
 CHIN_VERTICES = (152, 148, 377, 176, 400, 175)
 """Vertices that follow the jaw bone."""
@@ -44,10 +33,6 @@ RIGHT_LID_FOOT, LEFT_LID_FOOT = (25, 110, 24, 23, 22, 26, 112), (341, 256, 252, 
 RIGHT_UNDER_BROW, LEFT_UNDER_BROW = (113, 225, 224, 223, 222, 221, 189), (413, 441, 442, 443, 444, 445, 342)
 """Rows of the mesh above the upper lid, where its crease is, under the lower lid, and from crease to brow;
 from left to right in the picture."""
-
-RIGHT_IRIS = (468, 469, 470, 471, 472)
-LEFT_IRIS = (473, 474, 475, 476, 477)
-"""Centre of the iris, then four points on its rim."""
 
 CHEEK_VERTICES = (50, 280, 205, 425, 117, 346, 151, 9)
 LIP_VERTICES = (37, 267, 84, 314, 17, 0)

@@ -7,16 +7,9 @@ All lengths here are in eye distances (about 63 mm in an adult), so the anatomy 
 import torch
 from torch import Tensor
 
+from auteur.signals.topology import LEFT_IRIS, RIGHT_IRIS
 from auteur.synthesis.warp.apertures import Aperture, aperture_between
-from auteur.synthesis.warp.mesh import (
-    CHEEK_VERTICES,
-    CHIN_VERTICES,
-    LEFT_IRIS,
-    LIP_VERTICES,
-    MOUTH_LOWER,
-    MOUTH_UPPER,
-    RIGHT_IRIS,
-)
+from auteur.synthesis.warp.mesh import CHEEK_VERTICES, CHIN_VERTICES, LIP_VERTICES, MOUTH_LOWER, MOUTH_UPPER
 from auteur.synthesis.warp.pose import HeadMotion
 from auteur.synthesis.warp.sampling import Box, Picture, blur, box_around, smooth_step
 

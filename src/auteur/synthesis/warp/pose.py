@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from auteur.synthesis.warp.mesh import MESH_VERTICES, RIGID_VERTICES
+from auteur.signals.topology import RIGID_VERTICES
+from auteur.synthesis.warp.mesh import MESH_VERTICES
 
 MAX_TURN_RAD = 0.6
 MAX_SCALE = 1.3

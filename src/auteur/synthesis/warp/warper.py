@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from auteur.errors import InputError
+from auteur.signals.topology import FACE_OVAL, LEFT_IRIS, MEDIAPIPE_COUNT, RIGHT_IRIS
 from auteur.synthesis.warp.boundary import build_boundary
 from auteur.synthesis.warp.eyes import Eye, close_lids
 from auteur.synthesis.warp.field import SkinField
 from auteur.synthesis.warp.lashes import build_lash_band
 from auteur.synthesis.warp.lip_line import LipLine
-from auteur.synthesis.warp.mesh import FACE_OVAL, LANDMARKS, LEFT_IRIS, MESH_VERTICES, RIGHT_IRIS
+from auteur.synthesis.warp.mesh import MESH_VERTICES
 from auteur.synthesis.warp.mouth import Mouth
 from auteur.synthesis.warp.pose import HeadMotion, limit_motion
 from auteur.synthesis.warp.raster import back_to_front
@@ -69,7 +70,7 @@ class PortraitWarper:
         self, portrait: Tensor, landmarks: Tensor, *, detail: int = 36, matte: Tensor | None = None
     ) -> None:
         _check_portrait(portrait)
-        _check_landmarks(landmarks, "the portrait's landmarks", (LANDMARKS, 3))
+        _check_landmarks(landmarks, "the portrait's landmarks", (MEDIAPIPE_COUNT, 3))
         self._portrait = portrait
         self._landmarks = landmarks.float()
         self._eye_distance_px = _eye_distance(self._landmarks, portrait)
@@ -117,7 +118,7 @@ class PortraitWarper:
         self, landmarks: Tensor, action_units: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Returns the same frames and their landmarks after all limits, [B, 478, 3]."""
-        _check_landmarks(landmarks, "landmarks", (-1, LANDMARKS, 3))
+        _check_landmarks(landmarks, "landmarks", (-1, MEDIAPIPE_COUNT, 3))
         if action_units is not None and action_units.shape != (len(landmarks), len(SHADING_CONTROLS)):
             raise InputError(
                 f"Action Units for shading have the shape [{len(landmarks)}, {len(SHADING_CONTROLS)}], "

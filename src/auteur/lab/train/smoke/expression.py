@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auteur.expression.space import CompactExpressionSpace, reconstruction_error_mm
 from auteur.face.pose import canonical_face
@@ -24,8 +23,6 @@ _SHAPES = 20
 """Of the face model that is made up."""
 _CM = np.array([0.1, -0.1, -0.1])
 """Canonical millimetres to the face model's centimetres and axes."""
-
-Floats = NDArray[np.floating]
 
 
 def write_tracks(folder: Path) -> Corpora:
@@ -105,10 +102,8 @@ def write_face_model(folder: Path) -> Path:
         path,
         allow_pickle=False,
         neutral=neutral * _CM,
-        quads=np.zeros((1, 4), np.int32),
         expression_names=np.array(names),
         expression_deltas=deltas,
-        identity_deltas=np.zeros((1, ICT_VERTICES, 3), np.float16),
     )
     return path
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # importing it takes FFmpeg
 
 
 @dataclass(frozen=True)
-class SaidText:
+class SpokenText:
     """A text as speech."""
 
     path: Path
@@ -42,7 +42,7 @@ class SaidText:
 
 
 @contextmanager
-def said(arguments: GenerateArguments, portrait: Path) -> Iterator[SaidText]:
+def spoken_text(arguments: GenerateArguments, portrait: Path) -> Iterator[SpokenText]:
     """Yields the speech of the text in the options.
 
     Raises:
@@ -63,4 +63,4 @@ def said(arguments: GenerateArguments, portrait: Path) -> Iterator[SaidText]:
             spoken = speak(options.say, Path(folder) / "speech.wav", voice=options.voice)
         if options.srt is not None and not spoken.are_times_measured:
             note("times of words follow from their lengths; pip install 'auteur-face[voice]' measures them")
-        yield SaidText(spoken.path, spoken.words, options.srt, arguments.overwrite)
+        yield SpokenText(spoken.path, spoken.words, options.srt, arguments.overwrite)

@@ -1,6 +1,6 @@
 """Writes `docs/action_units.md` out of the tables, so that the page cannot disagree with the code.
 
-Run `python -m auteur.facs.page > docs/action_units.md` after changing a table.
+Run `python benchmarks/action_units_page.py > docs/action_units.md` after changing a table.
 """
 
 import itertools
