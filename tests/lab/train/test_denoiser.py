@@ -320,7 +320,7 @@ def test_held_out_people_are_kept_apart(folder):
         ClipFolder(folder, part="validation")
 
 
-def test_generated_videos_train_whoever_they_show_and_choose_and_test_nothing(folder, tmp_path):
+def test_generated_videos_train_with_any_person_and_choose_and_test_nothing(folder, tmp_path):
     clean = 9 * torch.ones(8, 3, SIDE, SIDE)
     made = write_clips(tmp_path / "made", [("9", HELD_OUT_PERSON, {"clean": clean})])
     corpora = replace(folder, generated=(made,))

@@ -137,7 +137,7 @@ class ClipFolder:
     """Clips of prepared corpora, read window by window; memory does not grow with the data.
 
     Args:
-        corpora: With the features; videos that talking-head systems made train, whoever they show.
+        corpora: With the features; videos that talking-head systems made train, with any person in them.
         names: Conditions to read; those that a clip lacks are absent in its rows.
         features: That hold the clips.
         past: Frames before the window to give as `past`, if the network has a conditioner for it.
