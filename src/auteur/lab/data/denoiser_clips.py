@@ -18,9 +18,11 @@ from torch import Tensor
 
 from auteur.errors import InputError
 from auteur.lab.data.archive import StoredMember, stored_members
+from auteur.lab.data.flame_shards import with_flame
 from auteur.lab.data.made_shards import MadeSample, write_shards
 from auteur.lab.data.motion_tracks import no_person_of
-from auteur.lab.data.shards import Corpora, PartName, ShardReader, feature_folder, mixed_chances, with_flame
+from auteur.lab.data.random_windows import mixed_chances
+from auteur.lab.data.shards import Corpora, PartName, ShardReader, feature_folder
 from auteur.lab.data.splits import Part, part_of
 from auteur.synthesis.conditioners.conditioner import Input
 from auteur.synthesis.conditioners.registry import inputs_by_name

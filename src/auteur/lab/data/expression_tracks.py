@@ -20,8 +20,9 @@ from auteur.errors import InputError
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.pose import without_pose
 from auteur.facs import EMOTIONS
+from auteur.lab.data.flame_shards import with_flame
 from auteur.lab.data.motion_tracks import RATE, no_training_person, read_tracks, training_tracks
-from auteur.lab.data.shards import Corpora, PartName, with_flame
+from auteur.lab.data.shards import Corpora, PartName
 from auteur.lab.data.splits import is_held_out, part_of, person_of_photo
 from auteur.signals import ExpressionTrack, without_holes
 from auteur.signals.timebase import local_linear_smooth
