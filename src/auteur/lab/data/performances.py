@@ -23,13 +23,12 @@ from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
 from auteur.facs import au_track, convert
 from auteur.files import atomic_path
 from auteur.lab.data.emotion_units import (
-    LIDS,
     RATE,
     SPOKEN,
     EmotionUnits,
     load_units,
     targets,
-    without_blinks,
+    units_of,
 )
 from auteur.lab.data.emotional_speech import NOISE_SPEAKER, EmotionalClip, read_clips
 from auteur.lab.data.motion_tracks import lag_frames, no_training_person, read_tracks, training_tracks
@@ -186,8 +185,7 @@ def measured(corpora: Corpora) -> list[LabelledRecording]:
             sound, record = sample.speech(), sample.record
             if sound is None:
                 continue
-            units = np.array(sample.array("au.feafa24"), dtype=np.float64).clip(0, 1)
-            units[:, LIDS] = without_blinks(units[:, LIDS])
+            units = units_of(sample)
             found.append(
                 LabelledRecording(
                     name=sample.key,

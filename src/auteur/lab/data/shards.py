@@ -308,10 +308,10 @@ class Corpora:
         """Returns the readers of the folders of some media among `shards`.
 
         Args:
-            features: Added features.
-            part: As in `ShardReader`.
+            features: As `part`, those of `ShardReader`.
+            part: Of the people.
             media: What is read.
-            beside: What a recipe reads elsewhere: folders that are passed over here.
+            beside: Of folders that are passed over here.
 
         Raises:
             UsageError: No folder of these media is given, one is of a medium that is not read, `mix` is not
@@ -322,7 +322,7 @@ class Corpora:
         chosen = _of_media(self.shards, media, beside)
         found = [ShardReader(folder, part=part, features=features) for folder in chosen]
         _check_spaces([*found, *self.generated_readers(features)])
-        if not beside:
+        if tuple(media) != ("picture",):  # photographs are drawn at a share of their own
             self._check_mix(sorted({reader.corpus for reader in found}))
         return found
 
