@@ -26,7 +26,7 @@ from auteur.face.action_units import action_units, neutral_by_region
 from auteur.face.pose import head_pose
 from auteur.facs import ACTION_UNITS
 from auteur.lab.data.motion_tracks import RATE, no_training_person
-from auteur.lab.data.shards import Corpora, Sample
+from auteur.lab.data.shards import Corpora, PartName, Sample
 from auteur.lab.train.model_recipe import save_half
 from auteur.signals import topology
 from auteur.synthesis.warp.skin_shading import (
@@ -200,9 +200,9 @@ def _smooth(pictures: Floats, sigma_px: float = _SMOOTH_PX) -> Floats:
     )
 
 
-def clips_of(corpora: Corpora, every: int) -> Iterator[UnwrappedClip]:
-    """Yields the samples of people who are not held out; a fit chooses no checkpoint."""
-    for reader in corpora.readers(()):
+def clips_of(corpora: Corpora, every: int, *, part: PartName = "train") -> Iterator[UnwrappedClip]:
+    """Yields the samples of a part; a fit chooses no checkpoint, so that it uses all who are not held out."""
+    for reader in corpora.readers((), part=part):
         for sample in reader:
             if sample.record["frames"] >= _LEAST_FRAMES:
                 yield unwrapped(sample, every)

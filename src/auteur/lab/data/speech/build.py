@@ -70,7 +70,9 @@ def write_utterances(folder: Path, utterances: Iterable[Utterance], *, settings:
             frames=-(-one.samples.size * 25 // SAMPLE_RATE_HZ),
             held_out=one.is_held_out,
             features={"phones": {"labels": one.labels}},
-            sound=Waveform(samples=one.samples.astype(np.float32) / 32_768, rate_hz=SAMPLE_RATE_HZ),
+            sound=Waveform(
+                samples=(one.samples / np.float32(32_768)).astype(np.float32), rate_hz=SAMPLE_RATE_HZ
+            ),
         )
         for number, one in enumerate(utterances)
     )
