@@ -145,7 +145,7 @@ def test_phones_need_their_recogniser(shards):
 
 
 def test_recipes_of_faces_refuse_speech_alone(shards):
-    with pytest.raises(UsageError, match="holds speech without pictures, and videos are read here"):
+    with pytest.raises(UsageError, match="holds speech without pictures, and videos are read"):
         list(read_tracks(Corpora(shards=(shards,))))
     with pytest.raises(InputError, match=r"lacks the feature 'phones' .* add it: auteur prepare -o"):
         Corpora(shards=(shards,)).readers(("phones",), media=("sound",))

@@ -311,13 +311,12 @@ class Corpora:
             features: As `part`, those of `ShardReader`.
             part: Of the people.
             media: What is read.
-            beside: Of folders that are passed over here.
+            beside: Media of folders that are passed over here.
 
         Raises:
-            UsageError: No folder of these media is given, one is of a medium that is not read, `mix` is not
+            UsageError: No folder is of these media, one is of a medium that is not read, `mix` is not
                 understood, or the corpora differ in the space of a feature.
             InputError: A feature is missing.
-            FormatError: A folder is no finished preparation.
         """
         chosen = _of_media(self.shards, media, beside)
         found = [ShardReader(folder, part=part, features=features) for folder in chosen]
@@ -372,19 +371,13 @@ class Corpora:
 def _of_media(folders: Sequence[Path], media: Collection[Medium], beside: Collection[Medium]) -> list[Path]:
     """The folders of some media; those of other media than `beside` are refused."""
     holding = " or ".join(HOLDING[medium] for medium in media)
-    found: list[Path] = []
-    for folder in folders:
-        medium = ShardReader(folder).medium
-        if medium in media:
-            found.append(folder)
-        elif medium not in beside:
-            raise UsageError(
-                f"{str(folder)!r} holds {HOLDING[medium]}, and {holding} are read here; leave it out"
-            )
+    media_of = {folder: ShardReader(folder).medium for folder in folders}
+    for folder, medium in media_of.items():
+        if medium not in (*media, *beside):
+            raise UsageError(f"{str(folder)!r} holds {HOLDING[medium]}, and {holding} are read; leave it out")
+    found = [folder for folder in folders if media_of[folder] in media]
     if not found:
-        raise UsageError(
-            f"no shards of {holding} were given; name the folders of auteur prepare with --shards"
-        )
+        raise UsageError(f"no shards of {holding} were given; name those of auteur prepare with --shards")
     return found
 
 
