@@ -40,9 +40,8 @@ from auteur.face.mediapipe_backend import MediaPipeBackend
 from auteur.face.pose import without_pose
 from auteur.face.tracker import find_face
 from auteur.facs import EMOTIONS
-from auteur.lab.data.emotion_units import clip_arrays
 from auteur.lab.data.expression_tracks import ExpressionClip, encoded, read_motions
-from auteur.lab.data.motion_tracks import resting_frames
+from auteur.lab.data.motion_tracks import even_frames, resting_frames
 from auteur.lab.data.shards import Corpora
 from auteur.lab.data.splits import is_held_out
 from auteur.media import examine_speech, read_image, write_image
@@ -282,6 +281,16 @@ def summary(portraits: dict) -> dict:
         "appearance_kept": kept("appearance"),
         "least_gap_with_neutral_gap": min(cell["gap_with_neutral_gap"] for _, cell in cells),
     }
+
+
+def clip_arrays(path: Path, fps: float) -> tuple[Floats, Floats, int]:
+    """Returns landmarks, blendshapes at 25 per second and the first frame's place on that grid."""
+    stored = np.load(path)
+    index = stored["index"]
+    landmarks, blendshapes = (
+        even_frames(index, stored[key].astype(np.float64), fps) for key in ("landmarks", "blend")
+    )
+    return landmarks, blendshapes, round(index[0] / fps * float(MOTION_RATE))
 
 
 def ceiling(run: Benchmark) -> dict:

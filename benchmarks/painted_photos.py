@@ -2,10 +2,10 @@ r"""What the compact denoiser makes of mouths in photographs of people it never 
 
     python benchmarks/painted_photos.py --views PHOTO_VIEWS --denoiser FILE [--clips 256] [--sheet FILE.png]
 
-`PHOTO_VIEWS` comes from `auteur.lab.data.photo_views`: lips brought together by the warp and opened again;
-the photograph is what should have come of it. Printed for warp and paint: decibels of what shows between the
-lips, and the auteur perceptual distance of the square around the mouth; means over clips drawn with a fixed
-seed.
+`PHOTO_VIEWS` are prepared photographs with the feature "views": lips brought together by the warp and opened
+again; the photograph is what should have come of it. Printed for warp and paint: decibels of what shows
+between the lips, and the auteur perceptual distance of the square around the mouth; means over clips drawn
+with a fixed seed.
 """
 
 from collections import defaultdict
@@ -47,7 +47,9 @@ class Recipe:
 def main(recipe: Recipe) -> None:
     torch.set_num_threads(1)
     denoiser, net = load_denoiser(recipe.denoiser), FaceFeatureNet()
-    held = ClipFolder(Corpora(shards=(recipe.views,)), names=denoiser.condition_names, part="test")
+    held = ClipFolder(
+        Corpora(shards=(recipe.views,)), names=denoiser.condition_names, part="test", medium="picture"
+    )
     found: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
     shown: list[Tensor] = []
     for number in range(-(-recipe.clips // ROWS)):

@@ -1,12 +1,12 @@
 r"""What Action Units do to pixels by shading alone: the tables of weights/skin_shading.md.
 
-    python benchmarks/skin_shading.py --portraits face1.jpg face2.jpg [--labels LABELS] [--sheet SHEET.png]
+    python benchmarks/skin_shading.py --portraits face1.jpg face2.jpg [--shards SHARDS] [--sheet SHEET.png]
 
 Paint alone: the geometry stays that of the portrait, one unit rises from 0 to 1 in quarters. Read is the edge
 energy (mean gradient of luminance, blurred by a hundredth of the eye distance) of the region in which FACS
 describes furrows or folds of the unit. Regions are polygons of mesh vertices, drawn before the first reading.
 
-With labels: clips of held-out people on the mean face. The frame at rest, shaded by the measured units of
+With shards: clips of held-out people on the mean face. The frame at rest, shaded by the measured units of
 every other frame, against that frame: squared error of the logarithm relative to that of no shading.
 """
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.pose import MIRROR
-from auteur.lab.data.face_shards import read_shards
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.skin_shading import clips_of
 from auteur.media import read_image, write_image
 from auteur.provenance import Mark
@@ -59,7 +59,7 @@ class Benchmark:
     """Where things are."""
 
     portraits: tuple[Path, ...] = ()
-    labels: Path | None = None
+    shards: tuple[Path, ...] = ()
     """Of `python -m auteur.lab.data.face_teacher`."""
     sheet: Path | None = None
 
@@ -105,7 +105,7 @@ def paint_alone(path: Path) -> tuple[dict[int, list[float]], NDArray[np.uint8]]:
     return found, np.concatenate(cut, axis=1)
 
 
-def explained(labels: Path) -> dict[int, tuple[float, int]]:
+def explained(shards: tuple[Path, ...]) -> dict[int, tuple[float, int]]:
     """Squared error with shading relative to without: median of held-out people and their number, by unit."""
     model = load_shipped(SkinShading(), "skin_shading")
     whole = torch.cat([model.ratios, model.ratios.flip(-1)], dim=-1).reshape(len(SHADED_UNITS), -1).numpy()
@@ -113,7 +113,7 @@ def explained(labels: Path) -> dict[int, tuple[float, int]]:
     vertices[:468] = texture_vertices().numpy()
     masks = {unit: mask_of(unit, vertices, (ROWS, COLUMNS)).reshape(-1) for unit in REGIONS}
     people: dict[str, dict[int, list[float]]] = {}
-    for clip in clips_of(read_shards(labels)[1], 3):
+    for clip in clips_of(Corpora(shards=shards), 3, part="held_out"):
         rest = int(clip.units.sum(1).argmin())
         change = clip.logarithms.mean(1) - clip.logarithms.mean(1)[rest]
         predicted = (clip.units - clip.units[rest]) @ whole
@@ -151,8 +151,8 @@ def main(run: Benchmark) -> None:
     if run.sheet is not None and rows:
         mark = Mark(tool="benchmarks/skin_shading.py")
         write_image(run.sheet, np.concatenate(rows), mark=mark, overwrite=True)
-    if run.labels is not None:
-        for unit, (share, people) in explained(run.labels).items():
+    if run.shards:
+        for unit, (share, people) in explained(run.shards).items():
             print(f"AU{unit:<3} squared error {share:.3f} of that without shading, {people} held-out people")
 
 

@@ -12,6 +12,7 @@ that of neutral ones. These choices were made on photographs of left-out trainin
 training people.
 """
 
+import csv
 import json
 import sys
 from dataclasses import asdict, dataclass
@@ -24,9 +25,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auteur.errors import InputError
+from auteur.face.pose import without_pose
 from auteur.facs import EMOTIONS, MEDIAPIPE_BLENDSHAPES
-from auteur.lab.data.expression_tracks import Photographs, for_classifier, read_photographs
-from auteur.lab.data.splits import is_held_out
+from auteur.lab.data.expression_tracks import Photographs, for_classifier
+from auteur.lab.data.splits import is_held_out, person_of_photo
 from auteur.lab.train.model_recipe import save_half
 
 Floats = NDArray[np.floating]
@@ -51,6 +53,18 @@ def _pairs() -> list[tuple[int, int]]:
 
 _SIDES = np.array(_pairs())
 FEATURES = len(_SIDES)
+
+
+PHOTO_LABELS = {
+    "anger": "angry",
+    "contempt": "contempt",
+    "disgust": "disgusted",
+    "fear": "fear",
+    "happiness": "happy",
+    "neutral": "neutral",
+    "sadness": "sad",
+    "surprise": "surprised",
+}
 
 
 @dataclass(frozen=True)
@@ -161,6 +175,40 @@ def evaluate(model: FaceEmotionClassifier, photos: Photographs) -> ClassifierRep
     )
 
 
+def read_labelled(labels: Path, photos: Path) -> Photographs:
+    """Returns the labelled photographs of a folder of teacher labels.
+
+    Args:
+        labels: What `python -m auteur.lab.data.face_teacher` wrote (`photos_*.npz` and their lists of names).
+        photos: CSV with the columns file, label.
+
+    Raises:
+        InputError: There are no labelled photographs.
+    """
+    with photos.open(encoding="utf-8", newline="") as table:
+        label = {row["file"]: PHOTO_LABELS.get(row["label"]) for row in csv.DictReader(table)}
+    emotions: list[str] = []
+    people: list[str] = []
+    faces: list[Floats] = []
+    blends: list[Floats] = []
+    for path in sorted(labels.glob("photos_*.npz")):
+        names = path.with_suffix(".txt").read_text(encoding="utf-8").split("\n")
+        with np.load(path) as stored:
+            rows = [(i, names[n]) for i, n in enumerate(stored["index"]) if label.get(names[n])]
+            chosen = [i for i, _ in rows]
+            faces.append(without_pose(stored["landmarks"][chosen]))
+            blends.append(stored["blend"][chosen])
+        emotions += [str(label[name]) for _, name in rows]
+        people += [person_of_photo(name) for _, name in rows]
+    if not emotions:
+        raise InputError(
+            f"there are no labelled photographs in {str(labels)!r}; run auteur.lab.data.face_teacher"
+        )
+    return Photographs(
+        tuple(emotions), tuple(people), np.concatenate(faces).astype(np.float32), np.concatenate(blends)
+    )
+
+
 def rest_features(blendshapes: Floats) -> Floats:
     """Returns a person's features at rest [FEATURES], of blendshapes of frames at rest [N, 52]."""
     return np.median(features(blendshapes), axis=0)
@@ -168,7 +216,7 @@ def rest_features(blendshapes: Floats) -> Floats:
 
 def train(recipe: EmotionClassifierRecipe) -> ClassifierReport:
     """Fits, writes the classifier and returns its figures on held-out people."""
-    photos = read_photographs(recipe.labels, recipe.photos)
+    photos = read_labelled(recipe.labels, recipe.photos)
     model = fit(photos.chosen(for_classifier(photos)))
     save_half(model, recipe.out)
     return evaluate(model, photos.chosen(is_held_out(person) for person in photos.people))

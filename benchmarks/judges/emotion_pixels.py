@@ -32,11 +32,11 @@ from torch import Tensor, nn
 from auteur.errors import InputError, UsageError
 from auteur.face.mediapipe_backend import MediaPipeBackend
 from auteur.facs import EMOTIONS
-from auteur.lab.data.expression_tracks import PHOTO_LABELS
 from auteur.lab.data.splits import is_held_out, person_of_photo
 from auteur.lab.train.model_recipe import save_half
 from auteur.media import read_image
 from auteur.weights import load_file
+from judges.emotion_classifier import PHOTO_LABELS
 
 Floats = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]

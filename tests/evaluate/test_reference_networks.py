@@ -1,13 +1,17 @@
 """Networks given by path, as tiny stand-ins of random weights, through the authors' implementations.
 
-`lpips` and `torch-fidelity` (extra "evaluate") bring torchvision and are no test dependencies: the two tests
-that run them skip without them. Set distances are compared with SciPy's matrix root everywhere.
+`lpips` and `torch-fidelity` (extra "evaluate") bring torchvision and are no test dependencies: the package
+index has torchvision for CUDA, which cannot be imported beside a torch for the CPU. The two tests that run
+them skip without them. Set distances are compared with SciPy's matrix root everywhere.
 """
 
 import dataclasses
 import json
+import sys
 from contextlib import redirect_stdout
+from importlib import import_module
 from io import StringIO
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -32,12 +36,30 @@ pytestmark = pytest.mark.slow
 FRAMES = 17
 
 
+def authors_package(name: str) -> ModuleType:
+    """Imports a package of the extra "evaluate"; skips without it or a torchvision that fits torch."""
+    try:
+        return import_module(name)
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"needs pip install 'auteur-face[evaluate]': {str(error).splitlines()[0]}")
+
+
+def test_a_torchvision_for_another_torch_is_named(tmp_path, monkeypatch):
+    (tmp_path / "lpips.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lpips", raising=False)
+    with pytest.raises(
+        UsageError, match=r"torchvision::nms does not exist; .*install both from one package index"
+    ):
+        Lpips(tmp_path / "lpips.safetensors")
+
+
 def pictures(count: int, *, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (count, 64, 64, 3)).astype(np.uint8)
 
 
 def test_lpips_is_the_authors_figure_and_its_formula(tmp_path):
-    package = pytest.importorskip("lpips", reason="needs pip install 'auteur-face[evaluate]'")
+    package = authors_package("lpips")
     torch.manual_seed(0)
     authors = package.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False).eval()
     save_model(authors, str(tmp_path / "lpips.safetensors"))
@@ -58,7 +80,7 @@ def test_lpips_is_the_authors_figure_and_its_formula(tmp_path):
 
 
 def test_fid_is_torch_fidelitys(tmp_path):
-    package = pytest.importorskip("torch_fidelity", reason="needs pip install 'auteur-face[evaluate]'")
+    package = authors_package("torch_fidelity")
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
     inception = package.feature_extractor_inceptionv3.FeatureExtractorInceptionV3

@@ -29,6 +29,8 @@ from support.footage import (
     write_video,
 )
 
+VIDEO_KINDS = tuple(kind for kind in KINDS if kind not in ("speech", "photos"))
+
 _LATE = 1
 """The emotion that HDTF's look-alike shows after an empty room, so that a stretch does not begin at 0."""
 
@@ -87,8 +89,8 @@ def build_lookalike(
         InputError: The folder is not empty, or the clips cannot be used.
     """
     root = Path(folder)
-    if kind not in KINDS:
-        raise UsageError(f"unknown kind of corpus {kind!r}; choose one of {', '.join(KINDS)}")
+    if kind not in VIDEO_KINDS:
+        raise UsageError(f"no look-alike of {kind!r}; choose one of {', '.join(VIDEO_KINDS)}")
     if not 1 <= people <= 8:
         raise UsageError(f"people is {people}; it must be between 1 and 8")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):

@@ -26,6 +26,7 @@ from auteur.signals import Waveform
 from auteur.talking_head.stages import audio_lm_of, is_stage_folder, load_stages
 from auteur.talking_head.talking_head import Settings, TalkingHead
 from auteur.weights import metadata_of, path_of
+from support import qwen_audio
 
 SMALL = MotionConfig(
     speech_features=172, coefficients=6, code=8, hidden=8, latent=4, encoder_layers=2, decoder_layers=2,
@@ -155,12 +156,12 @@ def test_the_base_of_an_adapter_is_found_or_named_in_an_error(tmp_path):
     assert audio_lm_of(adapter) == (adapter / "base", adapter)
 
 
-def test_qwen_audio_chat_is_refused_by_name(tmp_path):
+def test_a_qwen_without_audio_is_refused_by_name(tmp_path):
     pytest.importorskip("transformers", reason="needs pip install 'auteur-face[full]'")
     place = tmp_path / "audio_lm"
     place.mkdir()
     (place / "config.json").write_text(json.dumps({"model_type": "qwen"}))
-    with pytest.raises(WeightsError, match="Qwen-Audio-Chat"):
+    with pytest.raises(WeightsError, match="name the folder of Qwen-Audio-Chat"):
         load_stages(tmp_path).routes.load("auhead")
 
 
@@ -192,6 +193,20 @@ def test_hubert_and_wav2vec_are_speech_features_of_motion(kind, tmp_path, inputs
     written(flow_of("wavlm", 16), tmp_path / "motion" / "face_flow.safetensors")
     with pytest.raises(WeightsError, match=f"'wavlm' speech features and the encoders give .*{kind.lower()}"):
         TalkingHead.from_pretrained(tmp_path)
+
+
+@pytest.mark.slow
+def test_qwen_audio_chat_with_its_lora_drives_a_video(tmp_path, inputs):
+    """Paper A's own base and an adapter of its published modules, in their published layout."""
+    for package in ("transformers", "peft"):
+        pytest.importorskip(package, reason="needs pip install 'auteur-face[full]'")
+    base = qwen_audio.write_folder(tmp_path / "base")
+    qwen_audio.write_adapter(tmp_path / "all" / "audio_lm")
+    (tmp_path / "all" / "audio_lm" / "base").symlink_to(base)
+    head = TalkingHead.from_pretrained(tmp_path / "all")
+    video = head(*inputs, settings=Settings(seed=1, route="auhead"))
+    assert next(video.frames()).shape == (257, 257, 3)
+    assert "audio_lm" in video.models
 
 
 @pytest.mark.slow

@@ -60,8 +60,9 @@ class PrepareArguments:
 
     dataset: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="DATASET")] = None
     """Root of the corpus, as it was published. It is only read. Not needed to add features to shards."""
-    kind: Literal["mead", "hdtf", "cremad", "ravdess", "folder"] | None = None
-    """How it is laid out; "folder" is your own videos with a recordings.csv."""
+    kind: Literal["mead", "hdtf", "cremad", "ravdess", "folder", "speech", "photos"] | None = None
+    """How it is laid out; "folder" is your own videos with a recordings.csv, "speech" recordings without
+    pictures, "photos" photographs of faces."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder for the shards, the index, the list of what was rejected and the report."""
     features: str | None = None
@@ -127,7 +128,7 @@ class PrepareArguments:
         from auteur.lab.prepare import PrepareOptions
 
         if self.kind is None:
-            kinds = "mead, hdtf, cremad, ravdess or folder"
+            kinds = "mead, hdtf, cremad, ravdess, folder, speech or photos"
             raise UsageError(f"name the layout of the corpus with --kind: {kinds}")
         options = PrepareOptions(
             kind=self.kind,

@@ -118,3 +118,8 @@ def _require(module: str, package: str | None = None) -> Any:
         raise UsageError(
             f"{package or module} is not installed; install it with: pip install 'auteur-face[evaluate]'"
         ) from error
+    except RuntimeError as error:  # of torchvision, whose operators are compiled against one build of torch
+        raise UsageError(
+            f"{package or module} cannot be imported: {str(error).splitlines()[0]}; torch and torchvision "
+            "must be built alike, for CUDA or for the CPU: install both from one package index"
+        ) from error

@@ -109,7 +109,7 @@ def test_an_unknown_column(tmp_path):
 
 
 def test_a_table_without_videos(tmp_path):
-    with pytest.raises(InputError, match="no column 'video'"):
+    with pytest.raises(InputError, match=r"no column 'video'"):
         open_corpus("folder", with_table(tmp_path, "person\nann\n", "a.mp4"))
 
 
@@ -142,3 +142,32 @@ def test_any_table_is_read_or_refused(tmp_path, content):
     except InputError:
         return
     assert all(each.video.is_file() for each in listed.recordings())
+
+
+def test_speech_alone_has_voices_emotions_and_a_language(tmp_path):
+    table = (
+        "audio,person,emotion,text,language\na.wav,17,calm,Hallo,de\nb.flac,18,Boredom?,,\nc.wav,18,sad,,\n"
+    )
+    tree = with_table(tmp_path, table, "a.wav", "b.flac", "c.wav")
+    corpus = open_corpus("speech", tree)
+    by_name = {each.video.name: each for each in corpus.recordings()}
+    one = by_name["a.wav"]
+    assert (one.person, one.emotion, one.text, one.language) == ("speech:17", "calm", "Hallo", "de")
+    assert one.medium == "sound" and one.audio is None and by_name["c.wav"].emotion == "sad"
+    assert ["line 3" in str(problem) for problem in corpus.problems] == [True]
+    with pytest.raises(InputError, match=r"no column 'video', which names the file of a line|unknown column"):
+        open_corpus("folder", tree)
+
+
+def test_photographs_are_named_by_the_person_or_a_table(tmp_path):
+    names = ("Ann_Other_0001.jpg", "Ann_Other_0002.jpg", "ben/x.png", "notes.txt")
+    recordings = open_corpus("photos", grow(tmp_path, *names)).recordings()
+    people = {each.video.name: each.person for each in recordings}
+    assert people == dict.fromkeys(names[:2], "photos:Ann_Other") | {"x.png": "photos:ben"}
+    assert {each.medium for each in recordings} == {"picture"}
+    with_table(tmp_path, "picture,emotion\nben/x.png,happiness\n")
+    (one,) = open_corpus("photos", tmp_path).recordings()
+    assert (one.person, one.emotion) == ("photos:ben", "happy")
+    with_table(tmp_path, "picture,audio\nben/x.png,a.wav\n")
+    with pytest.raises(InputError, match=r"unknown column 'audio'; .*there are picture, key, person"):
+        open_corpus("photos", tmp_path)

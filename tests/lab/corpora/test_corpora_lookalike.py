@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from auteur.errors import InputError, MediaError, UsageError
-from auteur.lab.corpora import KINDS, open_corpus
+from auteur.lab.corpora import open_corpus
 from auteur.media import VideoReader, probe, read_mark_text, read_speech
 from support.footage import EMOTIONS, FAULTS, clip_of
-from support.lookalike import build_lookalike
+from support.lookalike import VIDEO_KINDS, build_lookalike
 
 SECONDS = 1.0
 
@@ -16,7 +16,7 @@ SECONDS = 1.0
 def trees(tmp_path_factory):
     """One tree of each kind with every fault in it."""
     place = tmp_path_factory.mktemp("lookalikes")
-    return {kind: build_lookalike(kind, place / kind, seconds=SECONDS, bad=True) for kind in KINDS}
+    return {kind: build_lookalike(kind, place / kind, seconds=SECONDS, bad=True) for kind in VIDEO_KINDS}
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def good(trees, corpora, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VIDEO_KINDS)
 def test_two_people_of_three_recordings(trees, corpora, kind):
     listed = good(trees, corpora, kind)
     training, test = trees[kind].people
@@ -41,7 +41,7 @@ def test_two_people_of_three_recordings(trees, corpora, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VIDEO_KINDS)
 def test_pictures_and_sound_can_be_read(trees, corpora, kind):
     for each in good(trees, corpora, kind):
         info = probe(each.video)
@@ -50,7 +50,7 @@ def test_pictures_and_sound_can_be_read(trees, corpora, kind):
         assert np.abs(read_speech(each.audio or each.video).samples).max() > 0.01
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"hdtf"}))
+@pytest.mark.parametrize("kind", sorted({*VIDEO_KINDS} - {"hdtf"}))
 def test_emotions_and_references(trees, corpora, kind):
     listed = good(trees, corpora, kind)
     assert {each.emotion for each in listed} == set(EMOTIONS)
@@ -71,7 +71,7 @@ def test_hdtf_begins_at_the_time_of_its_list(trees, corpora, backend):
         assert not backend.find(next(iter(video)).image)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VIDEO_KINDS)
 def test_every_fault_is_there(trees, corpora, kind):
     assert trees[kind].faults.keys() == FAULTS.keys()
     listed = {each.key: each for each in corpora[kind].recordings()}
@@ -115,7 +115,7 @@ def test_people_differ(trees, corpora):
     assert np.abs(first - second[:, ::-1]).mean() < 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VIDEO_KINDS)
 def test_made_faces_are_marked(trees, corpora, kind):
     for each in good(trees, corpora, kind):
         assert "Auteur" in (read_mark_text(each.video) or "")

@@ -15,6 +15,7 @@ from auteur.errors import InputError, UsageError
 from auteur.facs import EMOTIONS
 from auteur.lab.corpora import KINDS, Recording, open_corpus
 from auteur.lab.corpora.listing import layout_of, with_references
+from auteur.lab.data.media_kinds import PLAIN_KINDS
 
 TREES = {
     "mead": ("M003/video/front/angry/level_1/001.mp4", "M003/audio/angry/level_1/001.m4a"),
@@ -22,6 +23,8 @@ TREES = {
     "cremad": ("VideoFlash/1001_DFA_ANG_XX.flv", "AudioWAV/1001_DFA_ANG_XX.wav"),
     "ravdess": ("Actor_01/01-01-03-02-01-01-01.mp4",),
     "folder": ("ann/hello.mp4",),
+    "speech": ("ann/hello.flac",),
+    "photos": ("Ann_Other_0001.jpg",),
 }
 
 
@@ -38,8 +41,8 @@ def test_every_kind_opens_its_own_tree(tmp_path, kind):
     assert layout_of(kind).looks_like(tmp_path)
 
 
-@pytest.mark.parametrize("lies", sorted(KINDS.keys() - {"folder"}))
-@pytest.mark.parametrize("named", sorted(KINDS.keys() - {"folder"}))
+@pytest.mark.parametrize("lies", sorted(KINDS.keys() - {*PLAIN_KINDS}))
+@pytest.mark.parametrize("named", sorted(KINDS.keys() - {*PLAIN_KINDS}))
 def test_a_tree_of_another_kind_is_recognised(tmp_path, named, lies):
     tree = grow(tmp_path, *TREES[lies])
     if named != lies:

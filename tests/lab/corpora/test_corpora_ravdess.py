@@ -1,14 +1,9 @@
 """RAVDESS: seven codes, modalities, songs."""
 
-import re
-from pathlib import Path
-
 import pytest
 from trees import grow
 
-import auteur.lab.data
 from auteur.lab.corpora import open_corpus
-from auteur.lab.corpora.ravdess import TEST_ACTORS
 
 
 def test_the_seven_codes(tmp_path):
@@ -70,11 +65,3 @@ def test_songs_are_counted_and_left_out(tmp_path):
 def test_other_names_are_problems(tmp_path):
     corpus = open_corpus("ravdess", grow(tmp_path, "Actor_01/01-01-03-01-01-01-01.mp4", "Actor_01/take.mp4"))
     assert [problem.path.name for problem in corpus.problems] == ["take.mp4"]
-
-
-def test_the_same_actors_are_held_out_as_for_the_speech_models():
-    # Read, not imported: that module brings speech synthesizers and a recogniser.
-    source = Path(auteur.lab.data.__file__).parent / "speech" / "build.py"
-    held_out = re.search(r"HELD_OUT_SPEAKERS.*?frozenset\((.*?)\)\n\)", source.read_text(), re.DOTALL)
-    assert held_out
-    assert set(re.findall(r"ravdess_(\d\d)", held_out[1])) == TEST_ACTORS

@@ -9,6 +9,7 @@ from auteur.face.pose import canonical_face
 from auteur.facs import CONTROLS, EMOTIONS
 from auteur.lab.data.made_shards import MadeSample, write_shards
 from auteur.lab.data.shards import Corpora
+from auteur.lab.train.smoke import expression
 
 PEOPLE = ("ann", "bob", "eve", "joe", "kim", "lea")
 MADE_UP = {"made for": "a test"}
@@ -48,7 +49,17 @@ def write_tracks(folder: Path, *, frames: int = 60) -> Corpora:
     return Corpora(shards=(write_shards(folder / "shards", samples, settings=MADE_UP),))
 
 
-def write_photographs(folder: Path, *, people: int = 80) -> tuple[Path, Path]:
+def write_photographs(folder: Path, *, people: int = 80) -> Corpora:
+    """Writes shards of photographs in every emotion; returns the corpora."""
+    return Corpora(shards=(expression.write_photographs(folder, number=people),))
+
+
+def with_photographs(folder: Path, *, people: int = 20) -> Corpora:
+    """Writes clips and photographs; returns both."""
+    return Corpora(shards=(*write_tracks(folder).shards, *write_photographs(folder, people=people).shards))
+
+
+def write_photograph_labels(folder: Path, *, people: int = 80) -> tuple[Path, Path]:
     """Writes teacher labels of photographs in every emotion; returns the labels and the manifest."""
     random, space = np.random.default_rng(1), CompactExpressionSpace.shipped()
     words = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise", "contempt")

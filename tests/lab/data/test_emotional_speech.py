@@ -17,22 +17,25 @@ from auteur.lab.data.emotion_units import (
     without_blinks,
 )
 from auteur.lab.data.emotional_speech import (
+    FOLDS,
     EmotionalClip,
     EmotionBatches,
     fold_of,
-    load_clips,
     noises,
+    read_clips,
     rows_between,
-    save_clips,
+    speaker_of,
 )
+from auteur.lab.data.made_shards import MadeSample, write_shards
 from auteur.lab.data.performances import LabelledRecording, load_performances, save_performances
-from auteur.lab.data.speech.build import HELD_OUT_SPEAKERS
+from auteur.lab.data.shards import Corpora
+from auteur.lab.data.splits import is_held_out_speaker
 
 
 def clip(speaker: str, emotion: str = "happy", rows: int = 120, seed: int = 0) -> EmotionalClip:
     values = np.random.default_rng(seed).normal(0, 0.5, (rows, CHANNELS)).astype(np.float32)
     return EmotionalClip(
-        name=f"{speaker}_{seed}", speaker=speaker, emotion=emotion, intensity="normal", rows=values
+        name=f"{speaker}_{seed}", speaker=speaker, emotion=emotion, intensity=0.6, rows=values
     )
 
 
@@ -49,25 +52,35 @@ def statistics() -> EmotionUnits:
     )
 
 
-def test_people_are_held_out_by_name():
-    assert all(clip(speaker).is_held_out for speaker in HELD_OUT_SPEAKERS)
-    assert not clip("ravdess_01").is_held_out
-
-
 def test_a_pair_of_actors_shares_a_fold_and_every_fold_has_both_corpora():
     assert all(fold_of(f"ravdess_{n:02d}") == fold_of(f"ravdess_{n + 1:02d}") for n in range(1, 17, 2))
     emodb = ("03", "08", "11", "12", "13", "14")
     assert {fold_of(f"emodb_{n}") for n in emodb} == {fold_of(f"ravdess_{n:02d}") for n in range(1, 17)}
 
 
-def test_clips_come_back(tmp_path):
-    clips = [clip("ravdess_01"), clip("emodb_03", "bored", rows=33, seed=1)]
-    save_clips(tmp_path / "speech.npz", clips)
-    for one, other in zip(clips, load_clips(tmp_path / "speech.npz"), strict=True):
-        assert (one.name, one.speaker, one.emotion) == (other.name, other.speaker, other.emotion)
-        np.testing.assert_allclose(one.rows, other.rows, atol=2e-3)
-    with pytest.raises(InputError, match="build it again"):
-        load_clips(tmp_path / "none.npz")
+def test_clips_come_from_shards_of_people_who_train(tmp_path):
+    rows = clip("x").rows.astype(np.float16)
+    speakers = {"ravdess_01": ("happy", 0.6), "emodb_03": ("bored", None), "ravdess_17": ("sad", 1.0)}
+    samples = [
+        MadeSample(
+            key=speaker, person=f"speech:{speaker}", frames=60, emotion=emotion, intensity=intensity,
+            held_out=is_held_out_speaker(speaker), features={"voice": {"rows": rows}},
+        )
+        for speaker, (emotion, intensity) in speakers.items()
+    ]  # fmt: skip
+    corpora = Corpora(shards=(write_shards(tmp_path, samples, kind="speech", settings={}),))
+    one, other = read_clips(corpora, noise_count=0)
+    assert (one.name, one.speaker, one.emotion, one.intensity) == ("ravdess_01", "ravdess_01", "happy", 0.6)
+    assert (other.corpus, other.emotion, other.is_held_out) == ("emodb", "bored", False)
+    np.testing.assert_array_equal(one.rows, rows)
+    assert [each.name for each in read_clips(corpora, part="held_out", noise_count=0)] == ["ravdess_17"]
+    assert len(read_clips(corpora, noise_count=2)) == 4
+
+
+def test_speakers_are_named_by_corpus_and_number():
+    assert speaker_of("speech:ravdess_01") == speaker_of("ravdess:01") == "ravdess_01"
+    assert speaker_of("mead:M003") == "mead_M003" and speaker_of("speech:ann") == "speech_ann"
+    assert 0 <= fold_of("mead_M003") < FOLDS
 
 
 def test_noises_are_neutral_and_no_speech():

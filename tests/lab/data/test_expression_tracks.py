@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auteur.errors import InputError
+from auteur.errors import InputError, UsageError
 from auteur.expression.generator.network import LABELS
 from auteur.expression.space import CompactExpressionSpace
 from auteur.facs import EMOTIONS, prototype
@@ -30,6 +30,8 @@ from auteur.lab.data.expression_windows import (
     mirror_matrix,
     photo_vectors,
 )
+from auteur.lab.data.made_shards import MadeSample, write_shards
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.splits import is_held_out
 from auteur.motion.au_basis import AUBasis
 from auteur.weights import load_shipped, shipped
@@ -77,7 +79,7 @@ def test_clips_are_measured_from_the_persons_neutral(tmp_path: Path, space: Comp
 
 
 def test_nobodys_photograph_judges_and_teaches(tmp_path: Path):
-    photos = read_photographs(*write_photographs(tmp_path))
+    photos = read_photographs(write_photographs(tmp_path))
     judging, teaching = for_classifier(photos), for_generator(photos)
     people = np.array(photos.people)
     assert not set(people[judging]) & set(people[teaching])
@@ -87,14 +89,17 @@ def test_nobodys_photograph_judges_and_teaches(tmp_path: Path):
 
 
 def test_without_photographs_it_is_an_error(tmp_path: Path):
-    (tmp_path / "photos.csv").write_text("file,label\n", encoding="utf-8")
-    with pytest.raises(InputError, match="no labelled photographs"):
-        read_photographs(tmp_path, tmp_path / "photos.csv")
+    with pytest.raises(UsageError, match="no shards of photographs were given"):
+        read_photographs(write_tracks(tmp_path))
+    plain = [MadeSample(key="one", person="photos:Ann", frames=1, held_out=False)]
+    folder = write_shards(tmp_path / "photos", plain, kind="photos", settings={})
+    with pytest.raises(InputError, match="no photograph has an emotion"):
+        read_photographs(Corpora(shards=(folder,)))
 
 
 def test_windows_hold_every_label(tmp_path: Path, space: CompactExpressionSpace):
     clips = [encoded(m, space) for m in read_motions(write_tracks(tmp_path))]
-    photos = read_photographs(*write_photographs(tmp_path))
+    photos = read_photographs(write_photographs(tmp_path))
     clips, peaks = graded(
         clips, photo_vectors(photos, space), textbook_vectors(space, load_shipped(AUBasis(), "au_basis"))
     )

@@ -26,7 +26,8 @@ from auteur.lab.data.denoiser_clips import ClipFolder
 from auteur.lab.data.face_views import ViewSettings, clips_of, mirrored, piece_of
 from auteur.lab.data.features import FEATURES
 from auteur.lab.data.motion_tracks import read_tracks
-from auteur.lab.data.shards import Corpora, ShardReader, mixed_chances
+from auteur.lab.data.random_windows import mixed_chances
+from auteur.lab.data.shards import Corpora, ShardReader
 from auteur.lab.prepare.features import add_features
 from auteur.lab.prepare.work_folder import WorkFolder
 

@@ -19,7 +19,6 @@ from auteur.expression.generator.network import LABELS, ExpressionGenerator, Gen
 from auteur.facs import EMOTIONS
 from auteur.lab.data.expression_apexes import apexes
 from auteur.lab.data.expression_windows import neutral_mean
-from auteur.lab.data.shards import Corpora
 from auteur.lab.train.expression_generator import (
     ExpressionGeneratorRecipe,
     read_training,
@@ -33,7 +32,13 @@ from judges.emotion_classifier import EmotionClassifierRecipe, FaceEmotionClassi
 from judges.emotion_classifier import train as train_classifier
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-from expression_lookalikes import write_deca, write_people, write_photographs, write_tracks
+from expression_lookalikes import (
+    with_photographs,
+    write_deca,
+    write_people,
+    write_photograph_labels,
+    write_tracks,
+)
 
 pytest.importorskip("accelerate", reason="needs pip install 'auteur-face[train]'")
 
@@ -44,10 +49,8 @@ pytestmark = [
 
 
 def test_the_compact_recipe_learns_and_writes(tmp_path: Path):
-    data = write_tracks(tmp_path)
-    labels, photos = write_photographs(tmp_path, people=20)
     out = tmp_path / "generator.safetensors"
-    train(ExpressionGeneratorRecipe(data, out, labels=labels, photos=photos, steps=6, batch_size=6))
+    train(ExpressionGeneratorRecipe(with_photographs(tmp_path), out, steps=6, batch_size=6))
     generator = load_model(out, ExpressionGenerator)
     assert generator.config.space == "compact50"
     assert out.stat().st_size < 3_000_000
@@ -67,14 +70,13 @@ def test_the_full_recipe_runs_on_deca_vectors(tmp_path: Path):
 
 
 def test_half_a_source_is_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match="needs --labels and --photos; or choose flame50"):
-        train(ExpressionGeneratorRecipe(Corpora(shards=(tmp_path,)), tmp_path / "o.safetensors"))
+    with pytest.raises(UsageError, match="no shards of photographs were given"):
+        train(ExpressionGeneratorRecipe(write_tracks(tmp_path), tmp_path / "o.safetensors"))
 
 
 def test_the_classifier_learns_what_photographs_show(tmp_path: Path):
-    labels, photos = write_photographs(tmp_path)
     out = tmp_path / "classifier.safetensors"
-    report = train_classifier(EmotionClassifierRecipe(labels, photos, out))
+    report = train_classifier(EmotionClassifierRecipe(*write_photograph_labels(tmp_path), out))
     assert report.balanced_accuracy > 2 / len(EMOTIONS)
     model = load_file(FaceEmotionClassifier(), out)
     chances = model.probabilities(np.zeros((1, 52)))
@@ -127,8 +129,7 @@ def test_a_fitted_space_gives_its_clips_back(tmp_path: Path):
 
 def test_aiming_fills_in_the_prototypes_or_what_people_show_without_their_jaw(tmp_path: Path):
     torch.manual_seed(0)
-    labels, photos = write_photographs(tmp_path, people=20)
-    recipe = ExpressionGeneratorRecipe(write_tracks(tmp_path), tmp_path, labels=labels, photos=photos)
+    recipe = ExpressionGeneratorRecipe(with_photographs(tmp_path), tmp_path)
     training, peaks, _, sizes = read_training(recipe)
     generator = ExpressionGenerator(GeneratorConfig(hidden=8)).eval()
     aim(generator, training, peaks, sizes)

@@ -1,7 +1,8 @@
 """AUHead's size: the audio-language models of transformers behind one class, with or without a LoRA adapter.
 
-Qwen2-Audio and the thinker of Qwen2.5-Omni take the same prompt and the same features. Models are read from
-local folders in safetensors; nothing is downloaded and no code of a folder is run.
+Qwen2-Audio and the thinker of Qwen2.5-Omni take the same prompt and the same features; Qwen-Audio-Chat has
+other tokens for the place of the audio (`qwen_audio`). Models are read from local folders in safetensors;
+nothing is downloaded and no code of a folder is run.
 """
 
 import json
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from auteur.errors import UsageError, WeightsError
-from auteur.expression.audio_lm import codec
+from auteur.expression.audio_lm import codec, qwen_audio
 from auteur.expression.audio_lm.codec import Answer
 from auteur.expression.audio_lm.decoding import AnswerLogitsProcessor, token_grammar
 from auteur.expression.audio_lm.grammar import AnswerGrammar
@@ -35,12 +36,9 @@ ARCHITECTURES = {
     "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
 }
 """Class in transformers by the model type in config.json; of Qwen2.5-Omni only the thinker is used."""
-REFUSED = {
-    "qwen": "Qwen-Audio-Chat, the paper's own base, is code inside its folder, which is never run; train the "
-    "adapter on Qwen2-Audio-7B-Instruct (auteur train audio-lm-lora --base), which reads the same prompt",
-}
-"""Models that cannot be loaded, by the type in config.json, with the reason and what to use instead."""
-AUDIO, AUDIO_BEGIN, AUDIO_END = "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"
+MARKUP = ("<|AUDIO|>", " <|audio_bos|>", "<|audio_eos|>")
+"""Tokens for a place of the audio, before it and after it, in the prompt."""
+QWEN_AUDIO_MARKUP = (qwen_audio.AUDIO, qwen_audio.AUDIO_BEGIN, qwen_audio.AUDIO_END)
 LONGEST_SEC = 30
 """Longest input of the audio towers, in seconds."""
 BASE_FACTS = "auteur_base.json"
@@ -85,6 +83,8 @@ class PretrainedAudioLM:
     def __init__(self, model: Any, tokenizer: Any, extractor: Any, *, emotions: Sequence[str]) -> None:
         self.model, self.tokenizer, self.extractor = model, tokenizer, extractor
         self.emotions = tuple(emotions)
+        self._is_qwen_audio = base_facts(model)["model_type"] == qwen_audio.KIND
+        self._audio, self._begin, self._stop = QWEN_AUDIO_MARKUP if self._is_qwen_audio else MARKUP
         ends = tokenizer.convert_tokens_to_ids("<|im_end|>")
         self._end = int(tokenizer.eos_token_id if ends is None or ends == tokenizer.unk_token_id else ends)
         size = int(model.get_input_embeddings().weight.shape[0])
@@ -103,8 +103,8 @@ class PretrainedAudioLM:
         """Returns the model saved in a folder.
 
         Args:
-            folder: What `save_pretrained` wrote: model, tokenizer and feature extractor.
-            adapter: Folder that `save_adapter` wrote.
+            folder: What `save_pretrained` wrote: model, tokenizer and feature extractor; or Qwen-Audio-Chat.
+            adapter: Folder that `save_adapter` wrote; or, of Qwen-Audio-Chat, one of peft.
             device: Where it runs.
             dtype: Of its weights; bfloat16 on a GPU.
             emotions: Words that may be written as the emotion; the eight of MEAD unless given.
@@ -113,25 +113,13 @@ class PretrainedAudioLM:
             UsageError: transformers (or, for an adapter, peft) is not installed.
             WeightsError: The folder holds no such model, or the adapter fits another base.
         """
-        transformers = _transformers()
+        _transformers()
         place = str(folder)
-        refuse_remote_code(Path(folder))
-        try:
-            config = transformers.AutoConfig.from_pretrained(place, local_files_only=True)
-            if config.model_type not in ARCHITECTURES:
-                raise WeightsError(
-                    f"{place!r} holds a {config.model_type}; "
-                    f"a model of one of {', '.join(ARCHITECTURES)} is needed"
-                )
-            kind = getattr(transformers, ARCHITECTURES[config.model_type])
-            model = kind.from_pretrained(place, local_files_only=True, use_safetensors=True, dtype=dtype)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(place, local_files_only=True)
-            extractor = transformers.AutoFeatureExtractor.from_pretrained(place, local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
-            if isinstance(error, WeightsError):
-                raise
-            cause = str(error).splitlines()[0]
-            raise WeightsError(f"{place!r} holds no audio-language model: {cause}") from error
+        own = qwen_audio.read_config(Path(folder))
+        if own is not None:
+            model, tokenizer, extractor = qwen_audio.load_qwen_audio(Path(folder), own, dtype=dtype)
+        else:
+            model, tokenizer, extractor = _of_transformers(place, dtype)
         if adapter is not None:
             model = _with_adapter(model, Path(adapter))
         return cls(model.to(device).eval(), tokenizer, extractor, emotions=emotions)
@@ -201,7 +189,8 @@ class PretrainedAudioLM:
         requested = question(one.order, frames=one.frames, emotion=one.emotion, emotions=self.emotions)
         return (
             f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
-            f"Audio 1: {AUDIO_BEGIN}{AUDIO}{AUDIO_END}\n{requested}<|im_end|>\n<|im_start|>assistant\n"
+            f"Audio 1:{self._begin}{self._audio}{self._stop}\n{requested}<|im_end|>\n"
+            "<|im_start|>assistant\n"
         )
 
     def encode(self, texts: Sequence[str], sounds: Sequence[Waveform]) -> dict[str, Tensor]:
@@ -213,7 +202,7 @@ class PretrainedAudioLM:
         heard = self._features(sounds)
         counts = heard["feature_attention_mask"].sum(-1).tolist()
         spread = [
-            text.replace(AUDIO, AUDIO * audio_tokens(int(count)))
+            text.replace(self._audio, self._audio * audio_tokens(int(count)))
             for text, count in zip(texts, counts, strict=True)
         ]
         rows = [self.tokenizer.encode(text, add_special_tokens=False) for text in spread]
@@ -263,26 +252,34 @@ class PretrainedAudioLM:
             padding="max_length",
             return_tensors="pt",
         )
-        return {
-            "input_features": found["input_features"],
-            "feature_attention_mask": found["attention_mask"].long(),
-        }
+        features, mask = found["input_features"], found["attention_mask"].long()
+        if self._is_qwen_audio:
+            frames = [qwen_audio.whole_frames(one.size) for one in samples]
+            features = qwen_audio.silenced(features, frames)
+            mask = (torch.arange(mask.shape[1]) < torch.tensor(frames)[:, None]).long()
+        return {"input_features": features, "feature_attention_mask": mask}
 
 
-def refuse_remote_code(folder: Path) -> None:
-    """Refuses the folder, or the adapter of a base, of `REFUSED`.
-
-    Raises:
-        WeightsError: It is one; the message names a base that can be used.
-    """
-    for name in ("config.json", BASE_FACTS):
-        try:
-            found = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue  # what is missing or damaged is reported where it is read
-        kind = found.get("model_type") if isinstance(found, dict) else None
-        if kind in REFUSED:
-            raise WeightsError(f"{str(folder)!r} holds a {kind}: {REFUSED[kind]}")
+def _of_transformers(place: str, dtype: torch.dtype) -> tuple[Any, Any, Any]:
+    """Model, tokenizer and feature extractor of a folder that transformers wrote."""
+    transformers = _transformers()
+    try:
+        config = transformers.AutoConfig.from_pretrained(place, local_files_only=True)
+        if config.model_type not in ARCHITECTURES:
+            raise WeightsError(
+                f"{place!r} holds a {config.model_type}; "
+                f"a model of one of {', '.join(ARCHITECTURES)} is needed"
+            )
+        kind = getattr(transformers, ARCHITECTURES[config.model_type])
+        model = kind.from_pretrained(place, local_files_only=True, use_safetensors=True, dtype=dtype)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(place, local_files_only=True)
+        extractor = transformers.AutoFeatureExtractor.from_pretrained(place, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        cause = str(error).splitlines()[0]
+        raise WeightsError(f"{place!r} holds no audio-language model: {cause}") from error
+    return model, tokenizer, extractor
 
 
 def audio_tokens(mel_frames: int) -> int:
@@ -295,7 +292,7 @@ def base_facts(model: Any) -> dict[str, Any]:
     config = model.config
     text = config.get_text_config()
     return {
-        "model_type": config.model_type,
+        "model_type": getattr(config, "published_type", config.model_type),
         "hidden_size": text.hidden_size,
         "layers": text.num_hidden_layers,
         "vocabulary": text.vocab_size,
@@ -304,7 +301,23 @@ def base_facts(model: Any) -> dict[str, Any]:
 
 def _with_adapter(model: Any, folder: Path) -> Any:
     peft = _peft()
-    refuse_remote_code(folder)
+    found = base_facts(model)
+    is_published = found["model_type"] == qwen_audio.KIND and not (folder / BASE_FACTS).exists()
+    if not is_published:
+        _check_facts(folder, found)
+    try:
+        if is_published:
+            return qwen_audio.with_published_adapter(model, folder, LoRASettings().targets)
+        return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        cause = str(error).splitlines()[0]
+        raise WeightsError(f"the adapter {str(folder)!r} cannot be loaded: {cause}") from error
+
+
+def _check_facts(folder: Path, found: dict[str, Any]) -> None:
+    """Raises `WeightsError` if an adapter's own record of its base is missing or states another one."""
     try:
         wanted = json.loads((folder / BASE_FACTS).read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
@@ -312,17 +325,11 @@ def _with_adapter(model: Any, folder: Path) -> Any:
             f"{str(folder)!r} holds no adapter of this project: {BASE_FACTS} is missing or damaged; "
             "name the folder that `auteur train audio-lm-lora` wrote"
         ) from error
-    found = base_facts(model)
     if wanted != found:
         raise WeightsError(
             f"the adapter {str(folder)!r} was trained on {_described(wanted)}, "
             f"the base model is {_described(found)}; use the base it was trained on"
         )
-    try:
-        return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        cause = str(error).splitlines()[0]
-        raise WeightsError(f"the adapter {str(folder)!r} cannot be loaded: {cause}") from error
 
 
 def _described(facts: dict[str, Any]) -> str:

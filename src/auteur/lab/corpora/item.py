@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from auteur.errors import InputError
+from auteur.lab.data.media_kinds import Medium
 
 KINDS: dict[str, str] = {
     "mead": "auteur.lab.corpora.mead",
@@ -14,6 +15,8 @@ KINDS: dict[str, str] = {
     "cremad": "auteur.lab.corpora.cremad",
     "ravdess": "auteur.lab.corpora.ravdess",
     "folder": "auteur.lab.corpora.folder",
+    "speech": "auteur.lab.corpora.speech",
+    "photos": "auteur.lab.corpora.photos",
 }
 """The module of each kind; it holds a `LAYOUT` of `auteur.lab.corpora.listing`."""
 
@@ -33,11 +36,13 @@ class Recording:
     person: str
     """The person, with the corpus in front, such as "mead:M003"."""
     video: Path
-    """The file with the pictures."""
+    """The file with the pictures; of speech alone, with the sound."""
+    medium: Medium = "video"
     audio: Path | None = None
     """The file with the sound; None: the sound is in `video`."""
     emotion: str | None = None
-    """The acted emotion, one of `facs.EMOTIONS`; None where the corpus does not state it."""
+    """The acted emotion, one of `facs.EMOTIONS`, of speech alone also calm or bored; None where the corpus
+    does not state it."""
     perceived: str | None = None
     """Majority vote of raters of picture and sound, where the corpus has votes; None also at a tie."""
     intensity: float | None = None
@@ -46,6 +51,8 @@ class Recording:
     """Position of the camera, in the corpus's word, such as "front"."""
     text: str | None = None
     """The spoken text."""
+    language: str | None = None
+    """Of the text, such as "en"; None: English."""
     start_seconds: float = 0.0
     """Begin of the recording in `video` (and `audio`), in seconds."""
     stop_seconds: float | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from auteur.errors import InputError
 from auteur.lab.corpora.item import KINDS, TOOLS, Problem, Recording, Tree
+from auteur.lab.data.media_kinds import PLAIN_KINDS
 from auteur.signals.seeding import keyed_generator
 
 SOUND_SUFFIXES = (".wav", ".m4a", ".flac", ".mp3", ".ogg", ".aac")
@@ -171,7 +172,7 @@ def _wrong_tree(kind: str, layout: Layout, folder: Path) -> str:
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if path.name[0] != ".")
     shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     others = [
-        other for other in KINDS if other not in (kind, "folder") and layout_of(other).looks_like(folder)
+        other for other in KINDS if other not in (kind, *PLAIN_KINDS) and layout_of(other).looks_like(folder)
     ]
     hint = f"; it looks like {others[0]!r}, name that kind" if others else ""
     return f"{str(folder)!r} holds no {kind!r}: expected {layout.expected}; found {shown or 'nothing'}{hint}"

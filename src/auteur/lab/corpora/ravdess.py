@@ -15,9 +15,10 @@ from pathlib import Path
 from auteur.facs import find_emotion
 from auteur.lab.corpora.item import Problem, Recording, Tree
 from auteur.lab.corpora.listing import SOUND_SUFFIXES, Layout, files_below
+from auteur.lab.data.splits import SPEECH_TEST_PEOPLE
 from auteur.media import VIDEO_SUFFIXES
 
-TEST_ACTORS = frozenset(("17", "18", "19", "20"))
+TEST_ACTORS = SPEECH_TEST_PEOPLE["ravdess"]
 """No split is published; these actors are in no training data of the speech models of this package."""
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """Code 01 to 08. Calm counts as neutral (`facs.EMOTION_ALIASES`)."""

@@ -18,9 +18,12 @@ from torch import Tensor
 
 from auteur.errors import InputError
 from auteur.lab.data.archive import StoredMember, stored_members
+from auteur.lab.data.flame_shards import with_flame
 from auteur.lab.data.made_shards import MadeSample, write_shards
+from auteur.lab.data.media_kinds import Medium
 from auteur.lab.data.motion_tracks import no_person_of
-from auteur.lab.data.shards import Corpora, PartName, ShardReader, feature_folder, mixed_chances, with_flame
+from auteur.lab.data.random_windows import mixed_chances
+from auteur.lab.data.shards import Corpora, PartName, ShardReader, feature_folder
 from auteur.lab.data.splits import Part, part_of
 from auteur.synthesis.conditioners.base import Input
 from auteur.synthesis.conditioners.registry import inputs_by_name
@@ -143,6 +146,7 @@ class ClipFolder:
         past: Frames before the window to give as `past`, if the network has a conditioner for it.
         part: Whose clips: those of people who train, who choose checkpoints, or who test.
         looks: Candidate windows of a clip; the one with the largest pixel weights is taken.
+        medium: Of the folders: videos, or photographs, which are clips of one frame.
 
     Raises:
         UsageError: No shards are given, or they differ in the space of a feature.
@@ -158,11 +162,12 @@ class ClipFolder:
         past: int = 2,
         part: Part = "train",
         looks: int = 1,
+        medium: Medium = "video",
     ) -> None:
         self._looks = looks
         self._names, self._past = tuple(names), past if "past" in names else 0
         self._clips: list[_StoredClip] = []
-        for reader in _readers(corpora, features, "held_out" if part == "test" else "train"):
+        for reader in _readers(corpora, features, "held_out" if part == "test" else "train", medium):
             people = {row["key"] for row in reader.rows if part_of(row["person"], row["held_out"]) == part}
             self._clips += [clip for key, clip in _clips_of(reader) if key in people]
         if not self._clips:
@@ -212,10 +217,10 @@ class ClipFolder:
         return ClipBatch(clean, Conditions(**found), region)
 
 
-def _readers(corpora: Corpora, features: Sequence[str], part: PartName) -> list[ShardReader]:
+def _readers(corpora: Corpora, features: Sequence[str], part: PartName, medium: Medium) -> list[ShardReader]:
     """Readers of a part; FLAME's numbers may be in the common record."""
     others = [name for name in features if name != "flame"]
-    readers = corpora.readers(others, part=part)
+    readers = corpora.readers(others, part=part, media=(medium,))
     return [with_flame(reader, part, others) for reader in readers] if "flame" in features else readers
 
 

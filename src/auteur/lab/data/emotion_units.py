@@ -1,20 +1,16 @@
-r"""Action Units of emotional faces: statistics of labelled video and photographs, targets built from them.
+"""Action Units of emotional faces: statistics of labelled video and photographs, targets built from them.
 
-    python -m auteur.lab.data.emotion_units --labels LABELS --clips clips/manifest.csv --photos
-        images/manifest.csv \
-        --out emotion_units.npz
+    python -m auteur.lab.data.emotion_units --shards SHARDS PHOTOS --out emotion_units.npz
 
-`LABELS` is what `python -m auteur.lab.data.face_teacher` wrote. Only people who are not held out are
-measured. Speech corpora without pictures get their targets from here: the Action Units of the emotion, as
-measured, with the dynamics measured; the mouth of the speech comes from the motion generator
-(`auteur.lab.data.performances`).
+Only people who are not held out are measured. Speech corpora without pictures get their targets from here:
+the Action Units of the emotion, as measured, with the dynamics measured; the mouth of the speech comes from
+the motion generator (`auteur.lab.data.performances`).
 """
 
-import csv
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -22,12 +18,10 @@ from numpy.typing import NDArray
 
 from auteur.errors import InputError
 from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
-from auteur.face.action_units import Neutral, action_units, average_neutral, neutral_by_region, neutral_of
-from auteur.face.pose import head_pose, without_pose
-from auteur.facs import EMOTIONS, convert, prototype
+from auteur.facs import EMOTIONS, prototype
 from auteur.files import atomic_path
-from auteur.lab.data.motion_tracks import even_frames, resting_frames
-from auteur.lab.data.splits import is_held_out, person_of_photo
+from auteur.lab.data.motion_tracks import no_training_person
+from auteur.lab.data.shards import Corpora, Sample, ShardReader
 
 Floats = NDArray[np.floating]
 
@@ -52,16 +46,6 @@ LONGEST_BLINK_FRAMES = 15
 """Eye closings up to 0.6 s are blinks; at 5 frames a second they cannot be drawn, and the face blinks by
 itself."""
 
-_PHOTO_LABELS = {
-    "anger": "angry",
-    "happiness": "happy",
-    "sadness": "sad",
-    "surprise": "surprised",
-    "disgust": "disgusted",
-    "fear": "fear",
-    "contempt": "contempt",
-    "neutral": "neutral",
-}
 _PHOTOS_PER_PERSON = 15
 _TEXTBOOK_PEOPLE = 1.0
 """Weight of EMFACS, in people: some emotions rest on a single face."""
@@ -92,22 +76,10 @@ class EmotionUnits:
 
 @dataclass(frozen=True)
 class EmotionUnitsRecipe:
-    """Paths of the labels and of the statistics."""
+    """Where the data are, and the file of the statistics."""
 
-    labels: Path
-    clips: Path
-    """CSV with the columns file, identity, emotion, fps."""
-    photos: Path
-    """CSV with the columns file, label."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
-
-
-def measured_units(landmarks: Floats, blendshapes: Floats, neutral: Neutral) -> Floats:
-    """Returns FEAFA-24 intensities [T, 24] at `RATE`, without blinks."""
-    units = action_units(landmarks, blendshapes, rate=RATE, neutral=neutral)
-    values = np.array(convert(units, "feafa24").values, dtype=np.float64)
-    values[:, LIDS] = without_blinks(values[:, LIDS])
-    return values
 
 
 def without_blinks(closing: Floats) -> Floats:
@@ -121,60 +93,28 @@ def without_blinks(closing: Floats) -> Floats:
     return windows(windows(closing).min(axis=-1)).max(axis=-1)
 
 
-def clip_arrays(path: Path, fps: float) -> tuple[Floats, Floats, int]:
-    """Returns landmarks, blendshapes at `RATE` and the first frame's place on that grid."""
-    stored = np.load(path)
-    index = stored["index"]
-    landmarks, blendshapes = (
-        even_frames(index, stored[key].astype(np.float64), fps) for key in ("landmarks", "blend")
-    )
-    return landmarks, blendshapes, round(index[0] / fps * float(RATE))
+def measure(corpora: Corpora) -> EmotionUnits:
+    """Returns the statistics over the labelled videos and photographs of people who are not held out.
 
-
-def neutrals(rows: list[dict[str, str]], labels: Path) -> dict[str, Neutral]:
-    """Returns the neutral of each person with a clip labelled neutral, from its resting frames."""
-    found: dict[str, Neutral] = {}
-    for row in rows:
-        path = labels / f"{Path(row['file']).stem}.npz"
-        if row["emotion"] != "neutral" or row["identity"] in found or not path.exists():
-            continue
-        landmarks, blendshapes, _ = clip_arrays(path, float(row["fps"]))
-        if len(landmarks) >= _FEWEST_FRAMES:
-            rest = resting_frames(without_pose(landmarks, head_pose(landmarks)), blendshapes)
-            found[row["identity"]] = neutral_of(landmarks[rest], blendshapes[rest])
-    return found
-
-
-def clip_units(row: dict[str, str], labels: Path, known: Mapping[str, Neutral]) -> tuple[Floats, int] | None:
-    """Returns the units [T, 24] of a clip and its first frame; None where too few frames have labels."""
-    path = labels / f"{Path(row['file']).stem}.npz"
-    if not path.exists():
-        return None
-    landmarks, blendshapes, first = clip_arrays(path, float(row["fps"]))
-    if len(landmarks) < _FEWEST_FRAMES:
-        return None
-    neutral = known.get(row["identity"]) or neutral_by_region(landmarks, blendshapes)
-    return measured_units(landmarks, blendshapes, neutral), first
-
-
-def measure(recipe: EmotionUnitsRecipe) -> EmotionUnits:
-    """Returns the statistics over all people who are not held out."""
-    with recipe.clips.open(encoding="utf-8", newline="") as table:
-        rows = list(csv.DictReader(table))
-    known = neutrals(rows, recipe.labels)
+    Raises:
+        UsageError: There is no folder of videos.
+        InputError: An emotion has neither, or no video is long enough.
+    """
     by_emotion: dict[str, dict[str, list[Floats]]] = {emotion: {} for emotion in EMOTIONS}
-    for row in rows:
-        if row["emotion"] not in by_emotion or is_held_out(row["identity"]):
-            continue
-        found = clip_units(row, recipe.labels, known)
-        if found is not None:
-            by_emotion[row["emotion"]].setdefault(row["identity"], []).append(found[0])
+    for reader in corpora.readers((), beside=("picture",)):
+        for sample in reader:
+            record = sample.record
+            if record["emotion"] in by_emotion and record["frames"] >= _FEWEST_FRAMES:
+                own = by_emotion[record["emotion"]].setdefault(record["person"], [])
+                own.append(units_of(sample))
     means = {
         emotion: [np.concatenate(tracks).mean(0) for tracks in people.values()]
         for emotion, people in by_emotion.items()
     }
     tracks = [track for people in by_emotion.values() for found in people.values() for track in found]
-    photos = photo_means(recipe)
+    if not tracks:
+        raise InputError(no_training_person(corpora, f"labelled sample of {_FEWEST_FRAMES} frames and more"))
+    photos = photo_means(corpora)
     combined, people = zip(
         *(_combined(emotion, means[emotion], photos.get(emotion)) for emotion in EMOTIONS), strict=True
     )
@@ -184,34 +124,26 @@ def measure(recipe: EmotionUnitsRecipe) -> EmotionUnits:
         people=np.array(people),
         deviation=np.sqrt(np.mean([track.var(0) for track in tracks], axis=0)),
         memory=np.mean([_memory(track) for track in tracks], axis=0).clip(0, 0.99),
-        between=np.sqrt(np.mean(np.square(spread), axis=0)),
+        between=np.sqrt(np.mean(np.square(spread), axis=0)) if spread else np.zeros(len(UNITS)),
     )
 
 
-def photo_means(recipe: EmotionUnitsRecipe) -> dict[str, tuple[Floats, float]]:
-    """Returns mean units [24] and weight of each emotion on the labelled photographs."""
-    with recipe.photos.open(encoding="utf-8", newline="") as table:
-        label = {row["file"]: _PHOTO_LABELS.get(row["label"]) for row in csv.DictReader(table)}
+def units_of(sample: Sample) -> Floats:
+    """Returns FEAFA-24 intensities [T, 24] of a sample at `RATE`, without blinks."""
+    values = np.array(sample.array("au.feafa24"), dtype=np.float64).clip(0, 1)
+    values[:, LIDS] = without_blinks(values[:, LIDS])
+    return values
+
+
+def photo_means(corpora: Corpora) -> dict[str, tuple[Floats, float]]:
+    """Returns mean units [24] and weight of each emotion on the labelled photographs, if there are any."""
+    if all(ShardReader(folder).medium != "picture" for folder in corpora.shards):
+        return {}
     found: dict[str, list[Floats]] = {}
-    for path in sorted(recipe.labels.glob("photos_*.npz")):
-        names = path.with_suffix(".txt").read_text(encoding="utf-8").split("\n")
-        stored = np.load(path)
-        kept = [
-            (row, label.get(names[i]))
-            for row, i in enumerate(stored["index"])
-            if label.get(names[i]) and not is_held_out(person_of_photo(names[i]))
-        ]
-        if not kept:
-            continue
-        chosen = [row for row, _ in kept]
-        units = action_units(
-            stored["landmarks"][chosen].astype(np.float64),
-            stored["blend"][chosen].astype(np.float64),
-            rate=RATE,
-            neutral=average_neutral(),
-        )
-        for values, (_, emotion) in zip(convert(units, "feafa24").values, kept, strict=True):
-            found.setdefault(str(emotion), []).append(values)
+    for reader in corpora.readers((), media=("picture",), beside=("video",)):
+        for sample in reader:
+            if (emotion := sample.record["emotion"]) in EMOTIONS:
+                found.setdefault(emotion, []).append(sample.array("au.feafa24")[0])
     return {
         emotion: (np.mean(values, axis=0), min(len(values) / _PHOTOS_PER_PERSON, 3.0))
         for emotion, values in found.items()
@@ -335,4 +267,4 @@ def emotion_envelope(loudness: Floats) -> Floats:
 
 if __name__ == "__main__":
     arguments = tyro.cli(EmotionUnitsRecipe)
-    save_units(arguments.out, measure(arguments))
+    save_units(arguments.out, measure(arguments.data))

@@ -1,19 +1,16 @@
-r"""Acoustic features of recordings with an emotion label, and augmented batches of them.
+"""Acoustic features of recordings with an emotion label, and augmented batches of them.
 
-    python -m auteur.lab.data.emotional_speech --manifest speech/manifest.csv --out speech.npz
+    auteur prepare RECORDINGS --kind speech -o SPEECH --features voice
 
-Split by speaker before anything else: `HELD_OUT_SPEAKERS` (the speech encoder's list) test, the others form
-five folds. Sounds that are no speech (noise, hum, tones, chords) are made in code and labelled neutral.
+They are split by speaker before anything else: people whom the corpus holds out test, the others form five
+folds. Sounds that are no speech (noise, hum, tones, chords) are made in code and labelled neutral.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -22,9 +19,10 @@ from auteur.errors import InputError
 from auteur.expression.acoustic_features import BANDS, CHANNELS, acoustic_features
 from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
 from auteur.expression.audio_lm.emotion_classifier import QUIET, active_rows
-from auteur.files import atomic_path
-from auteur.lab.data.speech.build import HELD_OUT_SPEAKERS
-from auteur.media import read_speech
+from auteur.lab.data.media_kinds import PLAIN_KINDS
+from auteur.lab.data.motion_tracks import no_training_person
+from auteur.lab.data.shards import Corpora, PartName
+from auteur.lab.data.splits import fold_of as hashed_fold
 from auteur.signals import Waveform
 
 FOLDS = 5
@@ -41,95 +39,71 @@ class EmotionalClip:
     speaker: str
     emotion: str
     """One of `VOICE_EMOTIONS`."""
-    intensity: str
-    """"normal", "strong", or "" where the corpus does not state it."""
+    intensity: float | None
+    """In [0, 1]; None where the corpus does not state it."""
     rows: NDArray[np.float32]
     """[N, CHANNELS] of `auteur.expression.acoustic_features`."""
+    is_held_out: bool = False
+    """Whether the speaker is held out for tests."""
 
     @property
     def corpus(self) -> str:
         """Such as "ravdess"."""
         return self.speaker.partition("_")[0]
 
-    @property
-    def is_held_out(self) -> bool:
-        """Whether the speaker is held out for tests."""
-        return self.speaker in HELD_OUT_SPEAKERS
-
 
 def fold_of(speaker: str) -> int:
     """Returns the fold, 0 to 4, of the classifier that is trained without this speaker.
 
-    Actors of RAVDESS go in pairs of a man and a woman; EMO-DB's speakers are spread over the folds.
+    Actors of RAVDESS go in pairs of a man and a woman; EMO-DB's speakers are spread over the folds;
+    all others go by a hash of their names.
     """
     corpus, _, number = speaker.partition("_")
     if corpus == "ravdess":
         return (int(number) - 1) // 2 % FOLDS
     if corpus == "emodb":
         return {"03": 0, "08": 1, "11": 2, "12": 3, "13": 4, "14": 3}.get(number, 0)
-    return int(number) % FOLDS
+    if corpus == NOISE_SPEAKER:
+        return int(number) % FOLDS
+    return hashed_fold(speaker, FOLDS)
 
 
-@dataclass(frozen=True)
-class EmotionalSpeechRecipe:
-    """Paths of the recordings and of their features."""
+def read_clips(
+    corpora: Corpora, *, part: PartName | None = "train", noise_count: int = 60
+) -> list[EmotionalClip]:
+    """Returns the labelled samples with speech of prepared corpora, and sounds that are no speech.
 
-    manifest: Path
-    """CSV with the columns file (relative to the CSV's parent folder), corpus, speaker, emotion,
-    intensity."""
-    out: Path
-    noises: int = 60
-    """Sounds that are no speech."""
-
-
-def build(recipe: EmotionalSpeechRecipe) -> None:
-    """Writes all clips into one uncompressed `.npz`."""
-    with recipe.manifest.open(encoding="utf-8", newline="") as table:
-        rows = list(csv.DictReader(table))
-    clips = [
-        EmotionalClip(
-            name=Path(row["file"]).stem,
-            speaker=row["speaker"],
-            emotion=row["emotion"],
-            intensity=row["intensity"],
-            rows=acoustic_features(read_speech(recipe.manifest.parent.parent / row["file"])).rows,
-        )
-        for row in rows
-    ]
-    save_clips(recipe.out, [*clips, *noises(recipe.noises)])
-
-
-def save_clips(path: Path, clips: Sequence[EmotionalClip]) -> None:
-    """Writes clips into one `.npz`, whole or not at all."""
-    facts = {
-        key: np.array([getattr(clip, key) for clip in clips])
-        for key in ("name", "speaker", "emotion", "intensity")
-    }
-    rows = np.concatenate([clip.rows for clip in clips]).astype(np.float16)
-    counts = np.array([len(clip.rows) for clip in clips])
-    with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, rows=rows, counts=counts, **facts)
-
-
-def load_clips(path: Path) -> list[EmotionalClip]:
-    """Reads what `save_clips` wrote.
+    Args:
+        corpora: Recordings without pictures, videos or both, with the feature "voice".
+        part: As in `ShardReader`.
+        noise_count: Of `noises`.
 
     Raises:
-        InputError: The file is missing or is no such file.
+        UsageError: No folder is given, or one holds photographs.
+        InputError: The feature is missing, or no sample of a person who trains has a label.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            parts = {key: file[key] for key in file.files}
-        rows = np.split(parts["rows"].astype(np.float32), np.cumsum(parts["counts"])[:-1])
-        facts = zip(*(parts[key] for key in ("name", "speaker", "emotion", "intensity")), strict=True)
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"cannot read {str(path)!r}: {error}; build it again") from error
-    return [
+    found = [
         EmotionalClip(
-            name=str(name), speaker=str(speaker), emotion=str(emotion), intensity=str(intensity), rows=each
+            name=sample.key,
+            speaker=speaker_of(record["person"]),
+            emotion=record["emotion"],
+            intensity=record["intensity"],
+            is_held_out=record["held_out"],
+            rows=sample.array("voice.rows").astype(np.float32),
         )
-        for each, (name, speaker, emotion, intensity) in zip(rows, facts, strict=True)
+        for reader in corpora.readers(("voice",), part=part, media=("sound", "video"))
+        for sample in reader
+        if sample.has("voice.rows") and (record := sample.record)["emotion"] in VOICE_EMOTIONS
     ]
+    if not found:
+        raise InputError(no_training_person(corpora, "sample with speech and an emotion"))
+    return [*found, *noises(noise_count)]
+
+
+def speaker_of(person: str) -> str:
+    """Returns "ravdess_01" for "ravdess:01" and for "speech:ravdess_01", a name in a plain folder."""
+    kind, _, name = person.partition(":")
+    return name if kind in PLAIN_KINDS and "_" in name else f"{kind}_{name}"
 
 
 def noises(count: int, *, seed: int = 0) -> list[EmotionalClip]:
@@ -140,7 +114,7 @@ def noises(count: int, *, seed: int = 0) -> list[EmotionalClip]:
             name=f"noise_{number:03d}",
             speaker=f"{NOISE_SPEAKER}_{number:03d}",
             emotion="neutral",
-            intensity="",
+            intensity=None,
             rows=acoustic_features(_noise(number % 5, random)).rows,
         )
         for number in range(count)
@@ -269,7 +243,3 @@ def augmented(rows: Tensor, random: np.random.Generator) -> Tensor:
             one[:, first : first + int(random.integers(9))] = -0.5
             one[start : start + int(random.integers(16))] = -0.5
     return torch.cat([bands, octave[..., None], voicing[..., None]], -1)
-
-
-if __name__ == "__main__":
-    build(tyro.cli(EmotionalSpeechRecipe))

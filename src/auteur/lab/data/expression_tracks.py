@@ -6,11 +6,9 @@ is labelled neutral, movement is measured from it, and elsewhere the rest of the
 more likely expression than anatomy. Blinks are bridged; lids belong to the blink model.
 """
 
-import csv
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,24 +18,15 @@ from auteur.errors import InputError
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face.pose import without_pose
 from auteur.facs import EMOTIONS
+from auteur.lab.data.flame_shards import with_flame
 from auteur.lab.data.motion_tracks import RATE, no_training_person, read_tracks, training_tracks
-from auteur.lab.data.shards import Corpora, PartName, with_flame
-from auteur.lab.data.splits import is_held_out, part_of, person_of_photo
+from auteur.lab.data.shards import Corpora, PartName
+from auteur.lab.data.splits import is_held_out, part_of
 from auteur.signals import ExpressionTrack, without_holes
 from auteur.signals.timebase import local_linear_smooth
 
 Floats = NDArray[np.floating]
 
-PHOTO_LABELS = {
-    "anger": "angry",
-    "contempt": "contempt",
-    "disgust": "disgusted",
-    "fear": "fear",
-    "happiness": "happy",
-    "neutral": "neutral",
-    "sadness": "sad",
-    "surprise": "surprised",
-}
 FEWEST_PHOTOS = 25
 """Emotions with fewer labelled photographs of training people leave all of them to the classifier."""
 SMOOTH_FRAMES = 1.2
@@ -97,7 +86,7 @@ class Photographs:
     faces_mm: Floats
     """[N, 478, 3], pose-free."""
     blendshapes: Floats
-    """[N, 52], the teacher's."""
+    """[N, 52]."""
 
     def chosen(self, keep: Iterable[bool]) -> "Photographs":
         """Returns those of a mask [N]."""
@@ -127,7 +116,7 @@ def read_motions(corpora: Corpora, *, part: PartName | None = "train") -> list[F
     Raises:
         InputError: A feature is missing, or there is no clip of a person who trains.
     """
-    read = read_tracks(corpora, part=part)
+    read = read_tracks(corpora, part=part, beside=("picture",))
     tracks = list(read) if part == "held_out" else training_tracks(read, corpora)
     neutrals: dict[str, Floats] = {}
     for track in tracks:
@@ -192,37 +181,31 @@ def encoded(motion: FaceMotion, space: CompactExpressionSpace) -> ExpressionClip
     )
 
 
-def read_photographs(labels: Path, photos: Path) -> Photographs:
-    """Returns the labelled photographs of a folder of teacher labels.
+def read_photographs(corpora: Corpora, *, part: PartName | None = "train") -> Photographs:
+    """Returns the labelled photographs of prepared corpora; folders of videos among them are passed over.
 
     Args:
-        labels: What `python -m auteur.lab.data.face_teacher` wrote (`photos_*.npz` and their lists of names).
-        photos: CSV with the columns file, label.
+        corpora: At least one folder of photographs.
+        part: As in `ShardReader`.
 
     Raises:
-        InputError: There are no labelled photographs.
+        UsageError: There is no folder of photographs.
+        InputError: None of them has an emotion.
     """
-    with photos.open(encoding="utf-8", newline="") as table:
-        label = {row["file"]: PHOTO_LABELS.get(row["label"]) for row in csv.DictReader(table)}
-    emotions: list[str] = []
-    people: list[str] = []
-    faces: list[Floats] = []
-    blends: list[Floats] = []
-    for path in sorted(labels.glob("photos_*.npz")):
-        names = path.with_suffix(".txt").read_text(encoding="utf-8").split("\n")
-        with np.load(path) as stored:
-            rows = [(i, names[n]) for i, n in enumerate(stored["index"]) if label.get(names[n])]
-            chosen = [i for i, _ in rows]
-            faces.append(without_pose(stored["landmarks"][chosen]))
-            blends.append(stored["blend"][chosen])
-        emotions += [str(label[name]) for _, name in rows]
-        people += [person_of_photo(name) for _, name in rows]
-    if not emotions:
-        raise InputError(
-            f"there are no labelled photographs in {str(labels)!r}; run auteur.lab.data.face_teacher"
-        )
+    samples = [
+        sample
+        for reader in corpora.readers((), part=part, media=("picture",), beside=("video",))
+        for sample in reader
+        if sample.record["emotion"] in EMOTIONS
+    ]
+    if not samples:
+        raise InputError("no photograph has an emotion; state them in the recordings.csv of the photographs")
+    landmarks = np.stack([sample.array("landmarks")[0] for sample in samples])
     return Photographs(
-        tuple(emotions), tuple(people), np.concatenate(faces).astype(np.float32), np.concatenate(blends)
+        tuple(sample.record["emotion"] for sample in samples),
+        tuple(sample.record["person"].removeprefix("photos:") for sample in samples),
+        without_pose(landmarks).astype(np.float32),
+        np.stack([sample.array("blendshapes")[0] for sample in samples]),
     )
 
 

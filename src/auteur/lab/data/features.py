@@ -45,6 +45,19 @@ FEATURES: dict[str, Feature] = {
         {"values": "float32 [T, D]", "loudness": "float32 [T]", "copies": "float16 [N, T, D]"},
         "feature_motion:SpeechFeature",
     ),
+    "voice": Feature(
+        "acoustic features of the emotion classifiers, 50 per second",
+        {"rows": "float16 [N, C]"}, "feature_sound:VoiceFeature",
+    ),
+    "phones": Feature(
+        "phone classes, 100 per second: of the text where there is one, else recognised",
+        {"labels": "uint8 [N]"}, "feature_sound:PhonesFeature",
+    ),
+    "watermark": Feature(
+        "marked frames after real codecs, and the pattern that was put into them",
+        {"luma": "uint8 [N, 256, 256]", "pattern": "int8 [N, 128, 128]"},
+        "feature_watermark:WatermarkFeature",
+    ),
     "hubert": Feature(
         "last hidden states of a HuBERT of transformers",
         {"values": "float16 [T, D]"}, "feature_pretrained:HubertFeature", ("hubert",),
@@ -84,7 +97,8 @@ FEATURES: dict[str, Feature] = {
         "feature_flame:FlameFeature", ("measured", "dataset"), space="flame50",
     ),
     "views": Feature(
-        "the compact denoiser's clips: a mouth, and the same frames warped from another moment",
+        "the compact denoiser's clips: a mouth, and the same frames warped from another moment or, of a "
+        "photograph, from closed lips",
         {
             "clean": "uint8 [T, 3, S, S]", "warped": "uint8 [T, 4, S, S]", "region": "uint8 [T, 1, S, S]",
             "landmarks": "uint8 [T, 3, S, S]", "reference": "uint8 [3, S, S]",

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from auteur.facs import CONTROLS, au_track, convert
 from auteur.lab.data.motion_windows import DisplacementSpace, MotionClip, mirrored
-from auteur.lab.data.random_windows import RandomWindows, as_float32, values_at
-from auteur.lab.data.shards import mixed_chances
+from auteur.lab.data.random_windows import RandomWindows, as_float32, mixed_chances, values_at
 from auteur.motion.face_flow import CONDITIONING_CONTROLS
 from auteur.motion.grid import MOTION_RATE
 from auteur.motion.performance import as_specified

@@ -5,18 +5,24 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from auteur import __version__
 from auteur.files import atomic_path, make_folders, write_text
 from auteur.lab.data.archive import add_member, array_member, flac, json_line
+from auteur.lab.data.encoded_video import encode_video
 from auteur.lab.data.shards import FEATURE_FORMAT, FORMAT, INDEX, feature_folder
 from auteur.lab.data.splits import is_held_out
 from auteur.provenance.mark import hash_file
 from auteur.signals import Waveform
+
+RATE = Fraction(25)
+_CRF = 12
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -36,6 +42,10 @@ class MadeSample:
     features: Mapping[str, Arrays] = field(default_factory=dict[str, Arrays])
     """Arrays by feature and name."""
     sound: Waveform | None = None
+    pictures: NDArray[np.uint8] | None = None
+    """[T, S, S, 3]."""
+    held_out: bool | None = None
+    """Whether the person is held out; by the hash of the name unless given."""
 
     @property
     def row(self) -> dict[str, Any]:
@@ -43,7 +53,7 @@ class MadeSample:
         return {
             "key": self.key,
             "person": self.person,
-            "held_out": is_held_out(self.person),
+            "held_out": is_held_out(self.person) if self.held_out is None else self.held_out,
             "emotion": self.emotion,
             "intensity": self.intensity,
             "frames": self.frames,
@@ -90,6 +100,8 @@ def write_shards(
             members.append(("json", json_line(sample.row)))
             if sample.sound is not None:
                 members.append(("flac", flac(sample.sound)))
+            if sample.pictures is not None:
+                members.append(("mp4", encode_video(sample.pictures, rate=RATE, crf=_CRF)))
             add(folder / part, sample.key, members)
             for feature, arrays in sample.features.items():
                 names.add(feature)

@@ -8,7 +8,7 @@ they only ever train.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from auteur.errors import InputError
 from auteur.facs import MEDIAPIPE_BLENDSHAPES
+from auteur.lab.data.media_kinds import Medium
 from auteur.lab.data.shards import Corpora, PartName, Sample, ShardReader
 from auteur.lab.data.speech.augment import AugmentConfig, Disguise
 from auteur.lab.data.splits import Part, part_of
@@ -93,6 +94,7 @@ def read_tracks(
     speech: str | None = "speech",
     part: PartName | None = "train",
     sound: bool = False,
+    beside: Collection[Medium] = (),
 ) -> Iterator[MotionTrack]:
     """Yields the motion of every sample of prepared corpora, then of generated videos.
 
@@ -101,6 +103,7 @@ def read_tracks(
         speech: Feature of the sound: "speech", "hubert"; None: neither features nor loudness.
         part: "train": people who train or choose checkpoints; "held_out": those who test; None: everybody.
         sound: Whether to read the sound itself.
+        beside: Media of folders that are read elsewhere.
 
     Raises:
         UsageError: The corpora are not given, or differ in the space of a feature.
@@ -109,7 +112,7 @@ def read_tracks(
     features = ["motion"]
     if speech is not None:  # loudness is part of the feature "speech"
         features += sorted({speech, "speech"})
-    for reader in corpora.readers(features, part=part):
+    for reader in corpora.readers(features, part=part, beside=beside):
         for sample in _with_motion(reader):
             yield _track(sample, reader, speech, sound=sound)
     if part != "held_out":

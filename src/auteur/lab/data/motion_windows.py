@@ -9,8 +9,8 @@ from auteur.errors import InputError
 from auteur.face.pose import MIRROR
 from auteur.facs import au_track, convert
 from auteur.lab.data.motion_tracks import RATE, no_person_of, read_tracks
-from auteur.lab.data.random_windows import RandomWindows, values_at
-from auteur.lab.data.shards import Corpora, PartName, mixed_chances
+from auteur.lab.data.random_windows import RandomWindows, mixed_chances, values_at
+from auteur.lab.data.shards import Corpora, PartName
 from auteur.lab.data.splits import Part
 from auteur.signals import topology
 

@@ -1,7 +1,7 @@
 r"""Training data of the models of `auteur.expression`: pairs of sound and Action Units.
 
-    python -m auteur.lab.data.performances --speech speech.npz --sounds speech/manifest.csv \
-        --units emotion_units.npz --shards SHARDS --out performances.npz
+    python -m auteur.lab.data.performances --speech SPEECH_SHARDS --units emotion_units.npz --shards SHARDS \
+        --out performances.npz
 
 Two kinds. *Measured*: samples with speech of prepared corpora, whose Action Units the tracker measured
 (`measured`). *Built*, which the command writes: recordings without pictures, whose targets are put together
@@ -9,7 +9,6 @@ from measured statistics of their labelled emotion (`auteur.lab.data.emotion_uni
 the flow of the face draws of their speech.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,19 +23,17 @@ from auteur.expression.audio_lm.codec import UNITS, VOICE_EMOTIONS
 from auteur.facs import au_track, convert
 from auteur.files import atomic_path
 from auteur.lab.data.emotion_units import (
-    LIDS,
     RATE,
     SPOKEN,
     EmotionUnits,
     load_units,
     targets,
-    without_blinks,
+    units_of,
 )
-from auteur.lab.data.emotional_speech import NOISE_SPEAKER, EmotionalClip, load_clips
+from auteur.lab.data.emotional_speech import NOISE_SPEAKER, EmotionalClip, read_clips
 from auteur.lab.data.motion_tracks import lag_frames, no_training_person, read_tracks, training_tracks
 from auteur.lab.data.shards import Corpora
 from auteur.lab.data.splits import Part
-from auteur.media import read_speech
 from auteur.motion.cues import SpeechCues
 from auteur.motion.performance import Performance
 from auteur.motion.speech_motion import MotionOptions, SpeechMotion
@@ -45,8 +42,8 @@ from auteur.speech.features import CompactSpeechFeatures
 
 Floats = NDArray[np.floating]
 
-STRENGTHS = {"normal": 0.6, "strong": 1.0, "": 0.8}
-"""How much of MEAD's level 3 an intensity label stands for; our judgement."""
+UNGRADED = 0.8
+"""How much of MEAD's level 3 a recording without an intensity stands for; our judgement."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,10 +93,8 @@ class LabelledRecording:
 class PerformancesRecipe:
     """Paths of the inputs and of the result."""
 
-    speech: Path
-    """File of `python -m auteur.lab.data.emotional_speech`."""
-    sounds: Path
-    """CSV with the column file: where the recordings themselves are."""
+    speech: tuple[Path, ...]
+    """Prepared recordings without pictures, with the feature "voice"."""
     units: Path
     """File of `python -m auteur.lab.data.emotion_units`."""
     data: Annotated[Corpora, tyro.conf.arg(name="")]
@@ -148,19 +143,19 @@ class SpokenUnits:
 
 
 def built(recipe: PerformancesRecipe) -> list[LabelledRecording]:
-    """Returns the recordings without pictures."""
-    with recipe.sounds.open(encoding="utf-8", newline="") as table:
-        files = {Path(row["file"]).stem: row["file"] for row in csv.DictReader(table)}
+    """Returns the recordings without pictures, of held-out people too, which benchmarks need."""
     mouth = SpokenUnits(recipe.data)
+    speech = Corpora(shards=recipe.speech)
     found: list[LabelledRecording] = []
-    for number, clip in enumerate(load_clips(recipe.speech)):
-        if clip.name in files:
-            sound = read_speech(recipe.sounds.parent.parent / files[clip.name])
-            units, loudness = mouth.of(sound, seed=number)
-        else:
-            frames = len(clip.rows) // 2
-            units, loudness = np.zeros((frames, len(UNITS))), np.zeros(frames)
-        found.append(_built(clip, units, loudness))
+    clips = {clip.name: clip for clip in read_clips(speech, part=None)}
+    for reader in speech.readers((), part=None, media=("sound",)):
+        for number, sample in enumerate(reader):
+            sound = sample.speech()
+            if sound is not None and sample.key in clips:
+                found.append(_built(clips.pop(sample.key), *mouth.of(sound, seed=number)))
+    for clip in clips.values():  # what is no speech
+        frames = len(clip.rows) // 2
+        found.append(_built(clip, np.zeros((frames, len(UNITS))), np.zeros(frames)))
     return found
 
 
@@ -169,7 +164,7 @@ def _built(clip: EmotionalClip, units: Floats, loudness: Floats) -> LabelledReco
         name=clip.name,
         speaker=clip.speaker,
         emotion=clip.emotion,
-        strength=STRENGTHS[clip.intensity],
+        strength=UNGRADED if clip.intensity is None else clip.intensity,
         is_measured=False,
         is_held_out=clip.is_held_out,
         rows=clip.rows,
@@ -190,8 +185,7 @@ def measured(corpora: Corpora) -> list[LabelledRecording]:
             sound, record = sample.speech(), sample.record
             if sound is None:
                 continue
-            units = np.array(sample.array("au.feafa24"), dtype=np.float64).clip(0, 1)
-            units[:, LIDS] = without_blinks(units[:, LIDS])
+            units = units_of(sample)
             found.append(
                 LabelledRecording(
                     name=sample.key,

@@ -1,69 +1,47 @@
-r"""More mouths for the compact denoiser: photographs of people who show their teeth.
+"""More mouths for the compact denoiser: photographs of people who show their teeth.
 
-    python -m auteur.lab.data.photo_views --photos PHOTOS --out VIEWS
+    auteur prepare PHOTOS --kind photos -o PHOTO_SHARDS --features views
 
 Footage has few people. A photograph adds one more, at one moment: its lips are brought together by the
 warp, and from there warped open again, so that what shows between them is the warp's own, as it is for every
 portrait with closed lips. The photograph is the target. The lips themselves are unchanged by closing and
-opening, so only the inside of the mouth counts. The files are clips of one frame, as those of
-`auteur.lab.data.face_views`, each once more in a mirror.
+opening, so only the inside of the mouth counts. A photograph gives clips of one frame, as those of
+`auteur.lab.data.face_views`: one, and one in a mirror.
 """
 
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
-import tyro
-from numpy.typing import NDArray
-from rich.progress import track
-from torch import Tensor
 
-from auteur.errors import AuteurError, InputError
+from auteur.errors import InputError
 from auteur.expression.space import CompactExpressionSpace
-from auteur.face.auteur_backend import AuteurBackend
-from auteur.face.backend import FaceReading
 from auteur.face.pose import head_pose, with_pose, without_pose
-from auteur.lab.data.denoiser_clips import write_clips
-from auteur.lab.data.face_views import FacePiece, mirrored, views_of
-from auteur.lab.data.splits import person_of_photo
-from auteur.media import read_image
+from auteur.lab.data.face_views import Clip, FacePiece, ViewSettings, mirrored, views_of
+from auteur.lab.data.shards import Sample
 from auteur.motion.mouth import lip_gap
 from auteur.motion.portrait_expression import closing, portrait_expression
 from auteur.motion.speech_motion import SpeechMotion
 from auteur.synthesis.warp import PortraitWarper
 
+LEAST_GAP_MM = 3.0
+"""Between the lips; photographs of mouths less open are left out."""
 _VIEWS, _PAINTS = ("mouth",), "openings"
 _FEWEST_PX = 70.0
 """Across a face that is large enough to show teeth."""
 _MOST_TURNED_RAD = 0.6
 
 
-@dataclass(frozen=True)
-class PhotoViewsRecipe:
-    """Path of the photographs, and which of them are used."""
-
-    photos: Path
-    """Folder of `Person_Name_0001.jpg`."""
-    out: Path
-    """Folder for the shards."""
-    size_px: int = 128
-    least_gap_mm: float = 3.0
-    """Between the lips; photographs of mouths less open are left out."""
-    workers: int = 1
-
-
-def photo_piece(path: Path, picture: NDArray[np.uint8], reading: FaceReading) -> FacePiece:
+def photo_piece(sample: Sample) -> FacePiece:
     """Returns a piece of two frames: a photograph with its lips brought together, and as it is.
 
     Raises:
         InputError: The face cannot be warped.
     """
-    landmarks = reading.landmarks.astype(np.float32)
-    jaw_share = portrait_expression(landmarks, reading.blendshapes).jaw_share
+    (picture,) = sample.frames()
+    (landmarks,) = sample.array("landmarks").astype(np.float32)
+    jaw_share = portrait_expression(landmarks, sample.array("blendshapes")[0]).jaw_share
     shift_mm = closing(landmarks, SpeechMotion.shipped().basis, jaw_share)
     closed = with_pose(without_pose(landmarks) + shift_mm, head_pose(landmarks)).astype(np.float32)
     warper = PortraitWarper(
@@ -72,8 +50,8 @@ def photo_piece(path: Path, picture: NDArray[np.uint8], reading: FaceReading) ->
     shut, shown = warper.render_with_landmarks(torch.from_numpy(closed)[None])
     both = np.stack([shown[0].numpy(), landmarks])
     return FacePiece(
-        name=path.stem,
-        person=person_of_photo(path.name),
+        name=sample.key,
+        person=sample.record["person"],
         pictures=np.stack([shut[0].permute(1, 2, 0).numpy(), picture]),
         landmarks=both,
         units=np.zeros((2, 24), np.float32),
@@ -82,48 +60,32 @@ def photo_piece(path: Path, picture: NDArray[np.uint8], reading: FaceReading) ->
     )
 
 
-def render(path: Path, recipe: PhotoViewsRecipe) -> list[tuple[str, str, dict[str, Tensor]]]:
-    """Returns name, person and tensors of the clips of a photograph: 2, or none if it is not usable."""
-    torch.set_num_threads(1)
-    made: list[tuple[str, str, dict[str, Tensor]]] = []
-    try:
-        picture = read_image(path)
-        reading = next(iter(AuteurBackend().find(picture)), None)
-        if reading is None or not _is_useful(reading, recipe.least_gap_mm):
-            return []
-        piece = photo_piece(path, picture, reading)
-        for one in (piece, mirrored(piece)):
-            seen = views_of(one, slice(1, 2), 0, views=_VIEWS, size_px=recipe.size_px, paints=_PAINTS)
-            for view, clip in seen:
-                del clip["au"]  # a single photograph has no neutral to differ from
-                made.append((slug(f"{one.name}_{view}"), one.person, clip))
-    except AuteurError:  # no picture, or a face that cannot be warped
-        return []
-    return made
+def views_of_photograph(
+    sample: Sample, settings: ViewSettings, *, least_gap_mm: float = LEAST_GAP_MM
+) -> Iterator[tuple[str, Clip]]:
+    """Yields name and tensors of the clip of a photograph and of its mirror image.
+
+    Raises:
+        InputError: Its mouth is too far closed, its head turned too far or its face too small.
+    """
+    _check(sample, least_gap_mm)
+    piece = photo_piece(sample)
+    for suffix, one in (("", piece), ("_mirrored", replace(mirrored(piece), name=piece.name))):
+        seen = views_of(one, slice(1, 2), 0, views=_VIEWS, size_px=settings.size_px, paints=_PAINTS)
+        for view, clip in seen:
+            # A single photograph has no neutral to differ from.
+            yield f"{view}{suffix}", {name: tensor for name, tensor in clip.items() if name != "au"}
 
 
-def slug(name: str) -> str:
-    """Returns a name without what the key of a sample may not hold."""
-    return name.replace(".", "-")
-
-
-def _is_useful(reading: FaceReading, least_gap_mm: float) -> bool:
-    rotation = head_pose(reading.landmarks).rotation
-    turned = np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))
-    gap_mm = float(lip_gap(without_pose(reading.landmarks)))
-    return reading.size_px >= _FEWEST_PX and turned <= _MOST_TURNED_RAD and gap_mm >= least_gap_mm
-
-
-def main(recipe: PhotoViewsRecipe) -> None:
-    """Renders all photographs into shards."""
-    photos = sorted(recipe.photos.glob("*.jpg"))
-    if not photos:
-        raise InputError(f"{str(recipe.photos)!r} holds no .jpg")
-    with ProcessPoolExecutor(recipe.workers, mp_context=get_context("spawn")) as pool:
-        made = pool.map(partial(render, recipe=recipe), photos, chunksize=16)
-        shown = track(made, description="photos", total=len(photos))
-        write_clips(recipe.out, (clip for clips in shown for clip in clips))
-
-
-if __name__ == "__main__":
-    main(tyro.cli(PhotoViewsRecipe))
+def _check(sample: Sample, least_gap_mm: float) -> None:
+    (landmarks,) = sample.array("landmarks")
+    rotation = head_pose(landmarks).rotation
+    turned_rad = float(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))
+    gap_mm = float(lip_gap(without_pose(landmarks)))
+    extent = landmarks[:, :2].max(axis=0) - landmarks[:, :2].min(axis=0)
+    if float(extent.max()) < _FEWEST_PX:
+        raise InputError(f"the face is {extent.max():.0f} px large; at least {_FEWEST_PX:.0f} px are needed")
+    if turned_rad > _MOST_TURNED_RAD:
+        raise InputError(f"the head is turned by {turned_rad:.2f} rad; at most {_MOST_TURNED_RAD} are used")
+    if gap_mm < least_gap_mm:
+        raise InputError(f"the lips are {gap_mm:.1f} mm apart; at least {least_gap_mm:g} mm show teeth")

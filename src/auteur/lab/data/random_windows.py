@@ -1,7 +1,7 @@
 """Training batches of windows drawn at random from clips."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,3 +44,22 @@ def values_at(values: Floats, positions: Floats) -> Floats:
 def as_float32(window: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the arrays of a window in single precision."""
     return {name: np.asarray(value, dtype=np.float32) for name, value in window.items()}
+
+
+def mixed_chances(
+    weights: NDArray[np.floating], corpora: Sequence[str], shares: dict[str, float] | None
+) -> NDArray[np.floating]:
+    """Returns the probabilities of drawing each clip.
+
+    Args:
+        weights: Of the clips, [N]; within a corpus they stay in proportion.
+        corpora: Of each clip.
+        shares: Of the corpora that are mixed; the others keep their weights. None: by the weights alone.
+    """
+    weights = np.array(weights, dtype=np.float64)
+    if shares is not None:
+        names = np.array(corpora)
+        mixed = weights[np.isin(names, list(shares))].sum()
+        for name, share in shares.items():
+            weights[names == name] *= share * mixed / weights[names == name].sum()
+    return weights / weights.sum()

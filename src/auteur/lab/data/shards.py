@@ -1,7 +1,7 @@
 """The one reader of prepared corpora: hash first, then sample by sample, with the features added to them."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +14,7 @@ from auteur.errors import FormatError, InputError, UsageError
 from auteur.lab.data.archive import ARRAY_SUFFIXES, from_flac, from_member, read_tar
 from auteur.lab.data.encoded_video import decode_video
 from auteur.lab.data.features import command_for, named_features
+from auteur.lab.data.media_kinds import HOLDING, PLAIN_KINDS, Medium, medium_of_kind
 from auteur.lab.data.splits import Part, is_published_test_person, part_of
 from auteur.provenance.mark import hash_file
 from auteur.signals import Waveform
@@ -135,7 +136,12 @@ class ShardReader:
     def corpus(self) -> str:
         """Kind of the corpus, such as "mead"; of plain folders the name of the shards' folder."""
         kind = self.index["options"]["kind"]
-        return self.folder.resolve().name if kind == "folder" else kind
+        return self.folder.resolve().name if kind in PLAIN_KINDS else kind
+
+    @property
+    def medium(self) -> Medium:
+        """Whether its samples are videos, sound alone or single pictures."""
+        return medium_of_kind(self.index["options"]["kind"])
 
     def __len__(self) -> int:
         return sum(len(shard["samples"]) for shard in self._shards)
@@ -265,16 +271,6 @@ def feature_index(folder: Path, index: dict[str, Any], name: str) -> dict[str, A
     return found
 
 
-def with_flame(reader: ShardReader, part: PartName | None, features: Sequence[str] = ()) -> ShardReader:
-    """Returns a reader that gives FLAME's numbers, too.
-
-    They are in the common record of corpora prepared with `--measured`, unless the feature "flame" was added.
-    """
-    is_added = (feature_folder(reader.folder, "flame") / INDEX).exists()
-    more = ["flame"] if is_added or not reader.index["options"].get("measured") else []
-    return ShardReader(reader.folder, part=part, features=[*features, *more])
-
-
 def shard_hashes(index: dict[str, Any]) -> list[str]:
     """Returns the SHA-256 of the shards in an index."""
     return [shard["sha256"] for shard in index["shards"] if shard["file"]]
@@ -301,20 +297,32 @@ class Corpora:
     generated: tuple[Path, ...] = ()
     """Folders with videos that talking-head systems made: they only ever train."""
 
-    def readers(self, features: Sequence[str], *, part: PartName | None = "train") -> list[ShardReader]:
-        """Returns the readers of `shards`.
+    def readers(
+        self,
+        features: Sequence[str],
+        *,
+        part: PartName | None = "train",
+        media: Collection[Medium] = ("video",),
+        beside: Collection[Medium] = (),
+    ) -> list[ShardReader]:
+        """Returns the readers of the folders of some media among `shards`.
+
+        Args:
+            features: As `part`, those of `ShardReader`.
+            part: Of the people.
+            media: What is read.
+            beside: Media of folders that are passed over here.
 
         Raises:
-            UsageError: No folder is given, `mix` is not understood, or the corpora differ in the space of a
-                feature.
+            UsageError: No folder is of these media, one is of a medium that is not read, `mix` is not
+                understood, or the corpora differ in the space of a feature.
             InputError: A feature is missing.
-            FormatError: A folder is no finished preparation.
         """
-        if not self.shards:
-            raise UsageError("no shards were given; name the folders of auteur prepare with --shards")
-        found = [ShardReader(folder, part=part, features=features) for folder in self.shards]
+        chosen = _of_media(self.shards, media, beside)
+        found = [ShardReader(folder, part=part, features=features) for folder in chosen]
         _check_spaces([*found, *self.generated_readers(features)])
-        self._check_mix(sorted({reader.corpus for reader in found}))
+        if tuple(media) != ("picture",):  # photographs are drawn at a share of their own
+            self._check_mix(sorted({reader.corpus for reader in found}))
         return found
 
     def generated_readers(self, features: Sequence[str]) -> list[ShardReader]:
@@ -360,6 +368,19 @@ class Corpora:
             raise UsageError(f"mix is {self.mix!r}; it must name {', '.join(there)}: {_like(there)}")
 
 
+def _of_media(folders: Sequence[Path], media: Collection[Medium], beside: Collection[Medium]) -> list[Path]:
+    """The folders of some media; those of other media than `beside` are refused."""
+    holding = " or ".join(HOLDING[medium] for medium in media)
+    media_of = {folder: ShardReader(folder).medium for folder in folders}
+    for folder, medium in media_of.items():
+        if medium not in (*media, *beside):
+            raise UsageError(f"{str(folder)!r} holds {HOLDING[medium]}, and {holding} are read; leave it out")
+    found = [folder for folder in folders if media_of[folder] in media]
+    if not found:
+        raise UsageError(f"no shards of {holding} were given; name those of auteur prepare with --shards")
+    return found
+
+
 def _like(corpora: list[str]) -> str:
     return repr(",".join(f"{name}=1" for name in corpora))
 
@@ -377,22 +398,3 @@ def _check_spaces(readers: list[ShardReader]) -> None:
                     f"different spaces ({', '.join(differing)} differ); make one of them anew: "
                     f"{command_for(reader.folder, name)} --overwrite"
                 )
-
-
-def mixed_chances(
-    weights: NDArray[np.floating], corpora: Sequence[str], shares: dict[str, float] | None
-) -> NDArray[np.floating]:
-    """Returns the probabilities of drawing each clip.
-
-    Args:
-        weights: Of the clips, [N]; within a corpus they stay in proportion.
-        corpora: Of each clip.
-        shares: Of the corpora that are mixed; the others keep their weights. None: by the weights alone.
-    """
-    weights = np.array(weights, dtype=np.float64)
-    if shares is not None:
-        names = np.array(corpora)
-        mixed = weights[np.isin(names, list(shares))].sum()
-        for name, share in shares.items():
-            weights[names == name] *= share * mixed / weights[names == name].sum()
-    return weights / weights.sum()

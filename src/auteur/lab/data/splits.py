@@ -19,6 +19,14 @@ PUBLISHED_TEST_PEOPLE = {"mead": frozenset(("M003", "M030", "W009", "W015"))}
 `auteur.lab.corpora` names people "corpus:person"."""
 
 
+SPEECH_TEST_PEOPLE = {
+    "ravdess": frozenset(("17", "18", "19", "20")),
+    "emodb": frozenset(("09", "10")),
+}
+"""By corpus of speech, the people of ours who are in no training data of the shipped speech models; none of
+these corpora has a published split."""
+
+
 def is_held_out(identity: str) -> bool:
     """Returns whether a person belongs to the test set, always and everywhere the same.
 
@@ -29,6 +37,13 @@ def is_held_out(identity: str) -> bool:
         return is_published_test_person(identity)
     digest = hashlib.sha256((_SALT + identity).encode()).digest()
     return int.from_bytes(digest, "big") % _ONE_IN == 0
+
+
+def is_held_out_speaker(name: str) -> bool:
+    """Returns whether a speaker of recordings without pictures, such as "ravdess_17", is held out."""
+    corpus, _, number = name.partition("_")
+    people = SPEECH_TEST_PEOPLE.get(corpus)
+    return is_held_out(name) if people is None else number in people
 
 
 def is_published_test_person(identity: str) -> bool:

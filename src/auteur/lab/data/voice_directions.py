@@ -1,16 +1,17 @@
 r"""Directions in which the voices of speakers differ, for `auteur.expression.voice_kind`.
 
-    python -m auteur.lab.data.voice_directions --clips speech.npz --out voice_directions.csv
+    python -m auteur.lab.data.voice_directions --shards SPEECH --out voice_directions.csv
 
 Linear discriminant analysis of the voices of training speakers' stretches: deviations between speakers of one
-corpus against deviations within a speaker, over all moods. `clips` is what
-`auteur.lab.data.emotional_speech` writes; its held-out speakers play no part.
+corpus against deviations within a speaker, over all moods. The shards have the feature "voice"; held-out
+speakers play no part.
 
 Axes: N stretches, V numbers per voice.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from auteur.errors import UsageError
 from auteur.expression.voice_kind import voices_of
 from auteur.files import atomic_path
-from auteur.lab.data.emotional_speech import NOISE_SPEAKER, load_clips
+from auteur.lab.data.emotional_speech import NOISE_SPEAKER, read_clips
+from auteur.lab.data.shards import Corpora
 
 Floats = NDArray[np.floating]
 
@@ -32,7 +34,7 @@ _SHRINKAGE = 0.05
 class VoiceDirectionsRecipe:
     """Paths of the recordings and of the table."""
 
-    clips: Path
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
 
 
@@ -68,7 +70,7 @@ def build(recipe: VoiceDirectionsRecipe) -> None:
     """Writes the table."""
     voices: list[Floats] = []
     speakers: list[str] = []
-    for clip in load_clips(recipe.clips):
+    for clip in read_clips(recipe.data):
         if not clip.is_held_out and clip.corpus != NOISE_SPEAKER:
             found, _ = voices_of(clip.rows)
             voices.append(found)

@@ -1,38 +1,26 @@
 """Marked frames after real codecs, with the pattern that was put into them: data of the watermark's detector.
 
-    python -m auteur.lab.data.watermark_frames --manifests CLIPS.csv … --photos PHOTOS --out FRAMES
+    auteur prepare -o SHARDS --features watermark
 
 Every item is a short piece of a clip, or a photograph, at a random size, marked for a random run, encoded as
-H.264, H.265, VP9 or JPEG of random quality and decoded. OUT gets training.safetensors and
-validation.safetensors: `luma` uint8 [N, 256, 256], whose samples are those of
-`auteur.watermark.detection.canonical`, and `pattern` int8 [N, 128, 128], the pattern times 32. Held-out
-people (`auteur.lab.data.splits`) are in neither.
+H.264, H.265, VP9 or JPEG of random quality and decoded.
 """
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import av
 import numpy as np
-import tyro
-from av.error import FFmpegError
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
-from rich.progress import track
-from safetensors.numpy import save_file
 
-from auteur.errors import AuteurError, InputError
-from auteur.files import atomic_path, make_folders
-from auteur.lab.data.face_shards import is_validation
-from auteur.lab.data.splits import is_held_out, person_of_photo
-from auteur.media import read_image
+from auteur.errors import InputError
+from auteur.lab.data.shards import Corpora
+from auteur.lab.data.splits import Part
 from auteur.media.resize import resized
-from auteur.signals.seeding import keyed_generator
 from auteur.watermark.detection import canonical
 from auteur.watermark.embedding import embed
 from auteur.watermark.pattern import UNITS, pattern_of
@@ -49,26 +37,14 @@ _FAST = {
 }
 _JPEG_QUALITY = (45, 96)
 _SHORT_SIDE_PX = (224, 576)
-_FRAMES_PER_PIECE = 5
+FRAMES_PER_PIECE = 5
+PIECES = 6
+"""Per clip."""
 _LONGEST_SKIP = 60
 """Frames of a clip before its piece."""
 
 Picture = NDArray[np.uint8]
 Item = tuple[Picture, NDArray[np.int8]]
-
-
-@dataclass(frozen=True)
-class WatermarkFrames:
-    """Sources and amounts."""
-
-    out: Path
-    manifests: tuple[Path, ...] = ()
-    """CSV files with the columns file (relative to the parent folder of the CSV's folder) and identity."""
-    photos: Path | None = None
-    """Folder of `Person_Name_0001.jpg`."""
-    pieces_per_clip: int = 6
-    photo_count: int = 600
-    seed: int = 0
 
 
 def recoded(pictures: Sequence[Picture], codec: str, quality: int) -> list[Picture]:
@@ -124,68 +100,46 @@ def items_of(pictures: Sequence[Picture], random: np.random.Generator) -> Iterat
         )
 
 
-def pieces(path: Path, count: int, random: np.random.Generator) -> Iterator[list[Picture]]:
-    """Yields pieces of consecutive frames of a clip, at random places near one another."""
-    with av.open(str(path)) as container:
-        frames = container.decode(video=0)
-        for _ in range(count):
-            skip, piece = int(random.integers(0, _LONGEST_SKIP)), list[Picture]()
-            for number, frame in enumerate(frames):
-                if number >= skip:
-                    piece.append(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
-                if len(piece) == _FRAMES_PER_PIECE:
-                    break
-            if not piece:
-                return
-            yield piece
+def pieces(frames: NDArray[np.uint8], random: np.random.Generator) -> Iterator[list[Picture]]:
+    """Yields pieces of consecutive frames [T, H, W, 3] of a clip, at random places near one another."""
+    first = 0
+    for _ in range(PIECES):
+        first += int(random.integers(0, max(1, min(_LONGEST_SKIP, len(frames) // PIECES) + 1)))
+        piece = list(frames[first : first + FRAMES_PER_PIECE])
+        if not piece:
+            return
+        yield piece
+        first += len(piece)
 
 
-def _sources(recipe: WatermarkFrames) -> list[tuple[str, Path]]:
-    """Returns (person, file) of all clips, and of photographs drawn at random."""
-    sources: list[tuple[str, Path]] = []
-    for manifest in recipe.manifests:
-        with manifest.open(newline="", encoding="utf-8") as table:
-            rows = list(csv.DictReader(table))
-        sources += [(row["identity"], manifest.parents[1] / row["file"]) for row in rows]
-    if recipe.photos is not None:
-        every = sorted(recipe.photos.glob("*.jpg"))
-        chosen = keyed_generator(f"{recipe.seed}:photos").permutation(len(every))[: recipe.photo_count]
-        sources += [(person_of_photo(every[i].name), every[i]) for i in chosen]
-    return [(person, path) for person, path in sources if not is_held_out(person)]
+@dataclass(frozen=True, eq=False)
+class MarkedFrames:
+    """Marked frames and their patterns."""
+
+    luma: NDArray[np.uint8]
+    """[N, 256, 256], whose samples are those of `auteur.watermark.detection.canonical`."""
+    pattern: NDArray[np.int8]
+    """[N, 128, 128], times `PATTERN_STEPS`."""
 
 
-def main(recipe: WatermarkFrames) -> None:
-    """Writes both files.
+def read_marked_frames(corpora: Corpora) -> dict[Part, MarkedFrames]:
+    """Returns the frames of people who train, and of those who choose checkpoints.
 
     Raises:
-        InputError: There is no source.
+        UsageError: No folder is given, or one holds speech without pictures.
+        InputError: The feature "watermark" is missing, or a part has no frames.
     """
-    found: dict[str, list[Item]] = {"training": [], "validation": []}
-    for person, path in track(_sources(recipe), description="sources"):
-        random = keyed_generator(f"{recipe.seed}:{path.name}")
-        split = found["validation" if is_validation(person) else "training"]
-        try:
-            if path.suffix == ".jpg":
-                split += items_of([read_image(path)], random)
-                continue
-            for piece in pieces(path, recipe.pieces_per_clip, random):
-                split += items_of(piece, random)
-        except (AuteurError, FFmpegError):  # no picture, or a clip that cannot be decoded
-            continue
-    if not all(found.values()):
-        raise InputError("training or validation has no frames; name --manifests or --photos of more people")
-    for name, items in found.items():
-        write_items(recipe.out / f"{name}.safetensors", items)
-        print(f"{name}: {len(items)} frames")  # noqa: T201 - a recipe talks to its user
-
-
-def write_items(path: Path, items: Sequence[Item]) -> None:
-    """Writes frames and patterns, whole or not at all."""
-    make_folders(path.parent)
-    luma, pattern = (np.ascontiguousarray(np.stack(part)) for part in zip(*items, strict=True))
-    with atomic_path(path, overwrite=True) as temporary:
-        save_file({"luma": luma, "pattern": pattern}, temporary)
-
-
-if __name__ == "__main__":
-    main(tyro.cli(WatermarkFrames))
+    found: dict[Part, list[tuple[NDArray[np.uint8], NDArray[np.int8]]]] = {"train": [], "validation": []}
+    for reader in corpora.readers(("watermark",), media=("video", "picture")):
+        for sample in reader:
+            if sample.has("watermark.luma"):
+                both = sample.array("watermark.luma"), sample.array("watermark.pattern")
+                found[sample.part].append(both)
+    for part, items in found.items():
+        if not items:
+            what = "trains" if part == "train" else "chooses checkpoints"
+            raise InputError(f"no frames of a person who {what}; prepare recordings of more people")
+    return {
+        part: MarkedFrames(*(np.concatenate(arrays) for arrays in zip(*items, strict=True)))
+        for part, items in found.items()
+    }

@@ -42,7 +42,7 @@ class Rejection:
 def too_short(clip: Clip, options: PrepareOptions) -> str | None:
     """Rejects clips with too few frames."""
     seconds = float(clip.frames / RATE)
-    if seconds >= options.least_seconds:
+    if seconds >= options.least_seconds or clip.recording.medium == "picture":
         return None
     return f"{seconds:.2f} s; at least {options.least_seconds:g} s are needed"
 
@@ -115,7 +115,8 @@ def judge_picture(clip: Clip, options: PrepareOptions) -> Rejection | None:
 def judge_sound(clip: Clip, sound: ClipSound | None, options: PrepareOptions) -> Rejection | None:
     """Returns the first rejection by the sound of a clip."""
     if sound is None:
-        return None if options.keep_silent else Rejection(clip.key, "no_sound", "the recording has no sound")
+        may_be_silent = options.keep_silent or clip.recording.medium == "picture"
+        return None if may_be_silent else Rejection(clip.key, "no_sound", "the recording has no sound")
     for rule in SOUND_FILTERS:
         if (detail := rule(clip, sound, options)) is not None:
             return Rejection(clip.key, rule.__name__, detail)

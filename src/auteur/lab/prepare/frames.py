@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from auteur.errors import InputError
 from auteur.lab.corpora import Recording
 from auteur.lab.prepare.options import RATE
+from auteur.media import read_image
 from auteur.media.video_tail import VideoTail
 from auteur.signals.timebase import exact_seconds
 
@@ -22,7 +23,7 @@ def first_frame(recording: Recording) -> int:
 
 
 def pictures_of(recording: Recording) -> Generator[Picture]:
-    """Yields the pictures of a recording at 25 per second, cut to its box.
+    """Yields the pictures of a recording at 25 per second, or its only one, cut to its box.
 
     Each is what is on screen at its time: frames of a faster video are left out, of a slower one repeated. A
     recording that begins late in a long video costs no more than one that begins early, where the video lists
@@ -32,6 +33,11 @@ def pictures_of(recording: Recording) -> Generator[Picture]:
         MediaError: The video cannot be read.
         InputError: The recording begins behind the end of its video, or its box lies outside the picture.
     """
+    if recording.medium == "picture":
+        picture = read_image(recording.video)
+        box = _box_of(recording, picture.shape[1], picture.shape[0])
+        yield picture if box is None else np.ascontiguousarray(picture[box])
+        return
     first = first_frame(recording)
     stop = math.inf
     if recording.stop_seconds is not None:

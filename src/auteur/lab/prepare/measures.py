@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from auteur.expression.space import CompactExpressionSpace
 from auteur.face import crops
-from auteur.face.action_units import action_units, neutral_by_region
+from auteur.face.action_units import action_units, average_neutral, neutral_by_region
 from auteur.face.crops import CropFrame
 from auteur.face.gaze import gaze_angles_rad, gaze_directions
 from auteur.face.pose import head_pose, without_pose
@@ -61,7 +61,13 @@ def landmark_arrays(subject: Subject) -> Numbers:
 def unit_arrays(subject: Subject) -> Numbers:
     """Action Units in every convention; those of another tool where it was used and has the convention."""
     clip, rest = subject.clip, subject.rest
-    neutral = neutral_by_region(clip.landmarks, clip.blendshapes) if rest is None else rest.neutral
+    if clip.recording.medium == "picture":
+        neutral, origin = average_neutral(), "the average face"
+    elif rest is None:
+        neutral = neutral_by_region(clip.landmarks, clip.blendshapes)
+        origin = "calmest frames of the clip"
+    else:
+        neutral, origin = rest.neutral, "a neutral recording of the person"
     own = action_units(clip.landmarks, clip.blendshapes, rate=RATE, neutral=neutral)
     arrays: dict[str, Floats] = {}
     sources: dict[str, str] = {}
@@ -74,7 +80,7 @@ def unit_arrays(subject: Subject) -> Numbers:
         arrays,
         {
             "au_from": sources,
-            "neutral": "calmest frames of the clip" if rest is None else "a neutral recording of the person",
+            "neutral": origin,
         },
     )
 

@@ -52,7 +52,7 @@ def neutral_recordings(recordings: Iterable[Recording]) -> dict[tuple[str, str |
     """Returns the first few recordings labelled neutral of every person and view."""
     found: dict[tuple[str, str | None], list[Recording]] = {}
     for recording in recordings:
-        if recording.emotion == "neutral":
+        if recording.emotion == "neutral" and recording.medium == "video":
             group = found.setdefault((recording.person, recording.view), [])
             if len(group) < CANDIDATES:
                 group.append(recording)

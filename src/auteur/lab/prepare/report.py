@@ -97,7 +97,7 @@ def _page(
         people=[(who, count, "held out" if out else "") for (who, out), count in people[:MOST_ROWS]],
         more_people=max(0, len(people) - MOST_ROWS),
         histograms=[
-            histogram("face size, px of the recording", [row["face_px"] for row in rows]),
+            histogram("face size, px of the recording", [row["face_px"] for row in rows if row["face_px"]]),
             histogram("length, s", [row["frames"] / float(RATE) for row in rows]),
             histogram("picture behind sound, frames", offsets, width=1.0),
             histogram("agreement of lips and sound", agreement, width=0.05),
@@ -152,7 +152,7 @@ def histogram(
 
 
 def _pictures(work: WorkFolder, shards: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
-    places = [(shard["file"], row) for shard in shards for row in shard["samples"]]
+    places = [(shard["file"], row) for shard in shards for row in shard["samples"] if row["face_px"]]
     wanted = min(MOST_PICTURES, len(places))
     chosen = [places[int((number + 0.5) * len(places) / wanted)] for number in range(wanted)]
     for file in dict.fromkeys(file for file, _ in chosen):

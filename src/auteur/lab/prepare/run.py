@@ -13,9 +13,10 @@ from auteur.lab.data.shards import shard_problem
 from auteur.lab.prepare.filters import FAILED, Rejection
 from auteur.lab.prepare.neutral import neutral_recordings, save_neutral
 from auteur.lab.prepare.options import PrepareOptions, identity
+from auteur.lab.prepare.records import relative
 from auteur.lab.prepare.report import write_results
 from auteur.lab.prepare.shards import MEBIBYTE, Packer, write_shard
-from auteur.lab.prepare.task import Done, Item, NeutralTask, PrepareTask, relative, write_item
+from auteur.lab.prepare.task import Done, Item, NeutralTask, PrepareTask, write_item
 from auteur.lab.prepare.work_folder import PARTS, WorkFolder
 from auteur.provenance.mark import hash_file
 

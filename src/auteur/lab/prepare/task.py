@@ -16,7 +16,7 @@ from auteur.face.auteur_backend import AuteurBackend
 from auteur.face.backend import FaceBackend
 from auteur.files import atomic_path
 from auteur.lab.corpora import Recording
-from auteur.lab.data.archive import Member, flac, json_line, npy, write_tar
+from auteur.lab.data.archive import Member, json_line, npy, write_tar
 from auteur.lab.prepare.clips import Clip, watch
 from auteur.lab.prepare.crops import Framed, crop_videos, jpeg_of, squares
 from auteur.lab.prepare.external_measurements import read_external
@@ -24,9 +24,11 @@ from auteur.lab.prepare.filters import FAILED, Rejection, judge_picture, judge_s
 from auteur.lab.prepare.frames import Picture, pictures_of
 from auteur.lab.prepare.measures import FACE_STAGES, Subject
 from auteur.lab.prepare.neutral import find_neutral, load_neutral, save_neutral
-from auteur.lab.prepare.options import RATE, PrepareOptions
+from auteur.lab.prepare.options import PrepareOptions
+from auteur.lab.prepare.records import origin_of, relative, row_of
 from auteur.lab.prepare.reference import Reference, most_neutral_frame, reference_of
 from auteur.lab.prepare.sound import ClipSound, clip_sound, read_sound
+from auteur.lab.prepare.spoken import sound_members, spoken_samples
 from auteur.lab.prepare.stage_timer import StageTimer
 from auteur.speech.features import CompactSpeechFeatures
 
@@ -140,6 +142,8 @@ class Preparer:
             AuteurError: The recording, or something that belongs to it, cannot be read.
         """
         recording, options = item.recording, self._options
+        if recording.medium == "sound":
+            return spoken_samples(recording, self._folder, options, self._models.encoder, timer)
         watched = watch(recording, self._models.backend, timer, longest_sec=options.longest_seconds)
         if not watched.clips:
             return [], [Rejection(recording.key, "no_face", watched.problem)]
@@ -200,8 +204,8 @@ class Preparer:
         timer: StageTimer,
     ) -> tuple[dict[str, Any], list[Member]]:
         clip = subject.clip
-        row = _row(clip, sound)
-        record = {**row, **_origin(item, clip, self._folder), "size_px": subject.size_px}
+        row = row_of(clip, sound)
+        record = {**row, **origin_of(item.recording, clip, self._folder), "size_px": subject.size_px}
         members = {"mp4": video}
         for name, stage in FACE_STAGES.items():
             with timer.stage(name):
@@ -209,11 +213,7 @@ class Preparer:
                 members |= {f"{member}.npy": npy(values) for member, values in numbers.arrays.items()}
                 record |= numbers.notes
         if sound is not None:
-            members |= {
-                "flac": flac(sound.waveform),
-                "speech.npy": npy(sound.analysis.features.numpy()),
-                "prosody.npy": npy(sound.prosody),
-            }
+            members |= sound_members(sound.waveform, sound.analysis, sound.prosody)
         members["reference.jpg"] = jpeg_of(reference.picture)
         members["reference.landmarks.npy"] = npy(reference.landmarks)
         record["reference"] = {"key": reference.key, "frame": reference.frame}
@@ -249,47 +249,6 @@ def write_item(
     except InputError as error:
         return str(error)
     return None
-
-
-def relative(path: Path, folder: Path) -> str:
-    """Returns a file's path below the corpus, which stays true when the corpus is moved."""
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-
-
-def _row(clip: Clip, sound: ClipSound | None) -> dict[str, Any]:
-    """The index's entry of a sample."""
-    recording = clip.recording
-    agreement = None if sound is None else sound.agreement
-    return {
-        "key": clip.key,
-        "person": recording.person,
-        "held_out": recording.held_out,
-        "emotion": recording.emotion,
-        "perceived": recording.perceived,
-        "intensity": recording.intensity,
-        "view": recording.view,
-        "frames": clip.frames,
-        "face_px": round(clip.face_px, 1),
-        "seen": round(clip.seen, 4),
-        "has_speech": sound is not None,
-        "offset_frames": None if agreement is None else agreement.offset_frames,
-        "agreement": None if agreement is None else round(agreement.correlation, 4),
-    }
-
-
-def _origin(item: Item, clip: Clip, folder: Path) -> dict[str, Any]:
-    """Entries of the record beyond the index."""
-    recording = item.recording
-    return {
-        "recording": recording.key,
-        "video": relative(recording.video, folder),
-        "audio": None if recording.audio is None else relative(recording.audio, folder),
-        "box": None if recording.box is None else list(recording.box),
-        "text": recording.text,
-        "rate": str(RATE),
-        "start_sec": str(clip.start_sec),
-        "stop_sec": str(clip.stop_sec),
-    }
 
 
 def _one_thread() -> None:

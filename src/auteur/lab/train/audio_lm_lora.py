@@ -37,7 +37,7 @@ class LoRARecipe:
     """Settings of the recipe."""
 
     base: Path
-    """Folder of the base model."""
+    """Folder of the base model: Qwen-Audio-Chat, Qwen2-Audio or Qwen2.5-Omni."""
     data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     """Folder for the adapter; created if missing."""

@@ -17,6 +17,7 @@ import torch
 from auteur.errors import InputError, UsageError
 from auteur.lab.data.denoiser_augment import augmented
 from auteur.lab.data.denoiser_clips import BatchOf, ClipBatch, ClipFolder, features_for
+from auteur.lab.data.media_kinds import Medium
 from auteur.lab.data.shards import Corpora
 from auteur.lab.train.checkpoints import unresumable
 from auteur.lab.train.clip_batches import ClipBatches
@@ -185,6 +186,7 @@ def open_clips(
     *,
     part: Literal["train", "validation"] = "train",
     looks: int = 1,
+    medium: Medium = "video",
 ) -> ClipFolder:
     """Returns the clips of a denoiser; see `ClipFolder`.
 
@@ -194,6 +196,7 @@ def open_clips(
         features: That hold the clips; unless given, those of the conditions.
         part: Whose clips.
         looks: Candidate windows of a clip.
+        medium: Videos or photographs.
     """
     names = denoiser.condition_names
     return ClipFolder(
@@ -201,6 +204,7 @@ def open_clips(
         names=names,
         features=features or features_for(denoiser.config.channels, names),
         past=past_frames(denoiser),
+        medium=medium,
         part=part,
         looks=looks,
     )

@@ -92,7 +92,7 @@ class AdversarialRecipe:
     seams: float = 10.0
     """Weight of what repeats from patch to patch in the error, for denoisers with patches."""
     photos: Path | None = None
-    """Shards of more clips, of one frame, that `auteur.lab.data.photo_views` wrote."""
+    """Prepared photographs with the feature "views": more clips, of one frame."""
     photo_share: float = 0.35
     """Share of the rows from photographs, if there are any."""
     views: tuple[str, ...] = ()
@@ -381,7 +381,7 @@ def train(recipe: AdversarialRecipe) -> None:
     denoiser = student_of(recipe.teacher, recipe.without, recipe.new_finish)
     clips, validation = open_clips(recipe.data, denoiser, looks=recipe.windows), None
     if recipe.photos is not None:
-        photos = open_clips(Corpora(shards=(recipe.photos,)), denoiser)
+        photos = open_clips(Corpora(shards=(recipe.photos,)), denoiser, medium="picture")
         clips = MixedClips(clips, photos, recipe.photo_share)
     if recipe.evaluate_every_steps:
         judging = open_clips(recipe.data, denoiser, part="validation", looks=recipe.windows)

@@ -1,6 +1,6 @@
-r"""Recipe: the audio-language model's emotion classifiers, on rows of `auteur.lab.data.emotional_speech`.
+r"""Recipe: the audio-language model's emotion classifiers, on prepared recordings with emotion labels.
 
-    auteur train listener --clips speech.npz --out RUN --schedule.minutes 2.2
+    auteur train listener --shards RAVDESS EMODB --out RUN --schedule.minutes 2.2
 
 One classifier per fold of speakers, each trained without that fold, which chooses its checkpoint; then the
 regressions on statistics and on Fisher vectors of all of them, and the factors of the three, fitted on
@@ -12,13 +12,16 @@ for every training clip.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import tyro
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from auteur.errors import InputError
 from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
 from auteur.expression.audio_lm.emotion_classifier import (
     EmotionClassifier,
@@ -36,8 +39,9 @@ from auteur.lab.data.emotional_speech import (
     EmotionalClip,
     EmotionBatches,
     fold_of,
-    load_clips,
+    read_clips,
 )
+from auteur.lab.data.shards import Corpora
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.devices import is_main_process
 from auteur.lab.train.model_recipe import Schedule, Training, save_half, train_model
@@ -51,17 +55,18 @@ CORPUS_EMOTIONS = {
     "ravdess": ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "calm"),
     "emodb": ("neutral", "happy", "sad", "angry", "fear", "disgusted", "bored"),
 }
-"""Closed list of emotions of each corpus."""
+"""Closed lists of emotions of the corpora that the shipped weights are measured on."""
 
 
 @dataclass(frozen=True)
 class EmotionClassifierRecipe:
     """Settings of the recipe."""
 
-    clips: Path
-    """File of `python -m auteur.lab.data.emotional_speech`."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     """Folder."""
+    noises: int = 60
+    """Sounds that are no speech, labelled neutral."""
     folds: tuple[int, ...] = tuple(range(FOLDS))
     """Folds whose classifiers are trained now; those of other runs must lie in `out` already."""
     start: Path | None = None
@@ -82,16 +87,18 @@ class EmotionClassifierRecipe:
 
 @dataclass(frozen=True)
 class EmotionClassifierScores:
-    """Accuracy on the fold's speakers, each over its corpus's own list of emotions."""
+    """On the fold's speakers."""
 
-    ravdess: float
-    emodb: float
+    accuracy: dict[str, float]
+    """By corpus, each over the emotions that it has."""
+    mean: float
+    """Over all recordings."""
     loss: float
 
     @property
     def score(self) -> float:
         """Smaller is better."""
-        return -(2 * self.ravdess + self.emodb) + 0.3 * self.loss
+        return -3 * self.mean + 0.3 * self.loss
 
 
 def emotion_classifier_loss(model: nn.Module, batch: Batch, step: int = 0) -> Tensor:
@@ -123,21 +130,30 @@ def predicted_by(model: nn.Module, clips: list[EmotionalClip]) -> Tensor:
     return torch.stack(found)
 
 
-def accuracy(log_probabilities: Tensor, clips: list[EmotionalClip], corpus: str) -> float:
-    """Returns the share of a corpus's clips whose emotion is the likeliest of the corpus's own list."""
-    columns = [VOICE_EMOTIONS.index(word) for word in CORPUS_EMOTIONS[corpus]]
-    rows = [i for i, clip in enumerate(clips) if clip.corpus == corpus]
-    best = log_probabilities[rows][:, columns].argmax(-1).tolist()
-    right = [CORPUS_EMOTIONS[corpus][b] == clips[i].emotion for b, i in zip(best, rows, strict=True)]
-    return float(np.mean(right)) if right else 0.0
+def accuracy(log_probabilities: Tensor, clips: Sequence[EmotionalClip]) -> list[bool]:
+    """Returns of each clip with a label whether its emotion is the likeliest of those that its corpus has."""
+    words = {
+        corpus: sorted({clip.emotion for clip in clips if clip.corpus == corpus})
+        for corpus in {clip.corpus for clip in clips}
+    }
+    right: list[bool] = []
+    for clip, row in zip(clips, log_probabilities, strict=True):
+        own = words[clip.corpus]
+        right.append(own[int(row[[VOICE_EMOTIONS.index(word) for word in own]].argmax())] == clip.emotion)
+    return right
 
 
 def scores(log_probabilities: Tensor, clips: list[EmotionalClip]) -> EmotionClassifierScores:
     """Returns the accuracies and the cross-entropy."""
     labels = torch.tensor([VOICE_EMOTIONS.index(clip.emotion) for clip in clips])
+    spoken = [i for i, clip in enumerate(clips) if clip.corpus != NOISE_SPEAKER]
+    right = accuracy(log_probabilities[spoken], [clips[i] for i in spoken])
+    by_corpus: dict[str, list[bool]] = {}
+    for i, one in zip(spoken, right, strict=True):
+        by_corpus.setdefault(clips[i].corpus, []).append(one)
     return EmotionClassifierScores(
-        ravdess=accuracy(log_probabilities, clips, "ravdess"),
-        emodb=accuracy(log_probabilities, clips, "emodb"),
+        accuracy={corpus: round(float(np.mean(own)), 4) for corpus, own in sorted(by_corpus.items())},
+        mean=float(np.mean(right)) if right else 0.0,
         loss=float(functional.nll_loss(log_probabilities, labels)),
     )
 
@@ -168,10 +184,18 @@ def train_member(
 
 
 def train(recipe: EmotionClassifierRecipe) -> None:
-    """Trains every classifier; writes the ensemble and the out-of-fold predictions."""
+    """Trains every classifier; writes the ensemble and the out-of-fold predictions.
+
+    Raises:
+        InputError: The shards lack the feature "voice", or too few people are in them.
+    """
     torch.set_num_threads(recipe.schedule.threads)
     recipe.out.mkdir(parents=True, exist_ok=True)
-    clips = [clip for clip in load_clips(recipe.clips) if not clip.is_held_out]
+    recipe.data.refuse_mix("recordings are drawn whatever their corpus")
+    clips = read_clips(recipe.data, noise_count=recipe.noises)
+    empty = [fold for fold in recipe.folds if not any(fold_of(c.speaker) == fold for c in clips)]
+    if empty:
+        raise InputError(f"no speaker is in fold {empty[0]} of {FOLDS}; prepare recordings of more people")
     for fold in recipe.folds:
         train_member(recipe, clips, fold)
     if is_main_process() and all(

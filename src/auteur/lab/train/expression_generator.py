@@ -1,6 +1,6 @@
 r"""Recipe: paper B's expression generator against a frame and a sequence discriminator.
 
-    auteur train expression-generator --shards SHARDS --labels LABELS --photos images/manifest.csv --out RUN
+    auteur train expression-generator --shards SHARDS PHOTOS --out RUN
 
 At full size, on FLAME's numbers as DECA measured them in MEAD and HDTF, one window of each alike:
 
@@ -18,7 +18,6 @@ import tyro
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from auteur.errors import UsageError
 from auteur.expression.generator.network import ExpressionGenerator, GeneratorConfig
 from auteur.expression.space import CompactExpressionSpace
 from auteur.lab.data.expression_apexes import jaw_apart, textbook_vectors
@@ -71,10 +70,6 @@ class ExpressionGeneratorRecipe:
     out: Path
     vectors: Literal["compact50", "flame50"] = "compact50"
     """Space of the expression vectors: compact, with photographs, or FLAME's of other tools."""
-    labels: Path | None = None
-    """Teacher labels with `photos_*.npz`, for compact vectors."""
-    photos: Path | None = None
-    """CSV with the columns file, label, for compact vectors."""
     space: Path | None = None
     """The compact expression space; the shipped one unless given."""
     start: Path | None = None
@@ -109,12 +104,10 @@ def read_training(
     """
     if recipe.vectors == "flame50":
         return [clip for clip in read_flame_clips(recipe.data) if clip.part == "train"], None, None, 1.0
-    if recipe.labels is None or recipe.photos is None:
-        raise UsageError("vectors is compact50, which needs --labels and --photos; or choose flame50")
     stored = recipe.space
     space = CompactExpressionSpace.shipped() if stored is None else CompactExpressionSpace.from_file(stored)
     motions = [motion for motion in read_motions(recipe.data) if motion.part == "train"]
-    photos = read_photographs(recipe.labels, recipe.photos)
+    photos = read_photographs(recipe.data)
     photos = photos.chosen(for_generator(photos))
     clips = [encoded(motion, space) for motion in motions]
     textbook = textbook_vectors(space, load_shipped(AUBasis(), "au_basis"))

@@ -1,7 +1,6 @@
 r"""Recipe: the compact expression space, from tracked faces, a linear face model and photographs.
 
-    auteur train expression-space --shards SHARDS --face-model ict_facekit.npz \
-        --labels LABELS --photos images/manifest.csv --out RUN
+    auteur train expression-space --shards SHARDS PHOTOS --face-model ict_facekit.npz --out RUN
 
 It is a fit and no training: a minute on one core. Run it again with `--keep` when `au_basis.safetensors`
 changes, since the file holds each Action Unit as a vector of the space.
@@ -61,10 +60,6 @@ class ExpressionSpaceRecipe:
     data: Annotated[Corpora, tyro.conf.arg(name="")]
     face_model: Path
     """ICT-FaceKit's npz."""
-    labels: Path
-    """Teacher labels with `photos_*.npz`."""
-    photos: Path
-    """CSV with the columns file, label."""
     out: Path
     au_basis: Path | None = None
     """The Action Unit basis; the shipped one unless given."""
@@ -246,7 +241,7 @@ def train(recipe: ExpressionSpaceRecipe) -> SpaceReport:
         space.controls.copy_(torch.from_numpy(control_codes(space, basis)))
         save_half(space, recipe.out)
         return report(load_file(space, recipe.out), [m for m in motions if m.part == "validation"], pca_share)
-    photos = read_photographs(recipe.labels, recipe.photos)
+    photos = read_photographs(recipe.data)
     pairs = zip(photos.emotions, photos.people, strict=True)
     calm = photos.chosen(e == "neutral" and not is_held_out(person) for e, person in pairs)
     space.average.copy_(torch.from_numpy(calm.faces_mm.mean(axis=0)))

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from auteur.errors import InputError
 from auteur.lab.data.motion_tracks import RATE, no_training_person, read_tracks
-from auteur.lab.data.random_windows import RandomWindows, as_float32
-from auteur.lab.data.shards import Corpora, mixed_chances
+from auteur.lab.data.random_windows import RandomWindows, as_float32, mixed_chances
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.splits import Part
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.face_flow import ConditionDropout, flow_matching_loss

@@ -41,8 +41,7 @@ class Recipe:
 _TRACKS = "shards of auteur prepare with --features motion,speech"
 _LABELS = "python -m auteur.lab.data.face_teacher labels clips and photographs with MediaPipe"
 _PERFORMANCES = (
-    "shards of auteur prepare, and what python -m auteur.lab.data.performances, emotion_units and "
-    "emotional_speech write"
+    "shards of auteur prepare, and what python -m auteur.lab.data.performances and emotion_units make of them"
 )
 _CLIPS = (
     "shards of auteur prepare with --features views (compact) or latents and those of the preset's conditions"
@@ -62,7 +61,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "speech-encoder": Recipe(
         "The compact speech encoder: phones and articulation, of any speaker in any room.",
-        "speech_encoder", "SpeechEncoderRecipe", "python -m auteur.lab.data.speech.build",
+        "speech_encoder", "SpeechEncoderRecipe", "shards of auteur prepare with --features phones",
         "speech:speech_encoder",
     ),
     "speech-lips": Recipe(
@@ -91,7 +90,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "skin-shading": Recipe(
         "Fits the shading of the skin by Action Units: furrows and folds.",
-        "skin_shading", "SkinShadingRecipe", _LABELS, "faces:skin_shading", extra="train",
+        "skin_shading", "SkinShadingRecipe", "shards of auteur prepare", "faces:skin_shading", extra="train",
     ),
     "habits": Recipe(
         "Statistics of blinks and gaze while people talk.",
@@ -118,7 +117,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "listener": Recipe(
         "The emotion classifiers of the compact audio-language model, one per fold of speakers.",
-        "emotion_classifier", "EmotionClassifierRecipe", "python -m auteur.lab.data.emotional_speech",
+        "emotion_classifier", "EmotionClassifierRecipe", "shards of auteur prepare with --features voice",
         "performances:listener", writes_folder=True,
     ),
     "audio-lm": Recipe(
@@ -147,7 +146,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "watermark": Recipe(
         "Estimates the watermark's pattern in a picture, after codecs.",
-        "watermark", "WatermarkRecipe", "python -m auteur.lab.data.watermark_frames", "watermark:watermark",
+        "watermark", "WatermarkRecipe", "shards of auteur prepare with --features watermark",
+        "watermark:watermark",
     ),
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
-r"""Recipe: shading of the skin by Action Units, from labelled clips.
+r"""Recipe: shading of the skin by Action Units, from prepared videos.
 
-    auteur train skin-shading --labels LABELS --out RUN/skin_shading.safetensors
+    auteur train skin-shading --shards SHARDS --out RUN/skin_shading.safetensors
 
 Every frame is laid out on the mean face. Within a clip, the logarithm of its pixels is regressed on the
 Action Units; mean and head pose of the clip are projected out of both first (Frisch, Waugh and Lovell), so
@@ -10,23 +10,23 @@ people more than it is large is noise: it is shrunk by its jackknife error over 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
+from typing import Annotated
 from zlib import crc32
 
 import cv2
 import numpy as np
 import torch
+import tyro
 from numpy.typing import NDArray
-from rich.progress import track
 from torch.nn import functional
 
 from auteur.errors import InputError
 from auteur.face.action_units import action_units, neutral_by_region
 from auteur.face.pose import head_pose
 from auteur.facs import ACTION_UNITS
-from auteur.lab.data.face_crops import Shard
-from auteur.lab.data.face_shards import read_shards
+from auteur.lab.data.motion_tracks import RATE, no_training_person
+from auteur.lab.data.shards import Corpora, PartName, Sample
 from auteur.lab.train.model_recipe import save_half
 from auteur.signals import topology
 from auteur.synthesis.warp.skin_shading import (
@@ -70,8 +70,7 @@ _BORDER_PX = 6.0
 class SkinShadingRecipe:
     """Paths, and the density of frames."""
 
-    labels: Path
-    """Folder of `python -m auteur.lab.data.face_teacher`, with its `identities.csv`."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     every: int = 3
     """Of so many frames one is used."""
@@ -90,21 +89,17 @@ class UnwrappedClip:
     """1 and the angles of the head, [T, 4]."""
 
 
-def unwrapped(shard: Shard, every: int) -> UnwrappedClip:
-    """Returns the frames of a shard of one person."""
-    track_ = action_units(
-        shard.landmarks,
-        shard.blendshapes,
-        rate=Fraction(25),
-        neutral=neutral_by_region(shard.landmarks, shard.blendshapes),
-    )
-    sides = [[track_.channels.index(c) for c in ACTION_UNITS[n].controls] for n in SHADED_UNITS]
-    rows = np.arange(0, len(shard.landmarks), every)
-    shown = head_pose(shard.landmarks[rows])
+def unwrapped(sample: Sample, every: int) -> UnwrappedClip:
+    """Returns the frames of a sample."""
+    landmarks, blendshapes = sample.array("landmarks"), sample.array("blendshapes")
+    track = action_units(landmarks, blendshapes, rate=RATE, neutral=neutral_by_region(landmarks, blendshapes))
+    sides = [[track.channels.index(c) for c in ACTION_UNITS[n].controls] for n in SHADED_UNITS]
+    rows = np.arange(0, len(landmarks), every)
+    shown, pictures = head_pose(landmarks[rows]), sample.frames()
     return UnwrappedClip(
-        person=shard.identities[0],
-        units=np.stack([track_.values[rows][:, columns].mean(1) for columns in sides], axis=1),
-        logarithms=np.stack([_laid_out(shard.pictures[row], shard.landmarks[row]) for row in rows]),
+        person=sample.record["person"],
+        units=np.stack([track.values[rows][:, columns].mean(1) for columns in sides], axis=1),
+        logarithms=np.stack([_laid_out(pictures[row], landmarks[row]) for row in rows]),
         nuisance=np.concatenate([np.ones((len(rows), 1)), shown.angles_rad], axis=1),
     )
 
@@ -205,23 +200,22 @@ def _smooth(pictures: Floats, sigma_px: float = _SMOOTH_PX) -> Floats:
     )
 
 
-def clips_of(shards: list[Shard], every: int) -> Iterator[UnwrappedClip]:
-    """Yields the clips among shards: several frames of one person each."""
-    for shard in track(shards, description="clips"):
-        if len(shard.landmarks) >= _LEAST_FRAMES and len(set(shard.identities)) == 1:
-            yield unwrapped(shard, every)
+def clips_of(corpora: Corpora, every: int, *, part: PartName = "train") -> Iterator[UnwrappedClip]:
+    """Yields the samples of a part; a fit chooses no checkpoint, so that it uses all who are not held out."""
+    for reader in corpora.readers((), part=part):
+        for sample in reader:
+            if sample.record["frames"] >= _LEAST_FRAMES:
+                yield unwrapped(sample, every)
 
 
 def train(recipe: SkinShadingRecipe) -> None:
     """Fits the shading on training people and writes it.
 
     Raises:
-        InputError: The labels hold no clip of a training person.
+        InputError: No sample of a person who trains is long enough.
     """
-    training, _ = read_shards(recipe.labels)
-    if not any(len(shard.landmarks) >= _LEAST_FRAMES for shard in training):
-        raise InputError(
-            f"{str(recipe.labels)!r} holds no clip of at least {_LEAST_FRAMES} frames of a training person; "
-            "label clips with python -m auteur.lab.data.face_teacher"
-        )
-    save_half(fit(clips_of(training, recipe.every)), recipe.out)
+    recipe.data.refuse_mix("every frame counts alike")
+    rows = [row for reader in recipe.data.readers(()) for row in reader.rows]
+    if not any(row["frames"] >= _LEAST_FRAMES for row in rows):
+        raise InputError(no_training_person(recipe.data, f"sample of {_LEAST_FRAMES} frames and more"))
+    save_half(fit(clips_of(recipe.data, recipe.every)), recipe.out)

@@ -1,21 +1,24 @@
 """Recipe: the compact speech encoder, on phones and articulation.
 
 apt-get install espeak-ng flite; pip install pocketsphinx
-python -m auteur.lab.data.speech.build --speech RECORDINGS --out DIR
-auteur train speech-encoder --data DIR --out RUN
+python -m auteur.lab.data.speech.build --out MADE
+auteur prepare RECORDINGS --kind speech -o SPEECH --features phones
+auteur train speech-encoder --shards MADE/espeak MADE/flite SPEECH --out RUN
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import tyro
 from torch import Tensor, nn
 
-from auteur.errors import InputError
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.speech.augment import SpeechCrops
-from auteur.lab.data.speech.corpus import UNKNOWN, Utterance, load_corpus
+from auteur.lab.data.speech.corpus import UNKNOWN, Utterance, read_phones, shares_of
 from auteur.lab.train.batches import Batch, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
 from auteur.speech.mel import levelled, measure_level, mel_power
@@ -24,16 +27,12 @@ from auteur.speech.phones import ARTICULATIONS, articulation_table
 from auteur.weights import load_file as load_weights
 from auteur.weights import metadata_of
 
-SHARES = {"espeak": 0.25, "flite": 0.2, "ravdess": 0.15, "emodb": 0.15, "clips": 0.25}
-"""Relative frequency of each source; sources whose file is absent are skipped."""
-
 
 @dataclass(frozen=True)
 class SpeechEncoderRecipe:
     """Settings of the recipe."""
 
-    data: Path
-    """Folder that `python -m auteur.lab.data.speech.build` filled."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     """The weights file to write (float16 safetensors)."""
     start: Path | None = None
@@ -52,7 +51,7 @@ class SpeechEncoderRecipe:
 
 @dataclass(frozen=True)
 class SpeechScores:
-    """Scores on held-out speakers, per corpus (a missing corpus is missing here too)."""
+    """Scores on the speakers who choose checkpoints, per corpus (one without any is missing)."""
 
     phone_accuracy: dict[str, float]
     """Share of 20-ms frames with the right one of 45 phones."""
@@ -67,11 +66,12 @@ class SpeechScores:
     @property
     def score(self) -> float:
         """Smaller is better."""
-        return 1 - float(np.mean(list(self.phone_accuracy.values())))
+        found = list(self.phone_accuracy.values())
+        return 1 - float(np.mean(found)) if found else 1.0
 
 
 class HeldOutSpeakers:
-    """The test: whole clean recordings of speakers and voices that are not in the training."""
+    """Whole clean recordings of speakers and voices that are not in the training."""
 
     def __init__(self, parts: dict[str, Sequence[Utterance]], *, most_per_corpus: int = 200) -> None:
         self._parts = {
@@ -150,19 +150,10 @@ def build(recipe: SpeechEncoderRecipe) -> Training[SpeechScores]:
     """Returns the encoder, its crops, loss and scores on held-out speakers.
 
     Raises:
-        InputError: The data folder holds no corpus.
+        InputError: The shards lack the feature "phones", or no person in them trains.
     """
-    paths = {name: recipe.data / f"{name}.npz" for name in SHARES}
-    corpora = {name: load_corpus(path) for name, path in paths.items() if path.is_file()}
-    if not corpora:
-        raise InputError(
-            f"{str(recipe.data)!r} holds no corpus; run python -m auteur.lab.data.speech.build --out DIR"
-        )
-    crops = SpeechCrops(
-        [(corpus, SHARES[name]) for name, corpus in corpora.items()],
-        pairs=recipe.pairs,
-        seed=recipe.schedule.seed,
-    )
+    phones = read_phones(recipe.data)
+    crops = SpeechCrops(shares_of(recipe.data, phones), pairs=recipe.pairs, seed=recipe.schedule.seed)
     config = CompactSpeechConfig()
     network = CompactSpeechEncoder(config)
     if recipe.start is not None:
@@ -171,7 +162,7 @@ def build(recipe: SpeechEncoderRecipe) -> Training[SpeechScores]:
         model=network,
         batches=by_key(crops),
         loss=SpeechLoss(recipe),
-        evaluate=HeldOutSpeakers({name: one.part(is_held_out=True) for name, one in corpora.items()}),
+        evaluate=HeldOutSpeakers({one.name: one.part(is_held_out=True) for one in phones}),
         metadata=metadata_of(CompactSpeechEncoder.kind, config),
     )
 

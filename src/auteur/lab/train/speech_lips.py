@@ -1,7 +1,7 @@
 r"""Recipe: the lip head of a trained speech encoder, on real video, while its phones are kept.
 
-    auteur train speech-lips --data CORPORA --shards SHARDS --start PHONES/speech_encoder.safetensors \
-        --out RUN --folds 4
+    auteur train speech-lips --phones.shards SPEECH --shards SHARDS --out RUN --folds 4 \
+        --start PHONES/speech_encoder.safetensors
 
 With `--folds K` it also writes `OUT.fold0` … `OUT.foldK-1`, each trained without the people of one fold: the
 motion generator trains on features of these, since features of an encoder's own training people are
@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from auteur.lab.data.shards import Corpora
 from auteur.lab.data.speech.augment import SpeechCrops
-from auteur.lab.data.speech.corpus import load_corpus
+from auteur.lab.data.speech.corpus import read_phones, shares_of
 from auteur.lab.data.speech.lips import LipClip, LipCrops, lip_shares, read_lip_clips
 from auteur.lab.data.splits import fold_of
 from auteur.lab.train.batches import Batch, Batches, by_key
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
-from auteur.lab.train.speech_encoder import SHARES, SpeechEncoderRecipe, SpeechLoss
+from auteur.lab.train.speech_encoder import SpeechEncoderRecipe, SpeechLoss
 from auteur.speech.mel import MelConfig, levelled, measure_level, mel_power
 from auteur.speech.network import CompactSpeechConfig, CompactSpeechEncoder, SpeechOutputs
 from auteur.weights import load_file, metadata_of
@@ -34,8 +34,8 @@ from auteur.weights import load_file, metadata_of
 class SpeechLipsRecipe:
     """Settings of the recipe."""
 
-    data: Path
-    """Folder that `python -m auteur.lab.data.speech.build` filled."""
+    phones: Corpora
+    """With the feature "phones", as for the recipe `speech-encoder`."""
     corpora: Annotated[Corpora, tyro.conf.arg(name="")]
     start: Path
     """Weights that the recipe `speech-encoder` wrote."""
@@ -112,12 +112,8 @@ def build(
     recipe: SpeechLipsRecipe, clips: list[LipClip], *, without: int | None = None
 ) -> Training[LipScores]:
     """Returns an encoder, its crops, loss and scores; `without` leaves a fold of people out."""
-    paths = {name: recipe.data / f"{name}.npz" for name in SHARES}
-    phones = SpeechCrops(
-        [(load_corpus(path), SHARES[name]) for name, path in paths.items() if path.is_file()],
-        pairs=recipe.pairs,
-        seed=recipe.schedule.seed,
-    )
+    spoken = shares_of(recipe.phones, read_phones(recipe.phones))
+    phones = SpeechCrops(spoken, pairs=recipe.pairs, seed=recipe.schedule.seed)
     training = [
         clip
         for clip in clips
@@ -125,15 +121,15 @@ def build(
     ]
     shares = lip_shares(recipe.corpora, training)
     lips = LipCrops(training, crops=recipe.crops, seed=recipe.schedule.seed, shares=shares)
-    phone_loss = SpeechLoss(SpeechEncoderRecipe(data=recipe.data, out=recipe.out))
+    phone_loss = SpeechLoss(SpeechEncoderRecipe(data=recipe.phones, out=recipe.out))
 
     heard, seen = by_key(phones).batch_of, by_key(lips).batch_of
 
     def loss(network: nn.Module, batch: Batch, _: int) -> Tensor:
         with torch.autocast(batch["lip_frames"].device.type, torch.bfloat16):
             expected = _expected(network, batch["lip_frames"])
-        spoken = phone_loss(network, batch)
-        return lip_loss(expected.float(), batch["targets"][..., 0]) + recipe.phones_weight * spoken
+        of_phones = phone_loss(network, batch)
+        return lip_loss(expected.float(), batch["targets"][..., 0]) + recipe.phones_weight * of_phones
 
     encoder = load_file(CompactSpeechEncoder(), recipe.start)
     # Batch norms are frozen: half of the crops are not typical speech.

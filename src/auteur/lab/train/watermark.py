@@ -1,19 +1,21 @@
 """Recipe: train the watermark's detector on marked frames after real codecs.
 
-auteur train watermark --frames FRAMES --out RUN --schedule.minutes 25
+auteur train watermark --shards SHARDS --out RUN --schedule.minutes 25
 """
 
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+import tyro
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, softplus
 
-from auteur.lab.data.watermark_frames import PATTERN_STEPS
+from auteur.lab.data.shards import Corpora
+from auteur.lab.data.watermark_frames import PATTERN_STEPS, MarkedFrames, read_marked_frames
 from auteur.lab.train.batches import Batch, Batches
 from auteur.lab.train.model_recipe import Schedule, Training, train_recipe
 from auteur.signals.seeding import keyed_generator
@@ -29,8 +31,7 @@ _STRAIGHT_SHARE = 0.4
 class WatermarkRecipe:
     """Settings of the recipe."""
 
-    frames: Path
-    """Folder that `python -m auteur.lab.data.watermark_frames` filled."""
+    data: Annotated[Corpora, tyro.conf.arg(name="")]
     out: Path
     """The weights file to write (float16 safetensors)."""
     batch_size: int = 16
@@ -61,9 +62,8 @@ class EstimateScores:
 class Frames:
     """Marked frames and their patterns, in memory."""
 
-    def __init__(self, path: Path) -> None:
-        stored = load_file(path)
-        self.luma, self.pattern = stored["luma"], stored["pattern"]
+    def __init__(self, frames: MarkedFrames) -> None:
+        self.luma, self.pattern = torch.from_numpy(frames.luma), torch.from_numpy(frames.pattern)
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Returns luma [B, 1, 256, 256] in grey levels and pattern [B, 1, 128, 128]."""
@@ -145,19 +145,25 @@ def estimate_loss(estimate: Tensor, pattern: Tensor) -> Tensor:
 
 
 def build(recipe: WatermarkRecipe) -> Training[EstimateScores]:
-    """Returns the network, its crops, loss and validation."""
+    """Returns the network, its crops, loss and validation.
+
+    Raises:
+        InputError: The shards lack the feature "watermark", or people.
+    """
     model = PatternEstimator()
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in its stubs
 
     def loss(network: nn.Module, batch: Batch, _: int) -> Tensor:
         return estimate_loss(network(batch["luma"]), batch["pattern"])
 
-    training = Frames(recipe.frames / "training.safetensors")
+    recipe.data.refuse_mix("frames are drawn whatever their corpus")
+    parts = read_marked_frames(recipe.data)
+    training = Frames(parts["train"])
     return Training(
         model=model,
         batches=Batches(CropBatches(training, recipe.batch_size, recipe.crop_units)),
         loss=loss,
-        evaluate=EstimateTest(Frames(recipe.frames / "validation.safetensors")),
+        evaluate=EstimateTest(Frames(parts["validation"])),
     )
 
 

@@ -1,30 +1,24 @@
-"""Makes the phone corpora: `python -m auteur.lab.data.speech.build --speech DIR --out DIR`.
+"""Synthetic speech with known phones: `python -m auteur.lab.data.speech.build --out DIR`.
 
-The folder of real speech is optional and holds `manifest.csv` (columns file, corpus, speaker, text,
-language; files relative to the folder's parent), the recordings being RAVDESS and EMO-DB. So are the clips,
-whose manifest has the columns file, wav, identity, speech and no text.
+`DIR` receives the shards of eSpeak NG's and Flite's voices with the feature "phones". Recordings of people
+get it from `auteur prepare -o SHARDS --features phones`.
 """
 
-import csv
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import soundfile
 import soxr  # pyright: ignore[reportMissingTypeStubs]
-from numpy.typing import NDArray
 
-from auteur.errors import InputError, MediaError
-from auteur.lab.data.motion_tracks import part_of
-from auteur.lab.data.speech.align import Aligner
-from auteur.lab.data.speech.corpus import SAMPLE_RATE_HZ, Utterance, frame_labels, save_corpus
+from auteur.lab.data.made_shards import MadeSample, write_shards
+from auteur.lab.data.speech.corpus import SAMPLE_RATE_HZ, Utterance, frame_labels
 from auteur.lab.data.speech.espeak import Espeak, Voice
 from auteur.lab.data.speech.flite import FLITE_VOICES, speak_with_flite
-from auteur.lab.data.speech.recognise import Recogniser
 from auteur.lab.data.speech.texts import LANGUAGES, sentence
-from auteur.media import read_speech
+from auteur.signals import Waveform
 
 # "rob" is left out: eSpeak NG 1.51 crashes on it.
 _VARIANT_NAMES = """
@@ -36,9 +30,6 @@ _VARIANT_NAMES = """
 """
 VARIANTS: tuple[str, ...] = tuple(_VARIANT_NAMES.split())
 HELD_OUT_VARIANTS: frozenset[str] = frozenset(VARIANTS[3::7])
-HELD_OUT_SPEAKERS: frozenset[str] = frozenset(
-    ("ravdess_17", "ravdess_18", "ravdess_19", "ravdess_20", "emodb_09", "emodb_10")
-)
 _ESPEAK_LANGUAGE_OF = {"en": "en-us", "de": "de"}
 _SAY_INSTEAD = {"Eisschrank": "Eis Schrank"}
 """eSpeak NG reads the left-hand words wrongly."""
@@ -49,33 +40,43 @@ class BuildConfig:
     """What to make."""
 
     out: Path
-    """Folder for `espeak.npz`, `flite.npz`, `ravdess.npz`, `emodb.npz` and `clips.npz`."""
-    speech: Path | None = None
-    """Folder with `manifest.csv` of real recordings."""
-    clips: Path | None = None
-    """`manifest.csv` of face videos with speech; without both only synthetic speech is made."""
+    """Folder for the folders of shards `espeak` and `flite`."""
     espeak_utterances: int = 3600
     flite_utterances: int = 1600
     seed: int = 0
 
 
 def build(config: BuildConfig) -> None:
-    """Writes one corpus file per source into `config.out`.
+    """Writes shards of synthetic speech with the feature "phones", a folder per synthesiser.
 
     Raises:
-        UsageError: A synthesiser or the aligner is not installed.
-        InputError: The folder of real speech has no manifest.
+        UsageError: A synthesiser is not installed.
     """
     config.out.mkdir(parents=True, exist_ok=True)
-    espeak = Espeak()
-    save_corpus(config.out / "espeak.npz", "espeak", spoken_by_espeak(espeak, config))
-    save_corpus(config.out / "flite.npz", "flite", spoken_by_flite(config))
-    if config.speech is not None:
-        for corpus in ("ravdess", "emodb"):
-            rows = recorded(espeak, config.speech, corpus)
-            save_corpus(config.out / f"{corpus}.npz", corpus, rows)
-    if config.clips is not None:
-        save_corpus(config.out / "clips.npz", "clips", heard_in_clips(config.clips))
+    settings = {"seed": config.seed}
+    for name, utterances in (
+        ("espeak", spoken_by_espeak(Espeak(), config)),
+        ("flite", spoken_by_flite(config)),
+    ):
+        write_utterances(config.out / name, utterances, settings={**settings, "made by": name})
+
+
+def write_utterances(folder: Path, utterances: Iterable[Utterance], *, settings: Mapping[str, Any]) -> Path:
+    """Writes utterances as shards with the feature "phones", and returns the folder."""
+    samples = (
+        MadeSample(
+            key=f"{one.speaker}-{number:05d}",
+            person=f"speech:{one.speaker}",
+            frames=-(-one.samples.size * 25 // SAMPLE_RATE_HZ),
+            held_out=one.is_held_out,
+            features={"phones": {"labels": one.labels}},
+            sound=Waveform(
+                samples=(one.samples / np.float32(32_768)).astype(np.float32), rate_hz=SAMPLE_RATE_HZ
+            ),
+        )
+        for number, one in enumerate(utterances)
+    )
+    return write_shards(folder, samples, kind="speech", settings=settings)
 
 
 def spoken_by_espeak(espeak: Espeak, config: BuildConfig) -> Iterator[Utterance]:
@@ -114,66 +115,11 @@ def spoken_by_flite(config: BuildConfig) -> Iterator[Utterance]:
         yield Utterance(samples=samples, labels=labels, speaker=f"flite_{voice}", is_held_out=False)
 
 
-def recorded(espeak: Espeak, folder: Path, corpus: str) -> Iterator[Utterance]:
-    """Yields the recordings of one corpus whose words could be laid over the sound.
-
-    Raises:
-        InputError: The manifest is missing, or a recording has another sample rate.
-    """
-    manifest = folder / "manifest.csv"
-    if not manifest.is_file():
-        raise InputError(f"{str(manifest)!r} is missing; name the folder that holds the recordings' manifest")
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["corpus"] == corpus]
-    aligner = Aligner()
-    for row in rows:
-        sound, rate_hz = soundfile.read(folder.parent / row["file"], dtype="int16")
-        if rate_hz != SAMPLE_RATE_HZ:
-            raise InputError(f"{row['file']!r} is at {rate_hz} Hz; recordings must be at {SAMPLE_RATE_HZ} Hz")
-        samples = np.asarray(sound, np.int16)
-        labels = _aligned(aligner, samples, pronunciation(espeak, row["text"], row["language"]))
-        if labels is not None:
-            held_out = row["speaker"] in HELD_OUT_SPEAKERS
-            yield Utterance(samples=samples, labels=labels, speaker=row["speaker"], is_held_out=held_out)
-
-
-def heard_in_clips(manifest: Path) -> Iterator[Utterance]:
-    """Yields the speech of clips with phones recognised by PocketSphinx.
-
-    People whom the motion generator is tested on are left out; those who choose its checkpoint are held out.
-    """
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["speech"] in ("yes", "maybe")]
-    recogniser = Recogniser()
-    for row in rows:
-        part = part_of(row["identity"])
-        if part == "test":
-            continue
-        try:
-            sound = read_speech(manifest.parent.parent / (row["wav"] or row["file"]))
-        except MediaError:  # "maybe" has turned out to be no
-            continue
-        samples = np.asarray(np.clip(sound.samples, -1, 1) * 32_767, np.int16)
-        labels = frame_labels(recogniser.recognise(samples), samples.size)
-        yield Utterance(
-            samples=samples, labels=labels, speaker=row["identity"], is_held_out=part == "validation"
-        )
-
-
 def pronunciation(espeak: Espeak, text: str, language: str) -> tuple[tuple[str, ...], ...]:
-    """Returns the IPA symbols of each word of a text in one of the recorded languages ("en" or "de")."""
+    """Returns the IPA symbols of each word of a text in a language that eSpeak NG has, such as "en"."""
     for written, said in _SAY_INSTEAD.items():
         text = text.replace(written, said)
-    return espeak.speak(text, Voice(language=_ESPEAK_LANGUAGE_OF[language])).words
-
-
-def _aligned(
-    aligner: Aligner, samples: NDArray[np.int16], words: tuple[tuple[str, ...], ...]
-) -> NDArray[np.uint8] | None:
-    try:
-        return frame_labels(aligner.align(samples, words), samples.size)
-    except InputError:  # a recording that does not fit its text is left out
-        return None
+    return espeak.speak(text, Voice(language=_ESPEAK_LANGUAGE_OF.get(language, language))).words
 
 
 if __name__ == "__main__":

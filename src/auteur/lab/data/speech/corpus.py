@@ -1,15 +1,14 @@
-"""Utterances with a phone label every 10 ms, and the one file per source that keeps them."""
+"""Utterances with a phone label every 10 ms, from prepared corpora."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auteur.errors import InputError
-from auteur.files import atomic_path
+from auteur.lab.data.shards import Corpora, PartName
+from auteur.signals import Waveform
 from auteur.speech.phones import phone_index
 
 SAMPLE_RATE_HZ = 16_000
@@ -62,38 +61,58 @@ def frame_labels(spans: Sequence[PhoneSpan], sample_count: int) -> NDArray[np.ui
     return labels
 
 
-def save_corpus(path: Path, name: str, utterances: Iterable[Utterance]) -> None:
-    """Writes all utterances of one source into one uncompressed `.npz`; an older file is replaced."""
-    rows = list(utterances)
-    with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            name=np.array(name),
-            samples=np.concatenate([row.samples for row in rows]),
-            sample_counts=np.array([row.samples.size for row in rows]),
-            labels=np.concatenate([row.labels for row in rows]),
-            label_counts=np.array([row.labels.size for row in rows]),
-            speakers=np.array([row.speaker for row in rows]),
-            is_held_out=np.array([row.is_held_out for row in rows]),
-        )
+def as_int16(sound: Waveform) -> NDArray[np.int16]:
+    """Returns samples as a FLAC of 16 bits holds them."""
+    return np.asarray(np.clip(np.round(sound.samples * 32_768), -32_768, 32_767), np.int16)
 
 
-def load_corpus(path: Path) -> PhoneCorpus:
-    """Reads a file that `save_corpus` wrote.
+def read_phones(corpora: Corpora, *, part: PartName | None = "train") -> list[PhoneCorpus]:
+    """Returns the samples with phones of each prepared corpus.
+
+    Args:
+        corpora: Recordings without pictures, videos or both, with the feature "phones".
+        part: "train": people who train, and those who choose checkpoints as held-out ones; "held_out": those
+            who test.
 
     Raises:
-        InputError: The file is missing or is not such a file.
+        UsageError: No folder is given, or one holds photographs.
+        InputError: The feature is missing, or no person in them trains.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            parts = {key: file[key] for key in file.files}
-        samples = np.split(parts["samples"], np.cumsum(parts["sample_counts"])[:-1])
-        labels = np.split(parts["labels"], np.cumsum(parts["label_counts"])[:-1])
-        rows = zip(samples, labels, parts["speakers"], parts["is_held_out"], strict=True)
-        utterances = tuple(
-            Utterance(samples=a, labels=b, speaker=str(speaker), is_held_out=bool(held))
-            for a, b, speaker, held in rows
-        )
-        return PhoneCorpus(name=str(parts["name"]), utterances=utterances)
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
-        raise InputError(f"cannot read the phone corpus {str(path)!r}: {error}; build it again") from error
+    found: list[PhoneCorpus] = []
+    for reader in corpora.readers(("phones",), part=part, media=("sound", "video")):
+        rows: list[Utterance] = []
+        for sample in reader:
+            sound = sample.speech()
+            if sound is None or not sample.has("phones.labels"):
+                continue
+            samples = as_int16(sound)
+            labels = sample.array("phones.labels")
+            rows.append(
+                Utterance(
+                    samples=samples,
+                    labels=labels,
+                    speaker=sample.record["person"],
+                    is_held_out=sample.part != "train",
+                )
+            )
+        if rows:
+            found.append(PhoneCorpus(name=reader.corpus, utterances=tuple(rows)))
+    if not any(one.part(is_held_out=part == "held_out") for one in found):
+        raise InputError("no sample with phones of a person who trains; prepare recordings of more people")
+    return found
+
+
+def shares_of(corpora: Corpora, phones: Sequence[PhoneCorpus]) -> list[tuple[PhoneCorpus, float]]:
+    """Returns the corpora with people who train, each with its share of the crops: of `mix`, or by length.
+
+    Raises:
+        UsageError: `mix` is not understood.
+    """
+    kept = [one for one in phones if one.part(is_held_out=False)]
+    shares = corpora.shares(one.name for one in kept)
+    if shares is None:
+        lengths = {
+            one.name: float(sum(each.samples.size for each in one.part(is_held_out=False))) for one in kept
+        }
+        shares = {name: length / sum(lengths.values()) for name, length in lengths.items()}
+    return [(one, shares[one.name]) for one in kept]

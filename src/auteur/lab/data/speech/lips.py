@@ -10,7 +10,8 @@ from torch import Tensor
 
 from auteur.lab.data.motion_tracks import read_tracks, training_tracks
 from auteur.lab.data.motion_windows import fit_space
-from auteur.lab.data.shards import Corpora, mixed_chances
+from auteur.lab.data.random_windows import mixed_chances
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.speech.augment import AugmentConfig, Disguise
 from auteur.lab.data.splits import Part
 from auteur.motion.mouth import lip_gap

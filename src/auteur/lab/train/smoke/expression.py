@@ -7,11 +7,11 @@ import numpy as np
 from auteur.expression.space import CompactExpressionSpace, reconstruction_error_mm
 from auteur.face.pose import canonical_face
 from auteur.facs import CONTROLS, EMOTIONS, MEDIAPIPE_BLENDSHAPES
-from auteur.lab.data.expression_tracks import PHOTO_LABELS, read_motions
+from auteur.lab.data.expression_tracks import read_motions
 from auteur.lab.data.ict_faces import ICT_VERTICES
 from auteur.lab.data.made_shards import MadeSample, write_shards
 from auteur.lab.data.shards import Corpora
-from auteur.lab.data.splits import part_of
+from auteur.lab.data.splits import is_held_out, part_of
 from auteur.lab.train.expression_generator import ExpressionGeneratorRecipe
 from auteur.lab.train.expression_space import ICT_IBUG68, ExpressionSpaceRecipe, offsets
 from auteur.lab.train.smoke.tracks import MADE_UP, resting_face
@@ -56,32 +56,32 @@ def write_tracks(folder: Path) -> Corpora:
     return Corpora(shards=(write_shards(folder / "shards", samples, settings=MADE_UP),))
 
 
-def write_photographs(folder: Path, *, number: int = 40) -> tuple[Path, Path]:
-    """Writes labels of photographs of all people in every emotion; returns the labels and the manifest."""
+def write_photographs(folder: Path, *, number: int = 40) -> Path:
+    """Writes shards of photographs of all people in every emotion; returns their folder."""
     random, space = np.random.default_rng(1), CompactExpressionSpace.shipped()
-    labels, names, rows = folder / "labels", list[str](), ["file,label"]
-    vectors = 0.3 * random.normal(size=(number, len(EMOTIONS), space.coefficients))
-    blends = random.uniform(0, 0.2, (number, len(EMOTIONS), len(MEDIAPIPE_BLENDSHAPES)))
-    word = {emotion: label for label, emotion in PHOTO_LABELS.items()}
+    samples: list[MadeSample] = []
     for person in range(number):
         for index, emotion in enumerate(EMOTIONS):
-            names.append(f"Person{person:03d}_Test_{index:04d}.jpg")
-            rows.append(f"{names[-1]},{word[emotion]}")
-    for index in range(len(EMOTIONS)):
-        vectors[:, index, 1 + index] += 1.5
-        blends[:, index, 25 + 2 * index : 29 + 2 * index] += 0.3
-    labels.mkdir(parents=True)
-    (labels / "photos_00000.txt").write_text("\n".join(names), encoding="utf-8")
-    faces = resting_face() + space.decode(vectors.reshape(len(names), -1))
-    np.savez(
-        labels / "photos_00000.npz",
-        allow_pickle=False,
-        index=np.arange(len(names)),
-        landmarks=(faces + random.normal(0, 0.2, faces.shape)).astype(np.float32),
-        blend=blends.reshape(len(names), -1).astype(np.float32),
-    )
-    (folder / "photos.csv").write_text("\n".join(rows), encoding="utf-8")
-    return labels, folder / "photos.csv"
+            vector = 0.3 * random.normal(size=(1, space.coefficients))
+            vector[0, 1 + index] += 1.5
+            blend = random.uniform(0, 0.2, (1, len(MEDIAPIPE_BLENDSHAPES)))
+            blend[0, 25 + 2 * index : 29 + 2 * index] += 0.3
+            landmarks = resting_face() + space.decode(vector)
+            landmarks += random.normal(0, 0.2, landmarks.shape)
+            samples.append(
+                MadeSample(
+                    key=f"person{person:03d}-{emotion}",
+                    person=f"photos:Person{person:03d}_Test",
+                    frames=1,
+                    emotion=emotion,
+                    held_out=is_held_out(f"Person{person:03d}_Test"),
+                    arrays={
+                        "landmarks": landmarks.astype(np.float32),
+                        "blendshapes": blend.astype(np.float32),
+                    },
+                )
+            )
+    return write_shards(folder / "photographs", samples, kind="photos", settings=MADE_UP)
 
 
 def write_face_model(folder: Path) -> Path:
@@ -108,15 +108,17 @@ def write_face_model(folder: Path) -> Path:
     return path
 
 
+def with_photographs(folder: Path) -> Corpora:
+    """Writes clips and photographs; returns both."""
+    return Corpora(shards=(*write_tracks(folder).shards, write_photographs(folder)))
+
+
 def space(folder: Path) -> Trial:
     """The expression space; error: of the validation person's clips, beside how far they move, in mm."""
-    data = write_tracks(folder)
-    labels, photos = write_photographs(folder)
+    data = with_photographs(folder)
     recipe = ExpressionSpaceRecipe(
         data=data,
         face_model=write_face_model(folder),
-        labels=labels,
-        photos=photos,
         out=folder / "expression_space.safetensors",
     )
 
@@ -132,13 +134,10 @@ def space(folder: Path) -> Trial:
 
 def generator(folder: Path) -> Trial:
     """The compact generator against its discriminators."""
-    data = write_tracks(folder)
-    labels, photos = write_photographs(folder)
+    data = with_photographs(folder)
     recipe = ExpressionGeneratorRecipe(
         data,
         folder / "expression_generator.safetensors",
-        labels=labels,
-        photos=photos,
         steps=12,
         batch_size=6,
         average_decay=0.9,

@@ -10,12 +10,15 @@ from auteur.face.crops import CropFrame, frame_of_landmarks
 from auteur.face.pose import canonical_face
 from auteur.facs import MEDIAPIPE_BLENDSHAPES
 from auteur.lab.data.face_shards import is_validation
+from auteur.lab.data.made_shards import MadeSample, write_shards
+from auteur.lab.data.shards import Corpora
 from auteur.lab.data.splits import is_held_out
 from auteur.lab.data.warped_faces import VIEWS
 from auteur.lab.train.detector import DetectorRecipe
 from auteur.lab.train.landmarker import LandmarkerRecipe
 from auteur.lab.train.model_recipe import Schedule
 from auteur.lab.train.skin_shading import SkinShadingRecipe
+from auteur.lab.train.smoke.tracks import MADE_UP
 from auteur.lab.train.smoke.trial import Trial, people
 from auteur.motion.au_basis import AUBasis
 from auteur.signals import topology
@@ -190,8 +193,7 @@ def detector(folder: Path) -> Trial:
 
 def skin_shading(folder: Path) -> Trial:
     """The shading on a drawn face that darkens its chin as the jaw opens; error: what of it is not found."""
-    faces, labels = DrawnFaces(), folder / "labels"
-    labels.mkdir(parents=True)
+    faces = DrawnFaces()
     (person,) = people(lambda name: not is_held_out(name), 1)
     build, blends = faces.build(), [faces.shown() for _ in range(30)]
     points = [faces.landmarks(build, one) for one in blends]
@@ -202,9 +204,15 @@ def skin_shading(folder: Path) -> Trial:
         shade = np.ones(picture.shape[:2], np.float32)
         cv2.fillConvexPoly(shade, cv2.convexHull(chin), float(1 - 0.4 * blend[jaw]))
         picture[:] = np.clip(picture * shade[..., None], 0, 255)
-    _write_shard(labels, "clip", points, blends, drawn)
-    (labels / "identities.csv").write_text(f"shard,identity\nclip,{person}\n", encoding="utf-8")
-    recipe = SkinShadingRecipe(labels=labels, out=folder / "skin_shading.safetensors", every=1)
+    sample = MadeSample(
+        key="clip",
+        person=person,
+        frames=len(drawn),
+        arrays={"landmarks": np.stack(points).astype(np.float32), "blendshapes": np.stack(blends)},
+        pictures=np.stack(drawn),
+    )
+    data = Corpora(shards=(write_shards(folder / "shards", [sample], settings=MADE_UP),))
+    recipe = SkinShadingRecipe(data=data, out=folder / "skin_shading.safetensors", every=1)
 
     def fitted() -> tuple[float, float]:
         ratios = load_file(SkinShading(), recipe.out).ratios

@@ -11,13 +11,16 @@ from auteur.expression.audio_lm.emotion_classifier import EmotionClassifierConfi
 from auteur.expression.regressor import RegressorConfig
 from auteur.facs import EMOTIONS
 from auteur.lab.data.emotion_units import EmotionUnits, save_units
-from auteur.lab.data.emotional_speech import FOLDS, EmotionalClip, fold_of, save_clips
+from auteur.lab.data.emotional_speech import FOLDS, fold_of
+from auteur.lab.data.made_shards import MadeSample, write_shards
 from auteur.lab.data.performances import LabelledRecording, save_performances
-from auteur.lab.data.speech.build import HELD_OUT_SPEAKERS
+from auteur.lab.data.shards import Corpora
+from auteur.lab.data.splits import is_held_out_speaker
 from auteur.lab.train.audio_lm import AudioLMRecipe
 from auteur.lab.train.emotion_classifier import EmotionClassifierRecipe
 from auteur.lab.train.model_recipe import Schedule, save_half
 from auteur.lab.train.regressor import RegressorRecipe
+from auteur.lab.train.smoke.tracks import MADE_UP
 from auteur.lab.train.smoke.trial import Trial
 
 _EAR = EmotionClassifierConfig(width=8, hidden=16)
@@ -26,7 +29,7 @@ _EAR = EmotionClassifierConfig(width=8, hidden=16)
 def speakers() -> list[str]:
     """Returns two RAVDESS names of every fold who are not held out."""
     names = [f"ravdess_{number:02d}" for number in range(1, 25)]
-    kept = [name for name in names if name not in HELD_OUT_SPEAKERS]
+    kept = [name for name in names if not is_held_out_speaker(name)]
     return [name for fold in range(FOLDS) for name in [n for n in kept if fold_of(n) == fold][:2]]
 
 
@@ -42,22 +45,22 @@ def _rows(emotion: str, seconds: float, random: np.random.Generator) -> np.ndarr
     return rows.astype(np.float32)
 
 
-def write_speech(folder: Path) -> Path:
-    """Writes a clip of every speaker in every emotion; returns the file."""
+def write_speech(folder: Path) -> Corpora:
+    """Writes shards with a clip of every speaker in every emotion; returns the corpora."""
     random = np.random.default_rng(0)
-    clips = [
-        EmotionalClip(
-            name=f"{speaker}_{emotion}",
-            speaker=speaker,
+    samples = [
+        MadeSample(
+            key=f"{speaker}_{emotion}",
+            person=f"speech:{speaker}",
+            frames=30,
             emotion=emotion,
-            intensity="normal",
-            rows=_rows(emotion, 1.2, random),
+            held_out=False,
+            features={"voice": {"rows": _rows(emotion, 1.2, random).astype(np.float16)}},
         )
         for speaker in speakers()
         for emotion in VOICE_EMOTIONS
     ]
-    save_clips(folder / "speech.npz", clips)
-    return folder / "speech.npz"
+    return Corpora(shards=(write_shards(folder / "speech", samples, kind="speech", settings=MADE_UP),))
 
 
 def write_performances(folder: Path) -> tuple[Path, Path]:
@@ -98,7 +101,7 @@ def listener(folder: Path) -> Trial:
     )  # fmt: skip
     out = folder / "run"
     recipe = EmotionClassifierRecipe(
-        clips=write_speech(folder), out=out, batch_size=16, config=_EAR, schedule=schedule
+        data=write_speech(folder), noises=0, out=out, batch_size=16, config=_EAR, schedule=schedule
     )
     return Trial(recipe, log=out / "voter_0.jsonl")
 
