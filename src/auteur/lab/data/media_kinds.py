@@ -7,7 +7,7 @@ Medium = Literal["video", "sound", "picture"]
 PLAIN_KINDS: dict[str, Medium] = {"folder": "video", "speech": "sound", "photos": "picture"}
 """Kinds that any folder of such files is; a corpus of these is known by the name of its folder."""
 
-HOLDING: dict[Medium, str] = {
+HOLDING: dict[str, str] = {
     "video": "videos",
     "sound": "speech without pictures",
     "picture": "photographs",
