@@ -3,8 +3,8 @@
 Sources name the units only (EMFACS also some levels), so the apex levels below are ours: the intensity each
 unit reaches when the emotion is at 1. Those of "emfacs" were set on generated portraits, by rules on an
 independent tracker's readings (`benchmarks/emotion_rules.py`), by its readings of people who act, and by eye.
-Not EMFACS's, but of people who act: sadness tightens the lids (AU7), and contempt raises the chin (AU17) and
-lowers the other corner (AU15L), without which one raised corner is half a smile.
+Not EMFACS's: contempt raises the chin (AU17) and lowers the other corner (AU15L), without which one raised
+corner is half a smile.
 """
 
 import difflib
@@ -63,7 +63,7 @@ PROTOTYPES: dict[PrototypeTable, dict[str, dict[str, float]]] = {
     "emfacs": {
         "neutral": {},
         "happy": {"AU6": 0.8, "AU12": 1.0, "AU25": 0.4},
-        "sad": {"AU1": 1.0, "AU4": 0.45, "AU7": 0.15, "AU15": 1.0, "AU17": 0.6},
+        "sad": {"AU1": 1.0, "AU4": 0.4, "AU15": 1.0, "AU17": 0.6},
         "angry": {"AU4": 1.0, "AU7": 1.0, "AU10": 0.15, "AU17": 0.35, "AU23": 0.65, "AU24": 0.55},
         "fear": {"AU1": 1.0, "AU2": 0.15, "AU4": 0.9, "AU5": 0.9, "AU7": 0.2, "AU20": 0.65, "AU25": 0.4},
         "disgusted": {"AU4": 0.4, "AU7": 0.4, "AU9": 0.9, "AU10": 0.45, "AU15": 0.2, "AU17": 0.25},
