@@ -108,7 +108,7 @@ def verification(judge: Recogniser, photos: Path) -> dict[str, float]:
     """Centres the judge, and returns how well it tells held-out people apart in pairs of photographs.
 
     Raises:
-        InputError: There are no two photographs of a held-out person.
+        InputError: Fewer than two held-out people have two photographs.
     """
     names = sorted(path.name for path in photos.glob("*.jpg"))
     several = Counter(map(person_of_photo, names))
@@ -117,8 +117,8 @@ def verification(judge: Recogniser, photos: Path) -> dict[str, float]:
     held = [n for n in names if is_held_out(person_of_photo(n)) and several[person_of_photo(n)] > 1]
     found = {name: judge(read_image(photos / name)) for name in held}
     rows = [(person_of_photo(name), vector) for name, vector in found.items() if vector is not None]
-    if not rows:
-        raise InputError(f"there are no two photographs of a held-out person in {str(photos)!r}")
+    if len({person for person, _ in rows}) < 2:
+        raise InputError(f"{str(photos)!r} needs two photographs each of two held-out people or more")
     people, vectors = np.array([person for person, _ in rows]), np.stack([vector for _, vector in rows])
     upper = np.triu_indices(len(rows), 1)
     alike, is_same = (vectors @ vectors.T)[upper], (people[:, None] == people)[upper]
