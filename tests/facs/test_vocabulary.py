@@ -122,13 +122,13 @@ def test_paper_table_moves_exactly_its_units(emotion, units):
 @pytest.mark.parametrize(
     ("emotion", "units"),
     [
-        ("happy", {6, 12}),
+        ("happy", {6, 12, 25}),
         ("sad", {1, 4, 15, 17}),
-        ("angry", {4, 5, 7, 23, 24}),
+        ("angry", {4, 7, 10, 17, 23, 24}),
         ("fear", {1, 2, 4, 5, 7, 20, 25}),
         ("disgusted", {4, 7, 9, 10, 15, 17}),
         ("surprised", {1, 2, 5, 26}),
-        ("contempt", {12, 14}),
+        ("contempt", {12, 14, 15, 17}),
         ("neutral", set()),
     ],
 )
@@ -144,7 +144,11 @@ def test_sad_brows_rise_at_their_inner_ends():
 
 def test_contempt_is_one_sided_in_emfacs():
     values = prototype("contempt", convention="facs", table="emfacs")
-    assert {name for name in CONTROLS if values[name]} == {"AU12R", "AU14R"}
+    raised, lowered = ({f"AU{n}{side}" for n in (12, 14, 15)} for side in "RL")
+    shown = {name for name in CONTROLS if values[name]}
+    assert shown & raised == {"AU12R", "AU14R"}
+    assert shown & lowered == {"AU15L"}
+    assert shown - raised - lowered == {"AU17"}
 
 
 @pytest.mark.parametrize(

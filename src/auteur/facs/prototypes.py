@@ -2,7 +2,9 @@
 
 Sources name the units only (EMFACS also some levels), so the apex levels below are ours: the intensity each
 unit reaches when the emotion is at 1. Those of "emfacs" were set on generated portraits, by rules on an
-independent tracker's readings (`benchmarks/emotion_rules.py`) and by eye.
+independent tracker's readings (`benchmarks/emotion_rules.py`), by its readings of people who act, and by eye.
+Not EMFACS's: contempt raises the chin (AU17) and lowers the other corner (AU15L), without which one raised
+corner is half a smile.
 """
 
 import difflib
@@ -60,13 +62,13 @@ PROTOTYPES: dict[PrototypeTable, dict[str, dict[str, float]]] = {
     },
     "emfacs": {
         "neutral": {},
-        "happy": {"AU6": 0.8, "AU12": 0.95},
-        "sad": {"AU1": 1.0, "AU4": 0.4, "AU15": 1.0, "AU17": 0.4},
-        "angry": {"AU4": 1.0, "AU5": 0.2, "AU7": 0.9, "AU23": 0.65, "AU24": 0.55},
-        "fear": {"AU1": 1.0, "AU2": 0.15, "AU4": 0.85, "AU5": 0.9, "AU7": 0.2, "AU20": 0.9, "AU25": 0.3},
-        "disgusted": {"AU4": 0.4, "AU7": 0.4, "AU9": 0.9, "AU10": 0.35, "AU15": 0.2, "AU17": 0.3},
-        "surprised": {"AU1": 0.9, "AU2": 0.9, "AU5": 0.7, "AU26": 0.65},
-        "contempt": {"AU12R": 0.6, "AU14R": 1.0},
+        "happy": {"AU6": 0.8, "AU12": 1.0, "AU25": 0.4},
+        "sad": {"AU1": 1.0, "AU4": 0.4, "AU15": 1.0, "AU17": 0.6},
+        "angry": {"AU4": 1.0, "AU7": 1.0, "AU10": 0.15, "AU17": 0.35, "AU23": 0.65, "AU24": 0.55},
+        "fear": {"AU1": 1.0, "AU2": 0.15, "AU4": 0.9, "AU5": 0.9, "AU7": 0.2, "AU20": 0.65, "AU25": 0.4},
+        "disgusted": {"AU4": 0.4, "AU7": 0.4, "AU9": 0.9, "AU10": 0.45, "AU15": 0.2, "AU17": 0.25},
+        "surprised": {"AU1": 0.9, "AU2": 0.9, "AU5": 0.85, "AU26": 0.65},
+        "contempt": {"AU12R": 0.5, "AU14R": 1.0, "AU15L": 0.2, "AU17": 0.2},
     },
 }
 """Intensity in [0, 1] of each control at the height of each emotion."""

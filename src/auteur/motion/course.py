@@ -16,7 +16,7 @@ Floats = NDArray[np.floating]
 ONSET_SEC = {
     "neutral": 0.4,
     "happy": 0.6,
-    "sad": 1.0,
+    "sad": 0.7,
     "angry": 0.5,
     "fear": 0.3,
     "disgusted": 0.5,
@@ -24,7 +24,7 @@ ONSET_SEC = {
     "contempt": 0.7,
 }
 """Seconds until an emotion is at its height: startled faces are the fastest, sad ones the slowest. Ours."""
-FIRST_SHARE = 0.6
+FIRST_SHARE = 0.75
 """Of the strength in the first frame: a video that starts at rest shows another emotion first."""
 _WAVES = 0.08
 """Deviation of the waves about the strength at liveliness 1."""
