@@ -1,8 +1,8 @@
 """The compact model one token at a time, in NumPy on the same weights.
 
-A token of a few passages is a thousandth of a second of torch's calls around a few microseconds of arithmetic,
-and a recording of 10 s takes about 800 of them. `AudioLM.run` computes prefixes and is what trains; a test holds
-both to the same logits.
+A token of a few passages is a thousandth of a second of torch's calls around a few microseconds of
+arithmetic, and a recording of 10 s takes about 800 of them. `AudioLM.run` computes prefixes and is what
+trains; a test holds both to the same logits.
 """
 
 from collections.abc import Sequence

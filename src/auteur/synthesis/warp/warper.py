@@ -171,7 +171,9 @@ class PortraitWarper:
         frame = self._skin.sharp(origins)
         self._field.soften(frame, self._skin, origins, shrinking)
         if units is not None:
-            self._shading.apply(frame, origins, units)
+            both = torch.cat([mesh.source[:MESH_VERTICES, :2], mesh.target[:MESH_VERTICES, :2]])
+            rows, columns = box_around(both, self._step_px + 2.0, self._area).within(self._area)
+            self._shading.apply(frame[:, rows, columns], origins[rows, columns], units)
         for eye in self._eyes:
             eye.paint(frame, origins, mesh.landmarks, self._area)
         self._paint_mouth(frame, origins, mesh)
