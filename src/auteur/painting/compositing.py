@@ -66,7 +66,7 @@ class CropRegion:
 
         def inside(points: Tensor) -> NDArray[np.bool_]:
             there = crops.apply(to_picture, points.numpy())
-            return ((there >= -0.5) & (there <= last)).all(-1)
+            return np.asarray(((there >= -0.5) & (there <= last)).all(-1))
 
         if inside(self.own_pixels[:: self.size_px - 1, :: self.size_px - 1]).all():  # its corners
             return torch.ones(self.size_px, self.size_px)

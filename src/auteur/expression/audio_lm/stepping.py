@@ -167,7 +167,8 @@ def _linear_of(linear: nn.Linear, norm: nn.LayerNorm | None = None) -> _Linear:
     """A linear layer, behind the scale and shift of a normalisation."""
     weight, bias = _floats(linear.weight).T, _floats(linear.bias)
     if norm is not None:
-        weight, bias = _floats(norm.weight)[:, None] * weight, bias + _floats(norm.bias) @ weight
+        bias = np.add(bias, _floats(norm.bias) @ weight, dtype=np.float32)
+        weight = _floats(norm.weight)[:, None] * weight
     return _Linear(np.ascontiguousarray(weight), bias)
 
 
