@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -85,7 +84,7 @@ def report(
 ) -> None:
     """Prints a row of the table."""
     with torch.inference_mode():
-        off = GREY_LEVELS * (torch.as_tensor(np.array(run())).float() - window.prediction).abs()
+        off = GREY_LEVELS * (torch.as_tensor(run()).float() - window.prediction).abs()
         spent: list[float] = []
         for _ in range(repeats):
             started = time.process_time()
