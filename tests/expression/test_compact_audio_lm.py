@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from auteur.errors import UsageError, WeightsError
 from auteur.expression.acoustic_features import CHANNELS
-from auteur.expression.audio_lm import codec, vocabulary
+from auteur.expression.audio_lm import codec, stepping, vocabulary
 from auteur.expression.audio_lm.codec import VOICE_EMOTIONS
 from auteur.expression.audio_lm.compact import AudioLM
 from auteur.expression.audio_lm.constrained_decoder import (
@@ -17,6 +17,7 @@ from auteur.expression.audio_lm.constrained_decoder import (
     whole_answer,
 )
 from auteur.expression.audio_lm.prompts import Order, read_answer
+from auteur.expression.audio_lm.stepping import Stepper
 from auteur.weights import load_model, metadata_of
 
 from .tiny_models import TINY, tiny_audio_lm
@@ -60,12 +61,20 @@ def test_writing_step_by_step_gives_the_logits_of_the_whole_text(model, rows):
         whole = model(batch)[0]
         prefix = model.prefix(batch["prompt"], batch["rows"], batch["heard"], 6)
         logits, cache = model.run(prefix.states, prefix.heard)
-        reader, stepwise = vocabulary.Reader(), [logits[0, -1]]
+        step, reader, stepwise = Stepper(model, prefix, cache), vocabulary.Reader(), [logits[0, -1].numpy()]
         for token in answer.tokens:
             reader.read(token)
-            logits, cache = decoder._advance(prefix, [token], [reader], cache)
-            stepwise.append(logits[0, -1])
-    torch.testing.assert_close(torch.stack(stepwise), whole, atol=1e-4, rtol=1e-4)
+            stepwise.append(step([token], [reader])[0])
+    np.testing.assert_allclose(np.stack(stepwise), whole.numpy(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_stepper_makes_room_for_long_texts(model, rows, monkeypatch):
+    decoder = ConstrainedDecoder(model)
+    plenty = whole_answer(decoder, rows, frames=12, order=Order.UNITS)
+    monkeypatch.setattr(stepping, "_ROOM", 1)  # so that it is doubled on the way
+    assert len(plenty[1].tokens) > 2 * (12 + 3)
+    narrow = whole_answer(decoder, rows, frames=12, order=Order.UNITS)
+    assert narrow[1].tokens == plenty[1].tokens
 
 
 def test_passages_are_answered_together_as_they_are_alone(model, rows):

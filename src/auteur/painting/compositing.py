@@ -1,15 +1,26 @@
 """Crops of a picture, their way back into it, and masks of what a painted crop changes."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from auteur.face import crops
 from auteur.face.crops import CropFrame
-from auteur.synthesis.masks import beyond_own, eye_ovals, holes, lip_oval, moved_mask, moved_mm, with_rim
+from auteur.synthesis.masks import (
+    beyond_own,
+    eye_ovals,
+    holes,
+    lip_oval,
+    mouth_gap,
+    moved_mask,
+    moved_mm,
+    with_rim,
+)
 from auteur.synthesis.warp.sampling import smooth_step
 
 _LIPS = 0.5
@@ -39,7 +50,7 @@ class CropRegion:
         """Rows and columns of the picture that hold it."""
         self.pixels = _positions(top, bottom, left, right)
         """[h, w, 2] px of the picture, in the box."""
-        self.own_pixels = _positions(0, size_px, 0, size_px)
+        self.own_pixels = _own_positions(size_px)
         """[S, S, 2] px of the square."""
         places = crops.apply(frame.matrix(size_px), self.pixels.numpy())
         # align_corners=False measures from edges: -1 is the left of the first pixel, 1 the right of the last.
@@ -50,9 +61,16 @@ class CropRegion:
     @property
     def in_picture(self) -> Tensor:
         """1 where the square shows the picture, 0 beyond its edges, [S, S]."""
-        there = crops.apply(crops.invert(self.frame.matrix(self.size_px)), self.own_pixels.numpy())
+        to_picture = crops.invert(self.frame.matrix(self.size_px))
         last = np.array([self.width_px, self.height_px]) - 0.5
-        return torch.from_numpy(((there >= -0.5) & (there <= last)).all(-1)).float()
+
+        def inside(points: Tensor) -> NDArray[np.bool_]:
+            there = crops.apply(to_picture, points.numpy())
+            return np.asarray(((there >= -0.5) & (there <= last)).all(-1))
+
+        if inside(self.own_pixels[:: self.size_px - 1, :: self.size_px - 1]).all():  # its corners
+            return torch.ones(self.size_px, self.size_px)
+        return torch.from_numpy(inside(self.own_pixels)).float()
 
     def own_points(self, landmarks: Tensor) -> Tensor:
         """Returns landmarks [478, 2 or 3] px of the picture in pixels of the square, float32 [478, 2]."""
@@ -78,6 +96,11 @@ def _within(low: float, high: float, size_px: int) -> tuple[int, int]:
     """The whole pixels that hold a span, in a picture; none if it lies beside."""
     first = min(max(0, int(np.floor(low))), size_px)
     return first, max(first, min(size_px, int(np.ceil(high))))
+
+
+@cache
+def _own_positions(size_px: int) -> Tensor:
+    return _positions(0, size_px, 0, size_px)
 
 
 def _positions(top: int, bottom: int, left: int, right: int) -> Tensor:
@@ -163,8 +186,8 @@ def painted_masks(
             for points, region in frames
         ]
     else:
-        own_points = own[:, :2].float()
-        inside = [beyond_own(points, own_points) if view == "mouth" else 1.0 for points, _ in frames]
+        own_gap = mouth_gap(own[:, :2].float())
+        inside = [beyond_own(points, own_gap) if view == "mouth" else 1.0 for points, _ in frames]
         areas = painted_areas(
             landmarks, own, regions, view, paints, inside=inside, lips=_LIPS, openings=openings
         )

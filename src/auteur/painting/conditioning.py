@@ -238,7 +238,9 @@ def _warped(builder: ConditionBuilder, window: Window, numbers: Numbers) -> dict
             valid.append(region.in_picture * (1 - opening))
         encoded = builder.encoded(2 * window.cut[row][None] - 1)[0]
         sides = (encoded.shape[-2], encoded.shape[-1])
-        mask = functional.adaptive_avg_pool2d(torch.stack(valid)[:, None], sides)
+        mask = torch.stack(valid)[:, None]
+        if sides != (size, size):
+            mask = functional.adaptive_avg_pool2d(mask, sides)
         rows.append(torch.cat([encoded.cpu().float(), mask], dim=1))
     return {"warped": torch.stack(rows)}
 

@@ -83,6 +83,8 @@ def holes(points: Tensor, positions: Tensor, *, only_mouth: bool = False) -> Ten
     shown = torch.zeros(positions.shape[:-1], dtype=points.dtype)
     for upper, lower in edges[:1] if only_mouth else edges:
         near = _around(points[list(upper + lower)], positions)
+        if not shown[near].numel():
+            continue
         depths = aperture_between(points[list(upper)], points[list(lower)]).depths(positions[near])
         inside = depths.mask(1.5) * ((depths.place >= 0) & (depths.place <= 1))
         shown[near] = torch.maximum(shown[near], inside)
@@ -108,7 +110,13 @@ def with_rim(opening: Tensor) -> Tensor:
     return soft.reshape(opening.shape)
 
 
-def beyond_own(points: Tensor, own: Tensor) -> float:
+def mouth_gap(points: Tensor) -> float:
+    """Returns the opening between the lips of points [478, 2], in eye distances."""
+    lips = aperture_between(points[list(MOUTH_UPPER)], points[list(MOUTH_LOWER)])
+    return float(lips.gap_px) / eye_distance(points)
+
+
+def beyond_own(points: Tensor, own_gap: float) -> float:
     """Returns the share of a mouth with these points that the portrait does not show, in [0, 1].
 
     Lips that part no further than in the portrait have its own teeth behind them, and the warp moves these
@@ -116,13 +124,9 @@ def beyond_own(points: Tensor, own: Tensor) -> float:
 
     Args:
         points: Landmarks of the frame, [478, 2] px.
-        own: The portrait's.
+        own_gap: `mouth_gap` of the portrait.
     """
-    gap, own_gap = (
-        float(aperture_between(p[list(MOUTH_UPPER)], p[list(MOUTH_LOWER)]).gap_px) / eye_distance(p)
-        for p in (points, own)
-    )
-    return float(smooth_step(torch.tensor((gap / max(own_gap, 1e-6) - 1) / _HALF_AS_FAR)))
+    return float(smooth_step(torch.tensor((mouth_gap(points) / max(own_gap, 1e-6) - 1) / _HALF_AS_FAR)))
 
 
 def moved_mm(landmarks: Floats, own: Floats) -> Tensor:

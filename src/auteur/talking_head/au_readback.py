@@ -138,11 +138,18 @@ def _intensities(moved: Floats, matrix: Floats) -> Floats:
     Coordinate descent on least squares with a small constant price per intensity (lasso; Friedman et al.,
     "Pathwise coordinate optimization", 2007).
     """
-    gram, wanted = matrix @ matrix.T, moved @ matrix.T
-    size = np.maximum(np.diag(gram), 1e-9)
+    gram, wanted = matrix @ matrix.T, matrix @ moved.T
+    size = np.maximum(np.diag(gram), 1e-9)[:, None]
+    # In units of their own size, those of the other units taken out: a step is then a product and its bounds.
+    others, alone = gram / size, wanted / size - _SPARSITY
+    np.fill_diagonal(others, np.diag(others) - 1)
     result = np.zeros_like(wanted)
     for _ in range(_SWEEPS):
-        for u in range(len(gram)):
-            rest = wanted[:, u] - result @ gram[:, u] + size[u] * result[:, u]
-            result[:, u] = np.clip(rest / size[u] - _SPARSITY, 0, 1)
-    return result
+        before = result.copy()
+        for own, others_of, fit in zip(result, others, alone, strict=True):
+            np.subtract(fit, others_of @ result, out=own)
+            np.maximum(own, 0, out=own)
+            np.minimum(own, 1, out=own)
+        if np.array_equal(before, result):  # and so would be after every further sweep
+            break
+    return result.T

@@ -23,7 +23,7 @@ from auteur.weights import SavedModel
 ROWS_PER_FRAME = 10
 """Rows of acoustic features (50 per second) per frame of text (5 per second)."""
 MOST_FRAMES = 64
-_PLACES = 64
+PLACES = 64
 
 Cache = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, [B, heads, N, width / heads]."""
@@ -61,11 +61,6 @@ class Prefix:
             heard=torch.cat([one.heard for one in prefixes]),
         )
 
-    def index(self, rows: Sequence[int]) -> "Prefix":
-        """Returns some rows."""
-        chosen = list(rows)
-        return Prefix(states=self.states[chosen], sound=self.sound[chosen], heard=self.heard[chosen])
-
 
 class Block(nn.Module):
     """Pre-norm causal self-attention and a feed-forward layer."""
@@ -80,17 +75,13 @@ class Block(nn.Module):
         self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(
-        self, hidden: Tensor, past: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Returns states [B, N, width] and the keys and values of all N + past positions."""
+    def forward(self, hidden: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Returns states [B, N, width], and the keys and values of the positions."""
         mixed = self.queries_keys_values(self.before_attention(hidden))
         query, key, value = (
             each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in mixed.chunk(3, -1)
         )
-        if past is not None:
-            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
-        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=past is None)
+        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         hidden = hidden + self.dropout(self.join(seen.transpose(1, 2).flatten(2)))
         return hidden + self.dropout(self.feed(self.before_feed(hidden))), (key, value)
 
@@ -116,7 +107,7 @@ class AudioLM(SavedModel):
         self.hear_around = nn.Conv1d(width, width, 5, padding=2)
         self.heard = nn.Linear(len(VOICE_EMOTIONS), width)
         self.pieces = nn.Embedding(vocabulary.SIZE, width)
-        self.places = nn.Embedding(_PLACES, width)
+        self.places = nn.Embedding(PLACES, width)
         self.before = nn.Linear(len(UNITS), width)
         self.felt = nn.Embedding(len(VOICE_EMOTIONS) + 1, width)
         self.align = nn.Linear(width, width)
@@ -156,23 +147,23 @@ class AudioLM(SavedModel):
         index = frame.clamp(0, prefix.sound.shape[1] - 1)[..., None].expand(-1, -1, self.config.width)
         inside = (frame >= 0)[..., None]
         here = prefix.sound.gather(1, index) + self.before(lights["previous"])
-        states = self.pieces(lights["tokens"]) + self.places(lights["place"].clamp(max=_PLACES - 1))
+        states = self.pieces(lights["tokens"]) + self.places(lights["place"].clamp(max=PLACES - 1))
         return states + self.felt(lights["emotion"] + 1) + torch.where(inside, self.align(here), 0.0)
 
-    def run(self, states: Tensor, heard: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """Returns logits [B, N, vocabulary] and the cache; without one, attention is causal over `states`.
+    def run(self, states: Tensor, heard: Tensor) -> tuple[Tensor, Cache]:
+        """Returns logits [B, N, vocabulary] and the cache from which `stepping.Stepper` goes on.
 
         The ensemble's log probabilities are added to the logits of the emotions, which the text then
         corrects.
         """
-        grown: Cache = []
-        for layer, block in enumerate(self.blocks):
-            states, kept = block(states, None if cache is None else cache[layer])
-            grown.append(kept)
+        cache: Cache = []
+        for block in self.blocks:
+            states, kept = block(states)
+            cache.append(kept)
         logits = self.next(self.last_norm(states)).float()
         ear = torch.zeros_like(logits[:, :1])
         ear[:, 0, list(vocabulary.EMOTION_TOKENS)] = heard.float()
-        return logits + ear, grown
+        return logits + ear, cache
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Returns the logits [B, N, vocabulary] that follow each text token; position 0 follows the prefix.

@@ -16,9 +16,10 @@ from torch import Tensor
 from auteur.errors import UsageError
 from auteur.expression.audio_lm import codec, vocabulary
 from auteur.expression.audio_lm.codec import VOICE_EMOTIONS, Frame
-from auteur.expression.audio_lm.compact import MOST_FRAMES, AudioLM, Cache, Prefix
+from auteur.expression.audio_lm.compact import MOST_FRAMES, AudioLM, Prefix
 from auteur.expression.audio_lm.grammar import AnswerGrammar, TokenGrammar
 from auteur.expression.audio_lm.prompts import Order, layout
+from auteur.expression.audio_lm.stepping import Stepper
 
 ACTIVE_FROM = 0.3
 """Probability from which a unit is written; chosen on the validation speakers."""
@@ -165,39 +166,28 @@ class ConstrainedDecoder:
             [self.model.prefix(prompt, one.rows[None], one.heard[None], frames) for one in passages]
         )
         logits, cache = self.model.run(prefix.states, prefix.heard)
+        following, step = logits[:, -1].numpy(), Stepper(self.model, prefix, cache)
         while positions:
-            for position, following in zip(positions, logits[:, -1], strict=True):
-                token = self._choose(position, following)
+            for position, scores in zip(positions, following, strict=True):
+                token = self._choose(position, scores)
                 frame = position.take(token, self._grammar)
                 if frame is not None:
                     yield position.number, frame
             going_on = [row for row, position in enumerate(positions) if not position.is_over]
             if len(going_on) < len(positions):
                 positions = [positions[row] for row in going_on]
-                prefix = prefix.index(going_on)
-                cache = [(keys[going_on], values[going_on]) for keys, values in cache]
+                step.keep(going_on)
             if positions:
                 last = [position.passage.answer.tokens[-1] for position in positions]
-                readers = [position.reader for position in positions]
-                logits, cache = self._advance(prefix, last, readers, cache)
+                following = step(last, [position.reader for position in positions])
 
-    def _advance(
-        self, prefix: Prefix, tokens: Sequence[int], readers: Sequence[vocabulary.Reader], cache: Cache
-    ) -> tuple[Tensor, Cache]:
-        lights = {
-            "tokens": torch.tensor(tokens)[:, None],
-            "frame": torch.tensor([[reader.frame] for reader in readers]),
-            "place": torch.tensor([[reader.place] for reader in readers]),
-            "emotion": torch.tensor([[reader.emotion] for reader in readers]),
-            "previous": torch.from_numpy(np.stack([reader.previous for reader in readers]))[:, None],
-        }
-        return self.model.run(self.model.text_states(prefix, lights), prefix.heard, cache)
-
-    def _choose(self, position: "_Position", logits: Tensor) -> int:
+    def _choose(self, position: "_Position", logits: NDArray[np.float32]) -> int:
         allowed, answer = self._grammar.allowed(position.grammar, position.state), position.passage.answer
         if len(allowed) == 1:
             return int(allowed[0])
-        probability = logits[torch.from_numpy(allowed)].double().softmax(0).numpy()
+        weight = logits[allowed].astype(np.float64)
+        weight = np.exp(weight - weight.max())
+        probability = weight / weight.sum()
         if allowed[0] >= vocabulary.FIRST_NUMBER:
             return int(allowed[np.searchsorted(np.cumsum(probability), 0.5)])
         if allowed[0] in vocabulary.EMOTION_TOKENS:

@@ -78,12 +78,11 @@ class SkinField:
             shrinking: As from `origins`.
         """
         softness = (shrinking - 1.2).clamp(0, 1)
-        where = torch.nonzero(softness)
-        if len(where) == 0:
+        where = [torch.nonzero(softness.amax(axis))[:, 0] for axis in (1, 0)]
+        if len(where[0]) == 0:
             return
         step = self._grid.step_px
-        (top, left), (bottom, right) = (where.amin(0) - 1).clamp(min=0).tolist(), (where.amax(0) + 1).tolist()
-        rows, columns = slice(top * step, bottom * step + 1), slice(left * step, right * step + 1)
+        rows, columns = (slice(max(0, int(at[0]) - 1) * step, (int(at[-1]) + 1) * step + 1) for at in where)
         softness = _upsample(softness[..., None], self._grid, self._area)[rows, columns, 0]
         part = torch.lerp(frame[:, rows, columns], skin.soft(origins[rows, columns]), softness)
         # Where one part of the face hides another, shrinking has no bound and the edge itself needs
@@ -92,12 +91,15 @@ class SkinField:
         frame[:, rows, columns] = torch.lerp(part, blur(part), edge)
 
     def _shrinking(self, coarse: Tensor) -> Tensor:
-        step = self._grid.step_px
-        along_x = functional.pad(coarse.diff(dim=1) / step, (0, 0, 0, 1))
-        along_y = functional.pad(coarse.diff(dim=0) / step, (0, 0, 0, 0, 0, 1))
-        along_x = torch.hypot(along_x[..., 0] + 1, along_x[..., 1])
-        along_y = torch.hypot(along_y[..., 0], along_y[..., 1] + 1)
-        return torch.maximum(along_x, along_y)
+        """The larger stretch of the two directions, [rows, columns]; the last row and column have one."""
+        moved = coarse.permute(2, 0, 1) / self._grid.step_px
+        across, down = moved.diff(dim=2), moved.diff(dim=1)
+        across[0] += 1
+        down[1] += 1
+        largest = coarse.new_ones(coarse.shape[:2])
+        largest[:, :-1] = across.square_().sum(0)
+        largest[:-1] = torch.maximum(largest[:-1], down.square_().sum(0))
+        return largest.sqrt_()
 
 
 def _upsample(values: Tensor, grid: Grid, area: Box) -> Tensor:

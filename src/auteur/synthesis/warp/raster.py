@@ -7,6 +7,8 @@ from torch import Tensor
 
 INSIDE_TOLERANCE = 1e-4
 SMALLEST_AREA_PX2 = 1e-5
+_SPARE = 0.01
+"""Grid steps beside a triangle within which a point is tried: more than rounding moves its sides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +31,12 @@ class Grid:
 
     def points(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """Returns the points, [rows, columns, 2] (x, y)."""
+        return torch.stack(torch.meshgrid(*self.sides(dtype, device), indexing="xy")).permute(1, 2, 0)
+
+    def sides(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Returns the x of the columns and the y of the rows."""
         x = self.left_px + self.step_px * torch.arange(self.columns, dtype=dtype, device=device)
-        y = self.top_px + self.step_px * torch.arange(self.rows, dtype=dtype, device=device)
-        return torch.stack(torch.meshgrid(x, y, indexing="xy")).permute(1, 2, 0)
+        return x, self.top_px + self.step_px * torch.arange(self.rows, dtype=dtype, device=device)
 
 
 def back_to_front(target: Tensor, triangles: Tensor, layer: Tensor) -> Tensor:
@@ -57,16 +62,18 @@ def draw_displacement(source: Tensor, target: Tensor, corners: Tensor, grid: Gri
         Offsets (x, y) to add to a grid point's position, [rows, columns, 2].
     """
     maps, areas = _affine_maps(source[:, :2], target[:, :2], corners)
-    rank, column, row = _candidates(target[:, :2], corners, areas, grid)
+    rank, column, row = _candidates(target[:, :2], corners, maps, areas, grid)
     x = grid.left_px + grid.step_px * column.to(source.dtype)
     y = grid.top_px + grid.step_px * row.to(source.dtype)
     # A candidate beside its triangle counts as 0, so that no list of those inside has to be made.
     claim = torch.where(_inside(maps[:6].index_select(1, rank), x, y), rank + 1, 0)
     winner = torch.zeros(grid.rows * grid.columns, dtype=torch.int64, device=source.device)
     winner.scatter_reduce_(0, row * grid.columns + column, claim, "amax")
-    x, y = grid.points(source.dtype, source.device).reshape(-1, 2).T
-    offset = _interpolate(maps.index_select(1, (winner - 1).clamp(min=0)), x, y)
-    return torch.where(winner > 0, offset, 0.0).reshape(2, grid.rows, grid.columns).permute(1, 2, 0)
+    x, y = grid.sides(source.dtype, source.device)
+    winning = maps.index_select(1, (winner - 1).clamp(min=0)).unflatten(1, (grid.rows, grid.columns))
+    offset = _interpolate(winning, x, y[:, None])
+    is_covered = (winner > 0).reshape(grid.rows, grid.columns)
+    return torch.where(is_covered, offset, 0.0).permute(1, 2, 0)
 
 
 def _affine_maps(source: Tensor, target: Tensor, corners: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,20 +90,37 @@ def _affine_maps(source: Tensor, target: Tensor, corners: Tensor) -> tuple[Tenso
     return maps.T.contiguous(), areas  # rows of numbers are read several times faster than columns
 
 
-def _candidates(target: Tensor, corners: Tensor, areas: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
-    """Every grid point in the box around every triangle that faces the camera: rank, column, row, [N]."""
-    origin = torch.tensor([grid.left_px, grid.top_px], dtype=target.dtype, device=target.device)
-    boxes = (target[corners] - origin) / grid.step_px  # [T, 3, 2]
-    last = torch.tensor([grid.columns - 1, grid.rows - 1], device=target.device)
-    low = torch.minimum((boxes.amin(1) - 1e-3).ceil().long().clamp(min=0), last + 1)
-    high = torch.minimum((boxes.amax(1) + 1e-3).floor().long().clamp(min=-1), last)
-    size = (high - low + 1).clamp(min=0)
-    count = torch.where(areas > SMALLEST_AREA_PX2, size[:, 0] * size[:, 1], 0)
-    rank = torch.repeat_interleave(torch.arange(len(corners), device=target.device), count)
-    within = torch.arange(len(rank), device=target.device) - (count.cumsum(0) - count).index_select(0, rank)
-    wide = size[:, 0].index_select(0, rank)
-    row = torch.div(within, wide, rounding_mode="floor")
-    return rank, low[:, 0].index_select(0, rank) + within - row * wide, low[:, 1].index_select(0, rank) + row
+def _candidates(
+    target: Tensor, corners: Tensor, maps: Tensor, areas: Tensor, grid: Grid
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Every grid point of every triangle that faces the camera, and few beside it: rank, column, row, [N].
+
+    Row by row of a triangle: each of its three weights is linear in x, so it is at least
+    -`INSIDE_TOLERANCE` on one side of a point of the row.
+    """
+    every = torch.arange(len(corners), device=target.device)
+    heights = (target[:, 1][corners] - grid.top_px) / grid.step_px  # [T, 3]
+    low = (heights.amin(1) - 1e-3).ceil().long().clamp(min=0)
+    high = (heights.amax(1) + 1e-3).floor().long().clamp(max=grid.rows - 1)
+    rank, row = _counted(every, low, torch.where(areas > SMALLEST_AREA_PX2, high - low + 1, 0))
+    own = maps[:6].index_select(1, rank)
+    down = grid.top_px + grid.step_px * row.to(target.dtype) - own[1]
+    slope = torch.stack([own[2], own[4], -own[2] - own[4]])
+    at_first = torch.stack([down * own[3], down * own[5], 1.0 - down * (own[3] + own[5])]) + INSIDE_TOLERANCE
+    crossing = (own[0] - grid.left_px - at_first / slope) / grid.step_px
+    left = torch.where(slope > 0, crossing, -torch.inf).amax(0) - _SPARE
+    right = torch.where(slope < 0, crossing, torch.inf).amin(0) + _SPARE
+    left, right = left.ceil().clamp(0, grid.columns).long(), right.floor().clamp(-1, grid.columns - 1).long()
+    span, column = _counted(torch.arange(len(rank), device=target.device), left, right - left + 1)
+    return rank.index_select(0, span), column, row.index_select(0, span)
+
+
+def _counted(owners: Tensor, first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Each of the owners [M] repeated, and the numbers that count up from its first one, both [N]."""
+    count = count.clamp(min=0)
+    place = torch.repeat_interleave(owners, count)
+    start = first - (count.cumsum(0) - count)
+    return place, start.index_select(0, place) + torch.arange(len(place), device=place.device)
 
 
 def _weights(maps: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,6 +135,6 @@ def _inside(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _interpolate(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Offsets [2, N]."""
+    """Offsets [2, …]."""
     weight_b, weight_c = _weights(maps, x, y)
     return maps[6:8] + weight_b * maps[8:10] + weight_c * maps[10:12]

@@ -94,16 +94,26 @@ class PortraitShading:
     """
 
     def __init__(self, shading: SkinShading, landmarks: Tensor, area: Box, step_px: int) -> None:
-        self._grid = grid_over(area, step_px)
+        grid = grid_over(area, step_px)
         self._colour = shading.colour.float()
         vertices = landmarks[:MESH_VERTICES].float()
         source = texture_vertices() + _FAR
-        places = self._grid.points(torch.float32, vertices.device) - _FAR
-        places = places + draw_displacement(source, vertices, _order(vertices), self._grid)
+        places = grid.points(torch.float32, vertices.device) - _FAR
+        places = places + draw_displacement(source, vertices, _order(vertices), grid)
         size = places.new_tensor([COLUMNS, ROWS])
-        self._pictures = functional.grid_sample(
+        pictures = functional.grid_sample(
             shading.pictures()[None], ((2 * places + 1) / size - 1)[None], align_corners=False
         )[0]
+        # Beside the face they are 0: only the part around it is kept, with a rim of zeros.
+        rows, columns = (_shaded(pictures.abs().amax((0, axis))) for axis in (2, 1))
+        self._pictures = pictures[:, rows, columns].contiguous()
+        self._grid = Grid(
+            left_px=grid.left_px + step_px * columns.start,
+            top_px=grid.top_px + step_px * rows.start,
+            step_px=step_px,
+            columns=columns.stop - columns.start,
+            rows=rows.stop - rows.start,
+        )
 
     def apply(self, frame: Tensor, origins: Tensor, intensities: Tensor) -> None:
         """Shades warped skin, in place; nothing changes where all intensities are 0.
@@ -124,3 +134,11 @@ class PortraitShading:
             logarithm[None, None], places[None], align_corners=True, padding_mode="border"
         )[0]
         frame += torch.expm1(self._colour[:, None, None] * here).mul_(frame + DARKEST)
+
+
+def _shaded(most: Tensor) -> slice:
+    """The numbers from the first to the last value [N] that is not 0, and one more on either side."""
+    where = torch.nonzero(most)[:, 0]
+    if not len(where):
+        return slice(0, len(most))
+    return slice(max(0, int(where[0]) - 1), min(len(most), int(where[-1]) + 2))

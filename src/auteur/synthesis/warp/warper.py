@@ -87,6 +87,7 @@ class PortraitWarper:
         self._layers = is_face.long()
         outline = torch.cat([self._landmarks[list(FACE_OVAL)], self._boundary.points])[:, :2]
         self._area = box_around(outline, 1.0, self._whole)
+        self._pixels = self._area.pixels(portrait.device)
         self._step_px = max(1, round(self._eye_distance_px / detail))
         background = self._still_background(matte)
         self._field = SkinField(self._area, self._step_px, self._hold_border(), background)
@@ -169,13 +170,26 @@ class PortraitWarper:
         details = [layer.box(mesh.landmarks, self._area) for layer in (*self._eyes, self._mouth)]
         details = [box for box in details if not box.is_empty]
         origins, shrinking = self._field.origins(mesh.source, mesh.target, mesh.corners, details)
-        frame = self._skin.sharp(origins)
+        frame = self._moved_skin(origins)
         self._field.soften(frame, self._skin, origins, shrinking)
         if units is not None:
-            self._shading.apply(frame, origins, units)
+            both = torch.cat([mesh.source[:MESH_VERTICES, :2], mesh.target[:MESH_VERTICES, :2]])
+            rows, columns = box_around(both, self._step_px + 2.0, self._area).within(self._area)
+            self._shading.apply(frame[:, rows, columns], origins[rows, columns], units)
         for eye in self._eyes:
             eye.paint(frame, origins, mesh.landmarks, self._area)
         self._paint_mouth(frame, origins, mesh)
+        return frame
+
+    def _moved_skin(self, origins: Tensor) -> Tensor:
+        """The skin at origins [h, w, 2], [3, h, w]; about half of the pixels stay in place and are copied."""
+        rows, columns = self._area.within(self._whole)
+        frame = self._skin.colour[:, rows, columns].clone()
+        # A point as one complex number is compared and picked several times faster than as two.
+        points = torch.view_as_complex(origins).flatten()
+        moved = torch.nonzero(points != torch.view_as_complex(self._pixels).flatten())[:, 0]
+        read = self._skin.sharp(torch.view_as_real(points.index_select(0, moved))[None])
+        frame.flatten(1).index_copy_(1, moved, read[:, 0])
         return frame
 
     def _paint_mouth(self, frame: Tensor, origins: Tensor, mesh: MovedMesh) -> None:
