@@ -201,8 +201,8 @@ def test_everything_else_that_can_be_written(folder, capsys):
     for name in ("plot.png", "sheet.png", "out.mp4"):
         assert main(["verify", name]) == 0
     track = read_au_track("tracks/requested_aus.json")
-    # A smile of 0.95, halved; it begins with 0.6 of its height.
-    assert track.channel("AU12L")[0] == pytest.approx(0.6 * 0.475) and not track.channel("AU4L").any()
+    # A smile of 1, halved; it begins with 0.75 of its height.
+    assert track.channel("AU12L")[0] == pytest.approx(0.75 * 0.5) and not track.channel("AU4L").any()
     assert LandmarkTrack.load("tracks/landmarks.json").frames == 12
 
 

@@ -105,7 +105,7 @@ def test_a_preset_belongs_to_the_name_of_the_recipe(capsys):
         ([], 2, "name a recipe"),
         (["motoin", "--out", "x"], 2, "did you mean 'motion'"),
         (["motion", "--out", "new", "--shards", "nowhere"], 3, "has no index.json"),
-        (["motion", "--out", "new"], 2, "name the folders of auteur prepare with --shards"),
+        (["motion", "--out", "new"], 2, "name those of auteur prepare with --shards"),
         pytest.param(
             *(["detector", "--out", "new", "--labels", "nowhere"], 3, "there is no 'nowhere/scenes.csv'"),
             marks=NEEDS_OPENCV,

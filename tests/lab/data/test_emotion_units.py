@@ -52,7 +52,7 @@ def test_a_mean_is_that_of_people_photographs_and_the_textbook(tmp_path):
     assert alone.mean[row, SMILE] == pytest.approx((0.4 + textbook) / 2, abs=1e-3)
 
 
-def test_emotions_that_nobody_shows_are_named(tmp_path):
+def test_emotions_that_no_sample_shows_are_named(tmp_path):
     with pytest.raises(InputError, match="no labelled sample of 25 frames and more of a person who trains"):
         measure(Corpora(shards=(write_shards(tmp_path / "a", [sample("one", None, 0.1)], settings={}),)))
     few = write_shards(tmp_path / "b", [sample("one", "happy", 0.1)], settings={})
